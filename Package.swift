@@ -1,0 +1,110 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+var settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+var shimSettings: [CSetting] = [.enableWarning("all")]
+
+// .ci/run sets it. A user's build never fails for a warning that a newer compiler has learned.
+if Context.environment["MOSQUITTO_WARNINGS_AS_ERRORS"] == "1" {
+    settings += [
+        .treatAllWarnings(as: .error),
+        // A dependency's minor release must not turn CI red.
+        .treatWarning("DeprecatedDeclaration", as: .warning),
+    ]
+    shimSettings.append(.treatAllWarnings(as: .error))
+}
+
+let package = Package(
+    name: "swift-mosquitto",
+    platforms: [.macOS(.v26)],
+    products: [
+        .library(name: "Mosquitto", targets: ["Mosquitto"]),
+        .library(name: "MosquittoTesting", targets: ["MosquittoTesting"]),
+        .executable(name: "mosq", targets: ["mosq"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-certificates.git", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto.git", "3.12.3"..<"5.0.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CMosquitto",
+            path: "CMosquitto",
+            pkgConfig: "libmosquitto",
+            providers: [.apt(["libmosquitto-dev", "libssl-dev"]), .brew(["mosquitto", "openssl@3"])]
+        ),
+        .target(
+            name: "CMosquittoShim",
+            dependencies: ["CMosquitto"],
+            cSettings: shimSettings
+        ),
+        .target(
+            name: "Mosquitto",
+            dependencies: [
+                "CMosquittoShim",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "MosquittoTesting",
+            dependencies: [
+                "Mosquitto",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "X509", package: "swift-certificates"),
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "mosq",
+            dependencies: [
+                "Mosquitto",
+                "MosquittoTesting",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "MosquittoTests",
+            dependencies: ["Mosquitto", "MosquittoTesting"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "MosquittoTestingTests",
+            dependencies: [
+                "MosquittoTesting",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: ["Mosquitto", "MosquittoTesting", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "mosqTests",
+            dependencies: ["mosq", "MosquittoTesting"],
+            swiftSettings: settings
+        ),
+    ]
+)

@@ -1,0 +1,128 @@
+public import Logging
+public import ServiceLifecycle
+
+/// A client of one MQTT broker, which connects, retries, rotates its credentials and restores its subscriptions by itself.
+///
+/// ```swift
+/// var configuration = MQTTClientConfiguration(host: "broker.example.com")
+/// configuration.credentials = .file("/var/run/secrets/token", username: "device-1")
+/// try await withMQTTClient(configuration, logger: logger) { client in
+///     try await client.publish("21.5", to: "sensors/kitchen/temperature")
+/// }
+/// ```
+///
+/// Something has to run it: ``withMQTTClient(_:eventLoop:logger:_:)``, a task that calls ``run()``, a `ServiceGroup`, or
+/// ``start()``. Every method can be called from any task or thread, before the client runs too: a publish or subscribe
+/// waits for the connection.
+public final class MQTTClient: Sendable, Service {
+    let session: Session
+    let shared: SharedState
+    /// The configuration that it was made with.
+    public let configuration: MQTTClientConfiguration
+
+    /// A client that is not yet running. The configuration is checked when it starts.
+    ///
+    /// - Parameters:
+    ///   - eventLoop: the thread that serves the connection. One shared loop serves all clients by default.
+    ///   - logger: attempts, connections and rotations are logged at info, failures at warning.
+    public init(
+        _ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop = .shared,
+        logger: Logger = Logger(label: "mosquitto")
+    ) {
+        self.configuration = configuration
+        shared = SharedState(queueLimit: configuration.maximumQueuedMessages)
+        session = Session(configuration, eventLoop: eventLoop, shared: shared, logger: logger)
+    }
+
+    deinit { session.abandon() }
+
+    /// Owns the connection until the client is shut down or stopped.
+    ///
+    /// Returns after ``shutdown()`` or a graceful shutdown of the service group; throws the error that stopped the client,
+    /// ``MQTTError/Code/cancelled`` if the task was cancelled, or ``MQTTError/Code/alreadyRunning`` at a second call. A
+    /// cancellation ends a connection with a DISCONNECT, without waiting for acknowledgements.
+    public func run() async throws(MQTTError) {
+        try await session.run()
+    }
+
+    /// Runs the client in the background, until ``shutdown()`` or until the last reference to it is gone, which disconnects.
+    ///
+    /// Throws if the configuration is invalid or the client runs already. What ends the client later is seen by
+    /// ``state``, ``events()`` and the calls that wait.
+    public func start() throws(MQTTError) {
+        try configuration.validate()
+        guard session.claimRun() else { throw MQTTError(.alreadyRunning, "the client was started before; make a new one") }
+        // The task holds the session and not the client, so that the client's deinit can end it.
+        Task { [session] in await session.runInBackground() }
+    }
+
+    /// Ends a running client: waits for unacknowledged publishes up to ``MQTTTimeouts/drain``, sends DISCONNECT and closes.
+    /// Returns when it has ended.
+    public func shutdown() async {
+        await session.shutdown()
+    }
+
+    /// Waits until there is a connection.
+    ///
+    /// Throws ``MQTTError/Code/timeout`` with the last failure in its message after `timeout`, the terminal error if the
+    /// client stops, and ``MQTTError/Code/cancelled`` if the task is cancelled.
+    @discardableResult
+    public func waitUntilConnected(timeout: Duration? = nil) async throws(MQTTError) -> MQTTConnectionInfo {
+        try await session.waitUntilConnected(timeout: timeout)
+    }
+
+    /// Where the client stands now.
+    public var state: MQTTConnectionState { shared.state }
+
+    /// The connection events from now on. Every call gives a sequence of its own.
+    public func events() -> MQTTConnectionEvents {
+        MQTTConnectionEvents(stream: shared.makeEventStream())
+    }
+
+    /// Changes the credentials now instead of when they are due: asks the provider and reconnects gracefully.
+    ///
+    /// Returns when the client is connected with the new credentials; throws if the provider fails or has nothing new.
+    public func rotateCredentials(_ how: MQTTRotation = .reconnectNow) async throws(MQTTError) {
+        try await session.rotateCredentials()
+    }
+}
+
+/// Runs a client for as long as `body` runs, then shuts it down gracefully.
+///
+/// If the client stops by itself, `body` is cancelled and the client's error is thrown.
+public func withMQTTClient<R: Sendable>(
+    _ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop = .shared,
+    logger: Logger = Logger(label: "mosquitto"),
+    _ body: @escaping @Sendable (MQTTClient) async throws -> R
+) async throws -> R {
+    let client = MQTTClient(configuration, eventLoop: eventLoop, logger: logger)
+    return try await withThrowingTaskGroup(of: R?.self) { group in
+        group.addTask {
+            try await client.run()
+            return nil
+        }
+        group.addTask { try await body(client) }
+        do {
+            while let result = try await group.next() {
+                if let value = result {
+                    await client.shutdown()
+                    try? await group.waitForAll()
+                    return value
+                }
+                // The client was shut down from within the body, which may go on.
+            }
+        } catch {
+            // The body's own error goes out after a graceful end; the client's error cancels the body.
+            if case .stopped = client.state { group.cancelAll() } else { await client.shutdown() }
+            if let stopped = client.terminalError { throw stopped }
+            throw error
+        }
+        throw MQTTError(.stopped, "the client has stopped")
+    }
+}
+
+extension MQTTClient {
+    var terminalError: MQTTError? {
+        if case .stopped(let error?) = state { error } else { nil }
+    }
+}

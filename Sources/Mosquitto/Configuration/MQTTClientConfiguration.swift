@@ -1,0 +1,95 @@
+/// All that a client needs to know. Every value is checked by ``validate()`` when the client starts, before any I/O.
+public struct MQTTClientConfiguration: Sendable {
+    /// Where the broker listens.
+    public var endpoint: MQTTEndpoint
+    /// TLS, or `nil` for plain TCP. ``init(host:port:tls:)`` sets it.
+    public var tls: TLSConfiguration?
+    /// The protocol version. Default 5.0.
+    public var version: MQTTVersion = .v5_0
+    /// The client identifier, 1 to 65,535 bytes; the default is "swift-" and 16 random hexadecimal digits.
+    public var clientID: String
+    /// Who gives the user name and password of each CONNECT; `nil` for none.
+    public var credentials: (any MQTTCredentialProvider)?
+    /// The fraction of a token's life after which it is rotated, above 0 and below 1; `nil` for no rotation while connected.
+    /// Default 0.8.
+    public var refreshCredentialsAt: Double? = 0.8
+    /// The part of a token's life over which rotations are spread, 0 to 0.5. Default 0.1.
+    public var refreshJitter = 0.1
+    /// What the broker keeps between connections. Default ``MQTTSession/clean``.
+    public var session: MQTTSession = .clean
+    /// The longest time without a packet, in whole seconds: zero for no keep-alive, else 5 s to 65,535 s (a limit of
+    /// libmosquitto). Default 60 s.
+    public var keepAlive: Duration = .seconds(60)
+    /// The will.
+    public var will: MQTTWill?
+    /// How many QoS 1 and 2 messages the broker may send before it has an acknowledgement, 1 to 65,535; MQTT 5.0 only. Default 65,535.
+    public var receiveMaximum: UInt16 = 65_535
+    /// How many QoS 1 and 2 publishes are in flight at most, 1 to 65,535; the broker's Receive Maximum lowers it. Default 100.
+    public var maximumInFlight = 100
+    /// How many messages ``MQTTClient/enqueue(_:to:qos:retain:properties:)`` may queue. Default 100,000.
+    public var maximumQueuedMessages = 100_000
+    /// The largest packet in bytes that is accepted from the broker; over TLS a larger one ends the connection before it is
+    /// allocated. Default 268,435,460, the protocol's own limit.
+    public var maximumPacketSize = 268_435_460
+    /// User properties of CONNECT; MQTT 5.0 only.
+    public var userProperties: [MQTTUserProperty] = []
+    /// When and how often a failed connection is tried again.
+    public var retry: MQTTRetryPolicy = .production
+    /// Deadlines.
+    public var timeouts = MQTTTimeouts()
+
+    /// A client of the broker at `host`. The default port is 8883 with TLS and 1883 without. TLS with the system's trust
+    /// is the default; `tls: nil` is plain TCP.
+    public init(host: String, port: Int? = nil, tls: TLSConfiguration? = TLSConfiguration()) {
+        self.endpoint = MQTTEndpoint(host: host, port: port ?? (tls == nil ? 1883 : 8883))
+        self.tls = tls
+        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+        self.clientID = "swift-" + String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    /// Throws ``MQTTError`` with the offending value and what to do, never a secret.
+    public func validate() throws(MQTTError) {
+        try endpoint.validate()
+        try tls?.validate()
+        try timeouts.validate()
+        try retry.validate()
+        try will?.validate()
+        if clientID.isEmpty { throw .invalid(.invalidConfiguration, "clientID is empty; leave the default or give a name") }
+        if clientID.utf8.count > 65_535 {
+            throw .invalid(.invalidConfiguration, "clientID has \(clientID.utf8.count) bytes; at most 65535 are allowed")
+        }
+        if clientID.unicodeScalars.contains(where: { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) }) {
+            throw .invalid(.invalidConfiguration, "clientID \(quoted(clientID)) has a control character")
+        }
+        let seconds = keepAlive.components.seconds
+        if keepAlive != .zero, !(5...65_535).contains(seconds) || keepAlive != .seconds(seconds) {
+            throw .invalid(.invalidConfiguration, "keepAlive is \(keepAlive); it must be zero or whole seconds from 5 to 65535")
+        }
+        if let fraction = refreshCredentialsAt, !(fraction > 0 && fraction < 1) {
+            throw .invalid(.invalidConfiguration, "refreshCredentialsAt is \(fraction); it must be above 0 and below 1")
+        }
+        if !(0...0.5).contains(refreshJitter) {
+            throw .invalid(.invalidConfiguration, "refreshJitter is \(refreshJitter); it must be from 0 to 0.5")
+        }
+        if receiveMaximum == 0 { throw .invalid(.invalidConfiguration, "receiveMaximum is 0; it must be at least 1") }
+        if !(1...65_535).contains(maximumInFlight) {
+            throw .invalid(.invalidConfiguration, "maximumInFlight is \(maximumInFlight); it must be from 1 to 65535")
+        }
+        if maximumQueuedMessages < 1 {
+            throw .invalid(.invalidConfiguration, "maximumQueuedMessages is \(maximumQueuedMessages); it must be at least 1")
+        }
+        if !(128...268_435_460).contains(maximumPacketSize) {
+            throw .invalid(.invalidConfiguration, "maximumPacketSize is \(maximumPacketSize); it must be from 128 to 268435460")
+        }
+        if case .persistent(let expiry) = session, expiry <= .zero || expiry > .seconds(UInt32.max) {
+            throw .invalid(.invalidConfiguration, "session expiry is \(expiry); it must be above zero and at most 4294967295 s")
+        }
+        for property in userProperties {
+            try validateString(property.name, "user property name")
+            try validateString(property.value, "user property value")
+        }
+        if version == .v3_1_1, !userProperties.isEmpty || will.map({ !$0.properties.isEmpty || $0.delayInterval > 0 }) == true {
+            throw .invalid(.unsupported, "properties need MQTT 5.0; set version to .v5_0 or leave them out")
+        }
+    }
+}

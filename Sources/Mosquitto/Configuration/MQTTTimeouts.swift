@@ -1,0 +1,31 @@
+/// The deadlines of one attempt to connect, and of the end of a connection.
+public struct MQTTTimeouts: Sendable, Hashable {
+    /// For the credential provider. Default 10 s.
+    public var credentials: Duration = .seconds(10)
+    /// For the name look-up. Default 10 s.
+    public var resolve: Duration = .seconds(10)
+    /// For TCP, per address. Default 10 s.
+    public var connect: Duration = .seconds(10)
+    /// For the TLS handshake. Default 10 s.
+    public var tlsHandshake: Duration = .seconds(10)
+    /// For the CONNACK. Default 10 s.
+    public var connack: Duration = .seconds(10)
+    /// For all of it but the credential provider. Default 30 s.
+    public var attempt: Duration = .seconds(30)
+    /// How long unacknowledged publishes are waited for before the DISCONNECT of a graceful shutdown. Default 5 s.
+    public var drain: Duration = .seconds(5)
+    /// How long the broker has to close its side after a DISCONNECT. Default 1 s.
+    public var close: Duration = .seconds(1)
+
+    public init() {}
+
+    func validate() throws(MQTTError) {
+        for (name, value) in [
+            ("credentials", credentials), ("resolve", resolve), ("connect", connect), ("tlsHandshake", tlsHandshake),
+            ("connack", connack), ("attempt", attempt),
+        ] where value <= .zero {
+            throw .invalid(.invalidConfiguration, "timeout \(name) is \(value); it must be above zero")
+        }
+        if drain < .zero || close < .zero { throw .invalid(.invalidConfiguration, "timeouts drain and close must not be negative") }
+    }
+}

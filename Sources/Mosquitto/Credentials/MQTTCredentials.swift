@@ -1,0 +1,61 @@
+public import FoundationEssentials
+
+/// User name and password of one CONNECT. Its description, mirror and dump never show the password.
+public struct MQTTCredentials: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// The user name; `nil` sends none with MQTT 5.0 and an empty one with MQTT 3.1.1, which requires one.
+    public var username: String?
+    /// The password, such as a JWT: at most 65,535 bytes and no NUL (a limit of `mosquitto_username_pw_set`).
+    public var password: MQTTSecret?
+    /// When the password stops being accepted. For a JWT it is taken from its claims if this is `nil`.
+    public var expiresAt: Date?
+
+    public init(username: String? = nil, password: MQTTSecret? = nil, expiresAt: Date? = nil) {
+        self.username = username
+        self.password = password
+        self.expiresAt = expiresAt
+    }
+
+    /// No user name and no password.
+    public static let anonymous = MQTTCredentials()
+
+    public var description: String {
+        "MQTTCredentials(username: \(username.map(quoted) ?? "none"), password: \(password == nil ? "none" : "redacted"))"
+    }
+    public var debugDescription: String { description }
+    public var customMirror: Mirror {
+        Mirror(self, children: ["username": username as Any, "password": password as Any, "expiresAt": expiresAt as Any])
+    }
+
+    func validate() throws(MQTTError) {
+        if let username {
+            if username.utf8.count > 65_535 {
+                throw MQTTError(.credentials, "user name has \(username.utf8.count) bytes; at most 65535 are allowed", phase: .credentials)
+            }
+            if username.utf8.contains(0) {
+                throw MQTTError(.credentials, "user name \(quoted(username)) has a NUL character", phase: .credentials)
+            }
+        }
+        if let password {
+            let bytes = password.text.utf8
+            if bytes.count > 65_535 {
+                throw MQTTError(.credentials, "password has \(bytes.count) bytes; at most 65535 are allowed", phase: .credentials)
+            }
+            if bytes.contains(0) { throw MQTTError(.credentials, "password has a NUL character", phase: .credentials) }
+        }
+    }
+}
+
+/// A password or token that does not show in descriptions, mirrors and dumps.
+public struct MQTTSecret: Sendable, Hashable, ExpressibleByStringLiteral, CustomStringConvertible,
+    CustomDebugStringConvertible, CustomReflectable
+{
+    /// The secret itself: take care where it goes.
+    public let text: String
+
+    public init(_ text: some StringProtocol) { self.text = String(text) }
+    public init(stringLiteral value: String) { self.text = value }
+
+    public var description: String { "redacted" }
+    public var debugDescription: String { "redacted" }
+    public var customMirror: Mirror { Mirror(self, children: []) }
+}

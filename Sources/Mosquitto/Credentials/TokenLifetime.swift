@@ -1,0 +1,66 @@
+import FoundationEssentials
+
+/// The time claims of a JWT (RFC 7519, section 4.1), read without a check of its signature: that is the broker's.
+struct JWTClaims: Sendable, Hashable {
+    var expiresAt: Double?
+    var issuedAt: Double?
+    var notBefore: Double?
+
+    private struct Payload: Decodable {
+        var exp: Double?
+        var iat: Double?
+        var nbf: Double?
+    }
+
+    /// `nil` if the text is not a JWT: an opaque token or a password.
+    init?(token: String) {
+        let parts = token.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 3, let json = Self.base64URLDecode(parts[1]),
+            let payload = try? JSONDecoder().decode(Payload.self, from: json)
+        else { return nil }
+        expiresAt = payload.exp
+        issuedAt = payload.iat
+        notBefore = payload.nbf
+    }
+
+    private static func base64URLDecode(_ text: Substring) -> Data? {
+        var base64 = String(text).replacing("-", with: "+").replacing("_", with: "/")
+        base64 += String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4)
+        return Data(base64Encoded: base64)
+    }
+}
+
+/// How long a token lasts from the moment it was received.
+struct TokenLifetime: Sendable, Hashable {
+    /// The token's whole life, from its issue to its expiry.
+    var total: Duration
+    /// What was left of it when it was received.
+    var remaining: Duration
+
+    /// `nil` if nothing tells when the credentials expire.
+    ///
+    /// The remaining time is what the local clock says, as long as that can be true. If it is negative or more than the
+    /// whole life, the clock is wrong, not the token, and the whole life counts from the receipt.
+    init?(_ credentials: MQTTCredentials, receivedAt now: Date) {
+        let claims = credentials.password.flatMap { JWTClaims(token: $0.text) }
+        guard let expiry = credentials.expiresAt?.timeIntervalSince1970 ?? claims?.expiresAt, expiry.isFinite else { return nil }
+        let wall = now.timeIntervalSince1970
+        let left = expiry - wall
+        let whole = claims?.issuedAt.map { expiry - $0 } ?? left
+        guard whole > 0, whole < 1e10 else {
+            total = .zero
+            remaining = .zero
+            return
+        }
+        total = .seconds(whole)
+        remaining = left > 0 && left <= whole ? .seconds(left) : .seconds(whole)
+    }
+
+    /// How long after the receipt the token is replaced: at this fraction of its life, less a jitter that keeps clients
+    /// whose tokens were minted together from asking for new ones together. `nil` if it is too late already.
+    func refreshDelay(at fraction: Double, jitter: Double, using generator: inout some RandomNumberGenerator) -> Duration? {
+        let spread = total * (jitter * Double.random(in: 0...1, using: &generator))
+        let delay = remaining - total * (1 - fraction) - spread
+        return total > .zero ? max(delay, .zero) : nil
+    }
+}

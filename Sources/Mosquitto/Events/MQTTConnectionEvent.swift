@@ -1,0 +1,102 @@
+public import FoundationEssentials
+
+/// Something that happened to a client's connection. Each attempt begins with ``Kind/attemptStarted(_:)`` and ends with
+/// exactly one of ``Kind/attemptFailed(_:)`` and ``Kind/connected(_:)``; nothing follows ``Kind/stopped(_:)``.
+///
+/// No event ever holds a token or a password.
+public struct MQTTConnectionEvent: Sendable {
+    public enum Kind: Sendable {
+        case attemptStarted(MQTTConnectionAttemptStarted)
+        case attemptFailed(MQTTConnectionAttemptFailed)
+        case connected(MQTTConnectionInfo)
+        case disconnected(MQTTDisconnection)
+        case credentialsRefreshed(MQTTCredentialsRefreshed)
+        case credentialsFailed(MQTTCredentialsFailed)
+        case credentialsRotated(MQTTCredentialsRotated)
+        /// The subscriptions were made again, since the broker had no session.
+        case resubscribed(filters: [String])
+        /// The end: with the error that stopped the client, or `nil` after a shutdown.
+        case stopped(MQTTError?)
+    }
+
+    /// When it happened.
+    public var time: Date
+    /// What happened.
+    public var kind: Kind
+}
+
+/// An attempt to connect has begun.
+public struct MQTTConnectionAttemptStarted: Sendable {
+    /// 1 is the first since the last established connection.
+    public var attempt: Int
+    /// Whether there has never been a connection yet.
+    public var isInitial: Bool
+    public var endpoint: MQTTEndpoint
+}
+
+/// An attempt to connect has failed.
+public struct MQTTConnectionAttemptFailed: Sendable {
+    public var attempt: Int
+    public var endpoint: MQTTEndpoint
+    /// What failed, with the phase it failed in.
+    public var error: MQTTError
+    public var decision: MQTTRetryPolicy.Decision
+    /// The delay before the next attempt; `nil` if there is none.
+    public var retryIn: Duration?
+}
+
+/// An established connection.
+public struct MQTTConnectionInfo: Sendable {
+    /// What TLS negotiated.
+    public struct TLS: Sendable, Hashable {
+        /// "TLSv1.3" or "TLSv1.2".
+        public var version: String
+        /// OpenSSL's name of the cipher suite.
+        public var cipher: String
+        /// Whether an earlier TLS session was resumed.
+        public var resumed: Bool
+    }
+
+    /// The number of the attempt that succeeded.
+    public var attempt: Int
+    public var endpoint: MQTTEndpoint
+    /// The numeric address that was connected to.
+    public var address: String
+    /// Whether the broker still had the client's session.
+    public var sessionPresent: Bool
+    /// `nil` on plain TCP.
+    public var tls: TLS?
+    /// The client identifier in use.
+    public var clientID: String
+    /// What the broker said of itself.
+    public var properties: MQTTConnackProperties
+}
+
+/// An established connection has ended without the client wanting it.
+public struct MQTTDisconnection: Sendable {
+    public var error: MQTTError
+    public var decision: MQTTRetryPolicy.Decision
+    /// The delay before the next attempt; `nil` if there is none.
+    public var retryIn: Duration?
+}
+
+/// The credential provider has given credentials.
+public struct MQTTCredentialsRefreshed: Sendable {
+    /// How long they last; `nil` if unknown.
+    public var expiresIn: Duration?
+    /// The provider's ``MQTTCredentialProvider/source``.
+    public var source: String
+}
+
+/// New credentials could not be had while the connection is up, or the provider gave again what the broker had refused.
+public struct MQTTCredentialsFailed: Sendable {
+    public var message: String
+    /// When the provider is asked again; `nil` if it is not.
+    public var retryIn: Duration?
+}
+
+/// The credentials were changed under a running client.
+public struct MQTTCredentialsRotated: Sendable {
+    /// How long there was no connection.
+    public var gap: Duration
+}

@@ -1,0 +1,270 @@
+/// Looks at every packet from the broker before libmosquitto does.
+///
+/// Needed for three things that libmosquitto cannot do: an unknown property identifier makes it abort the process (2.0.11
+/// to 2.1), it allocates whatever size a header claims, and it drops what a DISCONNECT says. Packets are looked at in place;
+/// only one that spans chunks is copied, and of a PUBLISH only what comes before the payload.
+struct InboundInspector {
+    private let version: MQTTVersion
+    private let maximumPacketSize: Int
+
+    /// The beginning of a packet that has not come whole yet.
+    private var carry: [UInt8] = []
+    /// How long `carry` must be for the next look.
+    private var needed = 0
+    /// Bytes of a packet that need no look.
+    private var skip = 0
+    private var connackSeen = false
+    /// A refusing CONNACK or a DISCONNECT has come: nothing counts after it.
+    private(set) var hasEnded = false
+    /// What libmosquitto would not tell, in order.
+    private(set) var findings: [MosquittoEvent] = []
+
+    init(version: MQTTVersion, maximumPacketSize: Int) {
+        self.version = version
+        self.maximumPacketSize = maximumPacketSize
+    }
+
+    mutating func takeFindings() -> [MosquittoEvent] {
+        guard !findings.isEmpty else { return [] }
+        defer { findings.removeAll(keepingCapacity: true) }
+        return findings
+    }
+
+    /// Throws ``MQTTError/Code/protocolViolation``; the bytes must then not reach libmosquitto.
+    mutating func inspect(_ chunk: UnsafeRawBufferPointer) throws(MQTTError) {
+        var position = 0
+        while position < chunk.count, !hasEnded {
+            let available = chunk.count - position
+            if skip > 0 {
+                let step = min(skip, available)
+                skip -= step
+                position += step
+            } else if carry.isEmpty {
+                let rest = UnsafeRawBufferPointer(rebasing: chunk[position...])
+                switch try examine(rest) {
+                case .needs(let count):
+                    carry.append(contentsOf: rest)
+                    needed = count
+                    return
+                case .finished(let total):
+                    skip = max(0, total - available)
+                    position += min(total, available)
+                }
+            } else {
+                let step = min(needed - carry.count, available)
+                carry.append(contentsOf: chunk[position..<position + step])
+                position += step
+                guard carry.count == needed else { return }
+                switch try examineCarry() {
+                case .needs(let count): needed = count
+                case .finished(let total):
+                    skip = total - carry.count
+                    carry.removeAll(keepingCapacity: true)
+                }
+            }
+        }
+    }
+
+    private enum Progress {
+        /// The packet has to be looked at again when so many of its bytes are there.
+        case needs(Int)
+        /// The packet is fine; it has so many bytes.
+        case finished(total: Int)
+    }
+
+    private mutating func examineCarry() throws(MQTTError) -> Progress {
+        let packet = carry
+        return try packet.withUnsafeBytes { bytes in
+            Result { () throws(MQTTError) in try examine(bytes) }
+        }.get()
+    }
+
+    private mutating func examine(_ packet: UnsafeRawBufferPointer) throws(MQTTError) -> Progress {
+        guard packet.count >= 2 else { return .needs(2) }
+        guard let (remaining, lengthBytes) = try Self.variableByteInteger(packet, at: 1) else { return .needs(packet.count + 1) }
+        let head = 1 + lengthBytes
+        let total = head + remaining
+        if total > maximumPacketSize {
+            throw Self.violation("the broker sent a packet of \(total) bytes; at most \(maximumPacketSize) are accepted")
+        }
+        let flags = packet[0] & 0x0F
+        if packet[0] >> 4 == 3 { return try examinePublish(packet, head: head, total: total, flags: flags) }
+        guard packet.count >= total else { return .needs(total) }
+        try examineControl(
+            type: packet[0] >> 4, flags: flags, body: UnsafeRawBufferPointer(rebasing: packet[head..<total]))
+        return .finished(total: total)
+    }
+
+    /// MQTT 5.0, section 3.3.
+    private func examinePublish(
+        _ packet: UnsafeRawBufferPointer, head: Int, total: Int, flags: UInt8
+    ) throws(MQTTError) -> Progress {
+        let qos = flags >> 1 & 3
+        if qos == 3 { throw Self.violation("the broker sent a PUBLISH with QoS 3") }
+        guard total >= head + 2 else { throw Self.malformed("PUBLISH") }
+        guard packet.count >= head + 2 else { return .needs(head + 2) }
+        let afterTopic = head + 2 + Self.integer16(packet, at: head) + (qos > 0 ? 2 : 0)
+        guard afterTopic <= total else { throw Self.malformed("PUBLISH") }
+        guard version == .v5_0 else { return .finished(total: total) }
+        guard afterTopic < total else { throw Self.malformed("PUBLISH") }
+        guard packet.count > afterTopic else { return .needs(afterTopic + 1) }
+        guard let (length, lengthBytes) = try Self.variableByteInteger(packet, at: afterTopic) else {
+            return .needs(packet.count + 1)
+        }
+        let start = afterTopic + lengthBytes
+        guard start + length <= total else { throw Self.malformed("PUBLISH") }
+        guard packet.count >= start + length else { return .needs(start + length) }
+        try Self.walkProperties(UnsafeRawBufferPointer(rebasing: packet[start..<start + length]), of: "PUBLISH") { _, _ in }
+        return .finished(total: total)
+    }
+
+    private mutating func examineControl(type: UInt8, flags: UInt8, body: UnsafeRawBufferPointer) throws(MQTTError) {
+        guard let name = Self.names[type], version == .v5_0 || type < 14 else {
+            throw Self.violation("the broker sent a packet of type \(type), which a server must not")
+        }
+        if flags != (type == 6 ? 2 : 0) { throw Self.violation("the broker sent \(name) with the flags \(flags)") }
+        if type != 2, !connackSeen, type != 15, type != 14 {
+            throw Self.violation("the broker sent \(name) before CONNACK")
+        }
+        switch type {
+        case 2: try examineConnack(body)
+        case 4...7: try examineAcknowledgement(type, name, body)
+        case 9, 11: try examineSubscriptionAcknowledgement(type, name, body)
+        case 13: if !body.isEmpty { throw Self.malformed(name) }
+        case 14: try examineDisconnect(body)
+        default: if body.count > 1 { try properties(of: name, body, at: 1) { _, _ in } }
+        }
+    }
+
+    private mutating func examineConnack(_ body: UnsafeRawBufferPointer) throws(MQTTError) {
+        if connackSeen { throw Self.violation("the broker sent a second CONNACK") }
+        guard body.count >= 2 else { throw Self.malformed("CONNACK") }
+        connackSeen = true
+        if version == .v5_0 {
+            if body.count == 2 {
+                // A broker that knows MQTT 3.1.1 only answers so, in its own format.
+                if body[1] == 0 { throw Self.malformed("CONNACK") }
+                let code = MQTTConnectReturnCode.v3(body[1])
+                var error = MQTTError(.refused, "the broker refused the connection: \(code)", phase: .connack)
+                error.reasonCode = code.reasonCode
+                error.rawReasonCode = body[1]
+                throw error
+            }
+            try properties(of: "CONNACK", body, at: 2) { _, _ in }
+        }
+        if body[1] != 0 { hasEnded = true }
+    }
+
+    private mutating func examineAcknowledgement(
+        _ type: UInt8, _ name: String, _ body: UnsafeRawBufferPointer
+    ) throws(MQTTError) {
+        guard body.count >= 2, version == .v5_0 || body.count == 2 else { throw Self.malformed(name) }
+        let reasonCode = body.count > 2 ? body[2] : 0
+        if body.count > 3 { try properties(of: name, body, at: 3) { _, _ in } }
+        if type == 5, reasonCode < 0x80 {
+            findings.append(.publishReceived(packetID: UInt16(Self.integer16(body, at: 0))))
+        }
+    }
+
+    private func examineSubscriptionAcknowledgement(
+        _ type: UInt8, _ name: String, _ body: UnsafeRawBufferPointer
+    ) throws(MQTTError) {
+        guard body.count >= 2 else { throw Self.malformed(name) }
+        guard version == .v5_0 else {
+            if type == 9 ? body.count < 3 : body.count != 2 { throw Self.malformed(name) }
+            return
+        }
+        try properties(of: name, body, at: 2) { _, _ in }
+    }
+
+    /// MQTT 5.0, section 3.14: both the reason code and the properties may be left out.
+    private mutating func examineDisconnect(_ body: UnsafeRawBufferPointer) throws(MQTTError) {
+        var disconnect = ServerDisconnect(reasonCode: body.first ?? 0)
+        if body.count > 1 {
+            try properties(of: "DISCONNECT", body, at: 1) { identifier, value in
+                switch identifier {
+                case 0x1F: disconnect.reasonString = String(decoding: value.dropFirst(2), as: UTF8.self)
+                case 0x1C: disconnect.serverReference = String(decoding: value.dropFirst(2), as: UTF8.self)
+                default: break
+                }
+            }
+        }
+        hasEnded = true
+        findings.append(.serverDisconnect(disconnect))
+    }
+
+    // MARK: Properties
+
+    private func properties(
+        of name: String, _ body: UnsafeRawBufferPointer, at offset: Int,
+        _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
+    ) throws(MQTTError) {
+        guard offset < body.count, let (length, lengthBytes) = try Self.variableByteInteger(body, at: offset),
+            offset + lengthBytes + length <= body.count
+        else { throw Self.malformed(name) }
+        let start = offset + lengthBytes
+        try Self.walkProperties(UnsafeRawBufferPointer(rebasing: body[start..<start + length]), of: name, visit)
+    }
+
+    /// MQTT 5.0, section 2.2.2.2: the type of a value follows from its identifier; there is no length to skip unknown ones by.
+    private static func walkProperties(
+        _ bytes: UnsafeRawBufferPointer, of name: String, _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
+    ) throws(MQTTError) {
+        var position = 0
+        while position < bytes.count {
+            let identifier = bytes[position]
+            let start = position + 1
+            let length: Int
+            switch identifier {
+            case 0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A: length = 1
+            case 0x13, 0x21, 0x22, 0x23: length = 2
+            case 0x02, 0x11, 0x18, 0x27: length = 4
+            case 0x0B:
+                guard let (_, lengthBytes) = try variableByteInteger(bytes, at: start) else { throw malformed(name) }
+                length = lengthBytes
+            case 0x03, 0x08, 0x09, 0x12, 0x15, 0x16, 0x1A, 0x1C, 0x1F:
+                guard start + 2 <= bytes.count else { throw malformed(name) }
+                length = 2 + integer16(bytes, at: start)
+            case 0x26:
+                guard start + 2 <= bytes.count else { throw malformed(name) }
+                let second = start + 2 + integer16(bytes, at: start)
+                guard second + 2 <= bytes.count else { throw malformed(name) }
+                length = second - start + 2 + integer16(bytes, at: second)
+            default:
+                throw violation("the broker sent \(name) with the unknown property \(identifier)")
+            }
+            guard start + length <= bytes.count else { throw malformed(name) }
+            visit(identifier, UnsafeRawBufferPointer(rebasing: bytes[start..<start + length]))
+            position = start + length
+        }
+    }
+
+    // MARK: Primitives
+
+    private static func integer16(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Int {
+        Int(bytes[offset]) << 8 | Int(bytes[offset + 1])
+    }
+
+    /// MQTT 5.0, section 1.5.5. `nil` if it is not there whole.
+    private static func variableByteInteger(
+        _ bytes: UnsafeRawBufferPointer, at offset: Int
+    ) throws(MQTTError) -> (value: Int, bytes: Int)? {
+        var value = 0
+        for index in 0..<4 {
+            guard offset + index < bytes.count else { return nil }
+            let byte = bytes[offset + index]
+            value |= Int(byte & 0x7F) << (7 * index)
+            if byte & 0x80 == 0 { return (value, index + 1) }
+        }
+        throw violation("the broker sent a variable byte integer of more than four bytes")
+    }
+
+    private static func malformed(_ name: String) -> MQTTError { violation("the broker sent a malformed \(name)") }
+
+    private static func violation(_ message: String) -> MQTTError { MQTTError(.protocolViolation, message) }
+
+    private static let names: [UInt8: String] = [
+        2: "CONNACK", 4: "PUBACK", 5: "PUBREC", 6: "PUBREL", 7: "PUBCOMP", 9: "SUBACK", 11: "UNSUBACK", 13: "PINGRESP",
+        14: "DISCONNECT", 15: "AUTH",
+    ]
+}

@@ -1,0 +1,24 @@
+/// What libmosquitto's callbacks, and the inspector in front of it, have to tell. Copied, so that nothing of the library's
+/// memory leaves a callback.
+enum MosquittoEvent {
+    /// A CONNACK; 3.1.1 codes are not those of 5.0.
+    case connack(code: UInt8, sessionPresent: Bool, properties: MQTTConnackProperties)
+    /// PUBACK, PUBCOMP, or a PUBREC that refuses.
+    case published(packetID: UInt16, reasonCode: UInt8)
+    /// PUBREC: the broker has taken a QoS 2 message over. Seen over TLS only.
+    case publishReceived(packetID: UInt16)
+    case subscribed(packetID: UInt16, reasonCodes: [UInt8])
+    case unsubscribed(packetID: UInt16)
+    case message(MQTTMessage)
+    /// A DISCONNECT of the broker.
+    case serverDisconnect(ServerDisconnect)
+    /// The library has closed the connection: 0 after our own DISCONNECT, else `MOSQ_ERR_…` or the broker's reason code.
+    case closed(Int32)
+}
+
+/// A broker's DISCONNECT (MQTT 5.0, section 3.14).
+struct ServerDisconnect: Hashable {
+    var reasonCode: UInt8
+    var reasonString: String?
+    var serverReference: String?
+}

@@ -1,0 +1,247 @@
+import CMosquittoShim
+import Synchronization
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// A thread that serves the connections of any number of clients.
+///
+/// It sleeps until a socket, a timer or another thread has work for it. All clients share ``shared`` unless they are given
+/// another one. A loop ends, and its thread with it, when no client and nobody else holds it.
+public final class MosquittoEventLoop: SerialExecutor, Sendable {
+    /// The loop of all clients that are not given another one.
+    public static let shared = MosquittoEventLoop(name: "mosquitto")
+
+    let core: EventLoopCore
+
+    /// Starts a thread.
+    /// - Parameter name: the thread's name in debuggers; 15 bytes are kept on Linux.
+    public init(name: String = "mosquitto") {
+        core = EventLoopCore()
+        core.start(name: name)
+    }
+
+    deinit { core.stop() }
+
+    public func enqueue(_ job: consuming ExecutorJob) {
+        core.enqueue(UnownedJob(job), on: self)
+    }
+
+    public func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
+
+    /// Lets `assumeIsolated` be used by what the loop calls without a Swift job: readiness of sockets and timers.
+    public func isIsolatingCurrentContext() -> Bool? { core.isCurrentThread }
+
+    public func checkIsolated() {
+        precondition(core.isCurrentThread, "not on the thread of this MosquittoEventLoop")
+    }
+}
+
+/// What a loop serves. All methods are called on the loop's thread.
+protocol EventLoopClient: AnyObject, Sendable {
+    /// The socket that was registered is ready.
+    func socketReady(_ events: PollEvents)
+    /// ``EventLoopCore/schedule(_:)`` was called.
+    func mailboxReady()
+    /// The turn ends: what it produced can be written in one go.
+    func turnEnded()
+}
+
+/// A loop's thread and all that is confined to it.
+///
+/// `@unchecked Sendable`: the mailbox is locked; everything below "loop thread only" is touched by that thread alone.
+final class EventLoopCore: @unchecked Sendable {
+    private struct Mailbox {
+        var jobs: [UnownedJob] = []
+        var clients: [any EventLoopClient] = []
+        /// Keeps the executor alive while it has jobs that have not run.
+        var executor: MosquittoEventLoop?
+        var sleeping = false
+        var stopping = false
+
+        var isEmpty: Bool { jobs.isEmpty && clients.isEmpty && !stopping }
+    }
+
+    private let mailbox = Mutex(Mailbox())
+    private let threadID = Atomic<UInt>(0)
+
+    // Loop thread only. The poller is `nil` only if the process had no descriptor left at the start.
+    private let poller: Poller?
+    private var timers = TimerQueue()
+    private var clients: [UInt64: any EventLoopClient] = [:]
+    private var lastToken: UInt64 = 0
+    private var touched: [any EventLoopClient] = []
+    /// Bytes on their way from a socket; shared by all clients of the loop.
+    let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
+
+    init() { poller = Poller() }
+
+    deinit {
+        poller?.close()
+        scratch.deallocate()
+    }
+
+    var isCurrentThread: Bool { threadID.load(ordering: .relaxed) == Self.currentThreadID }
+
+    private static var currentThreadID: UInt {
+        #if canImport(Darwin)
+        UInt(bitPattern: pthread_self())
+        #else
+        UInt(pthread_self())
+        #endif
+    }
+
+    // MARK: From any thread
+
+    func start(name: String) {
+        startThread(name: name) { [self] in run() }
+    }
+
+    func stop() {
+        wake { $0.stopping = true }
+    }
+
+    func enqueue(_ job: UnownedJob, on executor: MosquittoEventLoop) {
+        wake {
+            $0.jobs.append(job)
+            if $0.executor == nil { $0.executor = executor }
+        }
+    }
+
+    /// Has `client.mailboxReady()` called on the loop's thread. The client coalesces its calls.
+    func schedule(_ client: any EventLoopClient) {
+        wake { $0.clients.append(client) }
+    }
+
+    private func wake(_ change: (inout sending Mailbox) -> Void) {
+        let needed = mailbox.withLock { mailbox in
+            change(&mailbox)
+            defer { mailbox.sleeping = false }
+            return mailbox.sleeping
+        }
+        if needed { poller?.wake() }
+    }
+
+    // MARK: Loop thread only
+
+    /// Whether sockets can be watched at all.
+    var isUsable: Bool { poller != nil }
+
+    func register(_ socket: Int32, client: any EventLoopClient, interest: PollEvents) -> UInt64? {
+        lastToken += 1
+        guard let poller, poller.add(socket, token: lastToken, interest: interest) else { return nil }
+        clients[lastToken] = client
+        return lastToken
+    }
+
+    func setInterest(_ socket: Int32, token: UInt64, _ interest: PollEvents) {
+        poller?.modify(socket, token: token, interest: interest)
+    }
+
+    /// Must come before the socket is closed. Readiness that was already reported for the token is ignored from now on.
+    func unregister(_ socket: Int32, token: UInt64) {
+        poller?.remove(socket)
+        clients[token] = nil
+    }
+
+    func setTimer(after delay: Duration, _ action: @escaping () -> Void) -> TimerID {
+        timers.add(at: ContinuousClock.now + max(delay, .zero), action)
+    }
+
+    func cancelTimer(_ id: TimerID) { timers.cancel(id) }
+
+    /// Has `client.turnEnded()` called once at the end of this turn. The client coalesces its calls.
+    func callAtEndOfTurn(_ client: any EventLoopClient) { touched.append(client) }
+
+    private func run() {
+        threadID.store(Self.currentThreadID, ordering: .relaxed)
+        while true {
+            let (jobs, scheduled, executor, stopping) = mailbox.withLock { mailbox in
+                defer {
+                    mailbox.jobs.removeAll(keepingCapacity: true)
+                    mailbox.clients.removeAll(keepingCapacity: true)
+                    mailbox.executor = nil
+                }
+                return (mailbox.jobs, mailbox.clients, mailbox.executor, mailbox.stopping)
+            }
+            if let executor {
+                let unowned = executor.asUnownedSerialExecutor()
+                for job in jobs { job.runSynchronously(on: unowned) }
+            }
+            for client in scheduled { client.mailboxReady() }
+            let now = ContinuousClock.now
+            while let action = timers.popDue(now) { action() }
+            while !touched.isEmpty {
+                let round = touched
+                touched.removeAll(keepingCapacity: true)
+                for client in round { client.turnEnded() }
+            }
+            // The last holder has let go, and every client with it: each holds the loop.
+            if stopping { return }
+            sleep()
+        }
+    }
+
+    private func sleep() {
+        let untilTimer = timers.nextDeadline().map { max(.zero, $0 - ContinuousClock.now) }
+        let mayBlock = mailbox.withLock { mailbox in
+            mailbox.sleeping = mailbox.isEmpty
+            return mailbox.sleeping
+        }
+        guard let poller else { return }
+        poller.wait(timeout: mayBlock ? untilTimer : .zero) { token, events in
+            clients[token]?.socketReady(events)
+        }
+        mailbox.withLock { $0.sleeping = false }
+    }
+}
+
+/// Starts a detached POSIX thread on which SIGPIPE is blocked: a write to a closed socket is an error, not a signal, and
+/// the process's disposition stays what the user made it.
+func startThread(name: String, _ body: @escaping @Sendable () -> Void) {
+    final class Box {
+        let name: String
+        let body: @Sendable () -> Void
+        init(name: String, body: @escaping @Sendable () -> Void) {
+            self.name = name
+            self.body = body
+        }
+    }
+    let box = Unmanaged.passRetained(Box(name: name, body: body))
+    #if canImport(Darwin)
+    var thread: pthread_t?
+    #else
+    var thread = pthread_t()
+    #endif
+    let rc = pthread_create(
+        &thread, nil,
+        { context in
+            #if canImport(Darwin)
+            let box = Unmanaged<Box>.fromOpaque(context).takeRetainedValue()
+            #else
+            guard let context else { return nil }
+            let box = Unmanaged<Box>.fromOpaque(context).takeRetainedValue()
+            #endif
+            cmq_set_thread_name(box.name)
+            var signals = sigset_t()
+            sigemptyset(&signals)
+            sigaddset(&signals, SIGPIPE)
+            pthread_sigmask(SIG_BLOCK, &signals, nil)
+            box.body()
+            return nil
+        }, box.toOpaque())
+    if rc == 0 {
+        #if canImport(Darwin)
+        if let thread { pthread_detach(thread) }
+        #else
+        pthread_detach(thread)
+        #endif
+    } else {
+        box.release()
+    }
+}

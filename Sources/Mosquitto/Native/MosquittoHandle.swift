@@ -1,0 +1,316 @@
+import CMosquitto
+import CMosquittoShim
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// Owns one `struct mosquitto`. Confined to the loop's thread, like everything in this folder but the resolver.
+///
+/// libmosquitto is the codec and the in-flight store; it never schedules anything. Its callbacks only append to ``events``;
+/// whoever called into the library takes them when the call has returned, so nothing is ever re-entered.
+final class MosquittoHandle {
+    private let pointer: OpaquePointer
+    private let version: MQTTVersion
+    /// Kept because the `SSL` of libmosquitto refers to it until the handle is destroyed.
+    let tls: TLSContext?
+    private let box: Unmanaged<EventBox>
+    private var isWriting = false
+
+    /// What the callbacks append to. It belongs to the handle and is released after `mosquitto_destroy`, the last call
+    /// that can reach a callback.
+    private final class EventBox {
+        var events: [MosquittoEvent] = []
+        var ignoresPublished = false
+        var lastTopic = (bytes: [UInt8](), text: "")
+    }
+
+    /// A fresh handle. Throws if memory or descriptors ran out, or the library refuses an option.
+    init(_ configuration: MQTTClientConfiguration, tls: TLSContext?) throws(MQTTError) {
+        Self.initializeLibrary
+        let cleanStart = configuration.session == .clean
+        let box = Unmanaged.passRetained(EventBox())
+        guard let pointer = cmq_new(configuration.clientID, cleanStart, box.toOpaque()) else {
+            let code = errno
+            box.release()
+            throw Self.systemError(code, "libmosquitto could not be set up")
+        }
+        self.pointer = pointer
+        self.box = box
+        self.tls = tls
+        version = configuration.version
+        // With threads "in use", publish only queues, and one loop_write sends the batch.
+        mosquitto_threaded_set(pointer, true)
+        try check(
+            mosquitto_int_option(
+                pointer, MOSQ_OPT_PROTOCOL_VERSION,
+                version == .v5_0 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311), "the protocol version")
+        try check(
+            mosquitto_int_option(pointer, MOSQ_OPT_SEND_MAXIMUM, Int32(configuration.maximumInFlight)), "the send window")
+        if let tls {
+            try check(mosquitto_void_option(pointer, MOSQ_OPT_SSL_CTX, UnsafeMutableRawPointer(tls.pointer)), "the TLS context")
+            try check(mosquitto_int_option(pointer, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0), "the TLS context")
+        }
+        if let will = configuration.will { try setWill(will) }
+        installCallbacks()
+    }
+
+    deinit {
+        mosquitto_destroy(pointer)
+        box.release()
+    }
+
+    /// `mosquitto_lib_init` is not thread-safe; a static is initialised once. It is never undone, since
+    /// `mosquitto_lib_cleanup` would unload OpenSSL's configuration for the whole process.
+    private static let initializeLibrary: Void = { _ = mosquitto_lib_init() }()
+
+    /// What happened since the last call.
+    func takeEvents() -> [MosquittoEvent] {
+        let box = box.takeUnretainedValue()
+        guard !box.events.isEmpty else { return [] }
+        defer { box.events.removeAll(keepingCapacity: true) }
+        return box.events
+    }
+
+    // MARK: Connecting
+
+    func setCredentials(_ credentials: MQTTCredentials) throws(MQTTError) {
+        // MQTT 3.1.1, section 3.1.2.9: a password needs a user name, which may be empty.
+        let username = credentials.username ?? (version == .v3_1_1 && credentials.password != nil ? "" : nil)
+        try check(mosquitto_username_pw_set(pointer, username, credentials.password?.text), "user name and password")
+    }
+
+    /// Begins a TCP connection, closing an earlier one. `properties` go with the CONNECT, MQTT 5.0 only.
+    func connect(
+        address: String, port: Int, keepAlive: Int32, properties: PropertyList
+    ) throws(MQTTError) {
+        if let tls { cmq_tls_reset(tls.record) }
+        if version == .v5_0 { cmq_set_connect_properties(pointer, keepAlive, properties.pointer) }
+        _ = takeEvents()
+        var code: Int32 = 0
+        let rc = cmq_connect_async(pointer, address, Int32(port), keepAlive, &code)
+        guard rc == Int32(MOSQ_ERR_SUCCESS.rawValue) else {
+            throw rc == Int32(MOSQ_ERR_ERRNO.rawValue)
+                ? Self.connectError(code) : libraryError(rc, "connecting to \(address)", phase: .connect)
+        }
+        if let tls, let ssl { cmq_tls_attach(tls.record, ssl) }
+    }
+
+    /// The error of a failed `connect(2)`.
+    static func connectError(_ code: Int32) -> MQTTError {
+        var error: MQTTError
+        switch code {
+        case ECONNREFUSED: error = MQTTError(.connectionRefused, "connection refused", phase: .connect)
+        case ENETUNREACH, EHOSTUNREACH, ENETDOWN, EHOSTDOWN:
+            error = MQTTError(.networkUnreachable, errorText(code).lowercased(), phase: .connect)
+        case ETIMEDOUT: error = MQTTError(.timeout, "the connection timed out", phase: .connect)
+        case ECONNRESET, EPIPE: error = MQTTError(.closed, "the connection was reset", phase: .connect)
+        default: error = systemError(code, "the connection could not be made")
+        }
+        error.systemCode = code
+        error.phase = .connect
+        return error
+    }
+
+    static func systemError(_ code: Int32, _ what: String) -> MQTTError {
+        var error = MQTTError(.system, "\(what): \(errorText(code).lowercased())", phase: .connect)
+        error.systemCode = code
+        return error
+    }
+
+    /// libmosquitto's own descriptor; negative when it has closed the connection.
+    var socket: Int32 { mosquitto_socket(pointer) }
+
+    /// The TLS connection, if there is one: libmosquitto frees it when it closes.
+    var ssl: OpaquePointer? { mosquitto_ssl_get(pointer).map { OpaquePointer($0) } }
+
+    var wantsWrite: Bool { mosquitto_want_write(pointer) }
+
+    // MARK: Reading and writing
+
+    func read() -> Int32 {
+        guard socket >= 0 else { return Int32(MOSQ_ERR_NO_CONN.rawValue) }
+        ERR_clear_error()
+        return mosquitto_loop_read(pointer, 1)
+    }
+
+    /// Writes all that is queued. Its `published` callbacks are for QoS 0 packets, which are complete with this.
+    func write() -> Int32 {
+        guard socket >= 0 else { return Int32(MOSQ_ERR_NO_CONN.rawValue) }
+        let box = box.takeUnretainedValue()
+        box.ignoresPublished = true
+        defer { box.ignoresPublished = false }
+        ERR_clear_error()
+        return mosquitto_loop_write(pointer, 1)
+    }
+
+    /// Keep-alive: sends PINGREQ when it is time, closes when no answer came.
+    func keepAlive() {
+        guard socket >= 0 else { return }
+        ERR_clear_error()
+        mosquitto_loop_misc(pointer)
+    }
+
+    /// Queues a DISCONNECT; ``write()`` sends it and closes libmosquitto's side.
+    func disconnect() {
+        guard socket >= 0 else { return }
+        mosquitto_disconnect_v5(pointer, 0, nil)
+    }
+
+    // MARK: Operations
+
+    /// Queues a PUBLISH and returns its packet identifier.
+    func publish(_ publish: OutgoingPublish) throws(MQTTError) -> UInt16 {
+        var packetID: Int32 = 0
+        let rc: Int32
+        if publish.properties.isEmpty {
+            rc = mosquitto_publish_v5(
+                pointer, &packetID, publish.topic, Int32(publish.payload.count), publish.payload,
+                Int32(publish.qos.rawValue), publish.retain, nil)
+        } else {
+            var list = PropertyList()
+            defer { list.free() }
+            list.add(publish.properties)
+            rc = mosquitto_publish_v5(
+                pointer, &packetID, publish.topic, Int32(publish.payload.count), publish.payload,
+                Int32(publish.qos.rawValue), publish.retain, list.pointer)
+        }
+        switch rc {
+        case Int32(MOSQ_ERR_SUCCESS.rawValue): return UInt16(truncatingIfNeeded: packetID)
+        case Int32(MOSQ_ERR_QOS_NOT_SUPPORTED.rawValue):
+            throw refusal(rc, .qosNotSupported, "the broker does not take QoS \(publish.qos.rawValue)")
+        case Int32(MOSQ_ERR_OVERSIZE_PACKET.rawValue):
+            throw refusal(rc, .packetTooLarge, "the message is larger than the broker takes")
+        default: throw libraryError(rc, "publishing to \(quoted(publish.topic))", phase: .connected)
+        }
+    }
+
+    /// Queues a SUBSCRIBE of filters that have the same options, and returns its packet identifier.
+    func subscribe(_ filters: [String], qos: MQTTQoS, options: UInt8) throws(MQTTError) -> UInt16 {
+        var packetID: Int32 = 0
+        let rc = withCStrings(filters) {
+            mosquitto_subscribe_multiple(
+                pointer, &packetID, Int32(filters.count), $0, Int32(qos.rawValue), Int32(options), nil)
+        }
+        try check(rc, "subscribing to \(quoted(filters[0]))")
+        return UInt16(truncatingIfNeeded: packetID)
+    }
+
+    /// Queues an UNSUBSCRIBE.
+    func unsubscribe(_ filters: [String]) throws(MQTTError) {
+        let rc = withCStrings(filters) {
+            mosquitto_unsubscribe_multiple(pointer, nil, Int32(filters.count), $0, nil)
+        }
+        try check(rc, "unsubscribing from \(quoted(filters[0]))")
+    }
+
+    private func withCStrings<R>(
+        _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R
+    ) -> R {
+        let copies = strings.map { strdup($0) }
+        defer { for copy in copies { free(copy) } }
+        return copies.withUnsafeBufferPointer { buffer in
+            withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<CChar>?.self, capacity: 1) { empty in
+                empty.initialize(repeating: nil)
+                return body(buffer.baseAddress ?? UnsafePointer(empty.baseAddress!))
+            }
+        }
+    }
+
+    private func setWill(_ will: MQTTWill) throws(MQTTError) {
+        var list = PropertyList()
+        if version == .v5_0 {
+            list.add(will.properties)
+            if will.delayInterval > 0 { list.add(MQTT_PROP_WILL_DELAY_INTERVAL, int32: will.delayInterval) }
+        }
+        let rc = mosquitto_will_set_v5(
+            pointer, will.topic.name, Int32(will.payload.count), will.payload, Int32(will.qos.rawValue), will.retain,
+            list.pointer)
+        // On success the library owns the list.
+        if rc == Int32(MOSQ_ERR_SUCCESS.rawValue) { list.release() } else { list.free() }
+        try check(rc, "the will")
+    }
+
+    // MARK: Errors
+
+    private func check(_ rc: Int32, _ what: String) throws(MQTTError) {
+        if rc != Int32(MOSQ_ERR_SUCCESS.rawValue) { throw libraryError(rc, what, phase: nil) }
+    }
+
+    private func refusal(_ rc: Int32, _ reasonCode: MQTTReasonCode, _ message: String) -> MQTTError {
+        var error = MQTTError(.operationRefused, message, phase: .connected)
+        error.reasonCode = reasonCode
+        error.libraryCode = rc
+        return error
+    }
+
+    func libraryError(_ rc: Int32, _ what: String, phase: MQTTError.Phase?) -> MQTTError {
+        var error = MQTTError(.library, "\(what): \(String(cString: mosquitto_strerror(rc)))", phase: phase)
+        error.libraryCode = rc
+        return error
+    }
+
+    // MARK: Callbacks
+
+    // C calls these on the loop's thread, from inside a call of this class. They are formed here, in a nonisolated context:
+    // one formed on the main actor would trap on the loop's thread.
+    private func installCallbacks() {
+        mosquitto_connect_v5_callback_set(pointer) { _, context, code, flags, properties in
+            MosquittoHandle.append(
+                context,
+                .connack(
+                    code: UInt8(truncatingIfNeeded: code), sessionPresent: flags & 1 != 0,
+                    properties: properties.map { MQTTConnackProperties(reading: $0) } ?? .init()))
+        }
+        mosquitto_disconnect_v5_callback_set(pointer) { _, context, code, _ in
+            MosquittoHandle.append(context, .closed(code))
+        }
+        mosquitto_publish_v5_callback_set(pointer) { _, context, packetID, code, _ in
+            guard let context else { return }
+            let box = Unmanaged<EventBox>.fromOpaque(context).takeUnretainedValue()
+            if box.ignoresPublished { return }
+            box.events.append(
+                .published(packetID: UInt16(truncatingIfNeeded: packetID), reasonCode: UInt8(truncatingIfNeeded: code)))
+        }
+        mosquitto_subscribe_v5_callback_set(pointer) { _, context, packetID, count, granted, _ in
+            let codes = UnsafeBufferPointer(start: granted, count: Int(count)).map { UInt8(truncatingIfNeeded: $0) }
+            MosquittoHandle.append(context, .subscribed(packetID: UInt16(truncatingIfNeeded: packetID), reasonCodes: codes))
+        }
+        mosquitto_unsubscribe_v5_callback_set(pointer) { _, context, packetID, _ in
+            MosquittoHandle.append(context, .unsubscribed(packetID: UInt16(truncatingIfNeeded: packetID)))
+        }
+        mosquitto_message_v5_callback_set(pointer) { _, context, message, properties in
+            guard let context, let message = message?.pointee else { return }
+            let box = Unmanaged<EventBox>.fromOpaque(context).takeUnretainedValue()
+            box.events.append(
+                .message(
+                    MQTTMessage(
+                        topic: MosquittoHandle.topic(message.topic, box),
+                        payload: Array(UnsafeRawBufferPointer(start: message.payload, count: Int(message.payloadlen))),
+                        qos: MQTTQoS(rawValue: UInt8(truncatingIfNeeded: message.qos)) ?? .atMostOnce, retain: message.retain,
+                        properties: properties.map { MQTTPublishProperties(reading: $0) } ?? .init())))
+        }
+    }
+
+    private static func append(_ context: UnsafeMutableRawPointer?, _ event: MosquittoEvent) {
+        guard let context else { return }
+        Unmanaged<EventBox>.fromOpaque(context).takeUnretainedValue().events.append(event)
+    }
+
+    /// Messages in a row mostly have the same topic: its string is made once.
+    private static func topic(_ topic: UnsafePointer<CChar>?, _ box: EventBox) -> String {
+        guard let topic else { return "" }
+        let bytes = UnsafeRawBufferPointer(start: topic, count: strlen(topic))
+        if box.lastTopic.bytes.count == bytes.count,
+            box.lastTopic.bytes.withUnsafeBytes({ bytes.elementsEqual($0) })
+        {
+            return box.lastTopic.text
+        }
+        box.lastTopic = (Array(bytes), String(decoding: bytes, as: UTF8.self))
+        return box.lastTopic.text
+    }
+}

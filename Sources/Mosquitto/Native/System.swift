@@ -1,0 +1,78 @@
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// `free(3)`, under a name that a method called `free` does not hide.
+func freeMemory(_ pointer: UnsafeMutableRawPointer?) { free(pointer) }
+
+/// The text of an `errno`.
+func errorText(_ code: Int32) -> String { String(cString: strerror(code)) }
+
+/// The system calls on one TCP socket that is not blocking.
+struct TCPSocket {
+    let descriptor: Int32
+
+    /// A second descriptor of `other`'s connection, closed on exec. libmosquitto closes its own inside calls, and the number
+    /// is used again at once; this one is closed by us alone. `nil` with `errno` set.
+    init?(duplicating other: Int32) {
+        _ = fcntl(other, F_SETFD, FD_CLOEXEC)
+        descriptor = fcntl(other, F_DUPFD_CLOEXEC, 0)
+        if descriptor < 0 { return nil }
+        var one: Int32 = 1
+        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
+        #if canImport(Darwin)
+        setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &one, socklen_t(MemoryLayout<Int32>.size))
+        #endif
+    }
+
+    /// The result of a connect that was under way: 0, or why it failed.
+    func connectResult() -> Int32 {
+        var error: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        if getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) != 0 { return errno }
+        if error != 0 { return error }
+        var address = sockaddr_storage()
+        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let connected = withUnsafeMutableBytes(of: &address) {
+            getpeername(descriptor, $0.baseAddress?.assumingMemoryBound(to: sockaddr.self), &size)
+        }
+        // The pending error may have been consumed by a call of libmosquitto's.
+        return connected == 0 ? 0 : errno == ENOTCONN ? ECONNREFUSED : errno
+    }
+
+    enum Received {
+        case bytes(Int)
+        case nothing
+        case end
+        case failed(Int32)
+    }
+
+    func receive(into buffer: UnsafeMutableRawBufferPointer) -> Received {
+        while true {
+            let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+            if count > 0 { return .bytes(count) }
+            if count == 0 { return .end }
+            if errno == EINTR { continue }
+            return errno == EAGAIN || errno == EWOULDBLOCK ? .nothing : .failed(errno)
+        }
+    }
+
+    /// Whether bytes wait to be read.
+    var hasInput: Bool {
+        var count: Int32 = 0
+        return ioctl(descriptor, UInt(FIONREAD), &count) == 0 && count > 0
+    }
+
+    /// Tells the peer that nothing follows.
+    func finishWriting() { _ = shutdown(descriptor, Int32(SHUT_WR)) }
+
+    /// Ends the connection, whoever else has a descriptor of it, and closes this one.
+    func close() {
+        _ = shutdown(descriptor, Int32(SHUT_RDWR))
+        closeDescriptor(descriptor)
+    }
+}

@@ -1,0 +1,50 @@
+import HeapModule
+
+/// Identifies a timer that was set; never reused.
+struct TimerID: Hashable, Sendable { fileprivate let number: UInt64 }
+
+/// Timers in the order of their deadlines. A cancelled timer leaves the heap when it comes up, or when such leftovers
+/// are the majority.
+struct TimerQueue {
+    private struct Entry: Comparable {
+        let deadline: ContinuousClock.Instant
+        let id: TimerID
+
+        static func < (a: Entry, b: Entry) -> Bool { (a.deadline, a.id.number) < (b.deadline, b.id.number) }
+    }
+
+    private var heap = Heap<Entry>()
+    private var actions: [TimerID: () -> Void] = [:]
+    private var last: UInt64 = 0
+
+    mutating func add(at deadline: ContinuousClock.Instant, _ action: @escaping () -> Void) -> TimerID {
+        last += 1
+        let id = TimerID(number: last)
+        heap.insert(Entry(deadline: deadline, id: id))
+        actions[id] = action
+        return id
+    }
+
+    mutating func cancel(_ id: TimerID) {
+        guard actions.removeValue(forKey: id) != nil else { return }
+        if heap.count > 64, heap.count > 2 * actions.count {
+            let live = actions
+            heap = Heap(heap.unordered.filter { live[$0.id] != nil })
+        }
+    }
+
+    /// When the next timer is due.
+    mutating func nextDeadline() -> ContinuousClock.Instant? {
+        while let first = heap.min {
+            if actions[first.id] != nil { return first.deadline }
+            heap.removeMin()
+        }
+        return nil
+    }
+
+    /// Takes the next timer that is due.
+    mutating func popDue(_ now: ContinuousClock.Instant) -> (() -> Void)? {
+        guard let deadline = nextDeadline(), deadline <= now else { return nil }
+        return actions.removeValue(forKey: heap.removeMin().id)
+    }
+}

@@ -1,0 +1,25 @@
+public import FoundationEssentials
+
+/// What can be the payload of a message: `String` (as UTF-8), `[UInt8]`, `ArraySlice<UInt8>` and `Data`.
+///
+/// A payload has at most 268,435,455 bytes less the packet's header (MQTT 5.0, section 2.1.4).
+public protocol MQTTPayload: Sendable {
+    /// The bytes that go over the wire.
+    var mqttPayload: [UInt8] { get }
+}
+
+extension String: MQTTPayload {
+    public var mqttPayload: [UInt8] { Array(utf8) }
+}
+
+extension [UInt8]: MQTTPayload {
+    public var mqttPayload: [UInt8] { self }
+}
+
+extension ArraySlice<UInt8>: MQTTPayload {
+    public var mqttPayload: [UInt8] { Array(self) }
+}
+
+extension Data: MQTTPayload {
+    public var mqttPayload: [UInt8] { Array(self) }
+}

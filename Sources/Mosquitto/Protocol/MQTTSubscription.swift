@@ -1,0 +1,45 @@
+/// A topic filter with the options of its subscription (MQTT 5.0, section 3.8.3.1).
+public struct MQTTSubscription: Sendable, Hashable, ExpressibleByStringInterpolation {
+    /// When the broker sends retained messages (section 3.8.3.1, Retain Handling).
+    public enum RetainHandling: UInt8, Sendable, Hashable {
+        /// At each SUBSCRIBE; the only behaviour of MQTT 3.1.1.
+        case sendOnSubscribe = 0
+        /// Only if the subscription did not exist before.
+        case sendIfNew = 1
+        /// Never.
+        case doNotSend = 2
+    }
+
+    /// The filter.
+    public var filter: MQTTTopicFilter
+    /// The highest QoS at which the broker delivers.
+    public var qos: MQTTQoS
+    /// Whether messages that this client published itself are left out; MQTT 5.0 only.
+    public var noLocal: Bool
+    /// Whether the retain flag of a forwarded message stays as it was published; MQTT 5.0 only.
+    public var retainAsPublished: Bool
+    /// When retained messages are sent; MQTT 5.0 only.
+    public var retainHandling: RetainHandling
+
+    public init(
+        _ filter: MQTTTopicFilter, qos: MQTTQoS = .atLeastOnce, noLocal: Bool = false, retainAsPublished: Bool = false,
+        retainHandling: RetainHandling = .sendOnSubscribe
+    ) {
+        self.filter = filter
+        self.qos = qos
+        self.noLocal = noLocal
+        self.retainAsPublished = retainAsPublished
+        self.retainHandling = retainHandling
+    }
+
+    /// A filter at QoS 1 with default options.
+    public init(stringLiteral value: String) { self.init(MQTTTopicFilter(value)) }
+
+    /// The subscription options byte of SUBSCRIBE.
+    var options: UInt8 {
+        (noLocal ? 0x04 : 0) | (retainAsPublished ? 0x08 : 0) | (retainHandling.rawValue << 4)
+    }
+
+    /// Whether an option is set that MQTT 3.1.1 does not have.
+    var needsVersion5: Bool { options != 0 }
+}

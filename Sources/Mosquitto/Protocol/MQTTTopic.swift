@@ -1,0 +1,112 @@
+/// A topic name, to which a message is published (MQTT 5.0, section 4.7).
+///
+/// A name has 1 to 65,535 bytes of UTF-8 and neither a wildcard (`+`, `#`) nor a NUL. A value can hold an invalid name,
+/// so that a literal never traps: ``validate()`` tells, and every call that sends a topic validates it first.
+public struct MQTTTopic: Sendable, Hashable, CustomStringConvertible, ExpressibleByStringInterpolation {
+    /// The name as it goes over the wire.
+    public let name: String
+
+    public init(_ name: some StringProtocol) { self.name = String(name) }
+    public init(stringLiteral value: String) { self.name = value }
+
+    public var description: String { name }
+
+    /// Throws ``MQTTError/Code/invalidTopic`` if a message cannot be published to this name.
+    public func validate() throws(MQTTError) {
+        var length = 0
+        for byte in name.utf8 {
+            length += 1
+            if byte == UInt8(ascii: "+") || byte == UInt8(ascii: "#") {
+                throw .invalid(.invalidTopic, "topic \(quoted(name)) has a wildcard; wildcards belong in topic filters only")
+            }
+            if byte == 0 { throw .invalid(.invalidTopic, "topic \(quoted(name)) has a NUL character") }
+        }
+        if length == 0 { throw .invalid(.invalidTopic, "topic is empty; give it at least one character") }
+        if length > 65_535 {
+            throw .invalid(.invalidTopic, "topic \(quoted(name)) has \(length) bytes; at most 65535 are allowed")
+        }
+    }
+}
+
+/// A topic filter, to which a client subscribes (MQTT 5.0, section 4.7), with `+` and `#` as wildcards and
+/// `$share/GROUP/FILTER` as a shared subscription (section 4.8.2).
+public struct MQTTTopicFilter: Sendable, Hashable, CustomStringConvertible, ExpressibleByStringInterpolation {
+    /// The filter as it goes over the wire.
+    public let filter: String
+
+    public init(_ filter: some StringProtocol) { self.filter = String(filter) }
+    public init(stringLiteral value: String) { self.filter = value }
+
+    public var description: String { filter }
+
+    /// Throws ``MQTTError/Code/invalidTopicFilter`` if the filter breaks a rule of section 4.7.
+    public func validate() throws(MQTTError) {
+        func fail(_ reason: String) -> MQTTError { .invalid(.invalidTopicFilter, "topic filter \(quoted(filter)) \(reason)") }
+        if filter.isEmpty { throw .invalid(.invalidTopicFilter, "topic filter is empty; give it at least one character") }
+        if filter.utf8.count > 65_535 { throw fail("has more than 65535 bytes") }
+        if filter.utf8.contains(0) { throw fail("has a NUL character") }
+        var levels = filter.split(separator: "/", omittingEmptySubsequences: false)
+        if levels[0] == "$share" {
+            guard levels.count >= 3, !levels[1].isEmpty, levels[2...] != [""] else {
+                throw fail("is not a shared subscription; the form is $share/GROUP/FILTER")
+            }
+            if levels[1].contains("+") || levels[1].contains("#") { throw fail("has a wildcard in its share name") }
+            levels.removeFirst(2)
+        }
+        for (index, level) in levels.enumerated() {
+            if level.contains("#"), level != "#" || index != levels.count - 1 {
+                throw fail("has a # that is not its last level on its own")
+            }
+            if level.contains("+"), level != "+" { throw fail("has a + that is not a level on its own") }
+        }
+    }
+
+    /// The filter without a leading `$share/GROUP/`, which is what topics are matched against.
+    var matched: Substring {
+        guard filter.hasPrefix("$share/") else { return filter[...] }
+        let rest = filter.dropFirst("$share/".count)
+        guard let slash = rest.firstIndex(of: "/") else { return rest }
+        return rest[rest.index(after: slash)...]
+    }
+
+    /// Whether a message published to `topic` is sent to a subscriber of this filter (section 4.7.2: a leading wildcard
+    /// does not match a topic that begins with `$`).
+    public func matches(_ topic: String) -> Bool {
+        TopicMatcher.matches(filter: matched.utf8, topic: topic.utf8)
+    }
+}
+
+/// The matching rules of section 4.7, over UTF-8 bytes and without allocation.
+enum TopicMatcher {
+    static func matches(filter: Substring.UTF8View, topic: String.UTF8View) -> Bool {
+        let slash = UInt8(ascii: "/")
+        let plus = UInt8(ascii: "+")
+        let hash = UInt8(ascii: "#")
+        if topic.first == UInt8(ascii: "$"), filter.first == plus || filter.first == hash { return false }
+        var f = filter.startIndex
+        var t = topic.startIndex
+        while f < filter.endIndex {
+            switch filter[f] {
+            case hash:
+                return true
+            case plus:
+                while t < topic.endIndex, topic[t] != slash { t = topic.index(after: t) }
+                f = filter.index(after: f)
+            default:
+                guard t < topic.endIndex, topic[t] == filter[f] else {
+                    // "sport/#" matches "sport" too (section 4.7.1.2).
+                    return t == topic.endIndex && filter[f...].elementsEqual("/#".utf8)
+                }
+                f = filter.index(after: f)
+                t = topic.index(after: t)
+            }
+        }
+        return t == topic.endIndex
+    }
+}
+
+/// A value in a message for a person: in quotes, control characters escaped, and cut where it is long.
+func quoted(_ text: String) -> String {
+    let shown = text.unicodeScalars.prefix(80).map { $0.properties.generalCategory == .control ? $0.escaped(asASCII: true) : String($0) }
+    return "\"" + shown.joined() + (text.unicodeScalars.count > 80 ? "…\"" : "\"")
+}

@@ -1,0 +1,15 @@
+/// The version of the MQTT protocol that a client speaks.
+public enum MQTTVersion: Sendable, Hashable, CaseIterable, CustomStringConvertible {
+    /// MQTT 3.1.1, [OASIS standard of 2014](https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/mqtt-v3.1.1.html).
+    case v3_1_1
+    /// MQTT 5.0, [OASIS standard of 2019](https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html).
+    case v5_0
+
+    /// "3.1.1" or "5.0".
+    public var description: String {
+        switch self {
+        case .v3_1_1: "3.1.1"
+        case .v5_0: "5.0"
+        }
+    }
+}

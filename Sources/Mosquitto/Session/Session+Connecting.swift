@@ -1,0 +1,323 @@
+/// Attempts and connections: from a name to a CONNACK, and to the end.
+extension Session {
+    // MARK: Dialling
+
+    /// Prepares TLS and resolves the name, both off the loop, and connects.
+    func dial() {
+        generation += 1
+        let attempt = generation
+        let configuration = configuration
+        let known = tls
+        Task { [weak self] in
+            let prepared = await Self.prepare(configuration, known: known)
+            await self?.prepared(prepared, attempt: attempt)
+        }
+    }
+
+    private typealias Prepared = Result<(TLSContext?, [String]), MQTTError>
+
+    @concurrent
+    private static func prepare(_ configuration: MQTTClientConfiguration, known: TLSContext?) async -> Prepared {
+        let host = configuration.endpoint.host
+        do throws(MQTTError) {
+            var context = known
+            if context == nil, let tls = configuration.tls { context = try TLSContext(tls, host: host) }
+            if let address = Resolver.numeric(host) { return .success((context, [address])) }
+            return try .success((context, await Resolver.shared.resolve(host).get()))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func prepared(_ result: Prepared, attempt: Int) {
+        guard attempt == generation, case .dialing(.resolve) = machine.state else { return }
+        switch result {
+        case .failure(let error):
+            fail(error)
+        case .success((let context, let addresses)):
+            tls = context
+            self.addresses = addresses
+            lastConnectError = nil
+            connectNext()
+        }
+    }
+
+    /// Connects to the next address of the name.
+    private func connectNext() {
+        guard !addresses.isEmpty else {
+            return fail(lastConnectError ?? MQTTError(.dns, "the host has no address"))
+        }
+        let address = addresses.removeFirst()
+        closeConnection()
+        perform(machine.entered(.connect))
+        do throws(MQTTError) {
+            let handle: MosquittoHandle
+            if let kept = self.handle { handle = kept } else { handle = try MosquittoHandle(configuration, tls: tls) }
+            self.handle = handle
+            try handle.setCredentials(credentials)
+            let connection = try Connection(handle, address: address, configuration: configuration, scratch: loop.scratch)
+            self.connection = connection
+            interest = connection.interest
+            token = loop.register(connection.descriptor, client: self, interest: interest)
+            if token == nil { throw MQTTError(.system, "the socket cannot be watched") }
+        } catch {
+            lastConnectError = error
+            if error.code == .system || error.code == .library { return fail(error) }
+            connectNext()
+        }
+    }
+
+    /// Goes on to the next address if the current one does not answer.
+    func tryNextAddress() -> Bool {
+        guard case .dialing(.connect) = machine.state, !addresses.isEmpty else { return false }
+        connectNext()
+        return true
+    }
+
+    // MARK: Progress
+
+    func advance(_ events: PollEvents) {
+        guard let connection else { return }
+        let current = generation
+        do throws(MQTTError) {
+            let progress = try connection.advance(events)
+            handleEvents(of: connection)
+            guard current == generation, self.connection === connection else { return }
+            switch progress {
+            case .none: break
+            case .connected: try connected(connection)
+            case .handshaken: try handshaken(connection)
+            case .finished: return perform(machine.closed(now: .now))
+            }
+            // What was read may have queued acknowledgements.
+            needsFlush()
+            updateInterest()
+        } catch {
+            handleEvents(of: connection)
+            guard current == generation, self.connection === connection else { return }
+            if case .dialing(.connect) = machine.state {
+                lastConnectError = error
+                connectNext()
+            } else {
+                ended(error)
+            }
+        }
+    }
+
+    private func connected(_ connection: Connection) throws(MQTTError) {
+        if handle?.tls == nil { return try handshaken(connection) }
+        perform(machine.entered(.tlsHandshake))
+        if case .handshaken = try connection.advanceHandshake() { try handshaken(connection) }
+    }
+
+    private func handshaken(_ connection: Connection) throws(MQTTError) {
+        perform(machine.entered(.connack))
+        try connection.flush()
+    }
+
+    /// The connection has ended: a failed attempt, or the loss of what was established.
+    private func ended(_ error: MQTTError) {
+        if case .dialing = machine.state { fail(error) } else { perform(machine.connectionLost(endpointed(error), now: .now)) }
+    }
+
+    func fail(_ error: MQTTError) {
+        perform(machine.attemptFailed(endpointed(error), now: .now))
+    }
+
+    private func endpointed(_ error: MQTTError) -> MQTTError {
+        var error = error
+        error.endpoint = error.endpoint ?? configuration.endpoint.description
+        return error
+    }
+
+    func updateInterest() {
+        guard let connection, let token, interest != connection.interest else { return }
+        interest = connection.interest
+        loop.setInterest(connection.descriptor, token: token, interest)
+    }
+
+    /// Writes what the turn produced.
+    func flush() {
+        guard let connection else { return }
+        let current = generation
+        do throws(MQTTError) {
+            pump()
+            guard current == generation else { return }
+            try connection.flush()
+            handleEvents(of: connection)
+            guard current == generation else { return }
+            updateInterest()
+            resumePumping()
+        } catch {
+            handleEvents(of: connection)
+            guard current == generation else { return }
+            ended(error)
+        }
+    }
+
+    // MARK: Events
+
+    func handleEvents(of connection: Connection) {
+        let current = generation
+        var messages: [MQTTMessage] = []
+        for event in connection.takeEvents() {
+            if case .message(let message) = event {
+                messages.append(message)
+                continue
+            }
+            if !messages.isEmpty {
+                deliver(messages)
+                messages.removeAll(keepingCapacity: true)
+            }
+            handle(event, connection)
+            guard current == generation else { return }
+        }
+        if !messages.isEmpty { deliver(messages) }
+    }
+
+    private func handle(_ event: MosquittoEvent, _ connection: Connection) {
+        switch event {
+        case .message: break
+        case .connack(let code, let sessionPresent, let properties):
+            code == 0 ? accepted(connection, sessionPresent, properties) : refused(code, properties)
+        case .published(let packetID, let reasonCode): acknowledged(packetID, reasonCode)
+        case .publishReceived(let packetID): inFlight[packetID]?.isReceived = true
+        case .subscribed(let packetID, let codes): subscribed(packetID, codes)
+        case .unsubscribed: break
+        case .serverDisconnect(let disconnect): disconnected(disconnect)
+        case .closed(let code):
+            // On plain TCP nobody inspects: the library passes a DISCONNECT's reason code on, and no more.
+            if code >= 0x80, handle?.tls == nil { disconnected(ServerDisconnect(reasonCode: UInt8(truncatingIfNeeded: code))) }
+        }
+    }
+
+    private func accepted(_ connection: Connection, _ sessionPresent: Bool, _ properties: MQTTConnackProperties) {
+        guard case .dialing = machine.state else {
+            return ended(MQTTError(.protocolViolation, "the broker sent a second CONNACK"))
+        }
+        if !sessionPresent, !inFlight.isEmpty {
+            // The handle is about to send again, to a broker that knows nothing of it, what it has in flight. A fresh one
+            // will publish it anew; nothing of this one's was written yet.
+            requeueInFlight()
+            handle = nil
+            closeConnection()
+            subscriptions.forgetSession()
+            addresses = [connection.address]
+            return connectNext()
+        }
+        if !sessionPresent { subscriptions.forgetSession() }
+        let info = MQTTConnectionInfo(
+            attempt: 0, endpoint: configuration.endpoint, address: connection.address, sessionPresent: sessionPresent,
+            tls: connection.tlsInfo, clientID: configuration.clientID, properties: properties)
+        rejected = nil
+        window = min(configuration.maximumInFlight, Int(properties.receiveMaximum))
+        perform(machine.accepted(info, refreshIn: refreshDelay(), now: .now))
+    }
+
+    private func refused(_ code: UInt8, _ properties: MQTTConnackProperties) {
+        let returnCode: MQTTConnectReturnCode =
+            configuration.version == .v5_0 || code >= 0x80 ? .v5(MQTTReasonCode(rawValue: code)) : .v3(code)
+        let reasonCode = returnCode.reasonCode
+        let isAuthentication = reasonCode == .notAuthorized || reasonCode == .badUserNameOrPassword
+        var error = MQTTError(
+            isAuthentication ? .notAuthorized : .refused, "the broker refused the connection: \(returnCode)", phase: .connack)
+        error.reasonCode = reasonCode
+        error.rawReasonCode = code
+        error.reasonString = properties.reasonString
+        error.serverReference = properties.serverReference
+        if isAuthentication { rejected = credentials }
+        ended(error)
+    }
+
+    private func disconnected(_ disconnect: ServerDisconnect) {
+        let reasonCode = MQTTReasonCode(rawValue: disconnect.reasonCode)
+        var error = MQTTError(
+            reasonCode == .notAuthorized ? .notAuthorized : reasonCode.isError ? .refused : .closed,
+            "the broker ended the connection: \(reasonCode)", phase: .connected)
+        error.reasonCode = reasonCode
+        error.rawReasonCode = disconnect.reasonCode
+        error.reasonString = disconnect.reasonString
+        error.serverReference = disconnect.serverReference
+        if reasonCode == .notAuthorized { rejected = credentials }
+        ended(error)
+    }
+
+    // MARK: Established
+
+    func establish(_ info: MQTTConnectionInfo) {
+        isDraining = false
+        scheduleKeepAlive(info)
+        restoreSubscriptions()
+        resumeWaiters(info)
+        needsFlush()
+    }
+
+    /// libmosquitto sends PINGREQ when it is called after the keep-alive has passed; a tenth of it late is well within the
+    /// broker's tolerance of a half (MQTT 5.0, section 3.1.2.10).
+    private func scheduleKeepAlive(_ info: MQTTConnectionInfo) {
+        let seconds = info.properties.serverKeepAlive.map(Int64.init) ?? configuration.keepAlive.components.seconds
+        guard seconds > 0 else { return }
+        let interval = max(Duration.seconds(1), .seconds(seconds) / 10)
+        keepAliveTimer = loop.setTimer(after: interval) { [weak self] in
+            self?.assumeIsolated { session in
+                session.keepAliveTimer = nil
+                session.checkKeepAlive(info)
+            }
+        }
+    }
+
+    private func checkKeepAlive(_ info: MQTTConnectionInfo) {
+        guard let connection else { return }
+        do throws(MQTTError) {
+            try connection.keepAlive()
+            needsFlush()
+            scheduleKeepAlive(info)
+        } catch {
+            ended(error)
+        }
+    }
+
+    // MARK: Ending
+
+    func disconnect() {
+        guard let connection else { return perform(machine.closed(now: .now)) }
+        cancelKeepAlive()
+        do throws(MQTTError) {
+            try connection.disconnect()
+            updateInterest()
+        } catch {
+            perform(machine.closed(now: .now))
+        }
+    }
+
+    /// Ends what there is of an attempt or a connection, at once.
+    func tearDown() {
+        generation += 1
+        credentialTask?.cancel()
+        credentialTask = nil
+        addresses = []
+        closeConnection()
+        isDraining = false
+        if configuration.session == .clean {
+            // The broker forgets, and so must the library: stale QoS 2 state and sticky limits go with the handle.
+            handle = nil
+            requeueInFlight()
+            subscriptions.forgetSession()
+        }
+        for index in subscribing.indices { subscribing[index].packetIDs = [:] }
+    }
+
+    private func closeConnection() {
+        cancelKeepAlive()
+        guard let connection else { return }
+        if let token { loop.unregister(connection.descriptor, token: token) }
+        token = nil
+        connection.close()
+        self.connection = nil
+    }
+
+    private func cancelKeepAlive() {
+        if let timer = keepAliveTimer { loop.cancelTimer(timer) }
+        keepAliveTimer = nil
+    }
+}

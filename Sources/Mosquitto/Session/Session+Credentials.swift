@@ -1,0 +1,112 @@
+import FoundationEssentials
+
+/// Asking the provider, and rotating what it gave.
+extension Session {
+    func fetchCredentials(_ attempt: MQTTConnectAttempt) {
+        guard let provider = configuration.credentials else { return }
+        credentialTask?.cancel()
+        // Holds no reference to the session while the provider takes its time.
+        credentialTask = Task { [weak self] in
+            let result: Result<MQTTCredentials, MQTTError>
+            do {
+                let credentials = try await provider.credentials(for: attempt)
+                try credentials.validate()
+                result = .success(credentials)
+            } catch {
+                result = .failure(Self.failure(error))
+            }
+            if Task.isCancelled { return }
+            await self?.fetched(result, attempt.purpose, source: provider.source)
+        }
+    }
+
+    private static func failure(_ error: any Error) -> MQTTError {
+        if var error = error as? MQTTError {
+            error.phase = .credentials
+            return error
+        }
+        // Its description is not used: it is the user's, and may hold a secret.
+        var failure = MQTTError(.credentials, "the credential provider failed with \(type(of: error))", phase: .credentials)
+        failure.underlying = error
+        return failure
+    }
+
+    private func fetched(
+        _ result: Result<MQTTCredentials, MQTTError>, _ purpose: MQTTConnectAttempt.Purpose, source: String
+    ) {
+        credentialTask = nil
+        let isRotation = purpose == .rotation
+        switch result {
+        case .failure(let error):
+            perform(
+                isRotation ? machine.rotationFailed(error.description) : machine.credentialsFailed(error, now: .now))
+            if isRotation { failRotation(error) }
+        case .success(let fetched):
+            // An expiry that moves with the clock does not make a password new.
+            let before = isRotation ? credentials : rejected
+            let unchanged = before.map { $0.username == fetched.username && $0.password == fetched.password } ?? false
+            if !unchanged || !isRotation {
+                credentials = fetched
+                receivedAt = .now
+                lifetime = TokenLifetime(fetched, receivedAt: Date.now)
+            }
+            if !unchanged {
+                emit(.credentialsRefreshed(MQTTCredentialsRefreshed(expiresIn: lifetime?.remaining, source: source)))
+            }
+            if isRotation {
+                perform(machine.rotationCredentialsArrived(unchanged: unchanged))
+                if unchanged {
+                    failRotation(MQTTError(.credentials, "the credential provider has nothing new", phase: .credentials))
+                }
+            } else {
+                perform(machine.credentialsArrived(unchanged: unchanged, now: .now))
+            }
+        }
+    }
+
+    /// When the credentials in use are to be replaced, from now; `nil` if they are not.
+    func refreshDelay() -> Duration? {
+        guard let fraction = configuration.refreshCredentialsAt, configuration.credentials != nil, let lifetime else { return nil }
+        let delay = lifetime.refreshDelay(at: fraction, jitter: configuration.refreshJitter, using: &jitter)
+        // Part of the life has passed since the receipt: a slow handshake, or credentials that served an earlier connection.
+        return delay.map { max(.seconds(0), $0 - (ContinuousClock.now - receivedAt)) }
+    }
+
+    // MARK: Rotation on demand
+
+    nonisolated func rotateCredentials() async throws(MQTTError) {
+        try await rotate().get()
+    }
+
+    private func rotate() async -> Result<Void, MQTTError> {
+        guard configuration.credentials != nil else {
+            return .failure(MQTTError(.invalidConfiguration, "there is no credential provider to rotate with"))
+        }
+        guard case .connected = machine.state else {
+            return .failure(MQTTError(.closed, "the client is not connected; the next attempt asks for credentials anyway"))
+        }
+        return await withCheckedContinuation { continuation in
+            rotationWaiters.append(continuation)
+            perform(machine.refresh())
+        }
+    }
+
+    private func failRotation(_ error: MQTTError) {
+        for waiter in rotationWaiters { waiter.resume(returning: .failure(error)) }
+        rotationWaiters.removeAll()
+    }
+
+    /// Waits until nothing is in flight, handing out nothing new, so that no publish is sent twice.
+    func drain() {
+        isDraining = true
+        checkDrained()
+    }
+
+    func checkDrained() {
+        guard isDraining, inFlight.isEmpty, case .draining(let ending) = machine.state else { return }
+        // A shutdown waits for what was published before it too.
+        if ending == .shutdown, !pending.isEmpty { return }
+        isDraining = false
+        perform(machine.drained(now: .now))
+    }
+}

@@ -1,0 +1,75 @@
+import FoundationEssentials
+import Logging
+
+/// What a client tells of itself: state, events and logs.
+extension Session {
+    func emit(_ kind: MQTTConnectionEvent.Kind) {
+        switch kind {
+        case .connected(let info): observed = .connected(info)
+        case .attemptFailed(let failed): lastError = failed.error
+        case .disconnected(let disconnection): lastError = disconnection.error
+        case .stopped(let error): observed = .stopped(error)
+        default: break
+        }
+        if case .stopped = kind { shared.setState(observed) } else { publishState() }
+        log(kind)
+        shared.emit(MQTTConnectionEvent(time: Date.now, kind: kind))
+    }
+
+    /// Makes the state that callers see follow the machine's.
+    func publishState() {
+        let state: MQTTConnectionState =
+            switch machine.state {
+            case .idle: .idle
+            case .fetching, .dialing: .connecting(attempt: machine.attempt)
+            case .waiting: lastError.map { .waiting(lastError: $0) } ?? .connecting(attempt: machine.attempt)
+            case .connected, .stopped: observed
+            case .draining, .disconnecting: .disconnecting
+            }
+        shared.setState(state)
+    }
+
+    private func log(_ kind: MQTTConnectionEvent.Kind) {
+        switch kind {
+        case .attemptStarted(let started):
+            logger.debug("connecting", metadata: ["mqtt.endpoint": "\(started.endpoint)", "mqtt.attempt": "\(started.attempt)"])
+        case .attemptFailed(let failed):
+            var metadata = metadata(of: failed.error)
+            metadata["mqtt.attempt"] = "\(failed.attempt)"
+            metadata["mqtt.retry_in"] = failed.retryIn.map { "\($0)" }
+            logger.warning("connecting failed", metadata: metadata)
+        case .connected(let info):
+            logger.info(
+                "connected",
+                metadata: [
+                    "mqtt.endpoint": "\(info.endpoint)", "mqtt.attempt": "\(info.attempt)",
+                    "mqtt.session_present": "\(info.sessionPresent)", "tls.version": "\(info.tls?.version ?? "none")",
+                ])
+        case .disconnected(let disconnection):
+            var metadata = metadata(of: disconnection.error)
+            metadata["mqtt.retry_in"] = disconnection.retryIn.map { "\($0)" }
+            logger.warning("disconnected", metadata: metadata)
+        case .credentialsRefreshed(let refreshed):
+            logger.debug("got credentials", metadata: ["mqtt.source": "\(refreshed.source)"])
+        case .credentialsFailed(let failed):
+            logger.warning("the credentials could not be refreshed", metadata: ["error": "\(failed.message)"])
+        case .credentialsRotated(let rotated):
+            logger.info("rotated the credentials", metadata: ["mqtt.gap": "\(rotated.gap)"])
+        case .resubscribed(let filters):
+            logger.info("subscribed again", metadata: ["mqtt.filters": "\(filters)"])
+        case .stopped(let error):
+            if let error {
+                logger.error("stopped", metadata: metadata(of: error))
+            } else {
+                logger.info("stopped")
+            }
+        }
+    }
+
+    private func metadata(of error: MQTTError) -> Logger.Metadata {
+        var metadata: Logger.Metadata = ["error": "\(error)", "error.code": "\(error.code)"]
+        metadata["mqtt.phase"] = error.phase.map { "\($0.rawValue)" }
+        metadata["mqtt.reason_code"] = error.reasonCode.map { "\($0)" }
+        return metadata
+    }
+}

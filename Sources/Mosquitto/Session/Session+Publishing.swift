@@ -1,0 +1,141 @@
+import Logging
+
+/// Outgoing messages: from the outbox to the library, a window at a time, and back if they were not acknowledged.
+extension Session {
+    /// How many messages one turn hands over at most, so that other clients of the loop have theirs.
+    private static let turnLimit = 2_048
+    /// Above this many unsent bytes nothing is handed over until the socket has taken them.
+    private static let unsentLimit = 1 << 20
+
+    // MARK: From any thread
+
+    nonisolated func enqueue(_ publish: OutgoingPublish) throws(MQTTError) {
+        publish.isEnqueued = true
+        if try shared.post(publish) { loop.schedule(self) }
+    }
+
+    nonisolated func publish(_ publish: OutgoingPublish) async throws(MQTTError) -> MQTTPublishResult {
+        if Task.isCancelled { throw MQTTError(.cancelled, "the publish was cancelled") }
+        let outcome = await withTaskCancellationHandler {
+            await withUnsafeContinuation { continuation in
+                publish.continuation = continuation
+                do throws(MQTTError) {
+                    if try shared.post(publish) { loop.schedule(self) }
+                } catch {
+                    publish.complete(.failure(error))
+                }
+            }
+        } onCancel: {
+            Task { await self.cancel(publish) }
+        }
+        return try outcome.get()
+    }
+
+    private func cancel(_ publish: OutgoingPublish) {
+        takeOutbox()
+        guard publish.continuation != nil else { return }
+        publish.isCancelled = true
+        publish.complete(.failure(MQTTError(.cancelled, "the publish was cancelled")))
+        // What the library has is sent and acknowledged all the same.
+        pending.remove(publish)
+        checkDrained()
+    }
+
+    // MARK: On the loop
+
+    func takeOutbox() {
+        let messages = shared.takeOutbox()
+        guard !messages.isEmpty else { return }
+        if case .stopped = machine.state {
+            for message in messages { message.complete(.failure(MQTTError(.stopped, "the client has stopped"))) }
+            return
+        }
+        pending.append(messages)
+        needsFlush()
+    }
+
+    /// Hands over as much as the window, the socket and the turn allow. ``flush()`` writes it.
+    func pump() {
+        guard let handle, let connection, connection.stage == .established, isPublishingAllowed else { return }
+        var enqueued = 0
+        var sent: [OutgoingPublish] = []
+        for count in 0..<Self.turnLimit {
+            guard let publish = pending.first, publish.qos == .atMostOnce || inFlight.count < window else { break }
+            if count % 128 == 127, connection.unsent > Self.unsentLimit { break }
+            _ = pending.popFirst()
+            if publish.isEnqueued {
+                enqueued += 1
+                publish.isEnqueued = false
+            }
+            do throws(MQTTError) {
+                let packetID = try handle.publish(publish)
+                lastSequence += 1
+                publish.sequence = lastSequence
+                if publish.qos == .atMostOnce {
+                    if publish.continuation != nil { sent.append(publish) }
+                } else {
+                    inFlight[packetID] = publish
+                }
+            } catch {
+                refuse(publish, error)
+            }
+        }
+        shared.dequeued(enqueued)
+        for publish in sent { publish.complete(.success(MQTTPublishResult(reasonCode: .success))) }
+    }
+
+    private var isPublishingAllowed: Bool {
+        switch machine.state {
+        case .connected, .draining(.shutdown): true
+        default: false
+        }
+    }
+
+    /// Goes on in the next turn with what this one left.
+    func resumePumping() {
+        guard let publish = pending.first, isPublishingAllowed, let connection else { return }
+        if publish.qos == .atMostOnce || inFlight.count < window, connection.unsent <= Self.unsentLimit {
+            loop.schedule(self)
+            needsFlush()
+        }
+    }
+
+    func acknowledged(_ packetID: UInt16, _ reasonCode: UInt8) {
+        guard let publish = inFlight.removeValue(forKey: packetID) else { return }
+        let code = MQTTReasonCode(rawValue: reasonCode)
+        if code.isError {
+            var error = MQTTError(.operationRefused, "the broker refused the publish: \(code)", phase: .connected)
+            error.reasonCode = code
+            error.rawReasonCode = reasonCode
+            refuse(publish, error)
+        } else {
+            publish.complete(.success(MQTTPublishResult(reasonCode: code)))
+        }
+        checkDrained()
+    }
+
+    private func refuse(_ publish: OutgoingPublish, _ error: MQTTError) {
+        if publish.continuation == nil {
+            logger.warning("a message was not published", metadata: ["mqtt.topic": "\(publish.topic)", "error": "\(error)"])
+        }
+        publish.complete(.failure(error))
+    }
+
+    /// The session is gone: what was not acknowledged is published anew, in its order. What the broker has taken over with
+    /// PUBREC would be a duplicate.
+    func requeueInFlight() {
+        let publishes = inFlight.values.sorted { $0.sequence < $1.sequence }
+        inFlight.removeAll()
+        for publish in publishes where publish.isReceived {
+            publish.complete(.success(MQTTPublishResult(reasonCode: .success)))
+        }
+        pending.prepend(publishes.filter { !$0.isReceived && !$0.isCancelled })
+    }
+
+    func failPublishes(_ error: MQTTError) {
+        for publish in inFlight.values { publish.complete(.failure(error)) }
+        inFlight.removeAll()
+        for publish in pending.takeAll() { publish.complete(.failure(error)) }
+        for publish in shared.closeOutbox(error) { publish.complete(.failure(error)) }
+    }
+}

@@ -1,0 +1,232 @@
+import Logging
+import ServiceLifecycle
+import Synchronization
+
+/// Performs what ``SessionStateMachine`` decides. An actor on its loop's thread: every call into libmosquitto and OpenSSL
+/// for a client is made here, and the loop enters it without a Swift job.
+actor Session: EventLoopClient {
+    let configuration: MQTTClientConfiguration
+    nonisolated let eventLoop: MosquittoEventLoop
+    nonisolated let shared: SharedState
+    let logger: Logger
+
+    var machine: SessionStateMachine
+    private var timers: [SessionStateMachine.Timer: TimerID] = [:]
+    /// Goes up with every attempt and connection: what comes late for an earlier one is ignored.
+    var generation = 0
+
+    // Connecting (Session+Connecting)
+    var addresses: [String] = []
+    var lastConnectError: MQTTError?
+    var tls: TLSContext?
+    var handle: MosquittoHandle?
+    var connection: Connection?
+    var token: UInt64?
+    var interest: PollEvents = []
+    var keepAliveTimer: TimerID?
+
+    // Credentials (Session+Credentials)
+    var credentials = MQTTCredentials.anonymous
+    var credentialTask: Task<Void, Never>?
+    var rejected: MQTTCredentials?
+    var receivedAt = ContinuousClock.now
+    var lifetime: TokenLifetime?
+    var jitter: JitterGenerator
+
+    // Publishing (Session+Publishing)
+    var pending = PublishQueue()
+    var inFlight: [UInt16: OutgoingPublish] = [:]
+    var lastSequence: UInt64 = 0
+    var window = 0
+    var isDraining = false
+    private var isInTurn = false
+
+    // Subscribing (Session+Subscribing)
+    var subscriptions = SubscriptionTable()
+    var subscribing: [SubscribeOperation] = []
+    /// SUBSCRIBE packets of a reconnect, for which nobody waits.
+    var restoring: [UInt16: [String]] = [:]
+
+    // Waiting (Session+Waiting)
+    var waiters: [ConnectionWaiter] = []
+    var lastWaiter = 0
+    var rotationWaiters: [CheckedContinuation<Result<Void, MQTTError>, Never>] = []
+    var stopWaiters: [CheckedContinuation<Result<Void, MQTTError>, Never>] = []
+
+    // What is told (Session+Events)
+    var observed = MQTTConnectionState.idle
+    var lastError: MQTTError?
+
+    private nonisolated let isClaimed = Atomic(false)
+    private nonisolated let isReaderWoken = Atomic(false)
+
+    init(_ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop, shared: SharedState, logger: Logger) {
+        self.configuration = configuration
+        self.eventLoop = eventLoop
+        self.shared = shared
+        var logger = logger
+        logger[metadataKey: "mqtt.client_id"] = "\(configuration.clientID)"
+        self.logger = logger
+        jitter = JitterGenerator(seed: configuration.retry.seed)
+        machine = SessionStateMachine(SessionStateMachine.Configuration(configuration))
+    }
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { eventLoop.asUnownedSerialExecutor() }
+
+    nonisolated var loop: EventLoopCore { eventLoop.core }
+
+    // MARK: Running
+
+    /// Whether this call is the one that may run the session.
+    nonisolated func claimRun() -> Bool {
+        isClaimed.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged
+    }
+
+    nonisolated func run() async throws(MQTTError) {
+        guard claimRun() else { throw MQTTError(.alreadyRunning, "run() was called before; make a new client") }
+        let invalid: MQTTError?
+        do throws(MQTTError) {
+            try configuration.validate()
+            invalid = nil
+        } catch {
+            invalid = error
+        }
+        let result = await withTaskCancellationHandler {
+            await withGracefulShutdownHandler {
+                await self.runUntilStopped(invalid)
+            } onGracefulShutdown: {
+                Task { await self.shutDown(isGraceful: true) }
+            }
+        } onCancel: {
+            Task { await self.shutDown(isGraceful: false) }
+        }
+        try result.get()
+        if Task.isCancelled { throw MQTTError(.cancelled, "run() was cancelled") }
+    }
+
+    func runInBackground() async {
+        _ = await runUntilStopped(nil)
+    }
+
+    private func runUntilStopped(_ invalid: MQTTError?) async -> Result<Void, MQTTError> {
+        await withCheckedContinuation { continuation in
+            stopWaiters.append(continuation)
+            if case .stopped = machine.state {
+                // Shut down before it ran.
+                finish(nil)
+            } else if let invalid {
+                perform(machine.stop(invalid))
+            } else if !loop.isUsable {
+                perform(machine.stop(MQTTError(.system, "the event loop has no file descriptor for its poller")))
+            } else {
+                perform(machine.start(now: .now))
+            }
+        }
+    }
+
+    nonisolated func shutdown() async {
+        await shutDownAndWait()
+    }
+
+    private func shutDownAndWait() async {
+        shutDown(isGraceful: true)
+        if case .stopped = machine.state { return }
+        _ = await withCheckedContinuation { stopWaiters.append($0) }
+    }
+
+    private func shutDown(isGraceful: Bool) {
+        perform(machine.shutdown(isGraceful: isGraceful, now: .now))
+    }
+
+    /// The last reference to the client is gone.
+    nonisolated func abandon() {
+        Task { await self.shutDown(isGraceful: false) }
+    }
+
+    // MARK: Performing
+
+    func perform(_ actions: [SessionStateMachine.Action]) {
+        for action in actions {
+            switch action {
+            case .emit(let kind): emit(kind)
+            case .fetchCredentials(let attempt): fetchCredentials(attempt)
+            case .dial: dial()
+            case .tearDown: tearDown()
+            case .establish(let info): establish(info)
+            case .drain: drain()
+            case .disconnect: disconnect()
+            case .setTimer(let timer, let delay): setTimer(timer, delay)
+            case .cancelTimer(let timer): cancelTimer(timer)
+            case .finish(let error): finish(error)
+            }
+        }
+        publishState()
+    }
+
+    private func setTimer(_ timer: SessionStateMachine.Timer, _ delay: Duration) {
+        cancelTimer(timer)
+        timers[timer] = loop.setTimer(after: delay) { [weak self] in
+            self?.assumeIsolated { $0.timerFired(timer) }
+        }
+    }
+
+    private func cancelTimer(_ timer: SessionStateMachine.Timer) {
+        if let id = timers.removeValue(forKey: timer) { loop.cancelTimer(id) }
+    }
+
+    private func timerFired(_ timer: SessionStateMachine.Timer) {
+        timers[timer] = nil
+        if timer == .phase, tryNextAddress() { return }
+        if timer == .credentials { credentialTask?.cancel() }
+        perform(machine.timerFired(timer, now: .now))
+    }
+
+    private func finish(_ error: MQTTError?) {
+        generation += 1
+        credentialTask?.cancel()
+        credentialTask = nil
+        handle = nil
+        tls = nil
+        let reason = error ?? MQTTError(.stopped, "the client has stopped")
+        failPublishes(reason)
+        failSubscriptions(reason)
+        failWaiters(reason)
+        for waiter in stopWaiters { waiter.resume(returning: error.map { .failure($0) } ?? .success(())) }
+        stopWaiters.removeAll()
+    }
+
+    // MARK: EventLoopClient
+
+    nonisolated func socketReady(_ events: PollEvents) {
+        assumeIsolated { $0.advance(events) }
+    }
+
+    nonisolated func mailboxReady() {
+        assumeIsolated { session in
+            session.takeOutbox()
+            if session.isReaderWoken.exchange(false, ordering: .acquiring) { session.resumeReading() }
+        }
+    }
+
+    nonisolated func turnEnded() {
+        assumeIsolated { session in
+            session.isInTurn = false
+            session.flush()
+        }
+    }
+
+    /// What this turn produced is written when it ends.
+    func needsFlush() {
+        guard !isInTurn else { return }
+        isInTurn = true
+        loop.callAtEndOfTurn(self)
+    }
+
+    /// Called by a consumer that has made room, on any thread.
+    nonisolated var wakeReader: @Sendable () -> Void {
+        { [weak self] in
+            guard let self, !self.isReaderWoken.exchange(true, ordering: .releasing) else { return }
+            self.loop.schedule(self)
+        }
+    }
+}

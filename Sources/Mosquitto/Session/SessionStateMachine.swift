@@ -1,0 +1,400 @@
+/// Decides what a client's connection does next: events in, actions out. No clock, no I/O, no logger; time and randomness
+/// are given to it. One path serves the first connection and every later one.
+///
+/// ```
+/// idle -> fetching -> dialing(resolve, connect, tlsHandshake, connack) -> connected -> draining -> disconnecting
+///            ^            |                                                  |                          |
+///            +- waiting <-+--------------------------------------------------+                          |
+///            ^                                                                                          |
+///            +--------------------------------- rotation -----------------------------------------------+
+/// ```
+/// Every state can go to `stopped`.
+struct SessionStateMachine: Sendable {
+    typealias Instant = ContinuousClock.Instant
+
+    enum State: Sendable {
+        case idle
+        /// The credential provider is being asked.
+        case fetching
+        case dialing(MQTTError.Phase)
+        case connected
+        /// Unacknowledged publishes are waited for, before the DISCONNECT.
+        case draining(Ending)
+        /// DISCONNECT was sent.
+        case disconnecting(Ending)
+        /// Until the next attempt.
+        case waiting
+        case stopped
+    }
+
+    /// Why a connection is ended on purpose.
+    enum Ending: Sendable, Hashable { case rotation, shutdown }
+
+    enum Timer: Sendable, Hashable, CaseIterable {
+        case credentials, attempt, phase, retry, refresh, drain, close
+    }
+
+    enum Action: Sendable {
+        case emit(MQTTConnectionEvent.Kind)
+        /// Ask the provider; the answer comes as `credentialsArrived`, `credentialsFailed`, or their rotation counterparts.
+        case fetchCredentials(MQTTConnectAttempt)
+        /// Resolve and connect with the credentials at hand.
+        case dial
+        /// End the attempt or connection at once.
+        case tearDown
+        /// The broker has accepted: subscribe, publish, tell who waits.
+        case establish(MQTTConnectionInfo)
+        /// Hand out nothing new; `drained` when all is acknowledged.
+        case drain
+        /// Send DISCONNECT; `closed` when the broker has closed.
+        case disconnect
+        case setTimer(Timer, Duration)
+        case cancelTimer(Timer)
+        /// The end.
+        case finish(MQTTError?)
+    }
+
+    struct Configuration: Sendable {
+        var endpoint: MQTTEndpoint
+        var retry: MQTTRetryPolicy
+        var timeouts: MQTTTimeouts
+        var hasProvider: Bool
+
+        init(_ configuration: MQTTClientConfiguration) {
+            endpoint = configuration.endpoint
+            retry = configuration.retry
+            timeouts = configuration.timeouts
+            hasProvider = configuration.credentials != nil
+        }
+    }
+
+    private let configuration: Configuration
+    private var generator: JitterGenerator
+    private var backoff: Backoff
+    private var refreshBackoff: Backoff
+
+    private(set) var state = State.idle
+    /// Attempts since the last established connection.
+    private(set) var attempt = 0
+    private var everConnected = false
+    private var connectedAt: Instant?
+    /// When the last connection ended, or the client started: for a limit by time.
+    private var disconnectedAt: Instant?
+    private var lastFailure: MQTTError?
+    private var authenticationFailures = 0
+    /// A refusal was answered with fresh credentials already.
+    private var hasTriedFresh = false
+    /// What the provider is told at the next attempt.
+    private var purpose = MQTTConnectAttempt.Purpose.connect
+    private var isRefreshing = false
+    /// Since when there is no connection because of a rotation.
+    private var gapSince: Instant?
+
+    init(_ configuration: Configuration) {
+        self.configuration = configuration
+        generator = JitterGenerator(seed: configuration.retry.seed)
+        backoff = Backoff(configuration.retry)
+        var refresh = MQTTRetryPolicy()
+        refresh.minimumDelay = .seconds(1)
+        refresh.maximumDelay = .seconds(60)
+        refreshBackoff = Backoff(refresh)
+    }
+
+    // MARK: Attempts
+
+    mutating func start(now: Instant) -> [Action] {
+        guard case .idle = state else { return [] }
+        disconnectedAt = now
+        return beginAttempt()
+    }
+
+    private mutating func beginAttempt(withCredentials hasCredentials: Bool = false) -> [Action] {
+        attempt += 1
+        let started = MQTTConnectionAttemptStarted(
+            attempt: attempt, isInitial: !everConnected, endpoint: configuration.endpoint)
+        guard configuration.hasProvider, !hasCredentials else {
+            state = .dialing(.resolve)
+            return [.emit(.attemptStarted(started))] + dial()
+        }
+        state = .fetching
+        return [
+            .emit(.attemptStarted(started)), .setTimer(.credentials, configuration.timeouts.credentials),
+            .fetchCredentials(context(purpose)),
+        ]
+    }
+
+    private func context(_ purpose: MQTTConnectAttempt.Purpose) -> MQTTConnectAttempt {
+        MQTTConnectAttempt(
+            number: max(attempt, 1), isInitial: !everConnected, endpoint: configuration.endpoint, purpose: purpose,
+            lastFailure: lastFailure)
+    }
+
+    private mutating func dial() -> [Action] {
+        state = .dialing(.resolve)
+        purpose = .connect
+        return [
+            .setTimer(.attempt, configuration.timeouts.attempt), .setTimer(.phase, configuration.timeouts.resolve), .dial,
+        ]
+    }
+
+    /// The provider answered. `unchanged`: with what the broker refused just before.
+    mutating func credentialsArrived(unchanged: Bool, now: Instant) -> [Action] {
+        guard case .fetching = state else { return [] }
+        if unchanged, purpose == .rejected {
+            let error = MQTTError(
+                .credentials, "the credential provider gave again what the broker has refused", phase: .credentials)
+            return [.cancelTimer(.credentials)] + attemptFailed(error, now: now)
+        }
+        return [.cancelTimer(.credentials)] + dial()
+    }
+
+    mutating func credentialsFailed(_ error: MQTTError, now: Instant) -> [Action] {
+        guard case .fetching = state else { return [] }
+        return [.cancelTimer(.credentials)] + attemptFailed(error, now: now)
+    }
+
+    /// The attempt has reached a phase.
+    mutating func entered(_ phase: MQTTError.Phase) -> [Action] {
+        guard case .dialing = state else { return [] }
+        state = .dialing(phase)
+        let timeouts = configuration.timeouts
+        let limit =
+            switch phase {
+            case .credentials: timeouts.credentials
+            case .resolve: timeouts.resolve
+            case .connect: timeouts.connect
+            case .tlsHandshake: timeouts.tlsHandshake
+            case .connack, .connected: timeouts.connack
+            }
+        return [.setTimer(.phase, limit)]
+    }
+
+    /// A CONNACK accepted. `refreshIn`: when the credentials are to be rotated.
+    mutating func accepted(_ info: MQTTConnectionInfo, refreshIn: Duration?, now: Instant) -> [Action] {
+        guard case .dialing = state else { return [] }
+        state = .connected
+        var info = info
+        info.attempt = attempt
+        attempt = 0
+        everConnected = true
+        connectedAt = now
+        isRefreshing = false
+        lastFailure = nil
+        var actions: [Action] = [.cancelTimer(.attempt), .cancelTimer(.phase), .emit(.connected(info))]
+        if let gapSince {
+            self.gapSince = nil
+            refreshBackoff.reset()
+            actions.append(.emit(.credentialsRotated(MQTTCredentialsRotated(gap: now - gapSince))))
+        }
+        if let refreshIn { actions.append(.setTimer(.refresh, refreshIn)) }
+        return actions + [.establish(info)]
+    }
+
+    /// The attempt under way has failed.
+    mutating func attemptFailed(_ error: MQTTError, now: Instant) -> [Action] {
+        guard let phase = attemptPhase else { return [] }
+        var error = error
+        error.phase = phase
+        let (decision, delay) = decide(error, attempt: attempt, now: now)
+        let failed = MQTTConnectionAttemptFailed(
+            attempt: attempt, endpoint: configuration.endpoint, error: error, decision: decision, retryIn: delay)
+        return [.cancelTimer(.credentials), .cancelTimer(.attempt), .cancelTimer(.phase), .tearDown, .emit(.attemptFailed(failed))]
+            + follow(decision, delay, error)
+    }
+
+    /// An established connection has ended, not by us.
+    mutating func connectionLost(_ error: MQTTError, now: Instant) -> [Action] {
+        switch state {
+        case .connected, .draining(.rotation): break
+        case .draining(.shutdown), .disconnecting: return closed(now: now)
+        default: return []
+        }
+        var error = error
+        error.phase = .connected
+        let uptime = connectedAt.map { now - $0 } ?? .zero
+        backoff.connectionLasted(uptime)
+        // A broker that accepts credentials and throws the client out at once must not be hammered with fresh ones.
+        if uptime >= configuration.retry.minimumAuthenticationDelay {
+            hasTriedFresh = false
+            authenticationFailures = 0
+        }
+        disconnectedAt = now
+        let (decision, delay) = decide(error, attempt: 1, now: now)
+        let lost = MQTTDisconnection(error: error, decision: decision, retryIn: delay)
+        return [.cancelTimer(.refresh), .cancelTimer(.drain), .tearDown, .emit(.disconnected(lost))] + follow(decision, delay, error)
+    }
+
+    private var attemptPhase: MQTTError.Phase? {
+        switch state {
+        case .fetching: .credentials
+        case .dialing(let phase): phase
+        default: nil
+        }
+    }
+
+    /// What to do after a failure, and how long to wait before it.
+    private mutating func decide(
+        _ error: MQTTError, attempt: Int, now: Instant
+    ) -> (MQTTRetryPolicy.Decision, Duration?) {
+        lastFailure = error
+        if error.code == .notAuthorized { authenticationFailures += 1 }
+        let decision = configuration.retry.decide(
+            MQTTFailure(
+                error: error, attempt: attempt, isInitial: !everConnected,
+                consecutiveAuthenticationFailures: authenticationFailures))
+        if isExhausted(attempt: error.phase == .connected ? 0 : attempt, now: now) { return (.stop, nil) }
+        switch decision {
+        case .stop:
+            return (.stop, nil)
+        case .retry(let tier):
+            return (decision, backoff.next(tier, using: &generator))
+        case .retryWithFreshCredentials:
+            purpose = .rejected
+            if configuration.hasProvider, !hasTriedFresh { return (decision, .zero) }
+            return (.retry(.authentication), backoff.next(.authentication, using: &generator))
+        }
+    }
+
+    private mutating func follow(_ decision: MQTTRetryPolicy.Decision, _ delay: Duration?, _ error: MQTTError) -> [Action] {
+        switch decision {
+        case .stop:
+            return stop(error)
+        case .retryWithFreshCredentials:
+            hasTriedFresh = true
+            return beginAttempt()
+        case .retry:
+            state = .waiting
+            return [.setTimer(.retry, delay ?? .zero)]
+        }
+    }
+
+    private func isExhausted(attempt: Int, now: Instant) -> Bool {
+        switch configuration.retry.limit {
+        case .forever: false
+        case .attempts(let limit): attempt >= limit
+        case .elapsed(let limit): disconnectedAt.map { now - $0 >= limit } ?? false
+        }
+    }
+
+    // MARK: Rotation
+
+    /// Asks for the credentials that will replace the current ones. Nothing if that is going on, or there is no connection.
+    mutating func refresh() -> [Action] {
+        guard case .connected = state, !isRefreshing, configuration.hasProvider else { return [] }
+        isRefreshing = true
+        return [
+            .cancelTimer(.refresh), .setTimer(.credentials, configuration.timeouts.credentials),
+            .fetchCredentials(context(.rotation)),
+        ]
+    }
+
+    /// Whether the answer that the provider is about to give is for a rotation.
+    var isAwaitingRotation: Bool { isRefreshing }
+
+    /// New credentials are at hand. `unchanged`: they are the ones in use.
+    mutating func rotationCredentialsArrived(unchanged: Bool) -> [Action] {
+        guard case .connected = state, isRefreshing else { return [] }
+        if unchanged { return rotationFailed("the credential provider has nothing new yet") }
+        isRefreshing = false
+        state = .draining(.rotation)
+        return [.cancelTimer(.credentials), .setTimer(.drain, configuration.timeouts.drain), .drain]
+    }
+
+    mutating func rotationFailed(_ message: String) -> [Action] {
+        guard case .connected = state, isRefreshing else { return [] }
+        isRefreshing = false
+        let delay = refreshBackoff.next(.standard, using: &generator)
+        return [
+            .cancelTimer(.credentials), .emit(.credentialsFailed(MQTTCredentialsFailed(message: message, retryIn: delay))),
+            .setTimer(.refresh, delay),
+        ]
+    }
+
+    // MARK: Ending a connection
+
+    /// All publishes in flight are acknowledged.
+    mutating func drained(now: Instant) -> [Action] {
+        guard case .draining(let ending) = state else { return [] }
+        return beginDisconnecting(ending, close: configuration.timeouts.close, now: now)
+    }
+
+    private mutating func beginDisconnecting(_ ending: Ending, close: Duration, now: Instant) -> [Action] {
+        state = .disconnecting(ending)
+        if ending == .rotation { gapSince = now }
+        return [.cancelTimer(.drain), .cancelTimer(.refresh), .setTimer(.close, close), .disconnect]
+    }
+
+    /// The connection that we ended is closed.
+    mutating func closed(now: Instant) -> [Action] {
+        switch state {
+        case .draining(.shutdown), .disconnecting(.shutdown):
+            return stop(nil)
+        case .disconnecting(.rotation):
+            backoff.connectionLasted(connectedAt.map { now - $0 } ?? .zero)
+            hasTriedFresh = false
+            authenticationFailures = 0
+            disconnectedAt = now
+            return [.cancelTimer(.close), .tearDown] + beginAttempt(withCredentials: true)
+        default:
+            return []
+        }
+    }
+
+    /// Ends the client. `isGraceful`: unacknowledged publishes are waited for; else the DISCONNECT is sent at once, and
+    /// the broker's answer to it is hardly waited for.
+    mutating func shutdown(isGraceful: Bool, now: Instant) -> [Action] {
+        let quickClose = min(configuration.timeouts.close, .milliseconds(50))
+        switch state {
+        case .stopped: return []
+        case .idle, .waiting: return stop(nil)
+        case .fetching, .dialing:
+            let error = MQTTError(.cancelled, "the client was shut down", phase: attemptPhase)
+            let failed = MQTTConnectionAttemptFailed(
+                attempt: attempt, endpoint: configuration.endpoint, error: error, decision: .stop, retryIn: nil)
+            return [.emit(.attemptFailed(failed))] + stop(nil)
+        case .connected, .draining(.rotation):
+            if !isGraceful { return beginDisconnecting(.shutdown, close: quickClose, now: now) }
+            state = .draining(.shutdown)
+            return [.setTimer(.drain, configuration.timeouts.drain), .drain]
+        case .draining(.shutdown):
+            return isGraceful ? [] : beginDisconnecting(.shutdown, close: quickClose, now: now)
+        case .disconnecting:
+            state = .disconnecting(.shutdown)
+            return isGraceful ? [] : [.setTimer(.close, quickClose)]
+        }
+    }
+
+    mutating func stop(_ error: MQTTError?) -> [Action] {
+        if case .stopped = state { return [] }
+        state = .stopped
+        return Timer.allCases.map { .cancelTimer($0) } + [.tearDown, .emit(.stopped(error)), .finish(error)]
+    }
+
+    // MARK: Time
+
+    mutating func timerFired(_ timer: Timer, now: Instant) -> [Action] {
+        switch timer {
+        case .retry:
+            guard case .waiting = state else { return [] }
+            return beginAttempt()
+        case .credentials:
+            let message = "the credential provider took longer than \(configuration.timeouts.credentials)"
+            if isRefreshing { return rotationFailed(message) }
+            guard case .fetching = state else { return [] }
+            return attemptFailed(MQTTError(.credentials, message, phase: .credentials), now: now)
+        case .phase, .attempt:
+            guard case .dialing(let phase) = state else { return [] }
+            let what =
+                switch phase {
+                case .resolve: "the name look-up took too long"
+                case .connect: "the broker's host did not answer in time"
+                case .tlsHandshake: "the TLS handshake took too long"
+                default: "the broker sent no CONNACK in time"
+                }
+            return attemptFailed(MQTTError(.timeout, what, phase: phase), now: now)
+        case .refresh: return refresh()
+        case .drain: return drained(now: now)
+        case .close: return closed(now: now)
+        }
+    }
+}

@@ -1,0 +1,25 @@
+/// The messages of one subscription, in the order in which the broker sent them.
+///
+/// It is bounded (``MQTTBufferPolicy``), survives reconnects, and ends when the client ends or the task is cancelled. It has
+/// one consumer: a second iterator that waits at the same time gets the end of the sequence.
+public struct MQTTMessages: AsyncSequence, Sendable {
+    let buffer: MessageBuffer
+
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        let buffer: MessageBuffer
+        /// What was taken from the buffer in one go: a lock per batch, not per message.
+        var batch: ArraySlice<MQTTMessage> = []
+
+        public mutating func next() async -> MQTTMessage? { await next(isolation: nil) }
+
+        public mutating func next(isolation actor: isolated (any Actor)?) async -> MQTTMessage? {
+            if batch.isEmpty { batch = await buffer.nextBatch(isolation: actor)[...] }
+            return batch.popFirst()
+        }
+    }
+
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(buffer: buffer) }
+
+    /// How many messages were dropped since the subscription began, by ``MQTTBufferPolicy/WhenFull``.
+    public var dropped: Int { buffer.dropped }
+}
