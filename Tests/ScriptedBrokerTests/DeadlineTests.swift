@@ -1,0 +1,65 @@
+import Mosquitto
+import MosquittoTesting
+import Testing
+
+@Suite("Every phase of an attempt has a deadline")
+struct DeadlineTests {
+    private func configuration(port: Int) -> MQTTClientConfiguration {
+        var configuration = testConfiguration(port: port)
+        configuration.keepAlive = .zero
+        configuration.timeouts.tlsHandshake = .milliseconds(200)
+        configuration.timeouts.connack = .milliseconds(200)
+        configuration.timeouts.connect = .milliseconds(200)
+        configuration.timeouts.credentials = .milliseconds(200)
+        return configuration
+    }
+
+    @Test(arguments: [
+        (ConnectionScript.silent, MQTTError.Phase.tlsHandshake), (.silentAfterConnect, .connack),
+    ])
+    func `a broker that stays silent fails the attempt, also without keep-alive`(
+        script: ConnectionScript, phase: MQTTError.Phase
+    ) async throws {
+        let broker = try await ScriptedBroker.start(tls: TestTLS.identity, script: [script, .serve])
+        try await withRunningClient(configuration(port: broker.port)) { client, log in
+            try await client.waitUntilConnected(timeout: .seconds(10))
+            let failure = try #require(await log.failures.first)
+            #expect(failure.error.code == .timeout)
+            #expect(failure.error.phase == phase)
+        }
+        await broker.stop()
+    }
+
+    @Test func `a host that swallows the SYN fails the attempt`() async throws {
+        let hole = try Blackhole()
+        try await withRunningClient(configuration(port: hole.port)) { _, log in
+            #expect(await log.wait { !$0.failures.isEmpty })
+            let failure = try #require(await log.failures.first)
+            #expect(failure.error.code == .timeout)
+            #expect(failure.error.phase == .connect)
+        }
+    }
+
+    @Test func `a provider that hangs fails the attempt`() async throws {
+        var configuration = configuration(port: try freePort())
+        configuration.credentials = .closure { _ in
+            try await Task.sleep(for: .seconds(3_600))
+            return .anonymous
+        }
+        try await withRunningClient(configuration) { _, log in
+            #expect(await log.wait { !$0.failures.isEmpty })
+            let failure = try #require(await log.failures.first)
+            #expect(failure.error.code == .credentials)
+            #expect(failure.error.phase == .credentials)
+        }
+    }
+
+    @Test func `waiting for a connection ends at its deadline, with the last failure`() async throws {
+        try await withRunningClient(configuration(port: try freePort())) { client, _ in
+            let error = await #expect(throws: MQTTError.self) {
+                try await client.waitUntilConnected(timeout: .milliseconds(300))
+            }
+            #expect(error?.code == .timeout)
+        }
+    }
+}
