@@ -1,0 +1,184 @@
+internal import NIOCore
+
+/// The top handler of a connection: it cuts the byte stream into packets, plays the scripts that concern CONNECT and
+/// hands everything else to the broker.
+///
+/// Confined to the broker's event loop.
+final class BrokerConnection: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private enum Phase {
+        case awaitingConnect
+        case serving
+        /// The script has said its last word: packets are recorded, not answered.
+        case mute
+        case closed
+    }
+
+    let index: Int
+    let script: ConnectionScript
+    /// Set by CONNECT.
+    private(set) var level: UInt8 = 4
+    /// Set once the broker accepted CONNECT; the assigned one if the client sent none.
+    var clientID: String?
+    /// The will, until the client says goodbye.
+    var will: Will?
+    /// MQTT 5.0, 3.3.2.3.4: topic aliases live as long as the connection.
+    var topicAliases: [UInt32: String] = [:]
+
+    private let core: BrokerCore
+    private let gate: TransportGate
+    private var context: ChannelHandlerContext?
+    private var inbound = ByteBuffer()
+    private var phase = Phase.awaitingConnect
+    private var timers: [Scheduled<Void>] = []
+    private var hasUnflushedWrites = false
+
+    var isV5: Bool { level >= 5 }
+    var sentConnect: Bool { phase != .awaitingConnect && phase != .closed }
+
+    init(gate: TransportGate, script: ConnectionScript, core: BrokerCore) {
+        index = gate.index
+        self.gate = gate
+        self.script = script
+        self.core = core
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        core.opened(self)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        ended()
+        self.context = nil
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        ended()
+        context.fireChannelInactive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var bytes = unwrapInboundIn(data)
+        core.record.withState { [count = bytes.readableBytes] in $0.applicationBytes += count }
+        inbound.writeBuffer(&bytes)
+        do {
+            while phase != .closed, let frame = try MQTTFrame.next(from: &inbound) {
+                core.record.packet(frame, connection: index)
+                try receive(frame)
+            }
+            inbound.discardReadBytes()
+        } catch {
+            core.record.error("connection \(index): \(error)")
+            abort()
+        }
+        core.flush()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // Before CONNECT it is a failed TLS handshake. Later it is a client that leaves without a goodbye, which is no
+        // violation.
+        if phase == .awaitingConnect { core.record.error("connection \(index): \(error)") }
+        abort()
+    }
+
+    /// Queues bytes; ``BrokerCore/flush()`` sends them.
+    func send(_ packet: ByteBuffer) {
+        guard phase != .closed, let context else { return }
+        context.write(wrapOutboundOut(packet), promise: nil)
+        if !hasUnflushedWrites {
+            hasUnflushedWrites = true
+            core.needsFlush(self)
+        }
+    }
+
+    func flush() {
+        hasUnflushedWrites = false
+        context?.flush()
+    }
+
+    /// Sends what is queued, says goodbye in TLS and closes.
+    func close() {
+        flush()
+        let context = context
+        ended()
+        context?.close(promise: nil)
+    }
+
+    /// Closes without a goodbye.
+    func abort() {
+        ended()
+        gate.close()
+    }
+
+    /// Sends DISCONNECT if the protocol has it, and closes.
+    func disconnect(reasonCode: UInt8, properties: [UInt8] = []) {
+        if isV5 { send(ServerPacket.disconnect(reasonCode: reasonCode, properties: properties)) }
+        close()
+    }
+
+    /// The broker answered CONNECT with success: starts the script's countdown.
+    func accepted() {
+        phase = .serving
+        switch script {
+        case .serveThenClose(let after):
+            schedule(after: after) { $0.close() }
+        case .serveThenDisconnect(let reasonCode, let properties, let after):
+            schedule(after: after) { $0.disconnect(reasonCode: reasonCode, properties: properties) }
+        default:
+            break
+        }
+    }
+
+    /// Runs something later, unless the connection ends before.
+    func schedule(after delay: Duration, _ body: @escaping (BrokerConnection) -> Void) {
+        guard let loop = context?.eventLoop.assumeIsolated() else { return }
+        timers.append(
+            loop.scheduleTask(in: TimeAmount(delay)) { [weak self] in
+                guard let self, phase != .closed else { return }
+                body(self)
+                core.flush()
+            }
+        )
+    }
+
+    private func receive(_ frame: MQTTFrame) throws {
+        if phase == .mute { return }
+        let packet = try ClientPacket(frame, level: level)
+        guard phase == .awaitingConnect else {
+            if case .connect = packet { throw MQTTCodecError("a second CONNECT") }
+            try core.receive(packet, from: self)
+            return
+        }
+        guard case .connect(let connect) = packet else {
+            throw MQTTCodecError("packet type \(frame.header >> 4) before CONNECT")
+        }
+        level = connect.level
+        phase = .mute
+        core.record.connect(connect, connection: index)
+        switch script {
+        case .silentAfterConnect:
+            break
+        case .closeAfterConnect:
+            close()
+        case .refuse(let code, let closes):
+            send(ServerPacket.connack(sessionPresent: false, code: code, isV5: isV5))
+            if closes { close() }
+        case .reply(let bytes, let closes):
+            send(ByteBuffer(bytes: bytes))
+            if closes { close() }
+        default:
+            core.connect(connect, on: self)
+        }
+    }
+
+    private func ended() {
+        guard phase != .closed else { return }
+        phase = .closed
+        for timer in timers { timer.cancel() }
+        timers = []
+        core.ended(self)
+    }
+}

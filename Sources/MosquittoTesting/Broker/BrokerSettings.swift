@@ -1,0 +1,79 @@
+internal import NIOCore
+internal import NIOSSL
+internal import Synchronization
+
+/// What a test may change while the broker runs. The event loop reads it when a connection is accepted or answered.
+final class BrokerSettings: Sendable {
+    private struct State {
+        var script: [ConnectionScript]
+        var nextInScript = 0
+        var tls: NIOSSLContext?
+        var connackProperties: [UInt8] = []
+    }
+
+    private let state: Mutex<State>
+    let clientAuthority: String?
+    let authentication: ScriptedBroker.Authentication
+
+    init(
+        script: [ConnectionScript],
+        tls: TestIdentity?,
+        clientAuthority: String?,
+        authentication: ScriptedBroker.Authentication
+    ) throws {
+        self.clientAuthority = clientAuthority
+        self.authentication = authentication
+        let context = try tls.map { try Self.context($0, clientAuthority: clientAuthority) }
+        state = Mutex(State(script: script, tls: context))
+    }
+
+    var tls: NIOSSLContext? { state.withLock { $0.tls } }
+
+    var connackProperties: [UInt8] {
+        get { state.withLock { $0.connackProperties } }
+        set { state.withLock { $0.connackProperties = newValue } }
+    }
+
+    func setScript(_ script: [ConnectionScript]) {
+        state.withLock { state in
+            state.script = script
+            state.nextInScript = 0
+        }
+    }
+
+    /// The script of the connection that was just accepted. The last one repeats; an empty list means `.serve`.
+    func takeScript() -> ConnectionScript {
+        state.withLock { state in
+            guard let last = state.script.last else { return .serve }
+            defer { state.nextInScript += 1 }
+            return state.nextInScript < state.script.count ? state.script[state.nextInScript] : last
+        }
+    }
+
+    func replaceIdentity(_ identity: TestIdentity) throws {
+        let context = try Self.context(identity, clientAuthority: clientAuthority)
+        state.withLock { $0.tls = context }
+    }
+
+    private static func context(_ identity: TestIdentity, clientAuthority: String?) throws -> NIOSSLContext {
+        let chain = try NIOSSLCertificate.fromPEMBytes(Array(identity.certificatePEM.utf8))
+            .map { NIOSSLCertificateSource.certificate($0) }
+        let key = try NIOSSLPrivateKey(bytes: Array(identity.privateKeyPEM.utf8), format: .pem)
+        var configuration: TLSConfiguration
+        if let clientAuthority {
+            let roots = try NIOSSLCertificate.fromPEMBytes(Array(clientAuthority.utf8))
+            configuration = .makeServerConfigurationWithMTLS(
+                certificateChain: chain,
+                privateKey: .privateKey(key),
+                trustRoots: .certificates(roots)
+            )
+        } else {
+            configuration = .makeServerConfiguration(certificateChain: chain, privateKey: .privateKey(key))
+        }
+        configuration.minimumTLSVersion = .tlsv12
+        // How long an orderly close waits for the client's close_notify. A client that never sends one must not stall
+        // a test.
+        configuration.shutdownTimeout = .milliseconds(200)
+        return try NIOSSLContext(configuration: configuration)
+    }
+}

@@ -1,0 +1,58 @@
+/// What a ``ScriptedBroker`` does with one TCP connection that it accepted.
+public enum ConnectionScript: Sendable, Equatable {
+    /// Behaves as a broker.
+    case serve
+
+    /// Answers CONNECT with a CONNACK of this code, in the shape of the client's protocol version.
+    ///
+    /// - Parameters:
+    ///   - code: The return code (3.1.1) or the reason code (5.0).
+    ///   - close: Whether the connection is closed then, as the specification demands. If not, it stays open and
+    ///     silent.
+    case refuse(code: UInt8, close: Bool)
+
+    /// Accepts the TCP connection, then reads and sends nothing: not even the TLS handshake begins.
+    case silent
+
+    /// Completes the TLS handshake and reads everything, but never answers.
+    case silentAfterConnect
+
+    /// Closes as soon as TCP is connected.
+    case closeOnAccept
+
+    /// Resets as soon as TCP is connected, before TLS.
+    case resetOnAccept
+
+    /// Closes when CONNECT arrived, without an answer.
+    case closeAfterConnect
+
+    /// Resets when the first bytes arrived (with TLS: in the middle of the handshake).
+    case resetMidHandshake
+
+    /// Answers CONNECT with these bytes, whatever they mean. Afterwards the connection is closed, or open and silent.
+    case reply([UInt8], close: Bool)
+
+    /// Behaves as a broker, then ends the connection some time after CONNACK.
+    ///
+    /// An MQTT 5.0 client is sent DISCONNECT first. MQTT 3.1.1 has no such packet: there the connection is closed.
+    ///
+    /// - Parameters:
+    ///   - reasonCode: The reason code of DISCONNECT.
+    ///   - properties: The properties of DISCONNECT in wire format, without their length.
+    ///   - after: Counted from CONNACK.
+    case serveThenDisconnect(reasonCode: UInt8, properties: [UInt8] = [], after: Duration)
+
+    /// Behaves as a broker, then closes the connection without a packet, this long after CONNACK.
+    case serveThenClose(after: Duration)
+
+    /// Sends these bytes on accept, before and without TLS, and keeps the connection open. What arrives is discarded.
+    case raw([UInt8])
+
+    /// Whether the script ends below TLS and MQTT.
+    var isTransportOnly: Bool {
+        switch self {
+        case .silent, .closeOnAccept, .resetOnAccept, .resetMidHandshake, .raw: true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,210 @@
+internal import NIOCore
+internal import NIOPosix
+internal import NIOSSL
+internal import Synchronization
+
+/// An MQTT 3.1.1 and 5.0 broker inside the test process, which misbehaves on demand.
+///
+/// ```swift
+/// let authority = try TestCertificateAuthority()
+/// let broker = try await ScriptedBroker.start(
+///     tls: authority.serverIdentity(),
+///     script: [.resetMidHandshake, .refuse(code: 0x88, close: true), .serve]
+/// )
+/// // ... connect a client to 127.0.0.1:broker.port ...
+/// #expect(await broker.waitUntil { $0.connects.count == 2 })
+/// await broker.stop()
+/// ```
+///
+/// It listens on 127.0.0.1 and runs on one thread of its own. Everything is recorded, and can be read from any
+/// thread. What it leaves out: it does not enforce keep alive, message expiry and the limits that
+/// ``connackProperties`` promises, and it offers no extended authentication.
+public final class ScriptedBroker: Sendable {
+    /// The port it listens on.
+    public let port: Int
+
+    let record: BrokerRecord
+    let settings: BrokerSettings
+    private let group: MultiThreadedEventLoopGroup
+    private let listener: any Channel
+    private let core: NIOLoopBound<BrokerCore>
+    private let shutdown = Mutex<Task<Void, Never>?>(nil)
+
+    /// Starts a broker.
+    ///
+    /// - Parameters:
+    ///   - port: The port, or 0 for any free one.
+    ///   - tls: The server's certificate and key. Without it the broker speaks plain TCP.
+    ///   - clientAuthority: If given, a client must present a certificate of this authority (PEM).
+    ///   - authentication: Who may connect.
+    ///   - script: What happens to the first, second, ... connection. The last entry repeats.
+    /// - Throws: An error of SwiftNIO, for example if the port is in use or the PEM text is not PEM.
+    public static func start(
+        port: Int = 0,
+        tls: TestIdentity? = nil,
+        clientAuthority: String? = nil,
+        authentication: Authentication = .none,
+        script: [ConnectionScript] = [.serve]
+    ) async throws -> ScriptedBroker {
+        let record = BrokerRecord()
+        let settings = try BrokerSettings(
+            script: script,
+            tls: tls,
+            clientAuthority: clientAuthority,
+            authentication: authentication
+        )
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        do {
+            let loop = group.next()
+            let core = try await loop.submit {
+                NIOLoopBound(BrokerCore(record: record, settings: settings, loop: loop), eventLoop: loop)
+            }.get()
+            let listener = try await ServerBootstrap(group: group)
+                .serverChannelOption(.backlog, value: 256)
+                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .childChannelInitializer { channel in
+                    // The group has one thread, so this is the loop of the broker too.
+                    channel.eventLoop.makeCompletedFuture { try core.value.accept(channel) }
+                }
+                .bind(host: "127.0.0.1", port: port)
+                .get()
+            guard let boundPort = listener.localAddress?.port else { throw MosquittoTestingError.listenerClosed }
+            return ScriptedBroker(
+                port: boundPort,
+                record: record,
+                settings: settings,
+                group: group,
+                listener: listener,
+                core: core
+            )
+        } catch {
+            try? await group.shutdownGracefully()
+            throw error
+        }
+    }
+
+    private init(
+        port: Int,
+        record: BrokerRecord,
+        settings: BrokerSettings,
+        group: MultiThreadedEventLoopGroup,
+        listener: any Channel,
+        core: NIOLoopBound<BrokerCore>
+    ) {
+        self.port = port
+        self.record = record
+        self.settings = settings
+        self.group = group
+        self.listener = listener
+        self.core = core
+    }
+
+    deinit {
+        // A test that forgot stop(): the thread ends nevertheless, some time later.
+        if shutdown.withLock({ $0 == nil }) { group.shutdownGracefully { _ in } }
+    }
+
+    /// Stops listening, drops all connections and ends the broker's thread. Further calls wait for the first one.
+    public func stop() async {
+        let task = shutdown.withLock { shutdown in
+            if let shutdown { return shutdown }
+            let task = Task { [group, listener, core] in
+                try? await listener.close()
+                try? await listener.eventLoop.submit { core.value.dropAll() }.get()
+                try? await group.shutdownGracefully()
+            }
+            shutdown = task
+            return task
+        }
+        await task.value
+    }
+
+    /// Replaces the script. The next connection gets its first entry.
+    public func setScript(_ script: [ConnectionScript]) {
+        settings.setScript(script)
+    }
+
+    /// Replaces the server's certificate for connections accepted from now on.
+    ///
+    /// - Throws: An error of NIOSSL if the PEM text is not PEM. An identity of ``TestCertificateAuthority`` always is.
+    public func replaceIdentity(_ tls: TestIdentity) throws {
+        try settings.replaceIdentity(tls)
+    }
+
+    /// The properties of each successful MQTT 5.0 CONNACK, in wire format without their length. Empty by default.
+    ///
+    /// They are sent, not enforced: a Maximum QoS of 0 does not make the broker refuse QoS 1.
+    public var connackProperties: [UInt8] {
+        get { settings.connackProperties }
+        set { settings.connackProperties = newValue }
+    }
+
+    /// Closes all connections abruptly: FIN, but no TLS close_notify and no DISCONNECT. Wills are published.
+    public func dropAll() {
+        onLoop { $0.dropAll() }
+    }
+
+    /// Closes all connections with RST.
+    public func resetAll() {
+        onLoop { $0.resetAll() }
+    }
+
+    /// Sends raw bytes to every client whose CONNECT arrived, whether it was answered or not.
+    public func inject(_ bytes: [UInt8]) {
+        onLoop { $0.inject(bytes) }
+    }
+
+    /// Publishes a message as if a client had: it is routed, and retained if asked to.
+    public func publish(topic: String, payload: [UInt8], qos: UInt8 = 0, retain: Bool = false) {
+        onLoop { core in
+            core.route(
+                BrokerMessage(
+                    topic: topic,
+                    payload: ByteBuffer(bytes: payload),
+                    qos: min(qos, 2),
+                    retain: retain,
+                    properties: [],
+                    publisher: nil
+                )
+            )
+            core.flush()
+        }
+    }
+
+    /// Publishes a text.
+    public func publish(topic: String, payload: String, qos: UInt8 = 0, retain: Bool = false) {
+        publish(topic: topic, payload: Array(payload.utf8), qos: qos, retain: retain)
+    }
+
+    /// Runs something on the broker's thread. After ``stop()`` there is none, and nothing to do.
+    private func onLoop(_ body: @escaping @Sendable (BrokerCore) -> Void) {
+        shutdown.withLock { shutdown in
+            guard shutdown == nil else { return }
+            listener.eventLoop.execute { [core] in body(core.value) }
+        }
+    }
+}
+
+extension BrokerCore {
+    /// Builds the pipeline of an accepted connection.
+    fileprivate func accept(_ channel: any Channel) throws {
+        let index = record.withState { state in
+            defer { state.acceptedConnections += 1 }
+            return state.acceptedConnections
+        }
+        let script = settings.takeScript()
+        let tls = settings.tls
+        let pipeline = channel.pipeline.syncOperations
+        let gate = TransportGate(index: index, script: script, isPlain: tls == nil, core: self)
+        try pipeline.addHandler(gate)
+        if script == .silent {
+            try channel.syncOptions?.setOption(.autoRead, value: false)
+        }
+        if script.isTransportOnly { return }
+        if let tls {
+            try pipeline.addHandler(NIOSSLServerHandler(context: tls))
+        }
+        try pipeline.addHandler(BrokerConnection(gate: gate, script: script, core: self))
+    }
+}

@@ -1,0 +1,168 @@
+internal import Crypto
+internal import SwiftASN1
+internal import X509
+
+#if canImport(FoundationEssentials)
+    public import FoundationEssentials
+#else
+    public import Foundation
+#endif
+
+#if canImport(Darwin)
+    internal import Darwin
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
+
+/// A throw-away certificate authority whose key never leaves the process.
+///
+/// Its chains satisfy OpenSSL 3, BoringSSL and macOS: the root has critical basic constraints and key usage, each
+/// leaf has a subject alternative name, an extended key usage and the key identifiers that link it to the root.
+public struct TestCertificateAuthority: Sendable {
+    /// The root certificate in PEM: what a client is given as its certificate authority.
+    public let certificatePEM: String
+
+    private let name: DistinguishedName
+    private let key: P256.Signing.PrivateKey
+
+    /// Mints a root certificate over a new P-256 key.
+    ///
+    /// Two authorities with the same name have different keys, hence a leaf of one is not trusted by the other.
+    ///
+    /// - Parameter commonName: The common name of the root certificate.
+    /// - Throws: An error of swift-certificates if the name cannot be encoded.
+    public init(commonName: String = "swift-mosquitto test CA") throws {
+        let name = try DistinguishedName { CommonName(commonName) }
+        let key = P256.Signing.PrivateKey()
+        let extensions = try Certificate.Extensions {
+            Critical(BasicConstraints.isCertificateAuthority(maxPathLength: nil))
+            Critical(KeyUsage(keyCertSign: true, cRLSign: true))
+            SubjectKeyIdentifier(keyIdentifier: key.publicKey.keyIdentifier)
+        }
+        let certificate = try Certificate(
+            version: .v3,
+            serialNumber: Certificate.SerialNumber(),
+            publicKey: Certificate.PublicKey(key.publicKey),
+            notValidBefore: Date(timeIntervalSinceNow: -86_400 * 365),
+            notValidAfter: Date(timeIntervalSinceNow: 86_400 * 365),
+            issuer: name,
+            subject: name,
+            signatureAlgorithm: .ecdsaWithSHA256,
+            extensions: extensions,
+            issuerPrivateKey: Certificate.PrivateKey(key)
+        )
+        self.name = name
+        self.key = key
+        certificatePEM = try certificate.serializeAsPEM().pemString
+    }
+
+    /// Mints the identity of a server.
+    ///
+    /// - Parameters:
+    ///   - names: The DNS names of the subject alternative name. The first is also the common name.
+    ///   - addresses: The IPv4 and IPv6 addresses of the subject alternative name.
+    ///   - notBefore: The start of validity. By default one hour ago.
+    ///   - notAfter: The end of validity. By default one day ahead; in the past for an expired certificate.
+    /// - Throws: ``MosquittoTestingError/invalidAddress(_:)`` for an address that is not one.
+    public func serverIdentity(
+        names: [String] = ["localhost"],
+        addresses: [String] = ["127.0.0.1", "::1"],
+        notBefore: Date = Date(timeIntervalSinceNow: -3_600),
+        notAfter: Date = Date(timeIntervalSinceNow: 86_400)
+    ) throws -> TestIdentity {
+        let alternatives =
+            names.map { GeneralName.dnsName($0) } + (try addresses.map { try Self.generalName(address: $0) })
+        return try identity(
+            commonName: names.first ?? addresses.first ?? "server",
+            usage: .serverAuth,
+            alternatives: alternatives,
+            notBefore: notBefore,
+            notAfter: notAfter
+        )
+    }
+
+    /// Mints the identity of a client, for mutual TLS.
+    ///
+    /// - Parameters:
+    ///   - commonName: The subject's common name, which brokers can take as the user name.
+    ///   - notBefore: The start of validity. By default one hour ago.
+    ///   - notAfter: The end of validity. By default one day ahead.
+    /// - Throws: An error of swift-certificates if the name cannot be encoded.
+    public func clientIdentity(
+        commonName: String,
+        notBefore: Date = Date(timeIntervalSinceNow: -3_600),
+        notAfter: Date = Date(timeIntervalSinceNow: 86_400)
+    ) throws -> TestIdentity {
+        try identity(
+            commonName: commonName,
+            usage: .clientAuth,
+            alternatives: [],
+            notBefore: notBefore,
+            notAfter: notAfter
+        )
+    }
+
+    private func identity(
+        commonName: String,
+        usage: ExtendedKeyUsage.Usage,
+        alternatives: [GeneralName],
+        notBefore: Date,
+        notAfter: Date
+    ) throws -> TestIdentity {
+        let leafKey = P256.Signing.PrivateKey()
+        let extensions = try Certificate.Extensions {
+            Critical(BasicConstraints.notCertificateAuthority)
+            Critical(KeyUsage(digitalSignature: true))
+            try ExtendedKeyUsage([usage])
+            SubjectKeyIdentifier(keyIdentifier: leafKey.publicKey.keyIdentifier)
+            AuthorityKeyIdentifier(keyIdentifier: key.publicKey.keyIdentifier)
+            // RFC 5280, 4.2.1.6: the extension, if present, holds at least one name.
+            if !alternatives.isEmpty {
+                SubjectAlternativeNames(alternatives)
+            }
+        }
+        let certificate = try Certificate(
+            version: .v3,
+            serialNumber: Certificate.SerialNumber(),
+            publicKey: Certificate.PublicKey(leafKey.publicKey),
+            notValidBefore: notBefore,
+            notValidAfter: notAfter,
+            issuer: name,
+            subject: DistinguishedName { CommonName(commonName) },
+            signatureAlgorithm: .ecdsaWithSHA256,
+            extensions: extensions,
+            issuerPrivateKey: Certificate.PrivateKey(key)
+        )
+        return TestIdentity(
+            certificatePEM: try certificate.serializeAsPEM().pemString,
+            privateKeyPEM: leafKey.pemRepresentation
+        )
+    }
+
+    private static func generalName(address: String) throws(MosquittoTestingError) -> GeneralName {
+        var v4 = in_addr()
+        if inet_pton(AF_INET, address, &v4) == 1 {
+            return .ipAddress(ASN1OctetString(contentBytes: withUnsafeBytes(of: v4) { ArraySlice($0) }))
+        }
+        var v6 = in6_addr()
+        if inet_pton(AF_INET6, address, &v6) == 1 {
+            return .ipAddress(ASN1OctetString(contentBytes: withUnsafeBytes(of: v6) { ArraySlice($0) }))
+        }
+        throw .invalidAddress(address)
+    }
+}
+
+extension TestCertificateAuthority: CustomStringConvertible, CustomReflectable {
+    public var description: String { "TestCertificateAuthority(private key redacted)" }
+
+    public var customMirror: Mirror { Mirror(self, children: ["certificatePEM": certificatePEM]) }
+}
+
+extension P256.Signing.PublicKey {
+    /// RFC 7093, section 2, method 1: the leftmost 160 bits of the SHA-256 of the public key.
+    fileprivate var keyIdentifier: ArraySlice<UInt8> {
+        ArraySlice(SHA256.hash(data: x963Representation).prefix(20))
+    }
+}
