@@ -135,6 +135,8 @@ actor Session: EventLoopClient {
     }
 
     private func shutDown(isGraceful: Bool) {
+        // What was published before this call is part of what a graceful shutdown waits for.
+        takeOutbox()
         perform(machine.shutdown(isGraceful: isGraceful, now: .now))
     }
 

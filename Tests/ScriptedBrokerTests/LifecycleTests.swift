@@ -1,0 +1,173 @@
+import Mosquitto
+import MosquittoTesting
+import Testing
+
+/// Every state in which a client can be when it is ended.
+enum LifePhase: String, Sendable, CaseIterable {
+    case credentials, connect, tlsHandshake, connack, waiting, connected
+
+    /// A broker and a configuration with which a client gets as far as this, and stays there.
+    func prepare() async throws -> (configuration: MQTTClientConfiguration, broker: ScriptedBroker?, hole: Blackhole?) {
+        let script: [ConnectionScript]
+        switch self {
+        case .connect:
+            let hole = try Blackhole()
+            return (testConfiguration(port: hole.port), nil, hole)
+        case .waiting:
+            var configuration = testConfiguration(port: try freePort())
+            configuration.retry.minimumDelay = .seconds(60)
+            configuration.retry.maximumDelay = .seconds(60)
+            return (configuration, nil, nil)
+        case .credentials:
+            var configuration = testConfiguration(port: try freePort())
+            configuration.credentials = .closure { _ in
+                try await Task.sleep(for: .seconds(3_600))
+                return .anonymous
+            }
+            return (configuration, nil, nil)
+        case .tlsHandshake: script = [.silent]
+        case .connack: script = [.silentAfterConnect]
+        case .connected: script = [.serve]
+        }
+        let broker = try await ScriptedBroker.start(tls: TestTLS.identity, script: script)
+        return (testConfiguration(port: broker.port), broker, nil)
+    }
+
+    /// Whether `client`, the broker's `number`th, has got there.
+    func isReached(_ client: MQTTClient, _ broker: ScriptedBroker?, number: Int = 1) -> Bool {
+        switch (self, client.state) {
+        case (.credentials, .connecting), (.connect, .connecting): true
+        case (.tlsHandshake, .connecting): broker?.acceptedConnections == number
+        case (.connack, .connecting): broker?.connects.count == number
+        case (.waiting, .waiting), (.connected, .connected): true
+        default: false
+        }
+    }
+}
+
+@Suite("A client can be ended at any moment")
+struct LifecycleTests {
+    @Test(arguments: LifePhase.allCases)
+    func `run() returns within 100 ms of its cancellation`(phase: LifePhase) async throws {
+        let (configuration, broker, hole) = try await phase.prepare()
+        defer { withExtendedLifetime(hole) {} }
+        var times: [Duration] = []
+        for number in 1...5 {
+            let client = MQTTClient(configuration, logger: quiet)
+            let run = Task { try await client.run() }
+            #expect(await eventually { phase.isReached(client, broker, number: number) })
+            let start = ContinuousClock.now
+            run.cancel()
+            let result = await run.result
+            times.append(ContinuousClock.now - start)
+            let error = #expect(throws: MQTTError.self) { try result.get() }
+            #expect(error?.code == .cancelled)
+            guard case .stopped = client.state else { return #expect(Bool(false), "the client is \(client.state)") }
+        }
+        // The median: the machine may be busy with other tests at any one of them.
+        #expect(times.sorted()[2] < .milliseconds(100), "\(times)")
+        if phase == .connected {
+            #expect(await broker?.waitUntil { $0.disconnects.count == 5 } == true, "each sends its DISCONNECT")
+        }
+        await broker?.stop()
+    }
+
+    @Test(arguments: LifePhase.allCases)
+    func `a client whose last reference is dropped ends by itself`(phase: LifePhase) async throws {
+        let (configuration, broker, hole) = try await phase.prepare()
+        defer { withExtendedLifetime(hole) {} }
+        var client: MQTTClient? = MQTTClient(configuration, logger: quiet)
+        let events = try #require(client).events()
+        try client?.start()
+        #expect(await eventually { client.map { phase.isReached($0, broker) } ?? false })
+        client = nil
+        // The stream of events ends when the session has stopped.
+        var last: MQTTConnectionEvent?
+        for await event in events { last = event }
+        guard case .stopped(nil) = last?.kind else { return #expect(Bool(false), "\(String(describing: last))") }
+        if phase == .connected {
+            #expect(await broker?.waitUntil { $0.disconnects == [0] && $0.openConnections == 0 } == true)
+        }
+        await broker?.stop()
+    }
+
+    @Test func `a second run throws`() async throws {
+        let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
+        try await withRunningClient(testConfiguration(port: broker.port)) { client, _ in
+            let error = await #expect(throws: MQTTError.self) { try await client.run() }
+            #expect(error?.code == .alreadyRunning)
+            try await client.publish("unharmed", to: "a")
+        }
+        await broker.stop()
+    }
+
+    @Test func `a graceful shutdown waits for acknowledgements, then sends DISCONNECT`() async throws {
+        let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
+        let client = MQTTClient(testConfiguration(port: broker.port), logger: quiet)
+        try client.start()
+        try await client.waitUntilConnected(timeout: .seconds(10))
+        for number in 0..<1_000 { try client.enqueue("\(number)", to: "a", qos: .exactlyOnce) }
+        await client.shutdown()
+        #expect(broker.routedCount == 1_000)
+        #expect(broker.disconnects == [0])
+        await broker.stop()
+    }
+
+    @Test func `calls after the end throw at once`() async throws {
+        let client = MQTTClient(testConfiguration(port: try freePort()), logger: quiet)
+        try client.start()
+        await client.shutdown()
+        for call: @Sendable () async throws -> Void in [
+            { _ = try await client.publish("x", to: "a") },
+            { try client.enqueue("x", to: "a") },
+            { _ = try await client.waitUntilConnected() },
+            { try await client.subscribe(to: "a") { _ in } },
+            { try client.start() },
+        ] {
+            await #expect(throws: MQTTError.self) { try await call() }
+        }
+        await client.shutdown()
+    }
+
+    @Test func `cancelled calls return at once, and the client goes on`() async throws {
+        let broker = try await ScriptedBroker.start(tls: TestTLS.identity, script: [.silentAfterConnect, .serve])
+        let client = MQTTClient(testConfiguration(port: broker.port), logger: quiet)
+        try client.start()
+        let calls: [Task<Void, any Error>] = [
+            Task { try await client.publish("x", to: "a") },
+            Task { try await client.waitUntilConnected() },
+            Task { try await client.subscribe(to: "a") { messages in for await _ in messages {} } },
+        ]
+        for call in calls { call.cancel() }
+        for call in calls {
+            let result = await call.result
+            #expect(throws: MQTTError.self) { try result.get() }
+        }
+        await client.shutdown()
+        await broker.stop()
+    }
+
+    @Test func `withMQTTClient throws what stopped the client, and cancels its body`() async throws {
+        let broker = try await ScriptedBroker.start(tls: TestTLS.identity, script: [.refuse(code: 0x8A, close: true)])
+        let error = await #expect(throws: MQTTError.self) {
+            try await withMQTTClient(testConfiguration(port: broker.port), logger: quiet) { _ in
+                try await Task.sleep(for: .seconds(3_600))
+            }
+        }
+        #expect(error?.reasonCode == .banned)
+        await broker.stop()
+    }
+
+    @Test func `withMQTTClient throws its body's error after a clean DISCONNECT`() async throws {
+        struct Mine: Error {}
+        let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
+        await #expect(throws: Mine.self) {
+            try await withMQTTClient(testConfiguration(port: broker.port), logger: quiet) { client in
+                try await client.publish("x", to: "a")
+                throw Mine()
+            }
+        }
+        #expect(broker.disconnects == [0])
+        await broker.stop()
+    }
+}
