@@ -17,7 +17,9 @@ struct KilledBrokerTests {
                 let exactlyOnce = Tally()
                 let collect = Task {
                     for await message in messages {
-                        if message.topic == "load/2", let number = Int(message.payloadString) { exactlyOnce.add(number) }
+                        if message.topic == "load/2", let number = Int(message.payloadString) {
+                            exactlyOnce.add(number)
+                        }
                         if message.topic == "load/end" { return true }
                     }
                     return false

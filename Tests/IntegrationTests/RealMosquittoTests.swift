@@ -11,7 +11,8 @@ struct RealMosquittoTests {
             try await client.subscribe(to: MQTTSubscription("size/#", qos: qos)) { messages in
                 let sizes = [0, 1, 127, 128, 16_383, 16_384, 70_000, 2_097_152]
                 for size in sizes {
-                    try await client.publish([UInt8](repeating: UInt8(size & 0xFF), count: size), to: "size/\(size)", qos: qos)
+                    try await client.publish(
+                        [UInt8](repeating: UInt8(size & 0xFF), count: size), to: "size/\(size)", qos: qos)
                 }
                 var seen: [Int] = []
                 for await message in messages {

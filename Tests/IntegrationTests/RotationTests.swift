@@ -59,7 +59,8 @@ struct RotationTests {
         var disconnections: Int
     }
 
-    private static func traffic(from sender: MQTTClient, to receiver: MQTTClient, topic: String) async throws -> Outcome {
+    private static func traffic(from sender: MQTTClient, to receiver: MQTTClient, topic: String) async throws -> Outcome
+    {
         let seen = Tally()
         let rotations = Mutex(0)
         let disconnections = Mutex(0)

@@ -42,7 +42,8 @@ struct FirstConnectionTests {
     func `refused credentials are replaced at once, though the broker leaves the socket open`(
         version: MQTTVersion, code: UInt8
     ) async throws {
-        let broker = try await ScriptedBroker.start(tls: TestTLS.identity, script: [.refuse(code: code, close: false), .serve])
+        let broker = try await ScriptedBroker.start(
+            tls: TestTLS.identity, script: [.refuse(code: code, close: false), .serve])
         var configuration = testConfiguration(port: broker.port, version: version)
         // A backoff delay would exceed the test's patience.
         configuration.retry.baseDelay = .seconds(3_600)
@@ -58,12 +59,14 @@ struct FirstConnectionTests {
         try await withRunningClient(configuration) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(5))
             #expect(broker.connects.map(\.password) == ["token-1", "token-2"])
-            #expect(await broker.waitUntil { $0.openConnections == 1 }, "the refused connection is closed by the client")
+            #expect(
+                await broker.waitUntil { $0.openConnections == 1 }, "the refused connection is closed by the client")
             #expect(
                 await log.wait { $0.names.last == "connected" })
             #expect(
                 await log.names == [
-                    "attemptStarted", "credentialsRefreshed", "attemptFailed", "attemptStarted", "credentialsRefreshed", "connected",
+                    "attemptStarted", "credentialsRefreshed", "attemptFailed", "attemptStarted", "credentialsRefreshed",
+                    "connected",
                 ])
             let failure = try #require(await log.failures.first)
             #expect(failure.error.code == .notAuthorized)
@@ -74,9 +77,12 @@ struct FirstConnectionTests {
         await broker.stop()
     }
 
-    @Test func `an expired token in hand is replaced, and the client stays connected past the second one's expiry`() async throws {
+    @Test func `an expired token in hand is replaced, and the client stays connected past the second one's expiry`()
+        async throws
+    {
         let issuer = TestTokenIssuer()
-        let broker = try await ScriptedBroker.start(tls: TestTLS.identity, authentication: .token(issuer, kickOnExpiry: true))
+        let broker = try await ScriptedBroker.start(
+            tls: TestTLS.identity, authentication: .token(issuer, kickOnExpiry: true))
         var configuration = testConfiguration(port: broker.port)
         let asked = Counter()
         configuration.credentials = .closure { _ in

@@ -16,8 +16,11 @@ struct HostileBrokerTests {
         ("an unknown property in CONNACK", [0x20, 5, 0, 0, 2, 4, 1]),
         ("a PUBACK before CONNACK", [0x40, 2, 0, 1]),
     ])
-    func `a violation of the protocol is a typed failure, and the client goes on`(what: String, bytes: [UInt8]) async throws {
-        let broker = try await ScriptedBroker.start(tls: TestTLS.identity, script: [.reply(bytes, close: false), .serve])
+    func `a violation of the protocol is a typed failure, and the client goes on`(what: String, bytes: [UInt8])
+        async throws
+    {
+        let broker = try await ScriptedBroker.start(
+            tls: TestTLS.identity, script: [.reply(bytes, close: false), .serve])
         var configuration = testConfiguration(port: broker.port)
         configuration.maximumPacketSize = 1_000_000
         try await withRunningClient(configuration) { client, log in
@@ -41,7 +44,8 @@ struct HostileBrokerTests {
     }
 
     @Test func `a 3.1.1 refusal of a 5.0 client is understood`() async throws {
-        let broker = try await ScriptedBroker.start(tls: TestTLS.identity, script: [.reply([0x20, 2, 0, 1], close: true)])
+        let broker = try await ScriptedBroker.start(
+            tls: TestTLS.identity, script: [.reply([0x20, 2, 0, 1], close: true)])
         let client = MQTTClient(testConfiguration(port: broker.port), logger: quiet)
         let error = await #expect(throws: MQTTError.self) { try await client.run() }
         #expect(error?.reasonCode == .unsupportedProtocolVersion)
@@ -51,7 +55,8 @@ struct HostileBrokerTests {
     @Test func `a DISCONNECT tells its code, reason and server reference`() async throws {
         let reason = Array("maintenance".utf8)
         let reference = Array("other.example:8883".utf8)
-        let properties: [UInt8] = [0x1F, 0, UInt8(reason.count)] + reason + [0x1C, 0, UInt8(reference.count)] + reference
+        let properties: [UInt8] =
+            [0x1F, 0, UInt8(reason.count)] + reason + [0x1C, 0, UInt8(reference.count)] + reference
         let broker = try await ScriptedBroker.start(
             tls: TestTLS.identity,
             script: [.serveThenDisconnect(reasonCode: 0x8B, properties: properties, after: .milliseconds(50)), .serve])

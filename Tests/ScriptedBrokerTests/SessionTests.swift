@@ -41,7 +41,10 @@ struct SessionTests {
             try await client.waitUntilConnected(timeout: .seconds(10))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<500 {
-                    group.addTask { try await client.publish("\(number)", to: "a", qos: number.isMultiple(of: 2) ? .atLeastOnce : .exactlyOnce) }
+                    group.addTask {
+                        try await client.publish(
+                            "\(number)", to: "a", qos: number.isMultiple(of: 2) ? .atLeastOnce : .exactlyOnce)
+                    }
                 }
                 for _ in 0..<3 {
                     let before = broker.publishCount
@@ -73,7 +76,9 @@ struct SessionTests {
                     broker.dropAll()
                     #expect(await log.wait { $0.names.filter { $0 == "connected" }.count == 2 })
                     let expected = session == .clean ? 4 : 2
-                    #expect(await broker.waitUntil { $0.receivedPackets.filter { $0.type == .subscribe }.count == expected })
+                    #expect(
+                        await broker.waitUntil { $0.receivedPackets.filter { $0.type == .subscribe }.count == expected }
+                    )
                     if session == .clean { #expect(await log.wait { $0.names.contains("resubscribed") }) }
                     try await client.publish("after", to: "b", qos: .exactlyOnce)
                     let message = await messages.first { _ in true }
@@ -127,7 +132,8 @@ struct SessionTests {
         broker.recordPublishes = false
         let payload = [UInt8](repeating: 7, count: 1_000)
         try await withRunningClient(testConfiguration(port: broker.port)) { client, _ in
-            try await client.subscribe(to: "a", buffer: MQTTBufferPolicy(capacity: 10, whenFull: .pauseReading)) { messages in
+            try await client.subscribe(to: "a", buffer: MQTTBufferPolicy(capacity: 10, whenFull: .pauseReading)) {
+                messages in
                 for _ in 0..<5_000 { broker.publish(topic: "a", payload: payload, qos: 1) }
                 var count = 0
                 for await _ in messages {
@@ -144,7 +150,8 @@ struct SessionTests {
 
     @Test func `a rotation on demand keeps the session and reports its gap`() async throws {
         let issuer = TestTokenIssuer()
-        let broker = try await ScriptedBroker.start(tls: TestTLS.identity, authentication: .token(issuer, kickOnExpiry: true))
+        let broker = try await ScriptedBroker.start(
+            tls: TestTLS.identity, authentication: .token(issuer, kickOnExpiry: true))
         var configuration = testConfiguration(port: broker.port)
         configuration.session = .persistent
         configuration.will = MQTTWill(topic: "will", payload: "gone")
@@ -186,7 +193,9 @@ struct SessionTests {
         broker.connackProperties = [0x24, 1, 0x27, 0, 0, 0, 100]
         try await withRunningClient(testConfiguration(port: broker.port)) { client, _ in
             try await client.waitUntilConnected(timeout: .seconds(10))
-            let tooGood = await #expect(throws: MQTTError.self) { try await client.publish("x", to: "a", qos: .exactlyOnce) }
+            let tooGood = await #expect(throws: MQTTError.self) {
+                try await client.publish("x", to: "a", qos: .exactlyOnce)
+            }
             #expect(tooGood?.reasonCode == .qosNotSupported)
             let tooBig = await #expect(throws: MQTTError.self) {
                 try await client.publish([UInt8](repeating: 0, count: 200), to: "a")

@@ -31,7 +31,9 @@ struct TLSFailureTests {
     }
 
     @Test(arguments: Flaw.allCases)
-    func `a bad server certificate is a typed failure, sends no CONNECT, and heals when it is repaired`(flaw: Flaw) async throws {
+    func `a bad server certificate is a typed failure, sends no CONNECT, and heals when it is repaired`(flaw: Flaw)
+        async throws
+    {
         let broker = try await ScriptedBroker.start(tls: try Self.flawed(flaw))
         try await withRunningClient(testConfiguration(port: broker.port)) { client, log in
             #expect(await log.wait { $0.failures.count >= 2 })
@@ -80,7 +82,8 @@ struct TLSFailureTests {
         let folder = try TemporaryDirectory()
         let certificate = try folder.write(identity.certificatePEM, to: "client.pem")
         let key = try folder.write(identity.privateKeyPEM, to: "client.key")
-        let broker = try await ScriptedBroker.start(tls: TestTLS.identity, clientAuthority: TestTLS.authority.certificatePEM)
+        let broker = try await ScriptedBroker.start(
+            tls: TestTLS.identity, clientAuthority: TestTLS.authority.certificatePEM)
         for identity: Mosquitto.TLSConfiguration.Identity in [
             .files(certificate: certificate, key: key),
             .pem(certificate: identity.certificatePEM, key: MQTTSecret(identity.privateKeyPEM)),
@@ -95,7 +98,8 @@ struct TLSFailureTests {
     }
 
     @Test func `a missing client certificate is the broker's alert, not a lost connection`() async throws {
-        let broker = try await ScriptedBroker.start(tls: TestTLS.identity, clientAuthority: TestTLS.authority.certificatePEM)
+        let broker = try await ScriptedBroker.start(
+            tls: TestTLS.identity, clientAuthority: TestTLS.authority.certificatePEM)
         try await withRunningClient(testConfiguration(port: broker.port)) { _, log in
             #expect(await log.wait { !$0.failures.isEmpty })
             let failure = try #require(await log.failures.first)
@@ -124,7 +128,8 @@ struct TLSFailureTests {
             (
                 .init(
                     trust: .pem(authority.certificatePEM),
-                    identity: .files(certificate: "/does/not/exist.crt", key: "/does/not/exist.key")), "/does/not/exist.crt"
+                    identity: .files(certificate: "/does/not/exist.crt", key: "/does/not/exist.key")),
+                "/does/not/exist.crt"
             ),
         ]
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity)

@@ -26,9 +26,11 @@ extension MQTTClient {
         isolation: isolated (any Actor)? = #isolation,
         _ body: (MQTTMessages) async throws -> R
     ) async throws -> R {
-        if subscriptions.isEmpty { throw MQTTError.invalid(.invalidTopicFilter, "no topic filter was given; give at least one") }
+        if subscriptions.isEmpty {
+            throw MQTTError.invalid(.invalidTopicFilter, "no topic filter was given; give at least one")
+        }
         for subscription in subscriptions {
-            try subscription.filter.validate()
+            try subscription.validate()
             if configuration.version == .v3_1_1, subscription.needsVersion5 {
                 throw MQTTError.invalid(.unsupported, "options of \(quoted(subscription.filter.filter)) need MQTT 5.0")
             }

@@ -51,7 +51,9 @@ public final class MQTTClient: Sendable, Service {
     /// ``state``, ``events()`` and the calls that wait.
     public func start() throws(MQTTError) {
         try configuration.validate()
-        guard session.claimRun() else { throw MQTTError(.alreadyRunning, "the client was started before; make a new one") }
+        guard session.claimRun() else {
+            throw MQTTError(.alreadyRunning, "the client was started before; make a new one")
+        }
         // The task holds the session and not the client, so that the client's deinit can end it.
         Task { [session] in await session.runInBackground() }
     }

@@ -54,16 +54,20 @@ public struct MQTTClientConfiguration: Sendable {
         try timeouts.validate()
         try retry.validate()
         try will?.validate()
-        if clientID.isEmpty { throw .invalid(.invalidConfiguration, "clientID is empty; leave the default or give a name") }
-        if clientID.utf8.count > 65_535 {
-            throw .invalid(.invalidConfiguration, "clientID has \(clientID.utf8.count) bytes; at most 65535 are allowed")
+        if clientID.isEmpty {
+            throw .invalid(.invalidConfiguration, "clientID is empty; leave the default or give a name")
         }
-        if clientID.unicodeScalars.contains(where: { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) }) {
-            throw .invalid(.invalidConfiguration, "clientID \(quoted(clientID)) has a control character")
+        if clientID.utf8.count > 65_535 {
+            throw .invalid(
+                .invalidConfiguration, "clientID has \(clientID.utf8.count) bytes; at most 65535 are allowed")
+        }
+        if let reason = unsendable(clientID) {
+            throw .invalid(.invalidConfiguration, "clientID \(quoted(clientID)) has \(reason)")
         }
         let seconds = keepAlive.components.seconds
         if keepAlive != .zero, !(5...65_535).contains(seconds) || keepAlive != .seconds(seconds) {
-            throw .invalid(.invalidConfiguration, "keepAlive is \(keepAlive); it must be zero or whole seconds from 5 to 65535")
+            throw .invalid(
+                .invalidConfiguration, "keepAlive is \(keepAlive); it must be zero or whole seconds from 5 to 65535")
         }
         if let fraction = refreshCredentialsAt, !(fraction > 0 && fraction < 1) {
             throw .invalid(.invalidConfiguration, "refreshCredentialsAt is \(fraction); it must be above 0 and below 1")
@@ -76,19 +80,23 @@ public struct MQTTClientConfiguration: Sendable {
             throw .invalid(.invalidConfiguration, "maximumInFlight is \(maximumInFlight); it must be from 1 to 65535")
         }
         if maximumQueuedMessages < 1 {
-            throw .invalid(.invalidConfiguration, "maximumQueuedMessages is \(maximumQueuedMessages); it must be at least 1")
+            throw .invalid(
+                .invalidConfiguration, "maximumQueuedMessages is \(maximumQueuedMessages); it must be at least 1")
         }
         if !(128...268_435_460).contains(maximumPacketSize) {
-            throw .invalid(.invalidConfiguration, "maximumPacketSize is \(maximumPacketSize); it must be from 128 to 268435460")
+            throw .invalid(
+                .invalidConfiguration, "maximumPacketSize is \(maximumPacketSize); it must be from 128 to 268435460")
         }
-        if case .persistent(let expiry) = session, expiry <= .zero || expiry > .seconds(UInt32.max) {
-            throw .invalid(.invalidConfiguration, "session expiry is \(expiry); it must be above zero and at most 4294967295 s")
+        if case .persistent(let expiry) = session, expiry < .seconds(1) || expiry > .seconds(UInt32.max) {
+            throw .invalid(.invalidConfiguration, "session expiry is \(expiry); it must be from 1 s to 4294967295 s")
         }
         for property in userProperties {
             try validateString(property.name, "user property name")
             try validateString(property.value, "user property value")
         }
-        if version == .v3_1_1, !userProperties.isEmpty || will.map({ !$0.properties.isEmpty || $0.delayInterval > 0 }) == true {
+        if version == .v3_1_1,
+            !userProperties.isEmpty || will.map({ !$0.properties.isEmpty || $0.delayInterval > 0 }) == true
+        {
             throw .invalid(.unsupported, "properties need MQTT 5.0; set version to .v5_0 or leave them out")
         }
     }

@@ -26,6 +26,8 @@ public struct MQTTTimeouts: Sendable, Hashable {
         ] where value <= .zero {
             throw .invalid(.invalidConfiguration, "timeout \(name) is \(value); it must be above zero")
         }
-        if drain < .zero || close < .zero { throw .invalid(.invalidConfiguration, "timeouts drain and close must not be negative") }
+        if drain < .zero || close < .zero {
+            throw .invalid(.invalidConfiguration, "timeouts drain and close must not be negative")
+        }
     }
 }

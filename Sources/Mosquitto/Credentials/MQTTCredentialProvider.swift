@@ -62,7 +62,9 @@ public struct MQTTClosureCredentials: MQTTCredentialProvider {
         self.closure = closure
     }
 
-    public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials { try await closure(attempt) }
+    public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
+        try await closure(attempt)
+    }
     public var source: String { "closure" }
 }
 

@@ -1,7 +1,9 @@
 public import FoundationEssentials
 
 /// User name and password of one CONNECT. Its description, mirror and dump never show the password.
-public struct MQTTCredentials: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+public struct MQTTCredentials: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
     /// The user name; `nil` sends none with MQTT 5.0 and an empty one with MQTT 3.1.1, which requires one.
     public var username: String?
     /// The password, such as a JWT: at most 65,535 bytes and no NUL (a limit of `mosquitto_username_pw_set`).
@@ -23,22 +25,26 @@ public struct MQTTCredentials: Sendable, Hashable, CustomStringConvertible, Cust
     }
     public var debugDescription: String { description }
     public var customMirror: Mirror {
-        Mirror(self, children: ["username": username as Any, "password": password as Any, "expiresAt": expiresAt as Any])
+        Mirror(
+            self, children: ["username": username as Any, "password": password as Any, "expiresAt": expiresAt as Any])
     }
 
     func validate() throws(MQTTError) {
         if let username {
             if username.utf8.count > 65_535 {
-                throw MQTTError(.credentials, "user name has \(username.utf8.count) bytes; at most 65535 are allowed", phase: .credentials)
+                throw MQTTError(
+                    .credentials, "user name has \(username.utf8.count) bytes; at most 65535 are allowed",
+                    phase: .credentials)
             }
-            if username.utf8.contains(0) {
-                throw MQTTError(.credentials, "user name \(quoted(username)) has a NUL character", phase: .credentials)
+            if let reason = unsendable(username) {
+                throw MQTTError(.credentials, "user name \(quoted(username)) has \(reason)", phase: .credentials)
             }
         }
         if let password {
             let bytes = password.text.utf8
             if bytes.count > 65_535 {
-                throw MQTTError(.credentials, "password has \(bytes.count) bytes; at most 65535 are allowed", phase: .credentials)
+                throw MQTTError(
+                    .credentials, "password has \(bytes.count) bytes; at most 65535 are allowed", phase: .credentials)
             }
             if bytes.contains(0) { throw MQTTError(.credentials, "password has a NUL character", phase: .credentials) }
         }

@@ -20,16 +20,17 @@ public struct MQTTFileCredentials: MQTTCredentialProvider {
         do {
             data = try Data(contentsOf: URL(filePath: path))
         } catch {
-            throw MQTTError(.credentials, "token file \(quoted(path)) cannot be read: \(reason(of: error))", phase: .credentials)
+            throw MQTTError(
+                .credentials, "token file \(quoted(path)) cannot be read: \(reason(of: error))", phase: .credentials)
         }
-        guard data.count <= 65_536, let text = String(validating: data, as: UTF8.self) else {
-            let why = data.count > 65_536 ? "has \(data.count) bytes; at most 65535 are allowed" : "is not UTF-8 text"
-            throw MQTTError(.credentials, "token file \(quoted(path)) \(why)", phase: .credentials)
+        func fail(_ why: String) -> MQTTError {
+            MQTTError(.credentials, "token file \(quoted(path)) \(why)", phase: .credentials)
         }
-        let token = text.hasSuffix("\r\n") ? text.dropLast(1) : text.hasSuffix("\n") ? text.dropLast(1) : text[...]
-        guard !token.isEmpty else {
-            throw MQTTError(.credentials, "token file \(quoted(path)) is empty", phase: .credentials)
-        }
+        let newline = data.suffix(2) == Data("\r\n".utf8) ? 2 : data.last == UInt8(ascii: "\n") ? 1 : 0
+        let bytes = data.dropLast(newline)
+        if bytes.isEmpty { throw fail("is empty") }
+        if bytes.count > 65_535 { throw fail("has \(bytes.count) bytes; at most 65535 are allowed") }
+        guard let token = String(validating: bytes, as: UTF8.self) else { throw fail("is not UTF-8 text") }
         return MQTTCredentials(username: username, password: MQTTSecret(token))
     }
 

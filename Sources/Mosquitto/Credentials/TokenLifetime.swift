@@ -43,11 +43,15 @@ struct TokenLifetime: Sendable, Hashable {
     /// whole life, the clock is wrong, not the token, and the whole life counts from the receipt.
     init?(_ credentials: MQTTCredentials, receivedAt now: Date) {
         let claims = credentials.password.flatMap { JWTClaims(token: $0.text) }
-        guard let expiry = credentials.expiresAt?.timeIntervalSince1970 ?? claims?.expiresAt, expiry.isFinite else { return nil }
+        guard let expiry = credentials.expiresAt?.timeIntervalSince1970 ?? claims?.expiresAt, expiry.isFinite else {
+            return nil
+        }
         let wall = now.timeIntervalSince1970
         let left = expiry - wall
         let whole = claims?.issuedAt.map { expiry - $0 } ?? left
-        guard whole > 0, whole < 1e10 else {
+        // Longer than three hundred years: a way to say "never".
+        guard whole < 1e10 else { return nil }
+        guard whole > 0 else {
             total = .zero
             remaining = .zero
             return
@@ -57,10 +61,14 @@ struct TokenLifetime: Sendable, Hashable {
     }
 
     /// How long after the receipt the token is replaced: at this fraction of its life, less a jitter that keeps clients
-    /// whose tokens were minted together from asking for new ones together. `nil` if it is too late already.
-    func refreshDelay(at fraction: Double, jitter: Double, using generator: inout some RandomNumberGenerator) -> Duration? {
+    /// whose tokens were minted together from asking for new ones together. `nil` if its life is unknown.
+    ///
+    /// An issuer that hands out tokens which are almost over is not asked again at once.
+    func refreshDelay(at fraction: Double, jitter: Double, using generator: inout some RandomNumberGenerator)
+        -> Duration?
+    {
         let spread = total * (jitter * Double.random(in: 0...1, using: &generator))
         let delay = remaining - total * (1 - fraction) - spread
-        return total > .zero ? max(delay, .zero) : nil
+        return total > .zero ? max(delay, min(.seconds(5), remaining / 2)) : nil
     }
 }

@@ -51,7 +51,8 @@ final class Connection {
 
     /// Begins to connect. Throws if that fails at once.
     init(
-        _ handle: MosquittoHandle, address: String, configuration: MQTTClientConfiguration, scratch: UnsafeMutableRawBufferPointer
+        _ handle: MosquittoHandle, address: String, configuration: MQTTClientConfiguration,
+        scratch: UnsafeMutableRawBufferPointer
     ) throws(MQTTError) {
         self.handle = handle
         self.address = address
@@ -97,7 +98,8 @@ final class Connection {
     var tlsInfo: MQTTConnectionInfo.TLS? {
         guard let ssl = handle.ssl else { return nil }
         return MQTTConnectionInfo.TLS(
-            version: String(cString: SSL_get_version(ssl)), cipher: String(cString: SSL_CIPHER_get_name(SSL_get_current_cipher(ssl))),
+            version: String(cString: SSL_get_version(ssl)),
+            cipher: String(cString: SSL_CIPHER_get_name(SSL_get_current_cipher(ssl))),
             resumed: SSL_session_reused(ssl) == 1)
     }
 
@@ -129,7 +131,9 @@ final class Connection {
 
     /// The steps of the TLS handshake that can be made now.
     func advanceHandshake() throws(MQTTError) -> Progress {
-        guard let tls = handle.tls, let ssl = handle.ssl else { throw MQTTError(.tlsProtocol, "TLS was not set up", phase: .tlsHandshake) }
+        guard let tls = handle.tls, let ssl = handle.ssl else {
+            throw MQTTError(.tlsProtocol, "TLS was not set up", phase: .tlsHandshake)
+        }
         while true {
             let status = cmq_tls_handshake(tls.record, ssl)
             let sent = cmq_tls_send(tls.record, socket.descriptor)
@@ -325,7 +329,8 @@ final class Connection {
     private func lost(_ code: Int32, _ phase: MQTTError.Phase) -> MQTTError {
         let wasReset = code == ECONNRESET || code == EPIPE
         var error = MQTTError(
-            .closed, wasReset ? "the connection was reset" : "the connection was lost: \(errorText(code).lowercased())", phase: phase)
+            .closed, wasReset ? "the connection was reset" : "the connection was lost: \(errorText(code).lowercased())",
+            phase: phase)
         error.systemCode = code
         return error
     }

@@ -81,14 +81,21 @@ struct InboundInspector {
 
     private mutating func examine(_ packet: UnsafeRawBufferPointer) throws(MQTTError) -> Progress {
         guard packet.count >= 2 else { return .needs(2) }
-        guard let (remaining, lengthBytes) = try Self.variableByteInteger(packet, at: 1) else { return .needs(packet.count + 1) }
+        guard let (remaining, lengthBytes) = try Self.variableByteInteger(packet, at: 1) else {
+            return .needs(packet.count + 1)
+        }
         let head = 1 + lengthBytes
         let total = head + remaining
         if total > maximumPacketSize {
-            throw Self.violation("the broker sent a packet of \(total) bytes; at most \(maximumPacketSize) are accepted")
+            throw Self.violation(
+                "the broker sent a packet of \(total) bytes; at most \(maximumPacketSize) are accepted")
         }
         let flags = packet[0] & 0x0F
-        if packet[0] >> 4 == 3 { return try examinePublish(packet, head: head, total: total, flags: flags) }
+        if packet[0] >> 4 == 3 {
+            if !connackSeen { throw Self.violation("the broker sent PUBLISH before CONNACK") }
+            return try examinePublish(
+                UnsafeRawBufferPointer(rebasing: packet.prefix(total)), head: head, total: total, flags: flags)
+        }
         guard packet.count >= total else { return .needs(total) }
         try examineControl(
             type: packet[0] >> 4, flags: flags, body: UnsafeRawBufferPointer(rebasing: packet[head..<total]))
@@ -109,12 +116,15 @@ struct InboundInspector {
         guard afterTopic < total else { throw Self.malformed("PUBLISH") }
         guard packet.count > afterTopic else { return .needs(afterTopic + 1) }
         guard let (length, lengthBytes) = try Self.variableByteInteger(packet, at: afterTopic) else {
+            guard packet.count < total else { throw Self.malformed("PUBLISH") }
             return .needs(packet.count + 1)
         }
         let start = afterTopic + lengthBytes
         guard start + length <= total else { throw Self.malformed("PUBLISH") }
         guard packet.count >= start + length else { return .needs(start + length) }
-        try Self.walkProperties(UnsafeRawBufferPointer(rebasing: packet[start..<start + length]), of: "PUBLISH") { _, _ in }
+        try Self.walkProperties(UnsafeRawBufferPointer(rebasing: packet[start..<start + length]), of: "PUBLISH") {
+            _, _ in
+        }
         return .finished(total: total)
     }
 

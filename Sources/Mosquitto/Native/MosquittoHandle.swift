@@ -50,9 +50,12 @@ final class MosquittoHandle {
                 pointer, MOSQ_OPT_PROTOCOL_VERSION,
                 version == .v5_0 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311), "the protocol version")
         try check(
-            mosquitto_int_option(pointer, MOSQ_OPT_SEND_MAXIMUM, Int32(configuration.maximumInFlight)), "the send window")
+            mosquitto_int_option(pointer, MOSQ_OPT_SEND_MAXIMUM, Int32(configuration.maximumInFlight)),
+            "the send window")
         if let tls {
-            try check(mosquitto_void_option(pointer, MOSQ_OPT_SSL_CTX, UnsafeMutableRawPointer(tls.pointer)), "the TLS context")
+            try check(
+                mosquitto_void_option(pointer, MOSQ_OPT_SSL_CTX, UnsafeMutableRawPointer(tls.pointer)),
+                "the TLS context")
             try check(mosquitto_int_option(pointer, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0), "the TLS context")
         }
         if let will = configuration.will { try setWill(will) }
@@ -278,7 +281,8 @@ final class MosquittoHandle {
         }
         mosquitto_subscribe_v5_callback_set(pointer) { _, context, packetID, count, granted, _ in
             let codes = UnsafeBufferPointer(start: granted, count: Int(count)).map { UInt8(truncatingIfNeeded: $0) }
-            MosquittoHandle.append(context, .subscribed(packetID: UInt16(truncatingIfNeeded: packetID), reasonCodes: codes))
+            MosquittoHandle.append(
+                context, .subscribed(packetID: UInt16(truncatingIfNeeded: packetID), reasonCodes: codes))
         }
         mosquitto_unsubscribe_v5_callback_set(pointer) { _, context, packetID, _ in
             MosquittoHandle.append(context, .unsubscribed(packetID: UInt16(truncatingIfNeeded: packetID)))
@@ -291,7 +295,8 @@ final class MosquittoHandle {
                     MQTTMessage(
                         topic: MosquittoHandle.topic(message.topic, box),
                         payload: Array(UnsafeRawBufferPointer(start: message.payload, count: Int(message.payloadlen))),
-                        qos: MQTTQoS(rawValue: UInt8(truncatingIfNeeded: message.qos)) ?? .atMostOnce, retain: message.retain,
+                        qos: MQTTQoS(rawValue: UInt8(truncatingIfNeeded: message.qos)) ?? .atMostOnce,
+                        retain: message.retain,
                         properties: properties.map { MQTTPublishProperties(reading: $0) } ?? .init())))
         }
     }

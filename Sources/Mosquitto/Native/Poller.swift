@@ -127,7 +127,8 @@ struct Poller {
     }
 
     func wait(timeout: Duration?, _ body: (UInt64, PollEvents) -> Void) {
-        let count = epoll_wait(descriptor, buffer.baseAddress, Int32(buffer.count), timeout.map(Self.milliseconds) ?? -1)
+        let count = epoll_wait(
+            descriptor, buffer.baseAddress, Int32(buffer.count), timeout.map(Self.milliseconds) ?? -1)
         for index in 0..<max(0, Int(count)) {
             let event = buffer[index]
             if event.data.u64 == Self.wakeToken {
@@ -146,7 +147,8 @@ struct Poller {
     private static func milliseconds(_ duration: Duration) -> Int32 {
         let (seconds, attoseconds) = duration.components
         if seconds < 0 { return 0 }
-        return Int32(clamping: min(seconds, 86_400) * 1_000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+        return Int32(
+            clamping: min(seconds, 86_400) * 1_000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
     }
     #endif
 }

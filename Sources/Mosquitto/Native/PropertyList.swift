@@ -51,7 +51,7 @@ struct PropertyList {
 struct PropertyReader {
     let list: OpaquePointer
 
-    func forEach(_ body: (mqtt5_property, OpaquePointer) -> Void) {
+    func visit(_ body: (mqtt5_property, OpaquePointer) -> Void) {
         var item: OpaquePointer? = list
         while let property = item {
             body(mqtt5_property(UInt32(mosquitto_property_identifier(property))), property)
@@ -114,7 +114,7 @@ extension MQTTPublishProperties {
     /// The properties of a received PUBLISH.
     init(reading list: OpaquePointer) {
         self.init()
-        PropertyReader(list: list).forEach { identifier, property in
+        PropertyReader(list: list).visit { identifier, property in
             switch identifier {
             case MQTT_PROP_PAYLOAD_FORMAT_INDICATOR: payloadIsUTF8 = PropertyReader.byte(property, identifier) == 1
             case MQTT_PROP_MESSAGE_EXPIRY_INTERVAL: messageExpiryInterval = PropertyReader.int32(property, identifier)
@@ -134,7 +134,7 @@ extension MQTTConnackProperties {
     /// The properties of a received CONNACK.
     init(reading list: OpaquePointer) {
         self.init()
-        PropertyReader(list: list).forEach { identifier, property in
+        PropertyReader(list: list).visit { identifier, property in
             switch identifier {
             case MQTT_PROP_SESSION_EXPIRY_INTERVAL: sessionExpiryInterval = PropertyReader.int32(property, identifier)
             case MQTT_PROP_RECEIVE_MAXIMUM: receiveMaximum = PropertyReader.int16(property, identifier)

@@ -45,10 +45,13 @@ public struct MQTTPublishProperties: Sendable, Hashable {
 
     func validate() throws(MQTTError) {
         try validateString(contentType, "content type")
-        try validateString(responseTopic, "response topic")
+        if let contentType, let reason = unsendable(contentType) {
+            throw .invalid(.invalidProperty, "content type \(quoted(contentType)) has \(reason)")
+        }
         if let responseTopic { try MQTTTopic(responseTopic).validate() }
         if let correlationData, correlationData.count > 65_535 {
-            throw .invalid(.invalidProperty, "correlation data has \(correlationData.count) bytes; at most 65535 are allowed")
+            throw .invalid(
+                .invalidProperty, "correlation data has \(correlationData.count) bytes; at most 65535 are allowed")
         }
         for property in userProperties {
             try validateString(property.name, "user property name")
@@ -98,7 +101,8 @@ public struct MQTTConnackProperties: Sendable, Hashable {
 func validateString(_ text: String?, _ what: String) throws(MQTTError) {
     guard let text else { return }
     if text.utf8.count > 65_535 {
-        throw .invalid(.invalidProperty, "\(what) \(quoted(text)) has \(text.utf8.count) bytes; at most 65535 are allowed")
+        throw .invalid(
+            .invalidProperty, "\(what) \(quoted(text)) has \(text.utf8.count) bytes; at most 65535 are allowed")
     }
     if text.utf8.contains(0) { throw .invalid(.invalidProperty, "\(what) \(quoted(text)) has a NUL character") }
 }

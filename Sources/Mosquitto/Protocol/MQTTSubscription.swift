@@ -35,6 +35,16 @@ public struct MQTTSubscription: Sendable, Hashable, ExpressibleByStringInterpola
     /// A filter at QoS 1 with default options.
     public init(stringLiteral value: String) { self.init(MQTTTopicFilter(value)) }
 
+    func validate() throws(MQTTError) {
+        try filter.validate()
+        if noLocal, filter.isShared {
+            throw .invalid(
+                .invalidTopicFilter,
+                "topic filter \(quoted(filter.filter)) is shared, for which noLocal is a protocol error (MQTT 5.0, 3.8.3.1)"
+            )
+        }
+    }
+
     /// The subscription options byte of SUBSCRIBE.
     var options: UInt8 {
         (noLocal ? 0x04 : 0) | (retainAsPublished ? 0x08 : 0) | (retainHandling.rawValue << 4)

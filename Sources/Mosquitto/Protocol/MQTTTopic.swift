@@ -17,14 +17,15 @@ public struct MQTTTopic: Sendable, Hashable, CustomStringConvertible, Expressibl
         for byte in name.utf8 {
             length += 1
             if byte == UInt8(ascii: "+") || byte == UInt8(ascii: "#") {
-                throw .invalid(.invalidTopic, "topic \(quoted(name)) has a wildcard; wildcards belong in topic filters only")
+                throw .invalid(
+                    .invalidTopic, "topic \(quoted(name)) has a wildcard; wildcards belong in topic filters only")
             }
-            if byte == 0 { throw .invalid(.invalidTopic, "topic \(quoted(name)) has a NUL character") }
         }
         if length == 0 { throw .invalid(.invalidTopic, "topic is empty; give it at least one character") }
         if length > 65_535 {
             throw .invalid(.invalidTopic, "topic \(quoted(name)) has \(length) bytes; at most 65535 are allowed")
         }
+        if let reason = unsendable(name) { throw .invalid(.invalidTopic, "topic \(quoted(name)) has \(reason)") }
     }
 }
 
@@ -41,32 +42,42 @@ public struct MQTTTopicFilter: Sendable, Hashable, CustomStringConvertible, Expr
 
     /// Throws ``MQTTError/Code/invalidTopicFilter`` if the filter breaks a rule of section 4.7.
     public func validate() throws(MQTTError) {
-        func fail(_ reason: String) -> MQTTError { .invalid(.invalidTopicFilter, "topic filter \(quoted(filter)) \(reason)") }
-        if filter.isEmpty { throw .invalid(.invalidTopicFilter, "topic filter is empty; give it at least one character") }
+        func fail(_ reason: String) -> MQTTError {
+            .invalid(.invalidTopicFilter, "topic filter \(quoted(filter)) \(reason)")
+        }
+        if filter.isEmpty {
+            throw .invalid(.invalidTopicFilter, "topic filter is empty; give it at least one character")
+        }
         if filter.utf8.count > 65_535 { throw fail("has more than 65535 bytes") }
-        if filter.utf8.contains(0) { throw fail("has a NUL character") }
-        var levels = filter.split(separator: "/", omittingEmptySubsequences: false)
-        if levels[0] == "$share" {
-            guard levels.count >= 3, !levels[1].isEmpty, levels[2...] != [""] else {
+        if let reason = unsendable(filter) { throw fail("has \(reason)") }
+        // By bytes: to a Character, "#" and a combining accent are one, and not a "#".
+        let (plus, hash) = (UInt8(ascii: "+"), UInt8(ascii: "#"))
+        var levels = filter.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        if isShared {
+            guard levels.count >= 3, !levels[1].isEmpty, levels.count > 3 || !levels[2].isEmpty else {
                 throw fail("is not a shared subscription; the form is $share/GROUP/FILTER")
             }
-            if levels[1].contains("+") || levels[1].contains("#") { throw fail("has a wildcard in its share name") }
+            if levels[1].contains(plus) || levels[1].contains(hash) { throw fail("has a wildcard in its share name") }
             levels.removeFirst(2)
         }
         for (index, level) in levels.enumerated() {
-            if level.contains("#"), level != "#" || index != levels.count - 1 {
+            if level.contains(hash), level.count > 1 || index != levels.count - 1 {
                 throw fail("has a # that is not its last level on its own")
             }
-            if level.contains("+"), level != "+" { throw fail("has a + that is not a level on its own") }
+            if level.contains(plus), level.count > 1 { throw fail("has a + that is not a level on its own") }
         }
     }
 
+    /// Whether its first level is `$share`.
+    var isShared: Bool { filter.utf8.starts(with: "$share/".utf8) || filter == "$share" }
+
     /// The filter without a leading `$share/GROUP/`, which is what topics are matched against.
     var matched: Substring {
-        guard filter.hasPrefix("$share/") else { return filter[...] }
-        let rest = filter.dropFirst("$share/".count)
-        guard let slash = rest.firstIndex(of: "/") else { return rest }
-        return rest[rest.index(after: slash)...]
+        let slash = UInt8(ascii: "/")
+        guard isShared, let first = filter.utf8.firstIndex(of: slash) else { return filter[...] }
+        let group = filter.utf8.index(after: first)
+        guard let second = filter.utf8[group...].firstIndex(of: slash) else { return filter[group...] }
+        return filter[filter.utf8.index(after: second)...]
     }
 
     /// Whether a message published to `topic` is sent to a subscriber of this filter (section 4.7.2: a leading wildcard
@@ -105,8 +116,26 @@ enum TopicMatcher {
     }
 }
 
+/// What libmosquitto refuses in a topic, an identifier or a user name, if `text` has it: control characters and Unicode's
+/// non-characters, which a receiver may take for a malformed packet (MQTT 5.0, section 1.5.4).
+func unsendable(_ text: String) -> String? {
+    if text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return nil }
+    for scalar in text.unicodeScalars {
+        switch scalar.value {
+        case 0: return "a NUL character"
+        case 1..<0x20, 0x7F...0x9F: return "a control character"
+        case 0xFDD0...0xFDEF: return "a Unicode non-character"
+        case let value where value & 0xFFFE == 0xFFFE: return "a Unicode non-character"
+        default: break
+        }
+    }
+    return nil
+}
+
 /// A value in a message for a person: in quotes, control characters escaped, and cut where it is long.
 func quoted(_ text: String) -> String {
-    let shown = text.unicodeScalars.prefix(80).map { $0.properties.generalCategory == .control ? $0.escaped(asASCII: true) : String($0) }
+    let shown = text.unicodeScalars.prefix(80).map {
+        $0.properties.generalCategory == .control ? $0.escaped(asASCII: true) : String($0)
+    }
     return "\"" + shown.joined() + (text.unicodeScalars.count > 80 ? "…\"" : "\"")
 }

@@ -10,7 +10,8 @@ struct Backoff: Sendable {
     mutating func next(_ tier: MQTTRetryPolicy.Tier, using generator: inout some RandomNumberGenerator) -> Duration {
         var upper = Self.doubled(policy.baseDelay, times: failures, cap: policy.maximumDelay)
         if tier == .slow { upper = max(upper, policy.maximumDelay / 4) }
-        let floor = tier == .authentication ? max(policy.minimumDelay, policy.minimumAuthenticationDelay) : policy.minimumDelay
+        let floor =
+            tier == .authentication ? max(policy.minimumDelay, policy.minimumAuthenticationDelay) : policy.minimumDelay
         failures += 1
         return max(min(floor, policy.maximumDelay), upper * Double.random(in: 0...1, using: &generator))
     }

@@ -1,7 +1,7 @@
 /// When a client tries again: the first connection, and every later one, by the same rules.
 ///
-/// The delay before attempt *n* + 1 is drawn from `0 ... min(maximumDelay, baseDelay * 2^n)` ("full jitter"), never below
-/// ``minimumDelay``. What kind of delay a failure deserves, or whether it ends the client, is a ``Decision``.
+/// The delay after failure *n*, counted from 0, is drawn from `0 ... min(maximumDelay, baseDelay * 2^n)` ("full jitter"),
+/// never below ``minimumDelay``. What kind of delay a failure deserves, or whether it ends the client, is a ``Decision``.
 public struct MQTTRetryPolicy: Sendable {
     /// What to do after a failure.
     public enum Decision: Sendable, Hashable {
@@ -82,6 +82,10 @@ public struct MQTTRetryPolicy: Sendable {
         try check(minimumDelay >= .zero, "minimumDelay is negative")
         try check(minimumAuthenticationDelay >= .zero, "minimumAuthenticationDelay is negative")
         try check(resetAfter >= .zero, "resetAfter is negative")
-        if case .attempts(let attempts) = limit { try check(attempts > 0, "a limit of \(attempts) attempts allows none") }
+        switch limit {
+        case .forever: break
+        case .attempts(let attempts): try check(attempts > 0, "a limit of \(attempts) attempts allows none")
+        case .elapsed(let time): try check(time > .zero, "a limit of \(time) allows no second attempt; use .none")
+        }
     }
 }

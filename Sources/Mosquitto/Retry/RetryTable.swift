@@ -49,7 +49,9 @@ extension MQTTRetryPolicy.Decision {
             .connectionRateExceeded:
             .retry(.slow)
         default:
-            .retry(.standard)
+            // What this library does not know is treated with caution.
+            code.rawValue > MQTTReasonCode.wildcardSubscriptionsNotSupported.rawValue
+                ? .retry(.slow) : .retry(.standard)
         }
     }
 }

@@ -7,7 +7,7 @@ extension Session {
         generation += 1
         let attempt = generation
         let configuration = configuration
-        let known = tls
+        let known = handle == nil ? nil : tls
         Task { [weak self] in
             let prepared = await Self.prepare(configuration, known: known)
             await self?.prepared(prepared, attempt: attempt)
@@ -21,7 +21,11 @@ extension Session {
         let host = configuration.endpoint.host
         do throws(MQTTError) {
             var context = known
-            if context == nil, let tls = configuration.tls { context = try TLSContext(tls, host: host) }
+            if let context {
+                try context.reloadIfChanged()
+            } else if let tls = configuration.tls {
+                context = try TLSContext(tls, host: host)
+            }
             if let address = Resolver.numeric(host) { return .success((context, [address])) }
             return try .success((context, await Resolver.shared.resolve(host).get()))
         } catch {
@@ -55,7 +59,8 @@ extension Session {
             if let kept = self.handle { handle = kept } else { handle = try MosquittoHandle(configuration, tls: tls) }
             self.handle = handle
             try handle.setCredentials(credentials)
-            let connection = try Connection(handle, address: address, configuration: configuration, scratch: loop.scratch)
+            let connection = try Connection(
+                handle, address: address, configuration: configuration, scratch: loop.scratch)
             self.connection = connection
             interest = connection.interest
             token = loop.register(connection.descriptor, client: self, interest: interest)
@@ -117,7 +122,11 @@ extension Session {
 
     /// The connection has ended: a failed attempt, or the loss of what was established.
     private func ended(_ error: MQTTError) {
-        if case .dialing = machine.state { fail(error) } else { perform(machine.connectionLost(endpointed(error), now: .now)) }
+        if case .dialing = machine.state {
+            fail(error)
+        } else {
+            perform(machine.connectionLost(endpointed(error), now: .now))
+        }
     }
 
     func fail(_ error: MQTTError) {
@@ -187,7 +196,9 @@ extension Session {
         case .serverDisconnect(let disconnect): disconnected(disconnect)
         case .closed(let code):
             // On plain TCP nobody inspects: the library passes a DISCONNECT's reason code on, and no more.
-            if code >= 0x80, handle?.tls == nil { disconnected(ServerDisconnect(reasonCode: UInt8(truncatingIfNeeded: code))) }
+            if code >= 0x80, handle?.tls == nil {
+                disconnected(ServerDisconnect(reasonCode: UInt8(truncatingIfNeeded: code)))
+            }
         }
     }
 
@@ -195,11 +206,12 @@ extension Session {
         guard case .dialing = machine.state else {
             return ended(MQTTError(.protocolViolation, "the broker sent a second CONNACK"))
         }
-        if !sessionPresent, !inFlight.isEmpty {
-            // The handle is about to send again, to a broker that knows nothing of it, what it has in flight. A fresh one
-            // will publish it anew; nothing of this one's was written yet.
+        if !sessionPresent, handleHasSession {
+            // The handle has the state of a session that the broker has lost: what it is about to send again the broker
+            // knows nothing of, and a stale QoS 2 message would be delivered instead of a new one with its identifier. A
+            // fresh handle publishes anew; nothing of this one's was written yet.
             requeueInFlight()
-            handle = nil
+            dropHandle()
             closeConnection()
             subscriptions.forgetSession()
             addresses = [connection.address]
@@ -210,6 +222,7 @@ extension Session {
             attempt: 0, endpoint: configuration.endpoint, address: connection.address, sessionPresent: sessionPresent,
             tls: connection.tlsInfo, clientID: configuration.clientID, properties: properties)
         rejected = nil
+        handleHasSession = true
         window = min(configuration.maximumInFlight, Int(properties.receiveMaximum))
         perform(machine.accepted(info, refreshIn: refreshDelay(), now: .now))
     }
@@ -220,7 +233,8 @@ extension Session {
         let reasonCode = returnCode.reasonCode
         let isAuthentication = reasonCode == .notAuthorized || reasonCode == .badUserNameOrPassword
         var error = MQTTError(
-            isAuthentication ? .notAuthorized : .refused, "the broker refused the connection: \(returnCode)", phase: .connack)
+            isAuthentication ? .notAuthorized : .refused, "the broker refused the connection: \(returnCode)",
+            phase: .connack)
         error.reasonCode = reasonCode
         error.rawReasonCode = code
         error.reasonString = properties.reasonString
@@ -298,13 +312,18 @@ extension Session {
         addresses = []
         closeConnection()
         isDraining = false
-        if configuration.session == .clean {
+        if configuration.session == .clean || !handleHasSession {
             // The broker forgets, and so must the library: stale QoS 2 state and sticky limits go with the handle.
-            handle = nil
+            dropHandle()
             requeueInFlight()
             subscriptions.forgetSession()
         }
         for index in subscribing.indices { subscribing[index].packetIDs = [:] }
+    }
+
+    func dropHandle() {
+        handle = nil
+        handleHasSession = false
     }
 
     private func closeConnection() {

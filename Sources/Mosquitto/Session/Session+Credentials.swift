@@ -26,7 +26,8 @@ extension Session {
             return error
         }
         // Its description is not used: it is the user's, and may hold a secret.
-        var failure = MQTTError(.credentials, "the credential provider failed with \(type(of: error))", phase: .credentials)
+        var failure = MQTTError(
+            .credentials, "the credential provider failed with \(type(of: error))", phase: .credentials)
         failure.underlying = error
         return failure
     }
@@ -56,7 +57,8 @@ extension Session {
             if isRotation {
                 perform(machine.rotationCredentialsArrived(unchanged: unchanged))
                 if unchanged {
-                    failRotation(MQTTError(.credentials, "the credential provider has nothing new", phase: .credentials))
+                    failRotation(
+                        MQTTError(.credentials, "the credential provider has nothing new", phase: .credentials))
                 }
             } else {
                 perform(machine.credentialsArrived(unchanged: unchanged, now: .now))
@@ -66,7 +68,9 @@ extension Session {
 
     /// When the credentials in use are to be replaced, from now; `nil` if they are not.
     func refreshDelay() -> Duration? {
-        guard let fraction = configuration.refreshCredentialsAt, configuration.credentials != nil, let lifetime else { return nil }
+        guard let fraction = configuration.refreshCredentialsAt, configuration.credentials != nil, let lifetime else {
+            return nil
+        }
         let delay = lifetime.refreshDelay(at: fraction, jitter: configuration.refreshJitter, using: &jitter)
         // Part of the life has passed since the receipt: a slow handshake, or credentials that served an earlier connection.
         return delay.map { max(.seconds(0), $0 - (ContinuousClock.now - receivedAt)) }
@@ -75,26 +79,35 @@ extension Session {
     // MARK: Rotation on demand
 
     nonisolated func rotateCredentials() async throws(MQTTError) {
-        try await rotate().get()
+        let id = await makeWaiterID()
+        let outcome = await withTaskCancellationHandler {
+            await self.rotate(id)
+        } onCancel: {
+            Task { await self.cancelRotationWait(id) }
+        }
+        try outcome.get()
     }
 
-    private func rotate() async -> Result<Void, MQTTError> {
+    private func cancelRotationWait(_ id: WaiterID) {
+        rotationWaiters.resume(id, .failure(MQTTError(.cancelled, "the wait for a rotation was cancelled")))
+    }
+
+    private func rotate(_ id: WaiterID) async -> Result<Void, MQTTError> {
         guard configuration.credentials != nil else {
             return .failure(MQTTError(.invalidConfiguration, "there is no credential provider to rotate with"))
         }
         guard case .connected = machine.state else {
-            return .failure(MQTTError(.closed, "the client is not connected; the next attempt asks for credentials anyway"))
+            return .failure(
+                MQTTError(.closed, "the client is not connected; the next attempt asks for credentials anyway"))
         }
+        if Task.isCancelled { return .failure(MQTTError(.cancelled, "the wait for a rotation was cancelled")) }
         return await withCheckedContinuation { continuation in
-            rotationWaiters.append(continuation)
+            rotationWaiters.add(id, continuation)
             perform(machine.refresh())
         }
     }
 
-    private func failRotation(_ error: MQTTError) {
-        for waiter in rotationWaiters { waiter.resume(returning: .failure(error)) }
-        rotationWaiters.removeAll()
-    }
+    func failRotation(_ error: MQTTError) { rotationWaiters.resumeAll(.failure(error)) }
 
     /// Waits until nothing is in flight, handing out nothing new, so that no publish is sent twice.
     func drain() {

@@ -32,7 +32,8 @@ extension Session {
     private func log(_ kind: MQTTConnectionEvent.Kind) {
         switch kind {
         case .attemptStarted(let started):
-            logger.debug("connecting", metadata: ["mqtt.endpoint": "\(started.endpoint)", "mqtt.attempt": "\(started.attempt)"])
+            logger.debug(
+                "connecting", metadata: ["mqtt.endpoint": "\(started.endpoint)", "mqtt.attempt": "\(started.attempt)"])
         case .attemptFailed(let failed):
             var metadata = metadata(of: failed.error)
             metadata["mqtt.attempt"] = "\(failed.attempt)"

@@ -116,7 +116,8 @@ extension Session {
 
     private func refuse(_ publish: OutgoingPublish, _ error: MQTTError) {
         if publish.continuation == nil {
-            logger.warning("a message was not published", metadata: ["mqtt.topic": "\(publish.topic)", "error": "\(error)"])
+            logger.warning(
+                "a message was not published", metadata: ["mqtt.topic": "\(publish.topic)", "error": "\(error)"])
         }
         publish.complete(.failure(error))
     }

@@ -126,7 +126,8 @@ extension Session {
         }
         let filter = operation.consumer.subscriptions[index].filter.filter
         var error = MQTTError(
-            .operationRefused, "the broker refused the topic filter \(quoted(filter)): \(codes[index])", phase: .connected)
+            .operationRefused, "the broker refused the topic filter \(quoted(filter)): \(codes[index])",
+            phase: .connected)
         error.reasonCode = codes[index]
         error.rawReasonCode = codes[index].rawValue
         operation.continuation.resume(returning: .failure(error))
@@ -161,7 +162,9 @@ extension Session {
 
     /// A consumer has made room, or is gone.
     func resumeReading() {
-        guard let connection, connection.isReadingPaused, !subscriptions.consumers.contains(where: \.isPausing) else { return }
+        guard let connection, connection.isReadingPaused, !subscriptions.consumers.contains(where: \.isPausing) else {
+            return
+        }
         let current = generation
         do throws(MQTTError) {
             try connection.resumeReading()

@@ -1,10 +1,3 @@
-/// A caller that waits for a connection.
-struct ConnectionWaiter {
-    let id: Int
-    let continuation: CheckedContinuation<Result<MQTTConnectionInfo, MQTTError>, Never>
-    var timer: TimerID?
-}
-
 /// Callers that wait for a connection.
 extension Session {
     nonisolated func waitUntilConnected(timeout: Duration?) async throws(MQTTError) -> MQTTConnectionInfo {
@@ -12,61 +5,56 @@ extension Session {
         let outcome = await withTaskCancellationHandler {
             await self.wait(id, timeout)
         } onCancel: {
-            Task { await self.endWait(id, .failure(MQTTError(.cancelled, "the wait for a connection was cancelled"))) }
+            Task { await self.cancelWait(id) }
         }
         return try outcome.get()
     }
 
-    private func makeWaiterID() -> Int {
+    func makeWaiterID() -> WaiterID {
         lastWaiter += 1
-        return lastWaiter
+        return WaiterID(number: lastWaiter)
     }
 
-    private func wait(_ id: Int, _ timeout: Duration?) async -> Result<MQTTConnectionInfo, MQTTError> {
+    private func wait(_ id: WaiterID, _ timeout: Duration?) async -> Result<MQTTConnectionInfo, MQTTError> {
         switch shared.state {
         case .connected(let info): return .success(info)
         case .stopped(let error): return .failure(error ?? MQTTError(.stopped, "the client has stopped"))
         default: break
         }
-        return await withCheckedContinuation { continuation in
-            if Task.isCancelled {
-                return continuation.resume(
-                    returning: .failure(MQTTError(.cancelled, "the wait for a connection was cancelled")))
+        let timer = timeout.map { limit in
+            loop.setTimer(after: limit) { [weak self] in
+                self?.assumeIsolated { $0.waitTimedOut(id, limit) }
             }
-            let timer = timeout.map { limit in
-                loop.setTimer(after: limit) { [weak self] in
-                    self?.assumeIsolated { $0.waitTimedOut(id, limit) }
-                }
-            }
-            waiters.append(ConnectionWaiter(id: id, continuation: continuation, timer: timer))
         }
+        defer { if let timer { loop.cancelTimer(timer) } }
+        // The cancellation's own job runs on this actor, after this one has begun to wait; if it ran before, the task says so.
+        if Task.isCancelled { return .failure(Self.waitCancelled) }
+        return await withCheckedContinuation { connectionWaiters.add(id, $0) }
     }
 
-    private func waitTimedOut(_ id: Int, _ limit: Duration) {
+    private static var waitCancelled: MQTTError { MQTTError(.cancelled, "the wait for a connection was cancelled") }
+
+    private func cancelWait(_ id: WaiterID) {
+        connectionWaiters.resume(id, .failure(Self.waitCancelled))
+    }
+
+    private func waitTimedOut(_ id: WaiterID, _ limit: Duration) {
         var error = MQTTError(.timeout, "there was no connection within \(limit)")
-        if case .waiting(let last) = shared.state {
-            error = MQTTError(.timeout, "there was no connection within \(limit); the last attempt failed: \(last)")
-            error.underlying = last
+        if let lastError {
+            error = MQTTError(
+                .timeout, "there was no connection within \(limit); the last attempt failed: \(lastError)")
+            error.underlying = lastError
         }
-        endWait(id, .failure(error))
-    }
-
-    private func endWait(_ id: Int, _ outcome: Result<MQTTConnectionInfo, MQTTError>) {
-        guard let index = waiters.firstIndex(where: { $0.id == id }) else { return }
-        let waiter = waiters.remove(at: index)
-        if let timer = waiter.timer { loop.cancelTimer(timer) }
-        waiter.continuation.resume(returning: outcome)
+        connectionWaiters.resume(id, .failure(error))
     }
 
     func resumeWaiters(_ info: MQTTConnectionInfo) {
-        for waiter in waiters { endWait(waiter.id, .success(info)) }
-        for waiter in rotationWaiters { waiter.resume(returning: .success(())) }
-        rotationWaiters.removeAll()
+        connectionWaiters.resumeAll(.success(info))
+        rotationWaiters.resumeAll(.success(()))
     }
 
     func failWaiters(_ error: MQTTError) {
-        for waiter in waiters { endWait(waiter.id, .failure(error)) }
-        for waiter in rotationWaiters { waiter.resume(returning: .failure(error)) }
-        rotationWaiters.removeAll()
+        connectionWaiters.resumeAll(.failure(error))
+        rotationWaiters.resumeAll(.failure(error))
     }
 }

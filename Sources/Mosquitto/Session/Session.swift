@@ -20,6 +20,8 @@ actor Session: EventLoopClient {
     var lastConnectError: MQTTError?
     var tls: TLSContext?
     var handle: MosquittoHandle?
+    /// Whether the handle holds the state of a session that the broker has accepted.
+    var handleHasSession = false
     var connection: Connection?
     var token: UInt64?
     var interest: PollEvents = []
@@ -48,9 +50,9 @@ actor Session: EventLoopClient {
     var restoring: [UInt16: [String]] = [:]
 
     // Waiting (Session+Waiting)
-    var waiters: [ConnectionWaiter] = []
-    var lastWaiter = 0
-    var rotationWaiters: [CheckedContinuation<Result<Void, MQTTError>, Never>] = []
+    var connectionWaiters = WaiterList<MQTTConnectionInfo>()
+    var rotationWaiters = WaiterList<Void>()
+    var lastWaiter: UInt64 = 0
     var stopWaiters: [CheckedContinuation<Result<Void, MQTTError>, Never>] = []
 
     // What is told (Session+Events)
@@ -179,7 +181,10 @@ actor Session: EventLoopClient {
     private func timerFired(_ timer: SessionStateMachine.Timer) {
         timers[timer] = nil
         if timer == .phase, tryNextAddress() { return }
-        if timer == .credentials { credentialTask?.cancel() }
+        if timer == .credentials {
+            credentialTask?.cancel()
+            failRotation(MQTTError(.timeout, "the credential provider took too long", phase: .credentials))
+        }
         perform(machine.timerFired(timer, now: .now))
     }
 
@@ -187,7 +192,7 @@ actor Session: EventLoopClient {
         generation += 1
         credentialTask?.cancel()
         credentialTask = nil
-        handle = nil
+        dropHandle()
         tls = nil
         let reason = error ?? MQTTError(.stopped, "the client has stopped")
         failPublishes(reason)

@@ -84,6 +84,8 @@ struct SessionStateMachine: Sendable {
     private var authenticationFailures = 0
     /// A refusal was answered with fresh credentials already.
     private var hasTriedFresh = false
+    /// The attempt under way is that answer: it is pointless with what was refused.
+    private var needsFresh = false
     /// What the provider is told at the next attempt.
     private var purpose = MQTTConnectAttempt.Purpose.connect
     private var isRefreshing = false
@@ -132,15 +134,18 @@ struct SessionStateMachine: Sendable {
     private mutating func dial() -> [Action] {
         state = .dialing(.resolve)
         purpose = .connect
+        needsFresh = false
         return [
-            .setTimer(.attempt, configuration.timeouts.attempt), .setTimer(.phase, configuration.timeouts.resolve), .dial,
+            .setTimer(.attempt, configuration.timeouts.attempt), .setTimer(.phase, configuration.timeouts.resolve),
+            .dial,
         ]
     }
 
-    /// The provider answered. `unchanged`: with what the broker refused just before.
+    /// The provider answered. `unchanged`: with what the broker refused just before. That is not worth an attempt without
+    /// a delay; after one it is, since a broker refuses good credentials too while it cannot check them.
     mutating func credentialsArrived(unchanged: Bool, now: Instant) -> [Action] {
         guard case .fetching = state else { return [] }
-        if unchanged, purpose == .rejected {
+        if unchanged, needsFresh {
             let error = MQTTError(
                 .credentials, "the credential provider gave again what the broker has refused", phase: .credentials)
             return [.cancelTimer(.credentials)] + attemptFailed(error, now: now)
@@ -198,7 +203,10 @@ struct SessionStateMachine: Sendable {
         let (decision, delay) = decide(error, attempt: attempt, now: now)
         let failed = MQTTConnectionAttemptFailed(
             attempt: attempt, endpoint: configuration.endpoint, error: error, decision: decision, retryIn: delay)
-        return [.cancelTimer(.credentials), .cancelTimer(.attempt), .cancelTimer(.phase), .tearDown, .emit(.attemptFailed(failed))]
+        return [
+            .cancelTimer(.credentials), .cancelTimer(.attempt), .cancelTimer(.phase), .tearDown,
+            .emit(.attemptFailed(failed)),
+        ]
             + follow(decision, delay, error)
     }
 
@@ -211,6 +219,8 @@ struct SessionStateMachine: Sendable {
         }
         var error = error
         error.phase = .connected
+        // The next attempt asks the provider anew, with a deadline of its own.
+        isRefreshing = false
         let uptime = connectedAt.map { now - $0 } ?? .zero
         backoff.connectionLasted(uptime)
         // A broker that accepts credentials and throws the client out at once must not be hammered with fresh ones.
@@ -221,7 +231,10 @@ struct SessionStateMachine: Sendable {
         disconnectedAt = now
         let (decision, delay) = decide(error, attempt: 1, now: now)
         let lost = MQTTDisconnection(error: error, decision: decision, retryIn: delay)
-        return [.cancelTimer(.refresh), .cancelTimer(.drain), .tearDown, .emit(.disconnected(lost))] + follow(decision, delay, error)
+        return [
+            .cancelTimer(.credentials), .cancelTimer(.refresh), .cancelTimer(.drain), .tearDown,
+            .emit(.disconnected(lost)),
+        ] + follow(decision, delay, error)
     }
 
     private var attemptPhase: MQTTError.Phase? {
@@ -255,15 +268,19 @@ struct SessionStateMachine: Sendable {
         }
     }
 
-    private mutating func follow(_ decision: MQTTRetryPolicy.Decision, _ delay: Duration?, _ error: MQTTError) -> [Action] {
+    private mutating func follow(_ decision: MQTTRetryPolicy.Decision, _ delay: Duration?, _ error: MQTTError)
+        -> [Action]
+    {
         switch decision {
         case .stop:
             return stop(error)
         case .retryWithFreshCredentials:
             hasTriedFresh = true
+            needsFresh = true
             return beginAttempt()
         case .retry:
             state = .waiting
+            needsFresh = false
             return [.setTimer(.retry, delay ?? .zero)]
         }
     }
@@ -305,7 +322,8 @@ struct SessionStateMachine: Sendable {
         isRefreshing = false
         let delay = refreshBackoff.next(.standard, using: &generator)
         return [
-            .cancelTimer(.credentials), .emit(.credentialsFailed(MQTTCredentialsFailed(message: message, retryIn: delay))),
+            .cancelTimer(.credentials),
+            .emit(.credentialsFailed(MQTTCredentialsFailed(message: message, retryIn: delay))),
             .setTimer(.refresh, delay),
         ]
     }

@@ -63,7 +63,8 @@ final class SharedState: Sendable {
             if let closed = outbox.closed { return .failure(closed) }
             if publish.isEnqueued {
                 if outbox.enqueued >= queueLimit {
-                    return .failure(MQTTError(.queueFull, "\(queueLimit) messages are queued already; see maximumQueuedMessages"))
+                    return .failure(
+                        MQTTError(.queueFull, "\(queueLimit) messages are queued already; see maximumQueuedMessages"))
                 }
                 outbox.enqueued += 1
             }

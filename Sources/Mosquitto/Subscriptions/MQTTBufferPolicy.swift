@@ -25,6 +25,8 @@ public struct MQTTBufferPolicy: Sendable, Hashable {
     public static let `default` = MQTTBufferPolicy(capacity: 4_096, whenFull: .pauseReading)
 
     func validate() throws(MQTTError) {
-        if capacity < 1 { throw .invalid(.invalidConfiguration, "buffer capacity is \(capacity); it must be at least 1") }
+        if capacity < 1 {
+            throw .invalid(.invalidConfiguration, "buffer capacity is \(capacity); it must be at least 1")
+        }
     }
 }

@@ -7,14 +7,11 @@ public struct MQTTMessages: AsyncSequence, Sendable {
 
     public struct AsyncIterator: AsyncIteratorProtocol {
         let buffer: MessageBuffer
-        /// What was taken from the buffer in one go: a lock per batch, not per message.
-        var batch: ArraySlice<MQTTMessage> = []
 
-        public mutating func next() async -> MQTTMessage? { await next(isolation: nil) }
+        public mutating func next() async -> MQTTMessage? { await buffer.next(isolation: nil) }
 
         public mutating func next(isolation actor: isolated (any Actor)?) async -> MQTTMessage? {
-            if batch.isEmpty { batch = await buffer.nextBatch(isolation: actor)[...] }
-            return batch.popFirst()
+            await buffer.next(isolation: actor)
         }
     }
 

@@ -16,6 +16,9 @@ final class MessageBuffer: Sendable {
     /// Tells the loop that there is room again.
     private let wake: @Sendable () -> Void
     private let state = Mutex(State())
+    /// What the consumer has taken in one go and not read yet. A lock that only the consumer takes, and not part of an
+    /// iterator: who breaks out of a loop finds the rest in the next one.
+    private let taken = Mutex((messages: [MQTTMessage](), next: 0))
 
     init(_ subscriptions: [MQTTSubscription], policy: MQTTBufferPolicy, wake: @escaping @Sendable () -> Void) {
         self.subscriptions = subscriptions
@@ -62,8 +65,23 @@ final class MessageBuffer: Sendable {
         waiting?.resume()
     }
 
-    /// All messages that are there; waits for one. Empty at the end, and when the task is cancelled.
-    func nextBatch(isolation: isolated (any Actor)?) async -> [MQTTMessage] {
+    /// The next message; waits for it. `nil` at the end, and when the task is cancelled.
+    func next(isolation: isolated (any Actor)?) async -> MQTTMessage? {
+        while true {
+            let message: MQTTMessage? = taken.withLock { taken in
+                guard taken.next < taken.messages.count else { return nil }
+                defer { taken.next += 1 }
+                return taken.messages[taken.next]
+            }
+            if let message { return message }
+            let batch = await nextBatch(isolation: isolation)
+            if batch.isEmpty { return nil }
+            taken.withLock { $0 = (batch, 0) }
+        }
+    }
+
+    /// All messages that are there; waits for one.
+    private func nextBatch(isolation: isolated (any Actor)?) async -> [MQTTMessage] {
         while true {
             if Task.isCancelled { return [] }
             let (batch, isFinished, wasPausing) = state.withLock { state in

@@ -16,10 +16,14 @@ import Musl
 final class TLSContext: @unchecked Sendable {
     let pointer: OpaquePointer
     let record: UnsafeMutablePointer<cmq_tls>
+    private let configuration: TLSConfiguration
     private let serverName: UnsafeMutablePointer<CChar>?
+    /// What the files were when they were read.
+    private var stamps: [FileStamp] = []
 
     /// Reads the files that the configuration names. Throws ``MQTTError/Code/tlsConfiguration``.
     init(_ configuration: TLSConfiguration, host: String) throws(MQTTError) {
+        self.configuration = configuration
         let name = configuration.serverName ?? host
         let isAddress = Resolver.numeric(name) != nil
         record = .allocate(capacity: 1)
@@ -36,8 +40,23 @@ final class TLSContext: @unchecked Sendable {
         guard cmq_ctx_verify_name(pointer, name, isAddress) == 1 else {
             throw Self.failure("\(quoted(name)) cannot be the name in a certificate")
         }
+        try load()
+    }
+
+    /// Reads the files again if they are not what they were: a certificate that was renewed or a trust that was repaired
+    /// is used by the next connection. Not while a handshake is under way.
+    func reloadIfChanged() throws(MQTTError) {
+        if FileStamp.stamps(of: configuration) != stamps { try load() }
+    }
+
+    private func load() throws(MQTTError) {
+        // Before the files are read: a change during the reading is a change.
+        let stamps = FileStamp.stamps(of: configuration)
+        guard let store = X509_STORE_new() else { throw Self.failure("OpenSSL could not make a trust store") }
+        SSL_CTX_set_cert_store(pointer, store)
         try setTrust(configuration.trust)
         if let identity = configuration.identity { try setIdentity(identity) }
+        self.stamps = stamps
     }
 
     deinit {
@@ -93,7 +112,8 @@ final class TLSContext: @unchecked Sendable {
 
     private func readFile(_ path: String, _ what: String) throws(MQTTError) -> [UInt8] {
         guard let file = fopen(path, "rb") else {
-            throw MQTTError(.tlsConfiguration, "\(what) \(quoted(path)) cannot be opened: \(String(cString: strerror(errno)))")
+            throw MQTTError(
+                .tlsConfiguration, "\(what) \(quoted(path)) cannot be opened: \(String(cString: strerror(errno)))")
         }
         defer { fclose(file) }
         var bytes: [UInt8] = []
@@ -102,7 +122,9 @@ final class TLSContext: @unchecked Sendable {
             let count = fread(&chunk, 1, chunk.count, file)
             if count == 0 { break }
             bytes += chunk[..<count]
-            if bytes.count > 16 << 20 { throw MQTTError(.tlsConfiguration, "\(what) \(quoted(path)) has more than 16 MiB") }
+            if bytes.count > 16 << 20 {
+                throw MQTTError(.tlsConfiguration, "\(what) \(quoted(path)) has more than 16 MiB")
+            }
         }
         if ferror(file) != 0 {
             throw MQTTError(.tlsConfiguration, "\(what) \(quoted(path)) cannot be read; is it a directory?")

@@ -1,0 +1,24 @@
+/// Identifies one call that waits.
+struct WaiterID: Hashable, Sendable { let number: UInt64 }
+
+/// Calls that wait for the same thing. Each is resumed exactly once. Who may have been cancelled before checks for it in the
+/// same job in which it adds itself: the job of its cancellation comes before or after, not between.
+struct WaiterList<Success: Sendable> {
+    typealias Outcome = Result<Success, MQTTError>
+
+    private var waiting: [WaiterID: CheckedContinuation<Outcome, Never>] = [:]
+
+    mutating func add(_ id: WaiterID, _ continuation: CheckedContinuation<Outcome, Never>) {
+        waiting[id] = continuation
+    }
+
+    mutating func resume(_ id: WaiterID, _ outcome: Outcome) {
+        waiting.removeValue(forKey: id)?.resume(returning: outcome)
+    }
+
+    mutating func resumeAll(_ outcome: Outcome) {
+        let all = waiting.values
+        waiting.removeAll()
+        for continuation in all { continuation.resume(returning: outcome) }
+    }
+}

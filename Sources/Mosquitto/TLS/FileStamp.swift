@@ -1,0 +1,37 @@
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// What tells that a file was replaced or changed, without reading it. Links are followed, so that the swapped link of a
+/// Kubernetes secret is a change.
+struct FileStamp: Hashable {
+    private var inode: UInt64 = 0
+    private var size: Int64 = 0
+    private var seconds: Int64 = 0
+    private var nanoseconds: Int64 = 0
+
+    /// All zero if there is no such file.
+    init(path: String) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return }
+        inode = UInt64(status.st_ino)
+        size = Int64(status.st_size)
+        #if canImport(Darwin)
+        let time = status.st_mtimespec
+        #else
+        let time = status.st_mtim
+        #endif
+        seconds = Int64(time.tv_sec)
+        nanoseconds = Int64(time.tv_nsec)
+    }
+
+    /// Those of the files that a configuration names.
+    static func stamps(of configuration: TLSConfiguration) -> [FileStamp] {
+        let files = configuration.identity?.files
+        return [configuration.trust.file, files?.certificate, files?.key].compactMap { $0.map { FileStamp(path: $0) } }
+    }
+}
