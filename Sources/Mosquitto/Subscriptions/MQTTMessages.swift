@@ -17,6 +17,9 @@ public struct MQTTMessages: AsyncSequence, Sendable {
 
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(buffer: buffer) }
 
+    /// Whether no message waits to be read now: the moment to write out what was buffered.
+    public var isIdle: Bool { buffer.isIdle }
+
     /// How many messages were dropped since the subscription began, by ``MQTTBufferPolicy/WhenFull``.
     public var dropped: Int { buffer.dropped }
 }

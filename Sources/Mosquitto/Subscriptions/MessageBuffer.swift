@@ -28,6 +28,10 @@ final class MessageBuffer: Sendable {
 
     var dropped: Int { state.withLock { $0.dropped } }
 
+    var isIdle: Bool {
+        taken.withLock { $0.next == $0.messages.count } && state.withLock { $0.messages.isEmpty }
+    }
+
     /// Whether the loop must not read on for now.
     var isPausing: Bool { state.withLock { $0.isPausing } }
 

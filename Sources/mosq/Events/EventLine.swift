@@ -1,0 +1,95 @@
+import FoundationEssentials
+import Mosquitto
+
+/// A connection event as one line of JSON: an interface for programs, whose names and fields do not change.
+struct EventLine {
+    let json: String
+
+    init(_ event: MQTTConnectionEvent) {
+        var object = JSONObject()
+        object.set("event", Self.name(event.kind))
+        object.set("time", event.time.formatted(.iso8601.time(includingFractionalSeconds: true)))
+        Self.fill(&object, event.kind)
+        json = object.text
+    }
+
+    private static func name(_ kind: MQTTConnectionEvent.Kind) -> String {
+        switch kind {
+        case .attemptStarted: "attemptStarted"
+        case .attemptFailed: "attemptFailed"
+        case .connected: "connected"
+        case .disconnected: "disconnected"
+        case .credentialsRefreshed: "credentialsRefreshed"
+        case .credentialsFailed: "credentialsFailed"
+        case .credentialsRotated: "credentialsRotated"
+        case .resubscribed: "resubscribed"
+        case .stopped: "stopped"
+        }
+    }
+
+    private static func fill(_ object: inout JSONObject, _ kind: MQTTConnectionEvent.Kind) {
+        switch kind {
+        case .attemptStarted(let started):
+            object.set("attempt", started.attempt)
+            object.set("initial", started.isInitial)
+            object.set("endpoint", started.endpoint.description)
+        case .attemptFailed(let failed):
+            object.set("attempt", failed.attempt)
+            object.set("phase", failed.error.phase?.rawValue)
+            object.set("code", failed.error.code.name)
+            object.set("reasonCode", failed.error.rawReasonCode.map(Int.init))
+            object.set("reasonString", failed.error.reasonString)
+            object.set("tls", failed.error.tls.map(tls))
+            object.set("decision", decision(failed.decision))
+            object.set("retryIn", failed.retryIn)
+            object.set("message", failed.error.message)
+        case .connected(let info):
+            object.set("attempt", info.attempt)
+            object.set("endpoint", info.endpoint.description)
+            object.set("sessionPresent", info.sessionPresent)
+            object.set("tls", info.tls.map(tls))
+            object.set("clientID", info.clientID)
+        case .disconnected(let lost):
+            object.set("reasonCode", lost.error.rawReasonCode.map(Int.init))
+            object.set("message", lost.error.message)
+            object.set("decision", decision(lost.decision))
+            object.set("retryIn", lost.retryIn)
+        case .credentialsRefreshed(let refreshed):
+            object.set("expiresIn", refreshed.expiresIn)
+            object.set("source", refreshed.source)
+        case .credentialsFailed(let failed):
+            object.set("message", failed.message)
+            object.set("retryIn", failed.retryIn)
+        case .credentialsRotated(let rotated):
+            object.set("gap", rotated.gap)
+        case .resubscribed(let filters):
+            object.set("filters", filters)
+        case .stopped(let error):
+            object.set("message", error?.message)
+        }
+    }
+
+    private static func decision(_ decision: MQTTRetryPolicy.Decision) -> String {
+        switch decision {
+        case .retry: "retry"
+        case .retryWithFreshCredentials: "retryWithFreshCredentials"
+        case .stop: "stop"
+        }
+    }
+
+    private static func tls(_ failure: TLSFailure) -> JSONObject {
+        var object = JSONObject()
+        object.set("verifyError", failure.verification.map { Int($0.code) })
+        object.set("verifyErrorText", failure.verification?.text)
+        object.set("alert", failure.alert?.name)
+        return object
+    }
+
+    private static func tls(_ info: MQTTConnectionInfo.TLS) -> JSONObject {
+        var object = JSONObject()
+        object.set("version", info.version)
+        object.set("cipher", info.cipher)
+        object.set("resumed", info.resumed)
+        return object
+    }
+}
