@@ -57,10 +57,15 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible {
 
         // Bad input, found before any I/O
 
+        /// A topic name breaks the rules of section 4.7.
         public static let invalidTopic = Code("invalidTopic")
+        /// A topic filter breaks the rules of section 4.7.
         public static let invalidTopicFilter = Code("invalidTopicFilter")
+        /// A property cannot be encoded: too long, or with a NUL.
         public static let invalidProperty = Code("invalidProperty")
+        /// A value of the configuration is out of its range.
         public static let invalidConfiguration = Code("invalidConfiguration")
+        /// A payload has more bytes than a packet can have.
         public static let payloadTooLarge = Code("payloadTooLarge")
         /// The installed libmosquitto, or the protocol version in use, cannot do this.
         public static let unsupported = Code("unsupported")
@@ -117,9 +122,10 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible {
 
     static func invalid(_ code: Code, _ message: String) -> MQTTError { MQTTError(code, message) }
 
-    /// Whether the default retry policy tries again after this failure of a connection.
+    /// Whether the default retry policy tries again after this failure of a connection. `false` for an error of anything else.
     public var isRetryable: Bool {
-        !MQTTRetryPolicy.Decision.standard(for: MQTTFailure(error: self, attempt: 1, isInitial: true)).isStop
+        if code == .operationRefused || code == .queueFull { return false }
+        return !MQTTRetryPolicy.Decision.standard(for: MQTTFailure(error: self, attempt: 1, isInitial: true)).isStop
     }
 
     public var description: String {

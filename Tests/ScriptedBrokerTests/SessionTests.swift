@@ -206,3 +206,23 @@ struct SessionTests {
         await broker.stop()
     }
 }
+
+@Suite("Packet identifiers")
+struct PacketIdentifierTests {
+    /// libmosquitto counts through 65,535 identifiers, for QoS 0 too, and does not look whether one is in use.
+    @Test func `one unacknowledged message and 70,000 others do not collide`() async throws {
+        let broker = try await ScriptedBroker.start(tls: TestTLS.identity, script: [.withholdFirstAcknowledgement])
+        broker.recordPublishes = false
+        try await withRunningClient(testConfiguration(port: broker.port)) { client, _ in
+            let stuck = Task { try await client.publish("stuck", to: "stuck", qos: .atLeastOnce) }
+            #expect(await broker.waitUntil { $0.publishCount == 1 })
+            for number in 0..<70_000 { try client.enqueue("\(number)", to: "a", qos: .atMostOnce) }
+            #expect(await broker.waitUntil(timeout: .seconds(30)) { $0.publishCount == 70_001 })
+            try await client.publish("another", to: "a", qos: .atLeastOnce)
+            broker.dropAll()
+            broker.setScript([.serve])
+            #expect(try await stuck.value.reasonCode == .success)
+        }
+        await broker.stop()
+    }
+}

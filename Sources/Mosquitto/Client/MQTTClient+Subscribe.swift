@@ -12,6 +12,7 @@ extension MQTTClient {
     ///
     /// - Throws: ``MQTTError``: a bad filter at once; ``MQTTError/Code/operationRefused`` if the broker refuses a filter;
     ///   ``MQTTError/Code/stopped``; ``MQTTError/Code/cancelled``; and whatever `body` throws.
+    @discardableResult
     public func subscribe<R>(
         to subscriptions: MQTTSubscription..., buffer: MQTTBufferPolicy = .default,
         isolation: isolated (any Actor)? = #isolation,
@@ -21,6 +22,7 @@ extension MQTTClient {
     }
 
     /// Subscribes for as long as `body` runs; see ``subscribe(to:buffer:isolation:_:)-(MQTTSubscription...,_,_,_)``.
+    @discardableResult
     public func subscribe<R>(
         to subscriptions: [MQTTSubscription], buffer: MQTTBufferPolicy = .default,
         isolation: isolated (any Actor)? = #isolation,
@@ -38,8 +40,8 @@ extension MQTTClient {
         try buffer.validate()
         let consumer = MessageBuffer(subscriptions, policy: buffer, wake: session.wakeReader)
         do {
-            _ = try await session.subscribe(consumer)
-            let result = try await body(MQTTMessages(buffer: consumer))
+            let granted = try await session.subscribe(consumer)
+            let result = try await body(MQTTMessages(buffer: consumer, grantedReasonCodes: granted))
             await session.unsubscribe(consumer)
             return result
         } catch {

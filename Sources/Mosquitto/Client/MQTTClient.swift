@@ -24,7 +24,8 @@ public final class MQTTClient: Sendable, Service {
     ///
     /// - Parameters:
     ///   - eventLoop: the thread that serves the connection. One shared loop serves all clients by default.
-    ///   - logger: attempts, connections and rotations are logged at info, failures at warning.
+    ///   - configuration: what it needs to know.
+    ///   - logger: connections and rotations are logged at info, failures at warning, attempts at debug.
     public init(
         _ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop = .shared,
         logger: Logger = Logger(label: "mosquitto")
@@ -83,8 +84,10 @@ public final class MQTTClient: Sendable, Service {
 
     /// Changes the credentials now instead of when they are due: asks the provider and reconnects gracefully.
     ///
-    /// Returns when the client is connected with the new credentials; throws if the provider fails or has nothing new.
-    public func rotateCredentials(_ how: MQTTRotation = .reconnectNow) async throws(MQTTError) {
+    /// Returns when the client is connected with the new credentials. Throws ``MQTTError/Code/credentials`` if the provider
+    /// fails or has nothing new, ``MQTTError/Code/invalidConfiguration`` if there is no provider,
+    /// ``MQTTError/Code/closed`` if the client is not connected, and ``MQTTError/Code/cancelled``.
+    public func rotateCredentials() async throws(MQTTError) {
         try await session.rotateCredentials()
     }
 }
@@ -92,6 +95,7 @@ public final class MQTTClient: Sendable, Service {
 /// Runs a client for as long as `body` runs, then shuts it down gracefully.
 ///
 /// If the client stops by itself, `body` is cancelled and the client's error is thrown.
+@discardableResult
 public func withMQTTClient<R: Sendable>(
     _ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop = .shared,
     logger: Logger = Logger(label: "mosquitto"),

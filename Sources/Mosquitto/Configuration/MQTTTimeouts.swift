@@ -12,7 +12,7 @@ public struct MQTTTimeouts: Sendable, Hashable {
     public var connack: Duration = .seconds(10)
     /// For all of it but the credential provider. Default 30 s.
     public var attempt: Duration = .seconds(30)
-    /// How long unacknowledged publishes are waited for before the DISCONNECT of a graceful shutdown. Default 5 s.
+    /// How long unacknowledged publishes are waited for before the DISCONNECT of a shutdown or a rotation. Default 5 s.
     public var drain: Duration = .seconds(5)
     /// How long the broker has to close its side after a DISCONNECT. Default 1 s.
     public var close: Duration = .seconds(1)

@@ -88,7 +88,8 @@ public struct MQTTCredentialsRefreshed: Sendable {
     public var source: String
 }
 
-/// New credentials could not be had while the connection is up, or the provider gave again what the broker had refused.
+/// New credentials could not be had while the connection is up. (A provider that fails without a connection, or gives again
+/// what the broker has refused, fails the attempt.)
 public struct MQTTCredentialsFailed: Sendable {
     public var message: String
     /// When the provider is asked again; `nil` if it is not.

@@ -154,11 +154,7 @@ struct InboundInspector {
             if body.count == 2 {
                 // A broker that knows MQTT 3.1.1 only answers so, in its own format.
                 if body[1] == 0 { throw Self.malformed("CONNACK") }
-                let code = MQTTConnectReturnCode.v3(body[1])
-                var error = MQTTError(.refused, "the broker refused the connection: \(code)", phase: .connack)
-                error.reasonCode = code.reasonCode
-                error.rawReasonCode = body[1]
-                throw error
+                throw MQTTError.refusal(.v3(body[1]))
             }
             try properties(of: "CONNACK", body, at: 2) { _, _ in }
         }

@@ -19,7 +19,9 @@ final class MosquittoHandle {
     /// Kept because the `SSL` of libmosquitto refers to it until the handle is destroyed.
     let tls: TLSContext?
     private let box: Unmanaged<EventBox>
-    private var isWriting = false
+    /// The packet identifier that the library gave last. It counts through 1...65,535 for PUBLISH of every QoS, SUBSCRIBE and
+    /// UNSUBSCRIBE, and does not look whether one is still in use (libmosquitto 2.0.11 to 2.1).
+    private var lastPacketID: UInt16 = 0
 
     /// What the callbacks append to. It belongs to the handle and is released after `mosquitto_destroy`, the last call
     /// that can reach a callback.
@@ -183,7 +185,7 @@ final class MosquittoHandle {
                 Int32(publish.qos.rawValue), publish.retain, list.pointer)
         }
         switch rc {
-        case Int32(MOSQ_ERR_SUCCESS.rawValue): return UInt16(truncatingIfNeeded: packetID)
+        case Int32(MOSQ_ERR_SUCCESS.rawValue): return given(packetID)
         case Int32(MOSQ_ERR_QOS_NOT_SUPPORTED.rawValue):
             throw refusal(rc, .qosNotSupported, "the broker does not take QoS \(publish.qos.rawValue)")
         case Int32(MOSQ_ERR_OVERSIZE_PACKET.rawValue):
@@ -200,15 +202,25 @@ final class MosquittoHandle {
                 pointer, &packetID, Int32(filters.count), $0, Int32(qos.rawValue), Int32(options), nil)
         }
         try check(rc, "subscribing to \(quoted(filters[0]))")
-        return UInt16(truncatingIfNeeded: packetID)
+        return given(packetID)
     }
 
     /// Queues an UNSUBSCRIBE.
     func unsubscribe(_ filters: [String]) throws(MQTTError) {
+        var packetID: Int32 = 0
         let rc = withCStrings(filters) {
-            mosquitto_unsubscribe_multiple(pointer, nil, Int32(filters.count), $0, nil)
+            mosquitto_unsubscribe_multiple(pointer, &packetID, Int32(filters.count), $0, nil)
         }
         try check(rc, "unsubscribing from \(quoted(filters[0]))")
+        _ = given(packetID)
+    }
+
+    /// The packet identifier that the next operation gets.
+    var nextPacketID: UInt16 { lastPacketID == .max ? 1 : lastPacketID + 1 }
+
+    private func given(_ packetID: Int32) -> UInt16 {
+        lastPacketID = UInt16(truncatingIfNeeded: packetID)
+        return lastPacketID
     }
 
     private func withCStrings<R>(

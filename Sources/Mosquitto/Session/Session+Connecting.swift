@@ -122,6 +122,7 @@ extension Session {
 
     /// The connection has ended: a failed attempt, or the loss of what was established.
     private func ended(_ error: MQTTError) {
+        if error.code == .notAuthorized { rejected = credentials }
         if case .dialing = machine.state {
             fail(error)
         } else {
@@ -228,32 +229,20 @@ extension Session {
     }
 
     private func refused(_ code: UInt8, _ properties: MQTTConnackProperties) {
-        let returnCode: MQTTConnectReturnCode =
-            configuration.version == .v5_0 || code >= 0x80 ? .v5(MQTTReasonCode(rawValue: code)) : .v3(code)
-        let reasonCode = returnCode.reasonCode
-        let isAuthentication = reasonCode == .notAuthorized || reasonCode == .badUserNameOrPassword
-        var error = MQTTError(
-            isAuthentication ? .notAuthorized : .refused, "the broker refused the connection: \(returnCode)",
-            phase: .connack)
-        error.reasonCode = reasonCode
-        error.rawReasonCode = code
+        let isVersion5 = configuration.version == .v5_0 || code >= 0x80
+        var error = MQTTError.refusal(isVersion5 ? .v5(MQTTReasonCode(rawValue: code)) : .v3(code))
         error.reasonString = properties.reasonString
         error.serverReference = properties.serverReference
-        if isAuthentication { rejected = credentials }
         ended(error)
     }
 
     private func disconnected(_ disconnect: ServerDisconnect) {
-        let reasonCode = MQTTReasonCode(rawValue: disconnect.reasonCode)
-        var error = MQTTError(
-            reasonCode == .notAuthorized ? .notAuthorized : reasonCode.isError ? .refused : .closed,
-            "the broker ended the connection: \(reasonCode)", phase: .connected)
-        error.reasonCode = reasonCode
-        error.rawReasonCode = disconnect.reasonCode
-        error.reasonString = disconnect.reasonString
-        error.serverReference = disconnect.serverReference
-        if reasonCode == .notAuthorized { rejected = credentials }
-        ended(error)
+        ended(
+            .disconnect(
+                MQTTReasonCode(rawValue: disconnect.reasonCode),
+                reason: disconnect.reasonString,
+                reference: disconnect.serverReference
+            ))
     }
 
     // MARK: Established

@@ -60,7 +60,7 @@ extension Session {
         var enqueued = 0
         var sent: [OutgoingPublish] = []
         for count in 0..<Self.turnLimit {
-            guard let publish = pending.first, publish.qos == .atMostOnce || inFlight.count < window else { break }
+            guard let publish = pending.first, mayHandOver(publish, handle) else { break }
             if count % 128 == 127, connection.unsent > Self.unsentLimit { break }
             _ = pending.popFirst()
             if publish.isEnqueued {
@@ -84,6 +84,11 @@ extension Session {
         for publish in sent { publish.complete(.success(MQTTPublishResult(reasonCode: .success))) }
     }
 
+    /// QoS 0 has no packet identifier on the wire. Others wait for the window, and for an identifier that is free.
+    private func mayHandOver(_ publish: OutgoingPublish, _ handle: MosquittoHandle) -> Bool {
+        publish.qos == .atMostOnce || inFlight.count < window && inFlight[handle.nextPacketID] == nil
+    }
+
     private var isPublishingAllowed: Bool {
         switch machine.state {
         case .connected, .draining(.shutdown): true
@@ -93,8 +98,8 @@ extension Session {
 
     /// Goes on in the next turn with what this one left.
     func resumePumping() {
-        guard let publish = pending.first, isPublishingAllowed, let connection else { return }
-        if publish.qos == .atMostOnce || inFlight.count < window, connection.unsent <= Self.unsentLimit {
+        guard let publish = pending.first, isPublishingAllowed, let connection, let handle else { return }
+        if mayHandOver(publish, handle), connection.unsent <= Self.unsentLimit {
             loop.schedule(self)
             needsFlush()
         }

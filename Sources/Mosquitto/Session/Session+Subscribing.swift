@@ -6,12 +6,12 @@ struct SubscribeOperation {
     /// The packets under way: the filters of each.
     var packetIDs: [UInt16: [String]] = [:]
     var reasonCodes: [String: MQTTReasonCode] = [:]
-    var continuation: CheckedContinuation<Result<MQTTSubscribeResult, MQTTError>, Never>
+    var continuation: CheckedContinuation<Result<[MQTTReasonCode], MQTTError>, Never>
 }
 
 /// Subscriptions, and the messages that come for them.
 extension Session {
-    nonisolated func subscribe(_ consumer: MessageBuffer) async throws(MQTTError) -> MQTTSubscribeResult {
+    nonisolated func subscribe(_ consumer: MessageBuffer) async throws(MQTTError) -> [MQTTReasonCode] {
         if Task.isCancelled { throw MQTTError(.cancelled, "the subscription was cancelled") }
         let outcome = await withTaskCancellationHandler {
             await self.add(consumer)
@@ -21,7 +21,7 @@ extension Session {
         return try outcome.get()
     }
 
-    private func add(_ consumer: MessageBuffer) async -> Result<MQTTSubscribeResult, MQTTError> {
+    private func add(_ consumer: MessageBuffer) async -> Result<[MQTTReasonCode], MQTTError> {
         if case .stopped = machine.state { return .failure(MQTTError(.stopped, "the client has stopped")) }
         return await withCheckedContinuation { continuation in
             if Task.isCancelled {
@@ -122,7 +122,7 @@ extension Session {
             operation.reasonCodes[$0.filter.filter] ?? .unspecifiedError
         }
         guard let index = codes.firstIndex(where: \.isError) else {
-            return operation.continuation.resume(returning: .success(MQTTSubscribeResult(reasonCodes: codes)))
+            return operation.continuation.resume(returning: .success(codes))
         }
         let filter = operation.consumer.subscriptions[index].filter.filter
         var error = MQTTError(

@@ -3,7 +3,8 @@ public struct MQTTBufferPolicy: Sendable, Hashable {
     /// What happens to a message that finds the buffer full.
     public enum WhenFull: Sendable, Hashable {
         /// The client stops reading from the socket until the consumer has made room, so that TCP holds the broker back.
-        /// It holds back all subscriptions of the client.
+        /// It holds back all subscriptions of the client. A pause of more than the keep-alive ends the connection, since the
+        /// broker's answers to PINGREQ are not read either; the client then reconnects.
         case pauseReading
         /// The oldest message of the buffer is dropped.
         case dropOldest

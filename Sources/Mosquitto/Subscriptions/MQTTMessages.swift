@@ -4,6 +4,8 @@
 /// one consumer: a second iterator that waits at the same time gets the end of the sequence.
 public struct MQTTMessages: AsyncSequence, Sendable {
     let buffer: MessageBuffer
+    /// What the broker granted: the QoS of each subscription, in the order of the call.
+    public let grantedReasonCodes: [MQTTReasonCode]
 
     public struct AsyncIterator: AsyncIteratorProtocol {
         let buffer: MessageBuffer

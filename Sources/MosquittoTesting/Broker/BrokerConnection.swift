@@ -34,6 +34,7 @@ final class BrokerConnection: ChannelInboundHandler {
     private var phase = Phase.awaitingConnect
     private var timers: [Scheduled<Void>] = []
     private var hasUnflushedWrites = false
+    private var hasWithheld = false
 
     var isV5: Bool { level >= 5 }
     var sentConnect: Bool { phase != .awaitingConnect && phase != .closed }
@@ -130,6 +131,13 @@ final class BrokerConnection: ChannelInboundHandler {
         default:
             break
         }
+    }
+
+    /// Whether the script lets a QoS 1 message be acknowledged.
+    func mayAcknowledge() -> Bool {
+        if script != .withholdFirstAcknowledgement || hasWithheld { return true }
+        hasWithheld = true
+        return false
     }
 
     /// Runs something later, unless the connection ends before.

@@ -62,7 +62,9 @@ extension BrokerCore {
             route(message)
         case 1:
             route(message)
-            connection.send(ServerPacket.acknowledgement(.puback, packetID: publish.packetID))
+            if connection.mayAcknowledge() {
+                connection.send(ServerPacket.acknowledgement(.puback, packetID: publish.packetID))
+            }
         default:
             session.receive(message, packetID: publish.packetID)
             connection.send(ServerPacket.acknowledgement(.pubrec, packetID: publish.packetID))

@@ -45,6 +45,9 @@ public enum ConnectionScript: Sendable, Equatable {
     /// Behaves as a broker, then closes the connection without a packet, this long after CONNACK.
     case serveThenClose(after: Duration)
 
+    /// Behaves as a broker, but never acknowledges the first QoS 1 message of the connection.
+    case withholdFirstAcknowledgement
+
     /// Sends these bytes on accept, before and without TLS, and keeps the connection open. What arrives is discarded.
     case raw([UInt8])
 

@@ -1,0 +1,28 @@
+extension MQTTError {
+    /// A CONNACK that refuses. Codes that speak of the credentials are ``Code/notAuthorized``.
+    static func refusal(_ code: MQTTConnectReturnCode) -> MQTTError {
+        let isAuthentication = code.reasonCode == .notAuthorized || code.reasonCode == .badUserNameOrPassword
+        var error = MQTTError(
+            isAuthentication ? .notAuthorized : .refused,
+            "the broker refused the connection: \(code)",
+            phase: .connack
+        )
+        error.reasonCode = code.reasonCode
+        error.rawReasonCode = code.rawValue
+        return error
+    }
+
+    /// A broker's DISCONNECT (MQTT 5.0, section 3.14).
+    static func disconnect(_ code: MQTTReasonCode, reason: String?, reference: String?) -> MQTTError {
+        var error = MQTTError(
+            code == .notAuthorized ? .notAuthorized : code.isError ? .refused : .closed,
+            "the broker ended the connection: \(code)",
+            phase: .connected
+        )
+        error.reasonCode = code
+        error.rawReasonCode = code.rawValue
+        error.reasonString = reason
+        error.serverReference = reference
+        return error
+    }
+}
