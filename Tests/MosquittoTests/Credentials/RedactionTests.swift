@@ -1,0 +1,95 @@
+import Foundation
+import Testing
+
+@testable import Mosquitto
+
+@Suite struct `A secret` {
+    private static let text = "s3cr3t"
+
+    /// Every way by which a value becomes text without anybody meaning to show its secret.
+    private func texts(_ value: Any) -> [String] {
+        var dumped = ""
+        dump(value, to: &dumped)
+        return [
+            "\(value)", String(describing: value), String(reflecting: value), dumped,
+            "\(Mirror(reflecting: value).children.map { $0 })",
+        ]
+    }
+
+    private func expectHidden(_ value: Any, sourceLocation: SourceLocation = #_sourceLocation) {
+        for text in texts(value) { #expect(!text.contains(Self.text), sourceLocation: sourceLocation) }
+    }
+
+    @Test func `does not show`() {
+        let secret = MQTTSecret(Self.text)
+        #expect(secret.text == Self.text)
+        #expect("\(secret)" == "redacted")
+        expectHidden(secret)
+        expectHidden([secret])
+        expectHidden(Optional(secret) as Any)
+        expectHidden(["password": secret])
+    }
+
+    @Test func `does not show in credentials`() {
+        let credentials = MQTTCredentials(
+            username: "device", password: MQTTSecret(Self.text), expiresAt: Date.distantFuture)
+        #expect(credentials.description == #"MQTTCredentials(username: "device", password: redacted)"#)
+        #expect(MQTTCredentials.anonymous.description == "MQTTCredentials(username: none, password: none)")
+        expectHidden(credentials)
+        expectHidden([credentials])
+    }
+
+    @Test func `does not show in a provider or a configuration`() {
+        var configuration = MQTTClientConfiguration(host: "broker")
+        configuration.credentials = .static(username: "device", password: MQTTSecret(Self.text))
+        configuration.tls?.identity = .pem(certificate: "certificate", key: MQTTSecret(Self.text))
+        expectHidden(configuration)
+        expectHidden(configuration.credentials as Any)
+    }
+
+    @Test func `does not show in a client certificate's identity`() {
+        let identity = TLSConfiguration.Identity.pem(certificate: "certificate", key: MQTTSecret(Self.text))
+        #expect(identity.description == "client certificate in memory")
+        expectHidden(identity)
+        expectHidden(TLSConfiguration(identity: identity))
+    }
+
+    @Test func `does not show in the error of credentials that cannot be sent`() {
+        for password in [Self.text + "\0", String(repeating: Self.text, count: 20_000)] {
+            let error = #expect(throws: MQTTError.self) {
+                try MQTTCredentials(password: MQTTSecret(password)).validate()
+            }
+            #expect(error?.code == .credentials)
+            expectHidden(error as Any)
+        }
+    }
+
+    @Test func `does not show where it is part of a URL given as the host`() {
+        for host in ["mqtts://user:\(Self.text)@broker", "user:\(Self.text)@broker"] {
+            let error = #expect(throws: MQTTError.self) { try MQTTClientConfiguration(host: host).validate() }
+            #expect(error?.message.contains("@broker") == true)
+            expectHidden(error as Any)
+            expectHidden(#expect(throws: MQTTError.self) { try MQTTEndpoint(host: host, port: 0).validate() } as Any)
+        }
+    }
+}
+
+@Suite struct `Credentials` {
+    @Test(arguments: [
+        ("a\0b", "NUL"), ("a\nb", "control character"),
+        ("a\u{FFFF}b", "non-character"),
+    ])
+    func `with a user name that cannot be sent are refused`(username: String, reason: String) {
+        let error = #expect(throws: MQTTError.self) { try MQTTCredentials(username: username).validate() }
+        #expect(error?.code == .credentials)
+        #expect(error?.message.contains(reason) == true)
+    }
+
+    @Test func `of the longest lengths are sent, longer ones are not`() throws {
+        let longest = String(repeating: "x", count: 65_535)
+        try MQTTCredentials(username: longest, password: MQTTSecret(longest)).validate()
+        let error = #expect(throws: MQTTError.self) { try MQTTCredentials(username: longest + "x").validate() }
+        #expect(error?.message.contains("65536 bytes") == true)
+        try MQTTCredentials.anonymous.validate()
+    }
+}

@@ -1,0 +1,230 @@
+import Testing
+
+@testable import Mosquitto
+
+/// What an inspector made of chunks.
+private struct Outcome: Equatable {
+    var findings: [String] = []
+    var hasEnded = false
+    var code: MQTTError.Code?
+    var message: String?
+
+    init(_ version: MQTTVersion, _ chunks: [some Collection<UInt8>], maximumPacketSize: Int = 268_435_460) {
+        var inspector = InboundInspector(version: version, maximumPacketSize: maximumPacketSize)
+        do throws(MQTTError) {
+            for chunk in chunks {
+                let bytes = Array(chunk)
+                try bytes.withUnsafeBytes { buffer in
+                    Result { () throws(MQTTError) in try inspector.inspect(buffer) }
+                }.get()
+            }
+        } catch {
+            (code, message) = (error.code, error.message)
+        }
+        findings = inspector.takeFindings().map(String.init(describing:))
+        hasEnded = inspector.hasEnded
+    }
+}
+
+@Suite struct `The inspector of inbound packets` {
+    private func inspect(_ version: MQTTVersion, _ bytes: [UInt8]) -> Outcome {
+        Outcome(version, [Sample.connack(version) + bytes])
+    }
+
+    @Test(arguments: MQTTVersion.allCases)
+    func `lets every valid packet pass`(version: MQTTVersion) {
+        for (name, bytes) in Sample.valid(version) {
+            #expect(inspect(version, bytes).code == nil, "\(name)")
+            #expect(inspect(version, bytes).hasEnded == name.hasPrefix("DISCONNECT"), "\(name)")
+        }
+        #expect(Outcome(.v5_0, [Sample.connack(.v5_0, Sample.connackProperties)]).code == nil)
+    }
+
+    @Test(arguments: MQTTVersion.allCases)
+    func `refuses every invalid packet`(version: MQTTVersion) {
+        for (name, bytes) in Sample.invalid(version) {
+            let outcome = inspect(version, bytes)
+            #expect(outcome.code == .protocolViolation, "\(name)")
+            #expect(outcome.findings == [], "\(name)")
+        }
+    }
+
+    @Test(arguments: MQTTVersion.allCases)
+    func `refuses every packet but CONNACK, AUTH and DISCONNECT before CONNACK`(version: MQTTVersion) {
+        for (name, bytes) in Sample.valid(version) where !name.hasPrefix("AUTH") && !name.hasPrefix("DISCONNECT") {
+            let outcome = Outcome(version, [bytes])
+            #expect(outcome.message?.contains("before CONNACK") == true, "\(name)")
+        }
+        #expect(Outcome(.v5_0, [Sample.packet(0xE0, [0x8B])]).code == nil)
+    }
+
+    @Test(arguments: MQTTVersion.allCases)
+    func `sees the same however the bytes are cut`(version: MQTTVersion) {
+        for (name, bytes) in Sample.valid(version) + Sample.invalid(version) {
+            let stream = Sample.connack(version) + bytes + Sample.packet(0xD0, [])
+            let whole = Outcome(version, [stream])
+            #expect(Outcome(version, stream.map { [$0] }) == whole, "\(name), byte by byte")
+            for first in 0...stream.count {
+                #expect(Outcome(version, [stream[..<first], stream[first...]]) == whole, "\(name), cut at \(first)")
+                guard stream.count < 60 else { continue }
+                for second in first...stream.count {
+                    let chunks = [stream[..<first], stream[first..<second], stream[second...]]
+                    #expect(Outcome(version, chunks) == whole, "\(name), cut at \(first) and \(second)")
+                }
+            }
+        }
+    }
+
+    @Test func `tells of PUBREC unless it refuses`() {
+        #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2])).findings == ["publishReceived(packetID: 258)"])
+        #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x10])).findings == ["publishReceived(packetID: 258)"])
+        #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x87])).findings == [])
+        #expect(inspect(.v3_1_1, Sample.packet(0x50, [1, 2])).findings == ["publishReceived(packetID: 258)"])
+    }
+
+    @Test func `tells of each thing once, in order`() throws {
+        var inspector = InboundInspector(version: .v5_0, maximumPacketSize: 1_000)
+        let stream = Sample.connack(.v5_0) + Sample.packet(0x50, [0, 1]) + Sample.packet(0x50, [0, 2])
+        try stream.withUnsafeBytes { try inspector.inspect($0) }
+        let identifiers = inspector.takeFindings().map {
+            if case .publishReceived(let id) = $0 { id } else { UInt16.max }
+        }
+        #expect(identifiers == [1, 2])
+        #expect(inspector.takeFindings().isEmpty)
+    }
+
+    @Test(
+        arguments: [
+            ([], ServerDisconnect(reasonCode: 0)), ([0x8B], ServerDisconnect(reasonCode: 0x8B)),
+            ([0x8B, 0], ServerDisconnect(reasonCode: 0x8B)),
+            (
+                [0x9D]
+                    + Sample.properties(
+                        [0x1F] + Sample.string("moved") + Sample.userProperty + [0x1C] + Sample.string("b:1")),
+                ServerDisconnect(reasonCode: 0x9D, reasonString: "moved", serverReference: "b:1")
+            ),
+            ([0x80, 4, 0x1F, 0, 1, 0xFF], ServerDisconnect(reasonCode: 0x80, reasonString: "\u{FFFD}")),
+        ] as [([UInt8], ServerDisconnect)])
+    func `tells what a DISCONNECT says`(body: [UInt8], expected: ServerDisconnect) {
+        let outcome = inspect(.v5_0, Sample.packet(0xE0, body))
+        #expect(outcome.findings == ["\(MosquittoEvent.serverDisconnect(expected))"])
+        #expect(outcome.hasEnded)
+    }
+
+    @Test func `does not look at what follows a DISCONNECT or a refusal`() {
+        let nonsense: [UInt8] = [0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]
+        #expect(inspect(.v5_0, Sample.packet(0xE0, []) + nonsense).code == nil)
+        #expect(Outcome(.v5_0, [Sample.connack(.v5_0, code: 0x87), nonsense]).code == nil)
+        #expect(Outcome(.v3_1_1, [Sample.connack(.v3_1_1, code: 5) + nonsense]).code == nil)
+        #expect(Outcome(.v3_1_1, [Sample.connack(.v3_1_1, code: 5)]).hasEnded)
+    }
+
+    @Test(arguments: [
+        (UInt8(1), MQTTReasonCode.unsupportedProtocolVersion, MQTTError.Code.refused),
+        (5, .notAuthorized, .notAuthorized),
+    ])
+    func `understands the refusal of a broker that knows MQTT 3.1.1 only`(
+        code: UInt8, reasonCode: MQTTReasonCode, kind: MQTTError.Code
+    ) throws {
+        var inspector = InboundInspector(version: .v5_0, maximumPacketSize: 1_000)
+        let error = try #require(
+            #expect(throws: MQTTError.self) { try [0x20, 2, 0, code].withUnsafeBytes { try inspector.inspect($0) } })
+        #expect(error.code == kind)
+        #expect(error.reasonCode == reasonCode)
+        #expect(error.rawReasonCode == code)
+        #expect(error.phase == .connack)
+    }
+
+    @Test func `refuses an acceptance in the form of MQTT 3.1.1`() {
+        #expect(Outcome(.v5_0, [[0x20, 2, 0, 0] as [UInt8]]).code == .protocolViolation)
+    }
+
+    @Test(
+        arguments: [[0x20, 0], [0x20, 1, 0], [0x20, 3, 0, 0, 1], [0x20, 4, 0, 0, 1, 0x05], [0x21, 3, 0, 0, 0]]
+            as [[UInt8]])
+    func `refuses a malformed CONNACK`(bytes: [UInt8]) {
+        #expect(Outcome(.v5_0, [bytes]).code == .protocolViolation)
+    }
+
+    @Test func `refuses a packet that is too large by its header alone`() {
+        let connack = Sample.connack(.v5_0)
+        let fits = Sample.publish(.v5_0, payload: [UInt8](repeating: 0, count: 92))
+        #expect(fits.count == 100)
+        #expect(Outcome(.v5_0, [connack + fits], maximumPacketSize: 100).code == nil)
+        let outcome = Outcome(.v5_0, [connack, [0x30, 99]], maximumPacketSize: 100)
+        #expect(outcome.message == "the broker sent a packet of 101 bytes; at most 100 are accepted")
+        #expect(
+            Outcome(.v5_0, [connack, [0x90, 0xFF, 0xFF, 0xFF, 0x7F]], maximumPacketSize: 1_000).code
+                == .protocolViolation)
+        #expect(Outcome(.v5_0, [connack, [0x90, 0xFF, 0xFF, 0xFF, 0x7F]]).code == nil)
+    }
+
+    @Test func `refuses an unknown property before libmosquitto would abort`() {
+        for identifier in UInt8.min ... .max {
+            let outcome = inspect(.v5_0, Sample.publish(.v5_0, [identifier] + [UInt8](repeating: 0, count: 8)))
+            if outcome.code == nil { continue }
+            #expect(outcome.message?.hasPrefix("the broker sent") == true)
+        }
+        for identifier: UInt8 in [0x04, 0x0A, 0x0C, 0x10, 0x14, 0x1B, 0x1D, 0x20, 0x2B, 0x80, 0xFF] {
+            #expect(
+                inspect(.v5_0, Sample.publish(.v5_0, [identifier])).message
+                    == "the broker sent PUBLISH with the unknown property \(identifier)")
+        }
+    }
+
+    @Test func `an empty chunk changes nothing`() {
+        let empty: [UInt8] = []
+        #expect(Outcome(.v5_0, [empty, Sample.connack(.v5_0), empty]) == Outcome(.v5_0, [Sample.connack(.v5_0)]))
+    }
+}
+
+@Suite struct `The inspector, fed with anything` {
+    @Test(arguments: UInt64(0)..<10)
+    func `never traps, and sees the same however the bytes are cut`(seed: UInt64) {
+        var generator = JitterGenerator(seed: seed)
+        for _ in 0..<5_000 {
+            let version: MQTTVersion = Bool.random(using: &generator) ? .v5_0 : .v3_1_1
+            let stream = Self.stream(version, &generator)
+            var cuts = (0..<Int.random(in: 0...6, using: &generator)).map { _ in
+                Int.random(in: 0...stream.count, using: &generator)
+            }
+            cuts = [0] + cuts.sorted() + [stream.count]
+            let chunks = zip(cuts, cuts.dropFirst()).map { stream[$0..<$1] }
+            let whole = Outcome(version, [stream], maximumPacketSize: 100_000)
+            let cut = Outcome(version, chunks, maximumPacketSize: 100_000)
+            guard whole == cut else {
+                Issue.record("seed \(seed): \(stream) cut at \(cuts): \(whole) is not \(cut)")
+                return
+            }
+        }
+    }
+
+    /// Valid packets with a few bytes changed, removed or added, or nothing but noise.
+    private static func stream(_ version: MQTTVersion, _ generator: inout JitterGenerator) -> [UInt8] {
+        if Int.random(in: 0..<5, using: &generator) == 0 {
+            return (0..<Int.random(in: 1...64, using: &generator)).map { _ in
+                UInt8.random(in: .min ... .max, using: &generator)
+            }
+        }
+        var bytes = Sample.connack(version, version == .v5_0 ? Sample.connackProperties : [])
+        for _ in 0..<Int.random(in: 0...4, using: &generator) {
+            bytes += Sample.valid(version).randomElement(using: &generator)!.bytes
+        }
+        for _ in 0..<Int.random(in: 0...4, using: &generator) where !bytes.isEmpty {
+            let index = Int.random(in: 0..<bytes.count, using: &generator)
+            switch Int.random(in: 0..<4, using: &generator) {
+            case 0: bytes[index] = UInt8.random(in: .min ... .max, using: &generator)
+            case 1: bytes[index] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
+            case 2: bytes.remove(at: index)
+            default: bytes.insert([0x00, 0x7F, 0x80, 0xFF].randomElement(using: &generator)!, at: index)
+            }
+        }
+        return bytes
+    }
+}
+
+extension Sample {
+    fileprivate static func connack(_ version: MQTTVersion, _ bytes: [UInt8]) -> [UInt8] {
+        connack(version, code: 0, bytes)
+    }
+}

@@ -1,0 +1,173 @@
+import Testing
+
+@testable import Mosquitto
+
+@Suite struct `Refused credentials` {
+    @Test func `a refusal is answered with fresh credentials at once, once`() {
+        var trace = MachineTrace(hasProvider: true)
+        _ = trace.start()
+        _ = trace.credentials()
+        _ = trace.entered(.connack)
+        #expect(
+            trace.failed(.reason(.notAuthorized)) == [
+                "tear down", "[attempt 1 failed in connack: notAuthorized, retry with fresh credentials]",
+                "[attempt 2, initial]", "credentials timer 10.0 seconds", "ask the provider (rejected)",
+            ])
+        #expect(trace.credentials() == ["attempt timer 30.0 seconds", "phase timer 10.0 seconds", "dial"])
+        _ = trace.entered(.connack)
+        #expect(
+            trace.failed(.reason(.notAuthorized)) == [
+                "tear down", "[attempt 2 failed in connack: notAuthorized, retry authentication]",
+                "retry timer 5.0 seconds",
+            ])
+        #expect(trace.fire(.retry).last == "ask the provider (rejected)")
+    }
+
+    @Test(arguments: [MQTTReasonCode.badUserNameOrPassword, .notAuthorized])
+    func `both refusals of credentials count`(code: MQTTReasonCode) {
+        var trace = MachineTrace(hasProvider: true)
+        _ = trace.start()
+        _ = trace.credentials()
+        #expect(trace.failed(.reason(code)).last == "ask the provider (rejected)")
+    }
+
+    @Test func `without a provider a refusal waits in the authentication tier`() {
+        var trace = MachineTrace()
+        _ = trace.start()
+        #expect(
+            trace.failed(.reason(.notAuthorized)) == [
+                "tear down", "[attempt 1 failed in resolve: notAuthorized, retry authentication]",
+                "retry timer 5.0 seconds",
+            ])
+    }
+
+    @Test func `a provider that gives the refused credentials again is not dialled with`() {
+        var trace = MachineTrace(hasProvider: true)
+        _ = trace.start()
+        _ = trace.credentials()
+        trace.failed(.reason(.notAuthorized))
+        #expect(
+            trace.credentials(unchanged: true) == [
+                "tear down", "[attempt 2 failed in credentials: credentials, retry authentication]",
+                "retry timer 5.0 seconds",
+            ])
+    }
+
+    // A broker whose authentication backend is down refuses good credentials. A static password must survive that.
+    @Test func `after the delay the same credentials are tried again`() {
+        var trace = MachineTrace(hasProvider: true)
+        _ = trace.start()
+        _ = trace.credentials()
+        trace.failed(.reason(.notAuthorized))
+        _ = trace.credentials(unchanged: true)
+        #expect(trace.fire(.retry).last == "ask the provider (rejected)")
+        #expect(trace.credentials(unchanged: true).last == "dial")
+        _ = trace.entered(.connack)
+        #expect(trace.accepted() == ["[connected at attempt 3]", "establish"])
+    }
+
+    @Test func `the provider is told of the refusal until it has been dialled again`() {
+        var trace = MachineTrace(hasProvider: true)
+        _ = trace.start()
+        _ = trace.credentials()
+        trace.failed(.reason(.notAuthorized))
+        _ = trace.credentialsFailed()
+        #expect(trace.fire(.retry).last == "ask the provider (rejected)")
+        _ = trace.credentials()
+        trace.failed(.refusedConnection)
+        #expect(trace.fire(.retry).last == "ask the provider (connect)")
+    }
+
+    @Test func `the provider is told what failed last, and not after a connection`() throws {
+        var trace = MachineTrace(hasProvider: true)
+        _ = trace.start()
+        _ = trace.credentials()
+        trace.failed(.refusedConnection)
+        trace.fire(.retry)
+        #expect(try #require(trace.asked).lastFailure?.code == .connectionRefused)
+        #expect(try #require(trace.asked).number == 2)
+        #expect(try #require(trace.asked).isInitial)
+        trace.connectAgain()
+        _ = trace.refresh()
+        #expect(try #require(trace.asked).lastFailure == nil)
+        #expect(try #require(trace.asked).isInitial == false)
+    }
+
+    @Test func `a provider that fails means no dial`() {
+        var trace = MachineTrace(hasProvider: true)
+        _ = trace.start()
+        #expect(
+            trace.credentialsFailed() == [
+                "tear down", "[attempt 1 failed in credentials: credentials, retry authentication]",
+                "retry timer 5.0 seconds",
+            ])
+    }
+
+    @Test func `a provider that takes too long has failed`() {
+        var trace = MachineTrace(hasProvider: true)
+        _ = trace.start()
+        #expect(
+            trace.fire(.credentials) == [
+                "tear down", "[attempt 1 failed in credentials: credentials, retry authentication]",
+                "retry timer 5.0 seconds",
+            ])
+        #expect(trace.credentials() == [])
+    }
+
+    @Test func `a lost connection is not a refusal, and the provider is asked again`() {
+        var trace = MachineTrace.connected(hasProvider: true)
+        #expect(trace.lost().dropFirst().first == "[disconnected: closed, retry standard]")
+        #expect(trace.fire(.retry).last == "ask the provider (connect)")
+    }
+
+    @Test func `a kick for an expired token fetches another at once`() {
+        var trace = MachineTrace.connected(hasProvider: true)
+        trace.advance(by: .seconds(3_600))
+        #expect(
+            trace.lost(.reason(.notAuthorized)) == [
+                "tear down", "[disconnected: notAuthorized, retry with fresh credentials]", "[attempt 1]",
+                "credentials timer 10.0 seconds", "ask the provider (rejected)",
+            ])
+    }
+
+    @Test func `a broker that accepts and kicks at once is not hammered with fresh credentials`() {
+        var trace = MachineTrace.connected(hasProvider: true)
+        #expect(trace.lost(.reason(.notAuthorized)).last == "ask the provider (rejected)")
+        for _ in 0..<5 {
+            trace.connectAgain()
+            trace.advance(by: .seconds(1))
+            #expect(
+                trace.lost(.reason(.notAuthorized)) == [
+                    "tear down", "[disconnected: notAuthorized, retry authentication]", "retry timer 5.0 seconds",
+                ])
+            trace.fire(.retry)
+        }
+    }
+
+    @Test func `a connection that lasted allows fresh credentials at once again`() {
+        var trace = MachineTrace.connected(hasProvider: true)
+        trace.lost(.reason(.notAuthorized))
+        trace.connectAgain()
+        trace.advance(by: .seconds(5))
+        #expect(trace.lost(.reason(.notAuthorized)).last == "ask the provider (rejected)")
+    }
+
+    @Test func `a closure can end the client after a number of refusals`() {
+        var trace = MachineTrace(hasProvider: true) {
+            $0.retry.decide = { $0.consecutiveAuthenticationFailures >= 2 ? .stop : .standard(for: $0) }
+        }
+        _ = trace.start()
+        _ = trace.credentials()
+        trace.failed(.reason(.notAuthorized))
+        _ = trace.credentials()
+        #expect(trace.failed(.reason(.notAuthorized)).last == "finish: notAuthorized")
+    }
+}
+
+extension MachineTrace {
+    /// What the provider was told by the last event.
+    fileprivate var asked: MQTTConnectAttempt? {
+        for case .fetchCredentials(let attempt) in actions { return attempt }
+        return nil
+    }
+}

@@ -1,0 +1,170 @@
+@testable import Mosquitto
+
+/// A state machine with a clock of its own. Every event gives the actions as text, so that a test reads like a trace.
+/// Cancelled timers are left out; ``timers`` says which are running.
+struct MachineTrace {
+    typealias Machine = SessionStateMachine
+
+    var machine: Machine
+    private(set) var now = ContinuousClock.now
+    /// The timers that were set and not cancelled, with their delays.
+    private(set) var timers: [Machine.Timer: Duration] = [:]
+    /// The actions of the last event.
+    private(set) var actions: [Machine.Action] = []
+
+    init(hasProvider: Bool = false, _ change: (inout Machine.Configuration) -> Void = { _ in }) {
+        var configuration = Machine.Configuration(MQTTClientConfiguration(host: "broker"))
+        configuration.hasProvider = hasProvider
+        // The first delay is exactly a second, one of the authentication tier exactly five.
+        configuration.retry.baseDelay = .seconds(1)
+        configuration.retry.minimumDelay = .seconds(1)
+        configuration.retry.maximumDelay = .seconds(5)
+        configuration.retry.seed = 1
+        change(&configuration)
+        machine = Machine(configuration)
+    }
+
+    mutating func advance(by time: Duration) { now += time }
+
+    /// The delay after the last failure.
+    var retryDelay: Duration? { timers[.retry] }
+
+    // MARK: Events
+
+    mutating func start() -> [String] { render(machine.start(now: now)) }
+
+    mutating func credentials(unchanged: Bool = false) -> [String] {
+        render(machine.credentialsArrived(unchanged: unchanged, now: now))
+    }
+
+    mutating func credentialsFailed(_ code: MQTTError.Code = .credentials) -> [String] {
+        render(machine.credentialsFailed(MQTTError(code, "the issuer is down"), now: now))
+    }
+
+    mutating func entered(_ phase: MQTTError.Phase) -> [String] { render(machine.entered(phase)) }
+
+    mutating func accepted(refreshIn: Duration? = nil) -> [String] {
+        render(machine.accepted(.sample, refreshIn: refreshIn, now: now))
+    }
+
+    @discardableResult
+    mutating func failed(_ error: MQTTError) -> [String] { render(machine.attemptFailed(error, now: now)) }
+
+    @discardableResult
+    mutating func lost(_ error: MQTTError = MQTTError(.closed, "closed")) -> [String] {
+        render(machine.connectionLost(error, now: now))
+    }
+
+    mutating func refresh() -> [String] { render(machine.refresh()) }
+
+    mutating func rotationCredentials(unchanged: Bool = false) -> [String] {
+        render(machine.rotationCredentialsArrived(unchanged: unchanged))
+    }
+
+    mutating func rotationFailed() -> [String] { render(machine.rotationFailed("the issuer is down")) }
+    mutating func drained() -> [String] { render(machine.drained(now: now)) }
+    mutating func closed() -> [String] { render(machine.closed(now: now)) }
+
+    mutating func shutdown(isGraceful: Bool = true) -> [String] {
+        render(machine.shutdown(isGraceful: isGraceful, now: now))
+    }
+
+    /// Lets the time of a running timer pass.
+    @discardableResult
+    mutating func fire(_ timer: Machine.Timer) -> [String] {
+        now += timers.removeValue(forKey: timer) ?? .zero
+        return render(machine.timerFired(timer, now: now))
+    }
+
+    // MARK: Shortcuts
+
+    /// Starts and is accepted at once.
+    static func connected(
+        hasProvider: Bool = false, refreshIn: Duration? = nil,
+        _ change: (inout Machine.Configuration) -> Void = { _ in }
+    ) -> MachineTrace {
+        var trace = MachineTrace(hasProvider: hasProvider, change)
+        _ = trace.start()
+        trace.connectAgain(refreshIn: refreshIn)
+        return trace
+    }
+
+    /// From the start of an attempt to a connection.
+    mutating func connectAgain(refreshIn: Duration? = nil) {
+        _ = credentials()
+        _ = entered(.connect)
+        _ = entered(.connack)
+        _ = accepted(refreshIn: refreshIn)
+    }
+
+    // MARK: Text
+
+    private mutating func render(_ actions: [Machine.Action]) -> [String] {
+        self.actions = actions
+        for action in actions {
+            switch action {
+            case .setTimer(let timer, let delay): timers[timer] = delay
+            case .cancelTimer(let timer): timers[timer] = nil
+            default: break
+            }
+        }
+        return actions.compactMap(Self.text)
+    }
+
+    private static func text(_ action: Machine.Action) -> String? {
+        switch action {
+        case .emit(let kind): text(kind)
+        case .fetchCredentials(let attempt): "ask the provider (\(attempt.purpose))"
+        case .dial: "dial"
+        case .tearDown: "tear down"
+        case .establish: "establish"
+        case .drain: "drain"
+        case .disconnect: "send DISCONNECT"
+        case .setTimer(let timer, let delay): "\(timer) timer \(delay)"
+        case .cancelTimer: nil
+        case .finish(let error): "finish" + (error.map { ": \($0.code)" } ?? "")
+        }
+    }
+
+    private static func text(_ kind: MQTTConnectionEvent.Kind) -> String {
+        switch kind {
+        case .attemptStarted(let started): "[attempt \(started.attempt)\(started.isInitial ? ", initial" : "")]"
+        case .attemptFailed(let failed):
+            "[attempt \(failed.attempt) failed in \(failed.error.phase?.rawValue ?? "?"): \(failed.error.code), \(text(failed.decision))]"
+        case .connected(let info): "[connected at attempt \(info.attempt)]"
+        case .disconnected(let lost): "[disconnected: \(lost.error.code), \(text(lost.decision))]"
+        case .credentialsRefreshed: "[credentials refreshed]"
+        case .credentialsFailed(let failed): "[credentials failed: \(failed.message)]"
+        case .credentialsRotated(let rotated): "[credentials rotated, gap \(rotated.gap)]"
+        case .resubscribed(let filters): "[resubscribed \(filters)]"
+        case .stopped(let error): "[stopped\(error.map { ": \($0.code)" } ?? "")]"
+        }
+    }
+
+    private static func text(_ decision: MQTTRetryPolicy.Decision) -> String {
+        switch decision {
+        case .retry(let tier): "retry \(tier)"
+        case .retryWithFreshCredentials: "retry with fresh credentials"
+        case .stop: "stop"
+        }
+    }
+}
+
+extension MQTTConnectionInfo {
+    static let sample = MQTTConnectionInfo(
+        attempt: 0, endpoint: MQTTEndpoint(host: "broker", port: 8883), address: "192.0.2.1", sessionPresent: false,
+        tls: nil,
+        clientID: "c", properties: MQTTConnackProperties())
+}
+
+extension MQTTError {
+    static let refusedConnection = MQTTError(.connectionRefused, "connection refused")
+
+    /// What the client makes of a CONNACK or DISCONNECT with this code.
+    static func reason(_ code: MQTTReasonCode) -> MQTTError {
+        let isAuthentication = code == .notAuthorized || code == .badUserNameOrPassword
+        var error = MQTTError(isAuthentication ? .notAuthorized : .refused, "\(code)")
+        error.reasonCode = code
+        return error
+    }
+}

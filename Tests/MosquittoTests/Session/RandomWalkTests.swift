@@ -1,0 +1,163 @@
+import Testing
+
+@testable import Mosquitto
+
+@Suite struct `The state machine, whatever happens` {
+    @Test(arguments: UInt64(0)..<64)
+    func `keeps its promises over a random walk`(seed: UInt64) {
+        var generator = JitterGenerator(seed: seed)
+        var steps = 0
+        while steps < 20_000 {
+            var walk = Walk(seed: generator.next(), hasProvider: Bool.random(using: &generator))
+            steps += walk.run(atMost: 20_000 - steps, using: &generator)
+            if let broken = walk.broken {
+                Issue.record("seed \(seed), step \(steps): \(broken)\n\(walk.log.suffix(20).joined(separator: "\n"))")
+                return
+            }
+        }
+    }
+}
+
+/// Random events at one machine, and what must hold after each.
+private struct Walk {
+    typealias Machine = SessionStateMachine
+
+    private var machine: Machine
+    private var now = ContinuousClock.now
+    private var timers: Set<Machine.Timer> = []
+    private var openAttempts = 0
+    private var isDialing = false
+    private var isAsking = false
+    private var isStopped = false
+    private var finishes = 0
+    private(set) var log: [String] = []
+    private(set) var broken: String?
+
+    init(seed: UInt64, hasProvider: Bool) {
+        var configuration = Machine.Configuration(MQTTClientConfiguration(host: "broker"))
+        configuration.hasProvider = hasProvider
+        configuration.retry.seed = seed
+        configuration.retry.limit = seed % 5 == 0 ? .attempts(50) : .forever
+        machine = Machine(configuration)
+    }
+
+    /// Returns the number of steps made.
+    mutating func run(atMost limit: Int, using generator: inout JitterGenerator) -> Int {
+        step("start", machine.start(now: now))
+        var afterTheEnd = 0
+        for made in 1...limit {
+            now += .milliseconds(Int.random(in: 0...9_000, using: &generator))
+            let (name, actions) = event(using: &generator)
+            step(name, actions)
+            if broken != nil { return made }
+            if isStopped { afterTheEnd += 1 }
+            if afterTheEnd > 20 { return made }
+        }
+        return limit
+    }
+
+    private mutating func event(using generator: inout JitterGenerator) -> (String, [Machine.Action]) {
+        let coin = Bool.random(using: &generator)
+        switch Int.random(in: 0..<400, using: &generator) {
+        case 0: return ("shutdown", machine.shutdown(isGraceful: coin, now: now))
+        case 1..<60:
+            isAsking = false
+            return ("credentials", machine.credentialsArrived(unchanged: coin, now: now))
+        case 60..<75:
+            isAsking = false
+            return ("no credentials", machine.credentialsFailed(MQTTError(.credentials, "no"), now: now))
+        case 75..<120:
+            return ("entered", machine.entered([.connect, .tlsHandshake, .connack].randomElement(using: &generator)!))
+        case 120..<180: return ("accepted", machine.accepted(.sample, refreshIn: coin ? .seconds(1) : nil, now: now))
+        case 180..<220: return ("failed", machine.attemptFailed(Self.error(using: &generator), now: now))
+        case 220..<240: return ("lost", machine.connectionLost(Self.error(using: &generator), now: now))
+        case 240..<255: return ("refresh", machine.refresh())
+        case 255..<285:
+            isAsking = false
+            return ("rotation", machine.rotationCredentialsArrived(unchanged: coin))
+        case 285..<295:
+            isAsking = false
+            return ("no rotation", machine.rotationFailed("no"))
+        case 295..<320: return ("drained", machine.drained(now: now))
+        case 320..<345: return ("closed", machine.closed(now: now))
+        default:
+            // Only a timer that is set can fire.
+            let set = Machine.Timer.allCases.filter(timers.contains)
+            guard let timer = set.randomElement(using: &generator) else { return ("no timer", []) }
+            timers.remove(timer)
+            if timer == .credentials { isAsking = false }
+            return ("timer \(timer)", machine.timerFired(timer, now: now))
+        }
+    }
+
+    private static func error(using generator: inout JitterGenerator) -> MQTTError {
+        let codes: [MQTTReasonCode] = [
+            .notAuthorized, .badUserNameOrPassword, .serverBusy, .maximumConnectTime, .unspecifiedError,
+        ]
+        return Int.random(in: 0..<300, using: &generator) == 0
+            ? .reason(.sessionTakenOver)
+            : Bool.random(using: &generator) ? .refusedConnection : .reason(codes.randomElement(using: &generator)!)
+    }
+
+    private mutating func step(_ name: String, _ actions: [Machine.Action]) {
+        log.append("\(name) -> \(machine.state) timers \(timers)")
+        if log.count > 64 { log.removeFirst(32) }
+        if isStopped, !actions.isEmpty { fail("\(actions) after the end") }
+        for action in actions { check(action) }
+        checkState()
+    }
+
+    private mutating func check(_ action: Machine.Action) {
+        switch action {
+        case .setTimer(let timer, let delay):
+            timers.insert(timer)
+            if delay < .zero { fail("a negative delay for \(timer)") }
+        case .cancelTimer(let timer): timers.remove(timer)
+        case .emit(.attemptStarted):
+            openAttempts += 1
+            if openAttempts > 1 { fail("two attempts at once") }
+        case .emit(.attemptFailed), .emit(.connected):
+            openAttempts -= 1
+            isDialing = false
+            if openAttempts < 0 { fail("a final event without an attempt") }
+        case .emit(.stopped):
+            if isStopped { fail("stopped twice") }
+            isStopped = true
+        case .emit: if isStopped { fail("an event after stopped") }
+        case .dial:
+            if openAttempts != 1 || isDialing { fail("a dial without an attempt of its own") }
+            isDialing = true
+        case .tearDown:
+            isDialing = false
+            isAsking = false
+        case .fetchCredentials:
+            if isAsking { fail("the provider is asked twice at once") }
+            isAsking = true
+        case .finish:
+            finishes += 1
+            if finishes > 1 || !isStopped { fail("finished out of order") }
+        case .establish, .drain, .disconnect: if isStopped { fail("\(action) after stopped") }
+        }
+    }
+
+    private mutating func checkState() {
+        let needed: [Machine.Timer]
+        var attempts = 0
+        switch machine.state {
+        case .idle: needed = []
+        case .fetching: (needed, attempts) = ([.credentials], 1)
+        case .dialing: (needed, attempts) = ([.attempt, .phase], 1)
+        case .connected: needed = machine.isAwaitingRotation ? [.credentials] : []
+        case .draining: needed = [.drain]
+        case .disconnecting: needed = [.close]
+        case .waiting: needed = [.retry]
+        case .stopped:
+            needed = []
+            if !timers.isEmpty { fail("timers \(timers) after the end") }
+        }
+        for timer in needed where !timers.contains(timer) { fail("no \(timer) timer in \(machine.state)") }
+        if openAttempts != attempts { fail("\(openAttempts) open attempts in \(machine.state)") }
+    }
+
+    private mutating func fail(_ what: String) { broken = broken ?? what }
+}

@@ -1,0 +1,183 @@
+import Synchronization
+import Testing
+
+@testable import Mosquitto
+
+@Suite struct `The messages of a subscription` {
+    private let wakes = Mutexed(0)
+
+    private func buffer(capacity: Int = 4, _ whenFull: MQTTBufferPolicy.WhenFull = .pauseReading) -> MessageBuffer {
+        MessageBuffer(["#"], policy: MQTTBufferPolicy(capacity: capacity, whenFull: whenFull)) { [wakes] in
+            wakes.update { $0 += 1 }
+        }
+    }
+
+    private func messages(_ range: Range<Int>) -> [MQTTMessage] {
+        range.map { MQTTMessage(topic: "\($0)", payload: [], qos: .atMostOnce) }
+    }
+
+    private func rest(_ buffer: MessageBuffer) async -> [String] {
+        buffer.finish()
+        var topics: [String] = []
+        for await message in MQTTMessages(buffer: buffer, grantedReasonCodes: []) { topics.append(message.topic) }
+        return topics
+    }
+
+    @Test func `come in the order of the broker`() async {
+        let buffer = buffer(capacity: 100)
+        #expect(!buffer.append(messages(0..<3)))
+        #expect(!buffer.append(messages(3..<5)))
+        #expect(await rest(buffer) == ["0", "1", "2", "3", "4"])
+    }
+
+    @Test func `pause the reading when they fill the buffer, none is dropped`() async {
+        let buffer = buffer()
+        #expect(!buffer.append(messages(0..<3)))
+        #expect(!buffer.isPausing)
+        #expect(buffer.append(messages(3..<4)))
+        #expect(buffer.isPausing)
+        #expect(buffer.append(messages(4..<9)))
+        #expect(buffer.dropped == 0)
+        #expect(await rest(buffer).count == 9)
+    }
+
+    @Test func `wake the loop when a consumer has made room, and only then`() async {
+        let buffer = buffer()
+        _ = buffer.append(messages(0..<1))
+        #expect(await buffer.next(isolation: nil)?.topic == "0")
+        #expect(wakes.value == 0)
+        _ = buffer.append(messages(1..<5))
+        #expect(await buffer.next(isolation: nil)?.topic == "1")
+        #expect(!buffer.isPausing)
+        #expect(wakes.value == 1)
+        #expect(await buffer.next(isolation: nil)?.topic == "2")
+        #expect(wakes.value == 1)
+    }
+
+    @Test func `push out the oldest`() async {
+        let buffer = buffer(.dropOldest)
+        #expect(!buffer.append(messages(0..<3)))
+        #expect(!buffer.append(messages(3..<6)))
+        #expect(buffer.dropped == 2)
+        #expect(!buffer.append(messages(6..<16)))
+        #expect(buffer.dropped == 12)
+        #expect(MQTTMessages(buffer: buffer, grantedReasonCodes: []).dropped == 12)
+        #expect(await rest(buffer) == ["12", "13", "14", "15"])
+    }
+
+    @Test func `are dropped as they come`() async {
+        let buffer = buffer(.dropNewest)
+        #expect(!buffer.append(messages(0..<3)))
+        #expect(!buffer.append(messages(3..<6)))
+        #expect(!buffer.append(messages(6..<7)))
+        #expect(buffer.dropped == 3)
+        #expect(await rest(buffer) == ["0", "1", "2", "3"])
+    }
+
+    @Test func `reach a consumer that waits`() async {
+        let buffer = buffer()
+        let waiting = Task { await buffer.next(isolation: nil)?.topic }
+        _ = buffer.append(messages(7..<8))
+        #expect(await waiting.value == "7")
+    }
+
+    @Test func `end for a consumer that waits`() async {
+        let buffer = buffer()
+        let waiting = Task { await buffer.next(isolation: nil) }
+        buffer.finish()
+        #expect(await waiting.value == nil)
+    }
+
+    @Test func `that came before the end are still read, later ones are not`() async {
+        let buffer = buffer()
+        _ = buffer.append(messages(0..<2))
+        buffer.finish()
+        #expect(!buffer.append(messages(2..<9)))
+        #expect(await rest(buffer) == ["0", "1"])
+    }
+
+    @Test func `end when the task is cancelled while it waits`() async {
+        let buffer = buffer()
+        let waiting = Task { await buffer.next(isolation: nil) }
+        waiting.cancel()
+        #expect(await waiting.value == nil)
+    }
+
+    @Test func `end for a task that is cancelled already`() async {
+        let buffer = buffer()
+        _ = buffer.append(messages(0..<2))
+        let result = await Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return await buffer.next(isolation: nil)
+        }.value
+        #expect(result == nil)
+    }
+
+    @Test func `a cancelled consumer leaves them to the next one`() async {
+        let buffer = buffer()
+        let waiting = Task { await buffer.next(isolation: nil) }
+        waiting.cancel()
+        _ = await waiting.value
+        _ = buffer.append(messages(3..<4))
+        #expect(await buffer.next(isolation: nil)?.topic == "3")
+    }
+
+    @Test func `who breaks out of a loop finds the rest in the next one`() async {
+        let buffer = buffer(capacity: 10)
+        _ = buffer.append(messages(0..<3))
+        for await message in MQTTMessages(buffer: buffer, grantedReasonCodes: []) {
+            #expect(message.topic == "0")
+            break
+        }
+        #expect(await rest(buffer) == ["1", "2"])
+    }
+
+    @Test func `of two consumers that wait at the same time one is sent away`() async {
+        let buffer = buffer()
+        await withTaskGroup(of: String?.self) { group in
+            for _ in 0..<2 { group.addTask { await buffer.next(isolation: nil)?.topic } }
+            // Nothing has come: the first to return is the one that found the other waiting.
+            #expect(await group.next() == .some(nil))
+            _ = buffer.append(messages(5..<6))
+            #expect(await group.next() == .some("5"))
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `are all read, once and in order, while the loop pauses and resumes`() async {
+        let room = Mutexed(true)
+        let buffer = MessageBuffer(["#"], policy: MQTTBufferPolicy(capacity: 16, whenFull: .pauseReading)) {
+            room.update { $0 = true }
+        }
+        let producer = Task {
+            var next = 0
+            while next < 20_000 {
+                guard room.value else {
+                    await Task.yield()
+                    continue
+                }
+                let count = min(next % 7 + 1, 20_000 - next)
+                // As the loop does: it notes the pause after the append, and looks again when it is woken.
+                if buffer.append(messages(next..<next + count)) { room.update { $0 = !buffer.isPausing } }
+                next += count
+            }
+            buffer.finish()
+        }
+        var expected = 0
+        for await message in MQTTMessages(buffer: buffer, grantedReasonCodes: []) {
+            if message.topic != "\(expected)" { Issue.record("\(message.topic) instead of \(expected)") }
+            expected += 1
+        }
+        await producer.value
+        #expect(expected == 20_000)
+    }
+}
+
+/// A value behind a lock.
+private final class Mutexed<Value: Sendable>: Sendable {
+    private let mutex: Mutex<Value>
+
+    init(_ value: Value) { mutex = Mutex(value) }
+    var value: Value { mutex.withLock { $0 } }
+    func update(_ body: (inout Value) -> Void) { mutex.withLock { body(&$0) } }
+}

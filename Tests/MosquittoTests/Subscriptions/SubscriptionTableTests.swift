@@ -1,0 +1,121 @@
+import Testing
+
+@testable import Mosquitto
+
+@Suite struct `The table of subscriptions` {
+    private func consumer(_ subscriptions: MQTTSubscription...) -> MessageBuffer {
+        MessageBuffer(subscriptions, policy: .default) {}
+    }
+
+    private func filters(_ groups: [[MQTTSubscription]]) -> [[String]] { groups.map { $0.map(\.filter.filter) } }
+
+    @Test func `knows what the broker has not confirmed`() {
+        var table = SubscriptionTable()
+        table.add(consumer("a", "b"))
+        #expect(filters(table.unconfirmed()) == [["a", "b"]])
+        table.confirm("a")
+        #expect(filters(table.unconfirmed()) == [["b"]])
+        table.confirm("b")
+        #expect(table.unconfirmed().isEmpty)
+        #expect(table.filters == ["a", "b"])
+    }
+
+    @Test func `subscribes to all again when the broker has no session`() {
+        var table = SubscriptionTable()
+        table.add(consumer("a", "b"))
+        table.confirm("a")
+        table.forgetSession()
+        #expect(filters(table.unconfirmed()) == [["a", "b"]])
+    }
+
+    @Test func `a confirmation of what nobody wants does nothing`() {
+        var table = SubscriptionTable()
+        table.confirm("a")
+        #expect(table.unconfirmed().isEmpty)
+        #expect(table.filters.isEmpty)
+    }
+
+    @Test func `groups filters that one SUBSCRIBE can carry`() {
+        let groups = SubscriptionTable.grouped([
+            MQTTSubscription("d", qos: .atMostOnce), "b", MQTTSubscription("c", noLocal: true), "a",
+        ])
+        #expect(filters(groups) == [["a", "b"], ["c"], ["d"]])
+        #expect(SubscriptionTable.grouped([]).isEmpty)
+    }
+
+    @Test func `abandons a filter with its last consumer`() {
+        var table = SubscriptionTable()
+        let (first, second) = (consumer("a", "b"), consumer("b"))
+        table.add(first)
+        table.add(second)
+        table.remove(first)
+        #expect(table.takeAbandoned() == ["a"])
+        #expect(table.takeAbandoned() == [])
+        table.remove(second)
+        #expect(table.takeAbandoned() == ["b"])
+        #expect(table.filters.isEmpty)
+    }
+
+    @Test func `a consumer that is removed twice counts once`() {
+        var table = SubscriptionTable()
+        let (first, second) = (consumer("a"), consumer("a"))
+        table.add(first)
+        table.add(second)
+        table.remove(first)
+        table.remove(first)
+        #expect(table.takeAbandoned() == [])
+        #expect(table.filters == ["a"])
+    }
+
+    @Test func `a filter named twice by one consumer goes with it`() {
+        var table = SubscriptionTable()
+        let double = consumer("a", "a")
+        table.add(double)
+        table.remove(double)
+        #expect(table.takeAbandoned() == ["a"])
+    }
+
+    @Test func `a filter that is wanted again is not abandoned`() {
+        var table = SubscriptionTable()
+        let first = consumer("a")
+        table.add(first)
+        table.remove(first)
+        table.add(consumer("a"))
+        #expect(table.takeAbandoned() == [])
+        #expect(filters(table.unconfirmed()) == [["a"]])
+    }
+
+    @Test func `what was abandoned is forgotten with the session`() {
+        var table = SubscriptionTable()
+        let first = consumer("a")
+        table.add(first)
+        table.remove(first)
+        table.forgetSession()
+        #expect(table.takeAbandoned() == [])
+    }
+
+    @Test func `a message goes once to each consumer that has a match`() {
+        var table = SubscriptionTable()
+        let (all, some, none) = (consumer("#", "a/+"), consumer("$share/g/a/#"), consumer("b"))
+        for consumer in [all, some, none] { table.add(consumer) }
+        #expect(table.consumers(of: "a/b").map(ObjectIdentifier.init) == [all, some].map(ObjectIdentifier.init))
+        #expect(table.consumers(of: "$SYS/x").isEmpty)
+    }
+
+    @Test func `consumers that come and go are noticed for topics that were seen before`() {
+        var table = SubscriptionTable()
+        let (first, second) = (consumer("a"), consumer("+"))
+        table.add(first)
+        #expect(table.consumers(of: "a").count == 1)
+        table.add(second)
+        #expect(table.consumers(of: "a").count == 2)
+        table.remove(first)
+        #expect(table.consumers(of: "a").first === second)
+    }
+
+    @Test func `any number of topics can be looked up`() {
+        var table = SubscriptionTable()
+        table.add(consumer("t/#"))
+        for number in 0..<25_000 where table.consumers(of: "t/\(number)").count != 1 { Issue.record("t/\(number)") }
+    }
+}
