@@ -111,7 +111,10 @@ let package = Package(
         ),
         .testTarget(
             name: "mosqTests",
-            dependencies: ["mosq", "MosquittoTesting"],
+            dependencies: [
+                "mosq", "Mosquitto", "MosquittoTesting",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: settings
         ),
     ]

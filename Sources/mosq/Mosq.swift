@@ -16,6 +16,7 @@ struct Mosq: AsyncParsableCommand {
         abstract: "An MQTT client for the terminal: mosquitto's commands, with retry and token rotation.",
         version: "mosq 0.1.0, on libmosquitto \(MosquittoLibrary.version)",
         subcommands: [Pub.self, Sub.self, Demo.self],
+        // -h is the host.
         helpNames: .long
     )
 }
@@ -24,6 +25,8 @@ struct Mosq: AsyncParsableCommand {
 @main
 enum Main {
     static func main() async {
+        // A reader of the output that goes away is an error of write(2), not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
         do {
             var command = try Mosq.parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
@@ -31,30 +34,19 @@ enum Main {
             } else {
                 try command.run()
             }
-        } catch let error as ExitCode {
-            exit(error.rawValue)
         } catch let failure as CommandFailure {
-            standardError(failure.message)
+            for line in failure.lines.prefix(writesEvents ? 1 : .max) { standardError(line) }
             exit(failure.status)
         } catch {
             // Help and version are errors to the parser, and successes to everybody else.
             if Mosq.exitCode(for: error) == .success { Mosq.exit(withError: error) }
-            standardError("Error: \(Mosq.message(for: error))")
-            standardError("\nUse 'mosq --help' or 'mosq SUBCOMMAND --help' to see usage.")
+            let message = Mosq.message(for: error)
+            standardError("Error: \(message)\(message.last.map { ".?!".contains($0) } == true ? "" : ".")")
+            if !writesEvents { standardError("\nUse 'mosq --help' or 'mosq SUBCOMMAND --help' to see usage.") }
             exit(1)
         }
     }
-}
 
-/// Ends the process with a message for standard error.
-struct CommandFailure: Error {
-    var message: String
-    var status: Int32 = 1
-}
-
-/// Writes a line to standard error.
-func standardError(_ line: String) {
-    var output = StandardOutput(descriptor: STDERR_FILENO)
-    output.write((line + "\n").utf8)
-    output.flush()
+    /// A program reads standard error then, and expects events and one last line.
+    private static var writesEvents: Bool { CommandLine.arguments.contains("--events") }
 }

@@ -1,5 +1,3 @@
-import Synchronization
-
 #if canImport(Darwin)
 import Darwin
 #elseif canImport(Musl)
@@ -8,8 +6,10 @@ import Musl
 import Glibc
 #endif
 
-/// Standard output, or error, with a buffer of its own. A broken pipe ends the process as it does any filter: by SIGPIPE.
+/// Standard output, or error, with a buffer of its own.
 struct StandardOutput {
+    /// Whether nobody reads any more, or the disk is full: what is written is dropped.
+    private(set) var isBroken = false
     private let descriptor: Int32
     private var buffer: [UInt8] = []
 
@@ -22,84 +22,58 @@ struct StandardOutput {
 
     mutating func flush() {
         var start = 0
-        while start < buffer.count {
-            let count = buffer.withUnsafeBytes { writeBytes(UnsafeRawBufferPointer(rebasing: $0[start...])) }
-            if count <= 0 { break }
-            start += count
+        while start < buffer.count, !isBroken {
+            let count = buffer.withUnsafeBytes { bytes in
+                writeBytes(UnsafeRawBufferPointer(rebasing: bytes[start...]))
+            }
+            if count > 0 { start += count } else { isBroken = true }
         }
         buffer.removeAll(keepingCapacity: true)
     }
 
     private func writeBytes(_ bytes: UnsafeRawBufferPointer) -> Int {
         while true {
-            let count = Self.write(descriptor, bytes.baseAddress, bytes.count)
+            let count = systemWrite(descriptor, bytes.baseAddress, bytes.count)
             if count >= 0 || errno != EINTR { return count }
         }
     }
+}
 
-    private static func write(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
-        #if canImport(Darwin)
-        Darwin.write(descriptor, bytes, count)
-        #elseif canImport(Musl)
-        Musl.write(descriptor, bytes, count)
-        #else
-        Glibc.write(descriptor, bytes, count)
-        #endif
+/// Writes a line to standard error, in one piece.
+func standardError(_ line: String) {
+    var output = StandardOutput(descriptor: STDERR_FILENO)
+    output.write((line + "\n").utf8)
+    output.flush()
+}
+
+enum StandardInput {
+    /// Everything up to the end, however long that takes.
+    static func all() -> [UInt8] {
+        var bytes: [UInt8] = []
+        while true {
+            let chunk = read()
+            if chunk.isEmpty { return bytes }
+            bytes += chunk
+        }
+    }
+
+    /// What there is, at least a byte; empty at the end.
+    static func read() -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, count in
+            var result: Int
+            repeat {
+                result = systemRead(STDIN_FILENO, buffer.baseAddress, buffer.count)
+            } while result < 0 && errno == EINTR
+            count = max(0, result)
+        }
     }
 }
 
-/// Standard input, read on a thread of its own since it blocks.
-enum StandardInput {
-    static func all() -> [UInt8] {
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = read(STDIN_FILENO, &chunk, chunk.count)
-            if count <= 0 { return bytes }
-            bytes += chunk[..<count]
-        }
-    }
+/// `write(2)`, out of reach of the methods of the same name.
+private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
+    write(descriptor, bytes, count)
+}
 
-    /// The lines, without their newlines. The reader is at most so many lines ahead of the consumer.
-    static func lines() -> LineSequence { LineSequence() }
-
-    struct LineSequence: AsyncSequence {
-        typealias Element = [UInt8]
-
-        struct AsyncIterator: AsyncIteratorProtocol {
-            private var pending: [UInt8] = []
-            private var start = 0
-            private var isAtEnd = false
-
-            init() {}
-
-            mutating func next() async -> [UInt8]? {
-                while true {
-                    if let newline = pending[start...].firstIndex(of: UInt8(ascii: "\n")) {
-                        defer { start = newline + 1 }
-                        return Array(pending[start..<newline])
-                    }
-                    if isAtEnd {
-                        guard start < pending.count else { return nil }
-                        defer { start = pending.count }
-                        return Array(pending[start...])
-                    }
-                    pending.removeFirst(start)
-                    start = 0
-                    let chunk = await Self.readChunk()
-                    if chunk.isEmpty { isAtEnd = true } else { pending += chunk }
-                }
-            }
-
-            /// Blocks a thread of the pool, of which this process has nothing else to do.
-            @concurrent
-            private static func readChunk() async -> [UInt8] {
-                var chunk = [UInt8](repeating: 0, count: 65_536)
-                let count = read(STDIN_FILENO, &chunk, chunk.count)
-                return Array(chunk.prefix(Swift.max(0, count)))
-            }
-        }
-
-        func makeAsyncIterator() -> AsyncIterator { AsyncIterator() }
-    }
+private func systemRead(_ descriptor: Int32, _ bytes: UnsafeMutableRawPointer?, _ count: Int) -> Int {
+    read(descriptor, bytes, count)
 }

@@ -1,7 +1,7 @@
 #if canImport(Darwin)
-    import Darwin
+import Darwin
 #else
-    import Glibc
+import Glibc
 #endif
 
 /// A blocking TCP client that shows exactly what a broker sends and how it ends. Every wait has a deadline of five
@@ -19,9 +19,9 @@ final class RawClient {
 
     init(port: Int) throws {
         #if canImport(Darwin)
-            descriptor = socket(AF_INET, SOCK_STREAM, 0)
+        descriptor = socket(AF_INET, SOCK_STREAM, 0)
         #else
-            descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         #endif
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         var address = sockaddr_in()
@@ -93,8 +93,8 @@ struct RawClientError: Error {
 
 private func systemSend(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
     #if canImport(Darwin)
-        send(descriptor, bytes, count, 0)
+    send(descriptor, bytes, count, 0)
     #else
-        send(descriptor, bytes, count, Int32(MSG_NOSIGNAL))
+    send(descriptor, bytes, count, Int32(MSG_NOSIGNAL))
     #endif
 }

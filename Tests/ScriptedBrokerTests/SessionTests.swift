@@ -102,6 +102,21 @@ struct SessionTests {
         await broker.stop()
     }
 
+    @Test func `a second consumer of a filter does not lower the first one's QoS`() async throws {
+        let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
+        try await withRunningClient(testConfiguration(port: broker.port)) { client, _ in
+            try await client.subscribe(to: MQTTSubscription("a", qos: .exactlyOnce)) { first in
+                #expect(first.grantedReasonCodes == [.grantedQoS2])
+                try await client.subscribe(to: MQTTSubscription("a", qos: .atMostOnce)) { second in
+                    try await client.publish("x", to: "a", qos: .exactlyOnce)
+                    #expect(await first.first { _ in true }?.qos == .exactlyOnce)
+                    #expect(await second.first { _ in true }?.qos == .exactlyOnce)
+                }
+            }
+        }
+        await broker.stop()
+    }
+
     @Test func `each consumer gets each of its messages once, however many filters match`() async throws {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
         try await withRunningClient(testConfiguration(port: broker.port)) { client, _ in
@@ -168,6 +183,31 @@ struct SessionTests {
             #expect(!broker.routedMessages.contains { $0.topic == "will" })
             guard case .connected(let info) = client.state else { return #expect(Bool(false), "\(client.state)") }
             #expect(info.sessionPresent)
+        }
+        await broker.stop()
+    }
+
+    @Test func `messages of a resumed session wait for the program to subscribe`() async throws {
+        let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
+        var configuration = testConfiguration(port: broker.port)
+        configuration.session = .persistent
+        let first = MQTTClient(configuration, logger: quiet)
+        try first.start()
+        try await first.subscribe(to: "a") { _ in await first.shutdown() }
+        for number in 0..<100 { broker.publish(topic: "a", payload: "\(number)", qos: 1) }
+        try await withRunningClient(configuration) { second, _ in
+            let info = try await second.waitUntilConnected(timeout: .seconds(10))
+            #expect(info.sessionPresent)
+            // All were sent and acknowledged before anybody subscribes.
+            #expect(await broker.waitUntil { $0.receivedPackets.count { $0.type == .puback } == 100 })
+            try await second.subscribe(to: "a") { messages in
+                var seen: [String] = []
+                for await message in messages {
+                    seen.append(message.payloadString)
+                    if seen.count == 100 { break }
+                }
+                #expect(seen == (0..<100).map(String.init))
+            }
         }
         await broker.stop()
     }

@@ -1,7 +1,8 @@
 /// Gives the credentials of each CONNECT.
 ///
 /// It is asked before **every** CONNECT, the first one included; again, before a token expires, to rotate it; and at once
-/// when the broker says that it does not accept what was sent. It is never asked twice at the same time by one client.
+/// when the broker says that it does not accept what was sent. One client asks one question at a time; a call that does not
+/// heed its cancellation may still be going on when the next one is made.
 public protocol MQTTCredentialProvider: Sendable {
     /// The credentials for this attempt.
     ///

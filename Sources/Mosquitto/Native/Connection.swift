@@ -83,8 +83,11 @@ final class Connection {
 
     var descriptor: Int32 { socket.descriptor }
 
-    /// Bytes that wait to be sent.
-    var unsent: Int { handle.tls.map { cmq_tls_unsent($0.record) } ?? 0 }
+    /// Bytes that wait to be sent, over TLS.
+    private var unsent: Int { handle.tls.map { cmq_tls_unsent($0.record) } ?? 0 }
+
+    /// Whether the socket takes no more for now: nothing is to be handed over until it has.
+    var isBacklogged: Bool { handle.tls == nil ? handle.socket >= 0 && handle.wantsWrite : unsent > 1 << 20 }
 
     /// What the library and the inspector have told, in order.
     func takeEvents() -> [MosquittoEvent] {
@@ -113,6 +116,8 @@ final class Connection {
             if try receive() { throw endOfStream(.tlsHandshake) }
             return try advanceHandshake()
         case .established:
+            // The connection is gone; what it has left to read is little, and ends the polling for it.
+            if events.contains(.failed) { isReadingPaused = false }
             if handle.tls != nil {
                 if !isReadingPaused, !events.isDisjoint(with: [.readable, .failed]) {
                     inboundEnd = try receive()

@@ -63,6 +63,8 @@ final class EventLoopCore: @unchecked Sendable {
         var executor: MosquittoEventLoop?
         var sleeping = false
         var stopping = false
+        /// The name of the thread that the system had no room for: it is tried again with the next job.
+        var missingThread: String?
 
         var isEmpty: Bool { jobs.isEmpty && clients.isEmpty && !stopping }
     }
@@ -99,7 +101,8 @@ final class EventLoopCore: @unchecked Sendable {
     // MARK: From any thread
 
     func start(name: String) {
-        startThread(name: name) { [self] in run() }
+        let isStarted = startThread(name: name) { [self] in run() }
+        if !isStarted { mailbox.withLock { $0.missingThread = name } }
     }
 
     func stop() {
@@ -119,12 +122,16 @@ final class EventLoopCore: @unchecked Sendable {
     }
 
     private func wake(_ change: (inout sending Mailbox) -> Void) {
-        let needed = mailbox.withLock { mailbox in
+        let (needed, missing) = mailbox.withLock { mailbox in
             change(&mailbox)
-            defer { mailbox.sleeping = false }
-            return mailbox.sleeping
+            defer {
+                mailbox.sleeping = false
+                mailbox.missingThread = nil
+            }
+            return (mailbox.sleeping, mailbox.missingThread)
         }
         if needed { poller?.wake() }
+        if let missing { start(name: missing) }
     }
 
     // MARK: Loop thread only
@@ -160,31 +167,32 @@ final class EventLoopCore: @unchecked Sendable {
 
     private func run() {
         threadID.store(Self.currentThreadID, ordering: .relaxed)
-        while true {
-            let (jobs, scheduled, executor, stopping) = mailbox.withLock { mailbox in
-                defer {
-                    mailbox.jobs.removeAll(keepingCapacity: true)
-                    mailbox.clients.removeAll(keepingCapacity: true)
-                    mailbox.executor = nil
-                }
-                return (mailbox.jobs, mailbox.clients, mailbox.executor, mailbox.stopping)
+        // The last holder has let go, and every client with it: each holds the loop.
+        while runTurn() { sleep() }
+    }
+
+    /// What has to be done now. Returns whether the loop goes on. The executor is held for no longer than its jobs run.
+    private func runTurn() -> Bool {
+        let (jobs, scheduled, executor, stopping) = mailbox.withLock { mailbox in
+            defer {
+                mailbox.jobs.removeAll(keepingCapacity: true)
+                mailbox.clients.removeAll(keepingCapacity: true)
+                mailbox.executor = nil
             }
-            if let executor {
-                let unowned = executor.asUnownedSerialExecutor()
-                for job in jobs { job.runSynchronously(on: unowned) }
-            }
-            for client in scheduled { client.mailboxReady() }
-            let now = ContinuousClock.now
-            while let action = timers.popDue(now) { action() }
-            while !touched.isEmpty {
-                let round = touched
-                touched.removeAll(keepingCapacity: true)
-                for client in round { client.turnEnded() }
-            }
-            // The last holder has let go, and every client with it: each holds the loop.
-            if stopping { return }
-            sleep()
+            return (mailbox.jobs, mailbox.clients, mailbox.executor, mailbox.stopping)
         }
+        if let executor {
+            let unowned = executor.asUnownedSerialExecutor()
+            for job in jobs { job.runSynchronously(on: unowned) }
+        }
+        for client in scheduled { client.mailboxReady() }
+        let now = ContinuousClock.now
+        while let action = timers.popDue(now) { action() }
+        // What these add is for the next turn: a client with much to do does not keep the others waiting.
+        let round = touched
+        touched.removeAll(keepingCapacity: true)
+        for client in round { client.turnEnded() }
+        return !stopping
     }
 
     private func sleep() {
@@ -193,8 +201,12 @@ final class EventLoopCore: @unchecked Sendable {
             mailbox.sleeping = mailbox.isEmpty
             return mailbox.sleeping
         }
-        guard let poller else { return }
-        poller.wait(timeout: mayBlock ? untilTimer : .zero) { token, events in
+        guard let poller else {
+            // No socket can be watched, and no client runs; the jobs of those that try are all there is to do.
+            usleep(20_000)
+            return
+        }
+        poller.wait(timeout: mayBlock && touched.isEmpty ? untilTimer : .zero) { token, events in
             clients[token]?.socketReady(events)
         }
         mailbox.withLock { $0.sleeping = false }
@@ -202,8 +214,8 @@ final class EventLoopCore: @unchecked Sendable {
 }
 
 /// Starts a detached POSIX thread on which SIGPIPE is blocked: a write to a closed socket is an error, not a signal, and
-/// the process's disposition stays what the user made it.
-func startThread(name: String, _ body: @escaping @Sendable () -> Void) {
+/// the process's disposition stays what the user made it. Returns whether the system had room for it.
+func startThread(name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
     final class Box {
         let name: String
         let body: @Sendable () -> Void
@@ -244,4 +256,5 @@ func startThread(name: String, _ body: @escaping @Sendable () -> Void) {
     } else {
         box.release()
     }
+    return rc == 0
 }

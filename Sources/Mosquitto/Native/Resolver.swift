@@ -47,7 +47,20 @@ final class Resolver: Sendable {
             state.threads += 1
             return true
         }
-        if startsThread { startThread(name: "mosquitto-dns") { [self] in work() } }
+        if startsThread, !startThread(name: "mosquitto-dns", { [self] in work() }) { giveUp() }
+    }
+
+    /// The system has no room for another thread. The threads that run go on with the queue; without any it is failed.
+    private func giveUp() {
+        let callbacks = state.withLock { state in
+            state.threads -= 1
+            guard state.threads == 0 else { return [] as [@Sendable (Answer) -> Void] }
+            let hosts = state.queue
+            state.queue.removeAll()
+            return hosts.flatMap { state.waiting.removeValue(forKey: $0) ?? [] }
+        }
+        let error = MQTTError(.system, "no thread could be started for the name look-up", phase: .resolve)
+        for callback in callbacks { callback(.failure(error)) }
     }
 
     private func work() {

@@ -11,7 +11,12 @@ final class OutgoingPublish: @unchecked Sendable {
     let retain: Bool
     let properties: MQTTPublishProperties
 
-    /// Who waits for the outcome; `nil` for an enqueued message, and when it has been told.
+    /// How far it has come on its way to the loop. Guarded by the outbox's lock.
+    enum Admission { case new, admitted, withdrawn }
+    var admission = Admission.new
+
+    /// Who waits for the outcome; `nil` for an enqueued message, and when it has been told. Set before it is admitted, and
+    /// the loop's from then on.
     var continuation: UnsafeContinuation<Outcome, Never>?
     /// Whether it counts against the limit of the queue.
     var isEnqueued = false

@@ -67,7 +67,8 @@ extension Session {
             if token == nil { throw MQTTError(.system, "the socket cannot be watched") }
         } catch {
             lastConnectError = error
-            if error.code == .system || error.code == .library { return fail(error) }
+            // A protocol family that this machine does not have is an error of one address, not of all.
+            if error.code == .library { return fail(error) }
             connectNext()
         }
     }
@@ -83,11 +84,10 @@ extension Session {
 
     func advance(_ events: PollEvents) {
         guard let connection else { return }
-        let current = generation
         do throws(MQTTError) {
             let progress = try connection.advance(events)
             handleEvents(of: connection)
-            guard current == generation, self.connection === connection else { return }
+            guard self.connection === connection else { return }
             switch progress {
             case .none: break
             case .connected: try connected(connection)
@@ -99,7 +99,7 @@ extension Session {
             updateInterest()
         } catch {
             handleEvents(of: connection)
-            guard current == generation, self.connection === connection else { return }
+            guard self.connection === connection else { return }
             if case .dialing(.connect) = machine.state {
                 lastConnectError = error
                 connectNext()
@@ -121,7 +121,7 @@ extension Session {
     }
 
     /// The connection has ended: a failed attempt, or the loss of what was established.
-    private func ended(_ error: MQTTError) {
+    func ended(_ error: MQTTError) {
         if error.code == .notAuthorized { rejected = credentials }
         if case .dialing = machine.state {
             fail(error)
@@ -149,18 +149,17 @@ extension Session {
     /// Writes what the turn produced.
     func flush() {
         guard let connection else { return }
-        let current = generation
         do throws(MQTTError) {
             pump()
-            guard current == generation else { return }
             try connection.flush()
             handleEvents(of: connection)
-            guard current == generation else { return }
+            guard self.connection === connection else { return }
             updateInterest()
             resumePumping()
+            checkDrained()
         } catch {
             handleEvents(of: connection)
-            guard current == generation else { return }
+            guard self.connection === connection else { return }
             ended(error)
         }
     }
@@ -168,7 +167,6 @@ extension Session {
     // MARK: Events
 
     func handleEvents(of connection: Connection) {
-        let current = generation
         var messages: [MQTTMessage] = []
         for event in connection.takeEvents() {
             if case .message(let message) = event {
@@ -180,7 +178,7 @@ extension Session {
                 messages.removeAll(keepingCapacity: true)
             }
             handle(event, connection)
-            guard current == generation else { return }
+            guard self.connection === connection else { return }
         }
         if !messages.isEmpty { deliver(messages) }
     }
@@ -249,6 +247,7 @@ extension Session {
 
     func establish(_ info: MQTTConnectionInfo) {
         isDraining = false
+        connection?.isReadingPaused = subscriptions.consumers.contains(where: \.isPausing)
         scheduleKeepAlive(info)
         restoreSubscriptions()
         resumeWaiters(info)
@@ -296,8 +295,7 @@ extension Session {
     /// Ends what there is of an attempt or a connection, at once.
     func tearDown() {
         generation += 1
-        credentialTask?.cancel()
-        credentialTask = nil
+        cancelFetch()
         addresses = []
         closeConnection()
         isDraining = false
@@ -307,6 +305,7 @@ extension Session {
             requeueInFlight()
             subscriptions.forgetSession()
         }
+        restoring = [:]
         for index in subscribing.indices { subscribing[index].packetIDs = [:] }
     }
 

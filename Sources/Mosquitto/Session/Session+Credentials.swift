@@ -4,7 +4,8 @@ import FoundationEssentials
 extension Session {
     func fetchCredentials(_ attempt: MQTTConnectAttempt) {
         guard let provider = configuration.credentials else { return }
-        credentialTask?.cancel()
+        cancelFetch()
+        let number = fetchNumber
         // Holds no reference to the session while the provider takes its time.
         credentialTask = Task { [weak self] in
             let result: Result<MQTTCredentials, MQTTError>
@@ -15,15 +16,23 @@ extension Session {
             } catch {
                 result = .failure(Self.failure(error))
             }
-            if Task.isCancelled { return }
-            await self?.fetched(result, attempt.purpose, source: provider.source)
+            await self?.fetched(result, number, attempt.purpose, source: provider.source)
         }
     }
 
+    /// A provider that does not heed its cancellation goes on; its answer is ignored.
+    func cancelFetch() {
+        credentialTask?.cancel()
+        credentialTask = nil
+        fetchNumber += 1
+    }
+
     private static func failure(_ error: any Error) -> MQTTError {
-        if var error = error as? MQTTError {
-            error.phase = .credentials
-            return error
+        if let error = error as? MQTTError {
+            // Whatever its code, it is the provider's failure, and never ends the client by itself.
+            var failure = MQTTError(.credentials, error.message, phase: .credentials)
+            failure.underlying = error
+            return failure
         }
         // Its description is not used: it is the user's, and may hold a secret.
         var failure = MQTTError(
@@ -33,8 +42,10 @@ extension Session {
     }
 
     private func fetched(
-        _ result: Result<MQTTCredentials, MQTTError>, _ purpose: MQTTConnectAttempt.Purpose, source: String
+        _ result: Result<MQTTCredentials, MQTTError>, _ number: Int, _ purpose: MQTTConnectAttempt.Purpose,
+        source: String
     ) {
+        guard number == fetchNumber else { return }
         credentialTask = nil
         let isRotation = purpose == .rotation
         switch result {

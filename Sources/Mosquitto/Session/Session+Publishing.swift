@@ -3,9 +3,7 @@ import Logging
 /// Outgoing messages: from the outbox to the library, a window at a time, and back if they were not acknowledged.
 extension Session {
     /// How many messages one turn hands over at most, so that other clients of the loop have theirs.
-    private static let turnLimit = 2_048
-    /// Above this many unsent bytes nothing is handed over until the socket has taken them.
-    private static let unsentLimit = 1 << 20
+    private static let turnLimit = (messages: 2_048, bytes: 1 << 20)
 
     // MARK: From any thread
 
@@ -15,7 +13,6 @@ extension Session {
     }
 
     nonisolated func publish(_ publish: OutgoingPublish) async throws(MQTTError) -> MQTTPublishResult {
-        if Task.isCancelled { throw MQTTError(.cancelled, "the publish was cancelled") }
         let outcome = await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
                 publish.continuation = continuation
@@ -26,7 +23,8 @@ extension Session {
                 }
             }
         } onCancel: {
-            Task { await self.cancel(publish) }
+            // Before it is admitted, the caller itself finds out; after that, the message is the loop's.
+            if shared.withdraw(publish) { Task { await self.cancel(publish) } }
         }
         return try outcome.get()
     }
@@ -56,13 +54,16 @@ extension Session {
 
     /// Hands over as much as the window, the socket and the turn allow. ``flush()`` writes it.
     func pump() {
-        guard let handle, let connection, connection.stage == .established, isPublishingAllowed else { return }
+        guard let handle, let connection, connection.stage == .established, isPublishingAllowed,
+            !connection.isBacklogged
+        else { return }
         var enqueued = 0
         var sent: [OutgoingPublish] = []
-        for count in 0..<Self.turnLimit {
+        var bytes = 0
+        for _ in 0..<Self.turnLimit.messages where bytes < Self.turnLimit.bytes {
             guard let publish = pending.first, mayHandOver(publish, handle) else { break }
-            if count % 128 == 127, connection.unsent > Self.unsentLimit { break }
             _ = pending.popFirst()
+            bytes += publish.payload.count
             if publish.isEnqueued {
                 enqueued += 1
                 publish.isEnqueued = false
@@ -99,10 +100,7 @@ extension Session {
     /// Goes on in the next turn with what this one left.
     func resumePumping() {
         guard let publish = pending.first, isPublishingAllowed, let connection, let handle else { return }
-        if mayHandOver(publish, handle), connection.unsent <= Self.unsentLimit {
-            loop.schedule(self)
-            needsFlush()
-        }
+        if mayHandOver(publish, handle), !connection.isBacklogged { loop.schedule(self) }
     }
 
     func acknowledged(_ packetID: UInt16, _ reasonCode: UInt8) {
@@ -139,9 +137,12 @@ extension Session {
     }
 
     func failPublishes(_ error: MQTTError) {
-        for publish in inFlight.values { publish.complete(.failure(error)) }
+        let publishes = Array(inFlight.values) + pending.takeAll() + shared.closeOutbox(error)
         inFlight.removeAll()
-        for publish in pending.takeAll() { publish.complete(.failure(error)) }
-        for publish in shared.closeOutbox(error) { publish.complete(.failure(error)) }
+        let unheard = publishes.count { $0.continuation == nil && !$0.isCancelled }
+        if unheard > 0 {
+            logger.warning("enqueued messages were not published", metadata: ["mqtt.messages": "\(unheard)"])
+        }
+        for publish in publishes { publish.complete(.failure(error)) }
     }
 }

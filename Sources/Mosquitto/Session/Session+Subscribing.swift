@@ -7,6 +7,11 @@ struct SubscribeOperation {
     var packetIDs: [UInt16: [String]] = [:]
     var reasonCodes: [String: MQTTReasonCode] = [:]
     var continuation: CheckedContinuation<Result<[MQTTReasonCode], MQTTError>, Never>
+
+    /// Whether it asked for one of these filters.
+    func isWaiting(for filters: [String]) -> Bool {
+        consumer.subscriptions.contains { filters.contains($0.filter.filter) }
+    }
 }
 
 /// Subscriptions, and the messages that come for them.
@@ -28,11 +33,9 @@ extension Session {
                 return continuation.resume(returning: .failure(MQTTError(.cancelled, "the subscription was cancelled")))
             }
             subscriptions.add(consumer)
-            var operation = SubscribeOperation(consumer: consumer, continuation: continuation)
-            if case .connected = machine.state {
-                operation.packetIDs = sendSubscribe(SubscriptionTable.grouped(consumer.subscriptions))
-            }
-            subscribing.append(operation)
+            _ = consumer.append(unclaimed.claim(for: consumer))
+            subscribing.append(SubscribeOperation(consumer: consumer, continuation: continuation))
+            if case .connected = machine.state { sendSubscribe(subscriptions.groups(of: consumer)) }
         }
     }
 
@@ -46,25 +49,42 @@ extension Session {
     func unsubscribe(_ consumer: MessageBuffer) {
         consumer.finish()
         subscriptions.remove(consumer)
+        // What still comes for it is not for a later consumer.
+        _ = unclaimed.claim(for: consumer)
         if case .connected = machine.state { sendUnsubscribe() }
         resumeReading()
     }
 
     // MARK: Packets
 
-    private func sendSubscribe(_ groups: [[MQTTSubscription]]) -> [UInt16: [String]] {
-        var packetIDs: [UInt16: [String]] = [:]
-        guard let handle, connection != nil else { return packetIDs }
-        for group in groups {
-            let filters = group.map(\.filter.filter)
-            do throws(MQTTError) {
-                packetIDs[try handle.subscribe(filters, qos: group[0].qos, options: group[0].options)] = filters
-            } catch {
-                logger.error("a SUBSCRIBE could not be sent", metadata: ["error": "\(error)"])
-            }
-        }
+    private func sendSubscribe(_ groups: [[MQTTSubscription]]) {
+        for group in groups { sendSubscribe(group) }
         needsFlush()
-        return packetIDs
+    }
+
+    private func sendSubscribe(_ group: [MQTTSubscription]) {
+        guard let handle, connection != nil else { return }
+        let filters = group.map(\.filter.filter)
+        do throws(MQTTError) {
+            let packetID = try handle.subscribe(filters, qos: group[0].qos, options: group[0].options)
+            var isAwaited = false
+            for index in subscribing.indices where subscribing[index].isWaiting(for: filters) {
+                subscribing[index].packetIDs[packetID] = filters
+                isAwaited = true
+            }
+            if !isAwaited { restoring[packetID] = filters }
+        } catch {
+            // One filter that cannot be sent must not keep the others of its group from the broker.
+            if group.count > 1 { return sendSubscribe(group.map { [$0] }) }
+            logger.error("a SUBSCRIBE could not be sent", metadata: ["error": "\(error)"])
+            failSubscribing(to: filters[0], error)
+        }
+    }
+
+    private func failSubscribing(to filter: String, _ error: MQTTError) {
+        let failed = subscribing.filter { $0.isWaiting(for: [filter]) }
+        subscribing.removeAll { $0.isWaiting(for: [filter]) }
+        for operation in failed { operation.continuation.resume(returning: .failure(error)) }
     }
 
     private func sendUnsubscribe() {
@@ -79,17 +99,8 @@ extension Session {
     /// After a CONNACK: what the broker's session lacks.
     func restoreSubscriptions() {
         sendUnsubscribe()
-        let groups = subscriptions.unconfirmed()
-        guard !groups.isEmpty else { return }
-        var packetIDs = sendSubscribe(groups)
-        // Each waiting call learns of the packets that carry its filters.
-        for index in subscribing.indices {
-            let wanted = Set(subscribing[index].consumer.subscriptions.map(\.filter.filter))
-            subscribing[index].packetIDs = packetIDs.filter { !wanted.isDisjoint(with: $0.value) }
-        }
-        let waited = Set(subscribing.flatMap { $0.consumer.subscriptions.map(\.filter.filter) })
-        packetIDs = packetIDs.filter { !Set($0.value).isSubset(of: waited) }
-        restoring = packetIDs
+        for operation in subscribing { subscriptions.expectAnswer(operation.consumer) }
+        sendSubscribe(subscriptions.unconfirmed())
     }
 
     func subscribed(_ packetID: UInt16, _ codes: [UInt8]) {
@@ -149,7 +160,14 @@ extension Session {
             while end < messages.count, messages[end].topic == messages[start].topic { end += 1 }
             let run = start == 0 && end == messages.count ? messages : Array(messages[start..<end])
             let consumers = subscriptions.consumers(of: messages[start].topic)
-            if consumers.isEmpty {
+            if consumers.isEmpty, configuration.session != .clean {
+                let lost = unclaimed.hold(run)
+                if lost > 0 {
+                    logger.warning(
+                        "messages of the resumed session were dropped, since nothing subscribes to their topics",
+                        metadata: ["mqtt.messages": "\(lost)"])
+                }
+            } else if consumers.isEmpty {
                 logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(messages[start].topic)"])
             }
             for consumer in consumers where consumer.append(run) {
@@ -165,16 +183,16 @@ extension Session {
         guard let connection, connection.isReadingPaused, !subscriptions.consumers.contains(where: \.isPausing) else {
             return
         }
-        let current = generation
         do throws(MQTTError) {
             try connection.resumeReading()
             handleEvents(of: connection)
-            guard current == generation else { return }
+            guard self.connection === connection else { return }
+            needsFlush()
             updateInterest()
         } catch {
             handleEvents(of: connection)
-            guard current == generation else { return }
-            perform(machine.connectionLost(error, now: .now))
+            guard self.connection === connection else { return }
+            ended(error)
         }
     }
 }

@@ -30,6 +30,8 @@ actor Session: EventLoopClient {
     // Credentials (Session+Credentials)
     var credentials = MQTTCredentials.anonymous
     var credentialTask: Task<Void, Never>?
+    /// Goes up with every question to the provider: an answer to an earlier one is ignored.
+    var fetchNumber = 0
     var rejected: MQTTCredentials?
     var receivedAt = ContinuousClock.now
     var lifetime: TokenLifetime?
@@ -46,6 +48,7 @@ actor Session: EventLoopClient {
     // Subscribing (Session+Subscribing)
     var subscriptions = SubscriptionTable()
     var subscribing: [SubscribeOperation] = []
+    var unclaimed = UnclaimedMessages()
     /// SUBSCRIBE packets of a reconnect, for which nobody waits.
     var restoring: [UInt16: [String]] = [:]
 
@@ -182,7 +185,7 @@ actor Session: EventLoopClient {
         timers[timer] = nil
         if timer == .phase, tryNextAddress() { return }
         if timer == .credentials {
-            credentialTask?.cancel()
+            cancelFetch()
             failRotation(MQTTError(.timeout, "the credential provider took too long", phase: .credentials))
         }
         perform(machine.timerFired(timer, now: .now))
@@ -190,8 +193,7 @@ actor Session: EventLoopClient {
 
     private func finish(_ error: MQTTError?) {
         generation += 1
-        credentialTask?.cancel()
-        credentialTask = nil
+        cancelFetch()
         dropHandle()
         tls = nil
         let reason = error ?? MQTTError(.stopped, "the client has stopped")
@@ -211,6 +213,7 @@ actor Session: EventLoopClient {
     nonisolated func mailboxReady() {
         assumeIsolated { session in
             session.takeOutbox()
+            if !session.pending.isEmpty { session.needsFlush() }
             if session.isReaderWoken.exchange(false, ordering: .acquiring) { session.resumeReading() }
         }
     }

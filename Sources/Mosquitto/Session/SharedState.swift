@@ -61,6 +61,9 @@ final class SharedState: Sendable {
     func post(_ publish: OutgoingPublish) throws(MQTTError) -> Bool {
         let outcome: Result<Bool, MQTTError> = outbox.withLock { outbox in
             if let closed = outbox.closed { return .failure(closed) }
+            if publish.admission == .withdrawn {
+                return .failure(MQTTError(.cancelled, "the publish was cancelled"))
+            }
             if publish.isEnqueued {
                 if outbox.enqueued >= queueLimit {
                     return .failure(
@@ -68,11 +71,21 @@ final class SharedState: Sendable {
                 }
                 outbox.enqueued += 1
             }
+            publish.admission = .admitted
             outbox.messages.append(publish)
             defer { outbox.isScheduled = true }
             return .success(!outbox.isScheduled)
         }
         return try outcome.get()
+    }
+
+    /// The call for this message was cancelled. Returns whether the loop has it; else it will not be admitted.
+    func withdraw(_ publish: OutgoingPublish) -> Bool {
+        outbox.withLock { _ in
+            if publish.admission == .admitted { return true }
+            publish.admission = .withdrawn
+            return false
+        }
     }
 
     /// Takes all messages in one swap.

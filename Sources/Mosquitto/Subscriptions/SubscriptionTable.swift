@@ -23,9 +23,22 @@ struct SubscriptionTable {
             let filter = subscription.filter.filter
             abandoned.remove(filter)
             entries[filter, default: Entry(subscription: subscription)].consumers += 1
+            // The last options count, but nobody's QoS is lowered by another consumer.
+            let qos = max(subscription.qos, entries[filter]?.subscription.qos ?? .atMostOnce)
             entries[filter]?.subscription = subscription
+            entries[filter]?.subscription.qos = qos
             entries[filter]?.isConfirmed = false
         }
+    }
+
+    /// What the broker is to be asked for on behalf of a consumer, in groups that one SUBSCRIBE can carry.
+    func groups(of consumer: MessageBuffer) -> [[MQTTSubscription]] {
+        Self.grouped(consumer.subscriptions.compactMap { entries[$0.filter.filter]?.subscription })
+    }
+
+    /// A caller waits for the answer to these filters: they are asked for again, confirmed or not.
+    mutating func expectAnswer(_ consumer: MessageBuffer) {
+        for subscription in consumer.subscriptions { entries[subscription.filter.filter]?.isConfirmed = false }
     }
 
     /// Removes a consumer, and the filters that only it wanted.

@@ -39,6 +39,12 @@ public struct TLSConfiguration: Sendable {
     }
 
     func validate() throws(MQTTError) {
+        for path in [trust.file, identity?.files?.certificate, identity?.files?.key] {
+            // Not quoted: it may be a private key.
+            if let path, path.contains("-----BEGIN") {
+                throw .invalid(.invalidConfiguration, "TLS: a file was named by its content; give a path, or use .pem")
+            }
+        }
         for text in [serverName, trust.file, identity?.files?.certificate, identity?.files?.key] {
             if let text, text.isEmpty || text.utf8.contains(0) {
                 throw .invalid(.invalidConfiguration, "TLS: \(quoted(text)) is neither a file nor a server name")

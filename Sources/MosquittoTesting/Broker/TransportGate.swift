@@ -1,11 +1,11 @@
 internal import NIOCore
 
 #if canImport(Darwin)
-    internal import Darwin
+internal import Darwin
 #elseif canImport(Musl)
-    internal import Musl
+internal import Musl
 #else
-    internal import Glibc
+internal import Glibc
 #endif
 
 /// The handler next to the socket, below TLS: it plays the scripts that never reach MQTT, and it can end a connection

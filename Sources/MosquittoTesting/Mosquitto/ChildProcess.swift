@@ -1,11 +1,11 @@
 internal import Synchronization
 
 #if canImport(Darwin)
-    internal import Darwin
+internal import Darwin
 #elseif canImport(Musl)
-    internal import Musl
+internal import Musl
 #else
-    internal import Glibc
+internal import Glibc
 #endif
 
 /// A child process that is reaped, and that does not outlive this process.
@@ -24,11 +24,11 @@ final class ChildProcess: Sendable {
         ChildProcessRegistry.shared.killAllAtExit()
 
         #if canImport(Darwin)
-            var actions: posix_spawn_file_actions_t?
-            var attributes: posix_spawnattr_t?
+        var actions: posix_spawn_file_actions_t?
+        var attributes: posix_spawnattr_t?
         #else
-            var actions = posix_spawn_file_actions_t()
-            var attributes = posix_spawnattr_t()
+        var actions = posix_spawn_file_actions_t()
+        var attributes = posix_spawnattr_t()
         #endif
         posix_spawn_file_actions_init(&actions)
         posix_spawnattr_init(&attributes)
@@ -51,11 +51,11 @@ final class ChildProcess: Sendable {
         var flags = Int32(POSIX_SPAWN_SETSIGMASK) | Int32(POSIX_SPAWN_SETSIGDEF)
         // A child that inherits a socket keeps a connection open that a test has closed.
         #if canImport(Darwin)
-            flags |= Int32(POSIX_SPAWN_CLOEXEC_DEFAULT)
+        flags |= Int32(POSIX_SPAWN_CLOEXEC_DEFAULT)
         #else
-            for descriptor in 3..<Self.descriptorLimit {
-                posix_spawn_file_actions_addclose(&actions, descriptor)
-            }
+        for descriptor in 3..<Self.descriptorLimit {
+            posix_spawn_file_actions_addclose(&actions, descriptor)
+        }
         #endif
         posix_spawnattr_setflags(&attributes, Int16(flags))
 
@@ -115,9 +115,9 @@ final class ChildProcess: Sendable {
     }
 
     #if !canImport(Darwin)
-        private static var descriptorLimit: Int32 {
-            Int32(clamping: min(max(sysconf(Int32(_SC_OPEN_MAX)), 256), 4_096))
-        }
+    private static var descriptorLimit: Int32 {
+        Int32(clamping: min(max(sysconf(Int32(_SC_OPEN_MAX)), 256), 4_096))
+    }
     #endif
 }
 

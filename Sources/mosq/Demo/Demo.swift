@@ -4,7 +4,7 @@ import Mosquitto
 /// `mosq demo`: the life of one client with short-lived tokens, on one screen.
 struct Demo: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show the life of a client with short-lived tokens on an embedded TLS broker.", helpNames: .long)
+        abstract: "Show the life of a client with short-lived tokens on an embedded TLS broker.")
 
     enum Broker: String, ExpressibleByArgument, CaseIterable { case embedded, mosquitto }
 
@@ -19,7 +19,7 @@ struct Demo: AsyncParsableCommand {
             case .mosquitto: stage = try MosquittoStage()
             }
         } catch {
-            throw CommandFailure(message: "Error: the demo cannot be set up: \(error)")
+            throw CommandFailure(message: "the demo cannot be set up: \(error)")
         }
         let screen = DemoScreen()
         let story = try DemoStory(stage, screen: screen)
@@ -28,11 +28,11 @@ struct Demo: AsyncParsableCommand {
             summary = try await story.tell()
         } catch {
             await stage.stop()
-            throw CommandFailure(message: "Error: the demo did not get to its end: \(error)")
+            throw CommandFailure(message: "the demo did not get to its end: \(error)")
         }
         await stage.stop()
         screen.show(summary)
-        if summary.lost > 0 { throw CommandFailure(message: "Error: \(summary.lost) messages were lost.") }
-        if let missing = summary.missing { throw CommandFailure(message: "Error: the demo did not show \(missing).") }
+        if summary.lost > 0 { throw CommandFailure(message: "\(summary.lost) messages were lost.") }
+        if let missing = summary.missing { throw CommandFailure(message: "the demo did not show \(missing).") }
     }
 }

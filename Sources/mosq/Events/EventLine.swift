@@ -8,10 +8,12 @@ struct EventLine {
     init(_ event: MQTTConnectionEvent) {
         var object = JSONObject()
         object.set("event", Self.name(event.kind))
-        object.set("time", event.time.formatted(.iso8601.time(includingFractionalSeconds: true)))
+        object.set("time", event.time.formatted(Self.rfc3339))
         Self.fill(&object, event.kind)
         json = object.text
     }
+
+    private static let rfc3339 = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
 
     private static func name(_ kind: MQTTConnectionEvent.Kind) -> String {
         switch kind {
@@ -39,7 +41,7 @@ struct EventLine {
             object.set("code", failed.error.code.name)
             object.set("reasonCode", failed.error.rawReasonCode.map(Int.init))
             object.set("reasonString", failed.error.reasonString)
-            object.set("tls", failed.error.tls.map(tls))
+            object.set("tls", failed.error.tls.flatMap(tls))
             object.set("decision", decision(failed.decision))
             object.set("retryIn", failed.retryIn)
             object.set("message", failed.error.message)
@@ -77,7 +79,8 @@ struct EventLine {
         }
     }
 
-    private static func tls(_ failure: TLSFailure) -> JSONObject {
+    private static func tls(_ failure: TLSFailure) -> JSONObject? {
+        if failure.verification == nil, failure.alert == nil { return nil }
         var object = JSONObject()
         object.set("verifyError", failure.verification.map { Int($0.code) })
         object.set("verifyErrorText", failure.verification?.text)

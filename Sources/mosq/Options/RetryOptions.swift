@@ -6,65 +6,116 @@ struct RetryOptions: ParsableArguments {
     @Flag(help: "Keep trying, also when the first connection fails.")
     var retry = false
 
-    @Option(name: .customLong("retry-limit"), help: "Give up after so many failed attempts in a row.")
+    @Option(
+        name: .customLong("retry-limit"), parsing: .unconditional,
+        help: "Give up after so many failed attempts in a row.")
     var limit: Int?
 
-    @Option(name: .customLong("retry-base-delay"), help: "The upper bound of the first delay, in seconds.")
-    var baseDelay = 1.0
+    @Option(
+        name: .customLong("retry-base-delay"), parsing: .unconditional,
+        help: "The upper bound of the first delay in seconds. Default: 1.")
+    var baseDelay: Double?
 
-    @Option(name: .customLong("retry-max-delay"), help: "The upper bound of every delay, in seconds.")
-    var maximumDelay = 120.0
+    @Option(
+        name: .customLong("retry-max-delay"), parsing: .unconditional,
+        help: "The upper bound of every delay in seconds. Default: 120.")
+    var maximumDelay: Double?
 
-    @Option(name: .customLong("retry-reset-after"), help: "Connected seconds after which the delays start afresh.")
-    var resetAfter = 30.0
+    @Option(
+        name: .customLong("retry-reset-after"), parsing: .unconditional,
+        help: "Connected seconds after which the delays start afresh. Default: 30.")
+    var resetAfter: Double?
 
-    @Option(name: .customLong("retry-seed"), help: "The seed of the jitter, for reproducible runs.")
+    @Option(
+        name: .customLong("retry-seed"), parsing: .unconditional, help: "The seed of the jitter, for reproducible runs."
+    )
     var seed: UInt64?
 
-    @Option(name: .customLong("connect-timeout"), help: "The limit of one attempt in seconds, name look-up to CONNACK.")
+    @Option(
+        name: .customLong("connect-timeout"), parsing: .unconditional,
+        help: "The limit of one attempt in seconds, name look-up to CONNACK.")
     var connectTimeout = 10.0
 
     @Option(
-        name: .customLong("token-file"), help: "The password is this file's content, read anew for each connection.")
+        name: .customLong("token-file"), parsing: .unconditional,
+        help: "The password is this file's content, read anew for each connection.")
     var tokenFile: String?
 
-    @Option(name: .customLong("token-refresh-at"), help: "Rotate the token at this fraction of its life.")
-    var refreshAt = 0.8
+    @Option(
+        name: .customLong("token-refresh-at"), parsing: .unconditional,
+        help: "Rotate the token at this fraction of its life. Default: 0.8.")
+    var refreshAt: Double?
 
     @Flag(help: "One JSON object a line on standard error for every connection event.")
     var events = false
 
-    func apply(to configuration: inout MQTTClientConfiguration, username: String?, password: String?) throws {
-        var policy = MQTTRetryPolicy()
-        policy.baseDelay = .seconds(baseDelay)
-        policy.maximumDelay = .seconds(max(maximumDelay, baseDelay))
-        policy.minimumDelay = min(policy.minimumDelay, policy.maximumDelay)
-        policy.minimumAuthenticationDelay = min(policy.minimumAuthenticationDelay, policy.maximumDelay)
-        policy.resetAfter = .seconds(resetAfter)
-        policy.seed = seed
-        if let limit { policy.limit = .attempts(limit) }
-        if !retry { policy.decide = Self.asMosquitto }
-        configuration.retry = policy
+    func apply(
+        to configuration: inout MQTTClientConfiguration, _ behavior: CommandBehavior, username: String?,
+        password: String?
+    ) throws {
+        configuration.retry = retry ? try policy() : try policyWithoutRetry(behavior)
 
-        let limit = Duration.seconds(connectTimeout)
+        let limit = try Self.seconds(connectTimeout, "--connect-timeout")
         configuration.timeouts.attempt = limit
         configuration.timeouts.resolve = limit
         configuration.timeouts.connect = limit
         configuration.timeouts.tlsHandshake = limit
         configuration.timeouts.connack = limit
 
-        configuration.refreshCredentialsAt = refreshAt
         if let tokenFile {
-            if password != nil { throw CommandFailure(message: "Error: -P and --token-file exclude each other.") }
+            if password != nil { throw CommandFailure(message: "-P and --token-file exclude each other.") }
             configuration.credentials = .file(tokenFile, username: username)
-        } else if username != nil || password != nil {
-            configuration.credentials = .static(username: username, password: password.map { MQTTSecret($0) })
+            if let refreshAt {
+                guard refreshAt > 0, refreshAt < 1 else {
+                    throw CommandFailure(message: "--token-refresh-at \(refreshAt) is not between 0 and 1.")
+                }
+                configuration.refreshCredentialsAt = refreshAt
+            }
+        } else {
+            if refreshAt != nil { throw CommandFailure(message: "--token-refresh-at needs --token-file.") }
+            if username != nil || password != nil {
+                configuration.credentials = .static(username: username, password: password.map { MQTTSecret($0) })
+            }
         }
     }
 
-    /// What mosquitto's commands do: the first failure ends them, and so do a refusal and a broker's DISCONNECT; a lost
-    /// connection is made again.
-    private static let asMosquitto: @Sendable (MQTTFailure) -> MQTTRetryPolicy.Decision = { failure in
-        failure.isInitial || failure.error.reasonCode != nil ? .stop : .standard(for: failure)
+    private func policy() throws -> MQTTRetryPolicy {
+        var policy = MQTTRetryPolicy()
+        if let baseDelay { policy.baseDelay = try Self.seconds(baseDelay, "--retry-base-delay") }
+        if let maximumDelay {
+            policy.maximumDelay = try Self.seconds(maximumDelay, "--retry-max-delay")
+            // One bound alone is enough to say what is meant.
+            if baseDelay == nil { policy.baseDelay = min(policy.baseDelay, policy.maximumDelay) }
+        }
+        if maximumDelay == nil { policy.maximumDelay = max(policy.maximumDelay, policy.baseDelay) }
+        policy.minimumDelay = min(policy.minimumDelay, policy.maximumDelay)
+        policy.minimumAuthenticationDelay = min(policy.minimumAuthenticationDelay, policy.maximumDelay)
+        if let resetAfter {
+            policy.resetAfter = resetAfter == 0 ? .zero : try Self.seconds(resetAfter, "--retry-reset-after")
+        }
+        policy.seed = seed
+        if let limit {
+            if limit < 1 { throw CommandFailure(message: "--retry-limit \(limit) is not at least 1.") }
+            policy.limit = .attempts(limit)
+        }
+        return policy
+    }
+
+    private func policyWithoutRetry(_ behavior: CommandBehavior) throws -> MQTTRetryPolicy {
+        let given = [
+            ("--retry-limit", limit != nil), ("--retry-base-delay", baseDelay != nil),
+            ("--retry-max-delay", maximumDelay != nil), ("--retry-reset-after", resetAfter != nil),
+            ("--retry-seed", seed != nil),
+        ]
+        if let flag = given.first(where: \.1)?.0 { throw CommandFailure(message: "\(flag) needs --retry.") }
+        return behavior.policy
+    }
+
+    /// A `Duration` traps on what is not finite or too long; ten years are as good as for ever.
+    static func seconds(_ value: Double, _ flag: String) throws -> Duration {
+        guard value > 0, value <= 315_360_000 else {
+            throw CommandFailure(message: "\(flag) \(value) is not a number of seconds above 0 and up to ten years.")
+        }
+        return .seconds(value)
     }
 }

@@ -160,7 +160,7 @@ import Testing
         }
         _ = trace.start()
         #expect(
-            trace.failed(.reason(.unsupportedProtocolVersion))[1]
+            trace.failed(.reason(.unsupportedProtocolVersion)).dropFirst().first
                 == "[attempt 1 failed in resolve: refused, retry slow]")
         trace.fire(.retry)
         #expect(

@@ -1,0 +1,93 @@
+import Mosquitto
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// The exit status and the last words of a command whose client has failed.
+///
+/// The status is always that of mosquitto's commands, whose numbers are the broker's refusal or libmosquitto's `MOSQ_ERR_…`.
+/// So are the words, as long as nobody asked for more than mosquitto's commands do.
+struct CommandExit {
+    let code: Int32
+    let lines: [String]
+
+    /// - Parameter isReference: whether the words are to be mosquitto's, or one line that begins with "Error:".
+    init(_ error: MQTTError, in configuration: CommandBehavior, isReference: Bool) {
+        code = Self.code(error)
+        lines = isReference ? Self.referenceLines(error, configuration) : ["Error: \(error)"]
+    }
+
+    private static func code(_ error: MQTTError) -> Int32 {
+        if error.phase == .connack, let raw = error.rawReasonCode { return Int32(raw) }
+        switch (error.code, error.phase) {
+        // MOSQ_ERR_PROTOCOL
+        case (.protocolViolation, _): return 2
+        // MOSQ_ERR_TLS. A handshake that a check or an alert ended fails already in mosquitto_connect(), for which
+        // mosquitto's commands have no status of their own.
+        case (.closed, .tlsHandshake), (.tlsAlert, .connected), (.tlsProtocol, .connected): return 8
+        // MOSQ_ERR_CONN_LOST
+        case (.closed, .connack), (_, .connected): return 7
+        default: return 1
+        }
+    }
+
+    private static func referenceLines(_ error: MQTTError, _ behavior: CommandBehavior) -> [String] {
+        if error.phase == .connack, let raw = error.rawReasonCode { return refusalLines(raw, behavior) }
+        switch (error.code, error.phase) {
+        case (_, .connect), (_, .resolve):
+            if error.code == .dns { return ["Unable to connect (Lookup error.)."] }
+            if let errno = error.systemCode { return ["Error: \(String(cString: strerror(errno)))"] }
+            if error.code == .connectionRefused { return ["Error: \(String(cString: strerror(ECONNREFUSED)))"] }
+            return ["Error: \(error)"]
+        case (.protocolViolation, _):
+            return ["Error: A network protocol error occurred when communicating with the broker."]
+        case (.closed, .tlsHandshake):
+            return ["Error: A TLS error occurred."]
+        case (.tlsVerification, _), (.tlsAlert, _), (.tlsProtocol, _), (.tlsConfiguration, _):
+            // The one place where mosquitto's words are not enough: they hide which check failed.
+            return ["Unable to connect (A TLS error occurred.).", "\(error)"]
+        case (.closed, .connack), (_, .connected):
+            return ["Error: The connection was lost."]
+        default:
+            return ["Error: \(error)"]
+        }
+    }
+
+    private static func refusalLines(_ code: UInt8, _ behavior: CommandBehavior) -> [String] {
+        let isVersion5 = code >= 0x80
+        var line = "Connection error: " + (isVersion5 ? reasonString(code) : connackString(code))
+        if code == MQTTReasonCode.unsupportedProtocolVersion.rawValue {
+            line += ". Try connecting to an MQTT v5 broker, or use MQTT v3.x mode."
+        }
+        switch behavior {
+        case .subscribe: return [line]
+        case .publish where isVersion5:
+            return [line, "Error: A network protocol error occurred when communicating with the broker."]
+        case .publish, .publishLines: return [line, "Error: The connection was refused."]
+        }
+    }
+
+    /// `mosquitto_connack_string`
+    private static func connackString(_ code: UInt8) -> String {
+        switch code {
+        case 1: "Connection Refused: unacceptable protocol version."
+        case 2: "Connection Refused: identifier rejected."
+        case 3: "Connection Refused: broker unavailable."
+        case 4: "Connection Refused: bad user name or password."
+        case 5: "Connection Refused: not authorised."
+        default: "Connection Refused: unknown reason."
+        }
+    }
+
+    /// `mosquitto_reason_string`: the specification's name, without the number.
+    static func reasonString(_ code: UInt8) -> String {
+        let text = MQTTReasonCode(rawValue: code).description
+        guard !text.hasPrefix("unknown"), let number = text.lastIndex(of: "(") else { return "Unknown reason" }
+        return String(text[..<number].dropLast())
+    }
+}

@@ -1,0 +1,62 @@
+import ArgumentParser
+import Mosquitto
+
+/// Which messages `mosq sub` prints, and how.
+struct MessagePrinter: ParsableArguments {
+    @Option(
+        name: [.customShort("T"), .customLong("filter-out")], parsing: .unconditionalSingleValue,
+        help: "Messages of this topic filter are not printed. May be repeated.")
+    var filteredOut: [String] = []
+
+    @Flag(name: [.customShort("v"), .long], help: "Print the topic before each message.")
+    var verbose = false
+
+    @Flag(name: .customShort("N"), help: "Print no newline after a message.")
+    var noNewline = false
+
+    @Flag(name: .customShort("R"), help: "Do not print retained messages.")
+    var noRetained = false
+
+    @Flag(name: .customLong("retained-only"), help: "Print retained messages only, and end at the first other one.")
+    var retainedOnly = false
+
+    func check() throws {
+        if noRetained, retainedOnly {
+            throw CommandFailure(message: "Combining '-R' and '--retained-only' makes no sense.")
+        }
+        for topic in filteredOut {
+            do { try MQTTTopicFilter(topic).validate() } catch {
+                throw CommandFailure(message: "Invalid filter topic '\(topic)', are all '+' and '#' wildcards correct?")
+            }
+        }
+    }
+
+    /// Prints until the sequence ends, `limit` messages were taken, or nobody reads any more.
+    func print(_ messages: MQTTMessages, limit: Int?) async {
+        let filters = filteredOut.map { MQTTTopicFilter($0) }
+        var output = StandardOutput()
+        var taken = 0
+        for await message in messages {
+            if retainedOnly, !message.retain { break }
+            if noRetained, message.retain { continue }
+            if filters.contains(where: { $0.matches(message.topic) }) { continue }
+            write(message, to: &output)
+            // A person or the next program of the pipe sees a message when it has come, not when a buffer is full.
+            if messages.isIdle { output.flush() }
+            taken += 1
+            if taken == limit || output.isBroken { break }
+        }
+        output.flush()
+    }
+
+    /// As `print_message` of mosquitto_sub, where an empty payload is no line, or with -v "(null)" and a newline.
+    private func write(_ message: MQTTMessage, to output: inout StandardOutput) {
+        if message.payload.isEmpty {
+            if verbose, !noNewline { output.write("\(message.topic) (null)\n".utf8) }
+            return
+        }
+        if verbose { output.write("\(message.topic) ".utf8) }
+        output.write(message.payload)
+        if !noNewline { output.write(CollectionOfOne(UInt8(ascii: "\n"))) }
+    }
+}

@@ -1,0 +1,55 @@
+import ArgumentParser
+import FoundationEssentials
+
+/// Where the message of `mosq pub` comes from.
+struct PayloadOptions: ParsableArguments {
+    // Arrays, since each is an error if given twice.
+    @Option(name: [.customShort("m"), .long], parsing: .unconditionalSingleValue, help: "The message.")
+    var message: [String] = []
+
+    @Option(
+        name: [.customShort("f"), .long], parsing: .unconditionalSingleValue, help: "Send the content of this file.")
+    var file: [String] = []
+
+    @Flag(name: [.customShort("n"), .customLong("null-message")], help: "Send an empty message.")
+    var empty = false
+
+    @Flag(name: [.customShort("l"), .customLong("stdin-line")], help: "Send each line of standard input as a message.")
+    var lines = false
+
+    @Flag(
+        name: [.customShort("s"), .customLong("stdin-file")], help: "Send all of standard input as one message.")
+    var wholeInput = false
+
+    enum Payload {
+        case once([UInt8])
+        /// Those of standard input, which come one by one.
+        case lines
+    }
+
+    /// `nil` if there is none.
+    func payload() throws -> Payload? {
+        let given = message.count + file.count + [empty, lines, wholeInput].count { $0 }
+        if given > 1 { throw CommandFailure(message: "Only one type of message can be sent at once.") }
+        if let message = message.first { return .once(Array(message.utf8)) }
+        if let file = file.first {
+            guard let data = try? Data(contentsOf: URL(filePath: file)) else {
+                throw CommandFailure(
+                    lines: [
+                        "Error: Unable to open file \"\(file)\".", "Error loading input file \"\(file)\".",
+                    ], status: 1)
+            }
+            return .once(Array(data))
+        }
+        if empty { return .once([]) }
+        if wholeInput {
+            let bytes = StandardInput.all()
+            if bytes.isEmpty {
+                throw CommandFailure(
+                    lines: ["Error: Zero length input.", "Error loading input from stdin."], status: 1)
+            }
+            return .once(bytes)
+        }
+        return lines ? .lines : nil
+    }
+}

@@ -1,0 +1,61 @@
+import ArgumentParser
+
+/// The flags of mosquitto's commands that this library cannot honour: refused with a reason, never ignored.
+struct RefusedOptions: ParsableArguments {
+    @Flag(name: .long) var insecure = false
+    @Option(name: .customLong("capath"), parsing: .unconditional) var authorityFolder: String?
+    @Option(name: .long, parsing: .unconditional) var ciphers: String?
+    @Option(name: .long, parsing: .unconditional) var keyform: String?
+    @Option(name: .long, parsing: .unconditional) var tlsAlpn: String?
+    @Option(name: .long, parsing: .unconditional) var tlsEngine: String?
+    @Option(name: .customLong("tls-engine-kpass-sha1"), parsing: .unconditional) var enginePassword: String?
+    @Option(name: .customLong("psk"), parsing: .unconditional) var preSharedKey: String?
+    @Option(name: .customLong("psk-identity"), parsing: .unconditional) var preSharedKeyIdentity: String?
+    @Option(name: .long, parsing: .unconditional) var proxy: String?
+    @Option(name: .customLong("unix"), parsing: .unconditional) var unixSocket: String?
+    @Option(name: .customShort("A"), parsing: .unconditional) var bindAddress: String?
+    @Option(name: [.customShort("L"), .long], parsing: .unconditional) var url: String?
+    @Option(name: [.customShort("D"), .long], parsing: .upToNextOption) var property: [String] = []
+
+    func check() throws {
+        try Self.refuse([
+            (insecure, "--insecure: the broker's certificate and name are always verified; trust it with --cafile."),
+            (authorityFolder != nil, "--capath is not supported; give one file with --cafile."),
+            (ciphers != nil, "--ciphers is not supported; OpenSSL's default cipher suites are used."),
+            (keyform != nil, "--keyform is not supported; the key is a PEM file."),
+            (tlsAlpn != nil, "--tls-alpn is not supported."),
+            (tlsEngine != nil, "--tls-engine is not supported; the key is a PEM file."),
+            (enginePassword != nil, "--tls-engine-kpass-sha1 is not supported; the key is a PEM file."),
+            (preSharedKey != nil, "--psk is not supported; use certificates."),
+            (preSharedKeyIdentity != nil, "--psk-identity is not supported; use certificates."),
+            (proxy != nil, "--proxy is not supported; connections are direct."),
+            (unixSocket != nil, "--unix is not supported; connections are TCP."),
+            (bindAddress != nil, "-A is not supported; the system chooses the local address."),
+            (url != nil, "-L is not supported; give -h, -p, -u, -P and -t."),
+            (!property.isEmpty, "-D is not supported."),
+        ])
+    }
+
+    static func refuse(_ flags: [(isGiven: Bool, reason: String)]) throws {
+        if let flag = flags.first(where: \.isGiven) { throw CommandFailure(message: flag.reason) }
+    }
+}
+
+/// The same for those that only `mosquitto_sub` has.
+struct RefusedSubOptions: ParsableArguments {
+    @Option(name: .customShort("F"), parsing: .unconditional) var format: String?
+    @Flag(name: .long) var pretty = false
+    @Option(name: .long, parsing: .unconditional) var randomFilter: String?
+    @Flag(name: .long) var removeRetained = false
+    @Option(name: [.customShort("U"), .long], parsing: .unconditionalSingleValue) var unsubscribe: [String] = []
+
+    func check() throws {
+        try RefusedOptions.refuse([
+            (format != nil, "-F is not supported; use -v, or no format."),
+            (pretty, "--pretty is not supported, nor is the JSON that it formats."),
+            (randomFilter != nil, "--random-filter is not supported."),
+            (removeRetained, "--remove-retained is not supported; publish with -n -r to each topic."),
+            (!unsubscribe.isEmpty, "-U is not supported; end the session with a client that does not use -c."),
+        ])
+    }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import Mosquitto
+
+/// The will: what the broker publishes if the command dies.
+struct WillOptions: ParsableArguments {
+    @Option(name: .customLong("will-topic"), parsing: .unconditional, help: "The topic of the will.")
+    var topic: String?
+
+    @Option(name: .customLong("will-payload"), parsing: .unconditional, help: "The payload of the will.")
+    var payload: String?
+
+    @Option(name: .customLong("will-qos"), parsing: .unconditional, help: "The quality of service of the will.")
+    var qos = 0
+
+    @Flag(name: .customLong("will-retain"), help: "Retain the will.")
+    var retain = false
+
+    func will() throws -> MQTTWill? {
+        let qos = try ConnectionOptions.qos(qos, "Invalid will QoS \(qos).")
+        guard let topic else {
+            if payload != nil { throw CommandFailure(message: "Will payload given, but no will topic given.") }
+            if retain { throw CommandFailure(message: "Will retain given, but no will topic given.") }
+            return nil
+        }
+        let name = MQTTTopic(topic)
+        do { try name.validate() } catch {
+            throw CommandFailure(message: "Invalid will topic '\(topic)', does it contain '+' or '#'?")
+        }
+        return MQTTWill(topic: name, payload: payload ?? "", qos: qos, retain: retain)
+    }
+}

@@ -1,0 +1,169 @@
+import ArgumentParser
+import Mosquitto
+import Testing
+
+@testable import mosq
+
+@Suite("Arguments")
+struct ArgumentTests {
+    private func configuration(
+        _ arguments: String..., behavior: CommandBehavior = .publish
+    ) throws -> MQTTClientConfiguration {
+        try ConnectionOptions.parse(arguments).configuration(behavior)
+    }
+
+    /// What a command says that refuses its arguments.
+    private func complaint(_ arguments: [String]) -> String? {
+        do {
+            _ = try ConnectionOptions.parse(arguments).configuration(.publish)
+            return nil
+        } catch let failure as CommandFailure {
+            return failure.lines.joined(separator: "\n")
+        } catch {
+            return "Error: \(ConnectionOptions.message(for: error))"
+        }
+    }
+
+    @Test func `without flags the connection is the one of mosquitto's commands`() throws {
+        let configuration = try configuration()
+        #expect(configuration.endpoint == MQTTEndpoint(host: "localhost", port: 1_883))
+        #expect(configuration.tls == nil)
+        #expect(configuration.version == .v3_1_1)
+        #expect(configuration.keepAlive == .seconds(60))
+        #expect(configuration.session == .clean)
+        #expect(configuration.maximumInFlight == 20)
+        #expect(configuration.credentials == nil)
+        #expect(configuration.will == nil)
+        #expect(configuration.timeouts.attempt == .seconds(10))
+        // MQTT 3.1.1, section 3.1.3.1: every broker takes 23 of these characters.
+        #expect((1...23).contains(configuration.clientID.count))
+    }
+
+    @Test func `short and long names are the same`() throws {
+        let short = try Pub.parse(
+            ["-h", "h", "-p", "1", "-i", "i", "-k", "5", "-q", "1", "-V", "5", "-t", "t", "-m", "m", "-r", "-c"])
+        let long = try Pub.parse([
+            "--host", "h", "--port", "1", "--id", "i", "--keepalive", "5", "--qos", "1", "--protocol-version", "mqttv5",
+            "--topic", "t", "--message", "m", "--retain", "--disable-clean-session",
+        ])
+        for command in [short, long] {
+            let configuration = try command.connection.configuration(.publish)
+            #expect(configuration.endpoint == MQTTEndpoint(host: "h", port: 1))
+            #expect(configuration.clientID == "i")
+            #expect(configuration.keepAlive == .seconds(5))
+            #expect(configuration.version == .v5_0)
+            #expect(configuration.session == .persistent(expiry: .seconds(UInt32.max)))
+            #expect(try command.connection.messageQoS == .atLeastOnce)
+            #expect(command.topic == "t")
+            #expect(command.source.message == ["m"])
+            #expect(command.retain)
+        }
+        #expect(throws: Never.self) {
+            try Pub.parse(["--file", "f", "--null-message", "--stdin-line", "--stdin-file"])
+        }
+        #expect(throws: Never.self) {
+            try Sub.parse(["--topic", "a", "--filter-out", "b", "--verbose", "--username", "u", "--pw", "p", "--debug"])
+        }
+    }
+
+    @Test func `a value may begin with a dash`() throws {
+        let pub = try Pub.parse(["-t", "-t", "-m", "-5", "--will-topic", "w", "--will-payload", "--x", "-P", "-p"])
+        #expect(pub.topic == "-t")
+        #expect(pub.source.message == ["-5"])
+        #expect(pub.connection.will.payload == "--x")
+        #expect(pub.connection.password == "-p")
+        #expect(try Sub.parse(["-t", "-a", "-t", "-b"]).topics == ["-a", "-b"])
+    }
+
+    @Test func `a file turns TLS on, and so do the system's certificates and port 8883`() throws {
+        let file = try configuration("--cafile", "/dev/null")
+        #expect(file.endpoint.port == 8_883)
+        #expect(file.tls?.trust == .file("/dev/null"))
+        let system = try configuration("--tls-use-os-certs")
+        #expect(system.endpoint.port == 1_883)
+        #expect(system.tls?.trust == .system)
+        #expect(try configuration("-p", "8883").tls?.trust == .system)
+        #expect(try configuration("-p", "8884").tls == nil)
+        let identity = try configuration("--cert", "/dev/null", "--key", "/dev/null")
+        #expect(identity.endpoint.port == 8_883)
+        #expect(identity.tls?.identity != nil)
+    }
+
+    @Test(arguments: [
+        (["--insecure"], "always verified"), (["--capath", "d"], "--cafile"), (["--ciphers", "c"], "--ciphers"),
+        (["--keyform", "pem"], "--keyform"), (["--tls-alpn", "mqtt"], "--tls-alpn"), (["--tls-engine", "e"], "engine"),
+        (["--tls-engine-kpass-sha1", "e"], "kpass"), (["--psk", "00"], "--psk"), (["--psk-identity", "i"], "--psk"),
+        (["--proxy", "socks5h://p"], "--proxy"), (["--unix", "/s"], "--unix"), (["-A", "127.0.0.1"], "-A"),
+        (["-L", "mqtt://h/t"], "-L"), (["--url", "mqtt://h/t"], "-L"),
+        (["-D", "connect", "receive-maximum", "1"], "-D"), (["--tls-version", "tlsv1.3"], "tlsv1.3"),
+        (["-V", "mqttv31"], "MQTT 3.1"),
+    ])
+    func `what cannot be honoured is refused with a reason`(arguments: [String], reason: String) throws {
+        let complaint = try #require(self.complaint(arguments))
+        #expect(complaint.hasPrefix("Error: "))
+        #expect(complaint.contains(reason))
+        #expect(!complaint.contains("\n"))
+    }
+
+    @Test(arguments: [["-F", "%p"], ["--pretty"], ["--random-filter", "1"], ["--remove-retained"], ["-U", "a"]])
+    func `so it is with what only a subscriber has`(arguments: [String]) {
+        #expect(throws: CommandFailure.self) { try Sub.parse(["-t", "a"] + arguments).refused.check() }
+    }
+
+    @Test(arguments: [
+        (["-p", "0"], "Invalid port given: 0"), (["-p", "65536"], "Invalid port given: 65536"),
+        (["-k", "4"], "Invalid keepalive given"), (["-M", "0"], "Maximum inflight messages"),
+        (["-V", "4"], "Invalid protocol version argument given."), (["-i", "a", "-I", "b"], "cannot be used together"),
+        (["--cert", "/dev/null"], "Both certfile and keyfile must be provided"),
+        (["--cafile", "/nonexistent"], "Problem setting TLS options: File not found."),
+        (["--will-payload", "x"], "Will payload given, but no will topic given."),
+        (["--will-retain"], "Will retain given, but no will topic given."),
+        (["--will-topic", "a/#"], "Invalid will topic 'a/#'"),
+        (["--will-topic", "a", "--will-qos", "3"], "will QoS 3"),
+        (["-P", "x"], "Problem setting username and/or password."), (["-h", ""], "host is empty"),
+        (["-h", "a b"], "bare name"), (["-i", ""], "clientID is empty"),
+    ])
+    func `a mistake is told in one line`(arguments: [String], text: String) throws {
+        let complaint = try #require(self.complaint(arguments))
+        #expect(complaint.hasPrefix("Error: "))
+        #expect(complaint.contains(text))
+        #expect(!complaint.contains("\n"))
+    }
+
+    @Test func `an unknown flag is named`() {
+        #expect(complaint(["--foo"])?.hasPrefix("Error: Unknown option '--foo'") == true)
+    }
+
+    @Test func `a will is as it was given`() throws {
+        let will = try configuration(
+            "--will-topic", "w", "--will-payload", "gone", "--will-qos", "2", "--will-retain"
+        ).will
+        #expect(will?.topic == "w")
+        #expect(will?.payload == Array("gone".utf8))
+        #expect(will?.qos == .exactlyOnce)
+        #expect(will?.retain == true)
+        #expect(try configuration("--will-topic", "w").will?.qos == .atMostOnce)
+    }
+
+    @Test func `the messages of pub come from one source`() throws {
+        func payload(_ arguments: String...) throws -> PayloadOptions.Payload? {
+            try PayloadOptions.parse(arguments).payload()
+        }
+        guard case .once(Array("x".utf8)) = try payload("-m", "x") else {
+            Issue.record("not the text")
+            return
+        }
+        guard case .once([]) = try payload("-n") else {
+            Issue.record("not nothing")
+            return
+        }
+        guard case .lines = try payload("-l") else {
+            Issue.record("not lines")
+            return
+        }
+        #expect(try payload() == nil)
+        #expect(throws: CommandFailure.self) { try payload("-m", "x", "-n") }
+        #expect(throws: CommandFailure.self) { try payload("-m", "x", "-m", "y") }
+        #expect(throws: CommandFailure.self) { try payload("-f", "/nonexistent") }
+    }
+}

@@ -1,0 +1,85 @@
+import Foundation
+import MosquittoTesting
+import Synchronization
+
+/// The end of a command.
+struct MosqResult {
+    let status: Int32
+    let wasKilled: Bool
+    let output: String
+    let errors: String
+
+    var errorLines: [Substring] { errors.split(separator: "\n") }
+    var events: [JSON] { errorLines.compactMap { JSON($0) } }
+}
+
+/// The `mosq` that was built with the tests, running beside one. Its output goes to files, so that no full pipe stops it.
+final class MosqProcess: Sendable {
+    private let folder: TemporaryDirectory
+    private let process: Mutex<Process>
+    let pid: Int32
+
+    /// - Parameter input: standard input; `nil` for one that never ends.
+    init(_ arguments: [String], input: String? = "") throws {
+        let folder = try TemporaryDirectory()
+        let process = Process()
+        process.executableURL = Self.executable
+        process.arguments = arguments
+        if let input {
+            process.standardInput = FileHandle(forReadingAtPath: try folder.write(input, to: "input"))
+        } else {
+            process.standardInput = Pipe()
+        }
+        process.standardOutput = FileHandle(forWritingAtPath: try folder.write("", to: "output"))
+        process.standardError = FileHandle(forWritingAtPath: try folder.write("", to: "errors"))
+        try process.run()
+        self.folder = folder
+        pid = process.processIdentifier
+        self.process = Mutex(process)
+    }
+
+    deinit { if isRunning { kill(pid, SIGKILL) } }
+
+    var isRunning: Bool { process.withLock { $0.isRunning } }
+
+    func send(_ signal: Int32) { kill(pid, signal) }
+
+    /// Waits for the end; after the deadline it is killed.
+    func result(timeout: Duration = .seconds(30)) async throws -> MosqResult {
+        if await !eventually(timeout: timeout, { !isRunning }) {
+            kill(pid, SIGKILL)
+            _ = await eventually(timeout: .seconds(5)) { !isRunning }
+        }
+        let (status, wasKilled) = process.withLock {
+            ($0.terminationStatus, $0.terminationReason == .uncaughtSignal)
+        }
+        return MosqResult(status: status, wasKilled: wasKilled, output: try text("output"), errors: try text("errors"))
+    }
+
+    /// Waits for an event of this name that fulfils the condition.
+    func waitForEvent(_ name: String, _ condition: (JSON) -> Bool = { _ in true }) async throws -> Bool {
+        try await eventually(timeout: .seconds(20)) {
+            try text("errors").split(separator: "\n").compactMap { JSON($0) }
+                .contains { $0["event"]?.string == name && condition($0) }
+        }
+    }
+
+    private func text(_ name: String) throws -> String {
+        String(decoding: try Data(contentsOf: URL(fileURLWithPath: "\(folder.path)/\(name)")), as: UTF8.self)
+    }
+
+    /// Beside the test bundle, which is where SwiftPM links products.
+    private static var executable: URL {
+        #if os(macOS)
+        let bundle = Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }?.bundleURL ?? Bundle.main.bundleURL
+        #else
+        let bundle = URL(fileURLWithPath: CommandLine.arguments[0])
+        #endif
+        return bundle.deletingLastPathComponent().appendingPathComponent("mosq")
+    }
+}
+
+/// Runs `mosq` to its end.
+func runMosq(_ arguments: String..., input: String = "") async throws -> MosqResult {
+    try await MosqProcess(arguments, input: input).result()
+}

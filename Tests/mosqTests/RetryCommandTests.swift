@@ -1,0 +1,108 @@
+import Foundation
+import MosquittoTesting
+import Testing
+
+@Suite("mosq --retry and --events", .timeLimit(.minutes(2)))
+struct RetryCommandTests {
+    private static let quick = [
+        "--retry", "--retry-base-delay", "0.05", "--retry-max-delay", "0.2", "--retry-seed", "1", "--events",
+    ]
+
+    @Test func `a broker that starts later gets the message`() async throws {
+        let port = try freePort()
+        let pub = try MosqProcess(["pub", "-p", "\(port)", "-t", "a", "-m", "x", "-q", "1"] + Self.quick)
+        #expect(try await pub.waitForEvent("attemptFailed") { $0["attempt"] == 2 })
+        let broker = try await ScriptedBroker.start(port: port)
+        let result = try await pub.result()
+        #expect(result.status == 0)
+        #expect(broker.publishes.map(\.text) == ["x"])
+        // Nothing but events, in an order that makes sense.
+        #expect(result.events.count == result.errorLines.count)
+        #expect(result.events.first?["event"] == "attemptStarted")
+        #expect(result.events.first?["initial"] == true)
+        #expect(result.events.suffix(2).map { $0["event"] } == ["connected", "stopped"])
+        let failed = try #require(result.events.first { $0["event"] == "attemptFailed" })
+        #expect(failed["phase"] == "connect")
+        #expect(failed["code"] == "connectionRefused")
+        #expect(failed["decision"] == "retry")
+        #expect(failed["retryIn"]?.number != nil)
+        await broker.stop()
+    }
+
+    @Test func `a limit ends it, with one line after the events`() async throws {
+        let result = try await MosqProcess(
+            ["sub", "-p", "\(try freePort())", "-t", "a", "--retry-limit", "3"] + Self.quick
+        ).result()
+        #expect(result.status == 1)
+        #expect(result.events.count { $0["event"] == "attemptStarted" } == 3)
+        #expect(result.events.last?["event"] == "stopped")
+        let last = try #require(result.errorLines.last)
+        #expect(last.hasPrefix("Error: "))
+        #expect(result.events.count == result.errorLines.count - 1)
+    }
+
+    @Test func `a mistake is one line with --events`() async throws {
+        let result = try await runMosq("pub", "--events", "--foo")
+        #expect(result.status == 1)
+        #expect(result.errorLines.count == 1)
+    }
+
+    @Test func `an untrusted certificate is told by number, and heals when the file does`() async throws {
+        let authority = try TestCertificateAuthority()
+        let broker = try await ScriptedBroker.start(tls: try authority.serverIdentity())
+        let folder = try TemporaryDirectory()
+        let cafile = try folder.write(try TestCertificateAuthority().certificatePEM, to: "ca.pem")
+        let arguments = ["pub", "-p", "\(broker.port)", "--cafile", cafile, "-t", "a", "-m", "x", "-q", "1"]
+
+        let once = try await MosqProcess(arguments).result()
+        #expect(once.status == 1)
+        #expect(once.errors.hasPrefix("Unable to connect (A TLS error occurred.).\n"))
+        #expect(once.errors.contains("certificate verification failed"))
+
+        let pub = try MosqProcess(arguments + Self.quick)
+        #expect(
+            try await pub.waitForEvent("attemptFailed") {
+                $0["code"] == "tlsVerification" && $0["tls"]?["verifyError"]?.number != nil
+                    && $0["tls"]?["verifyErrorText"]?.string != nil
+            })
+        try folder.write(authority.certificatePEM, to: "ca.pem")
+        let result = try await pub.result()
+        #expect(result.status == 0)
+        let connected = try #require(result.events.first { $0["event"] == "connected" })
+        #expect(connected["tls"]?["version"] == "TLSv1.3")
+        await broker.stop()
+    }
+
+    @Test func `a token file is read anew, and no token is ever shown`() async throws {
+        let issuer = TestTokenIssuer()
+        let broker = try await ScriptedBroker.start(authentication: .token(issuer, kickOnExpiry: true))
+        let folder = try TemporaryDirectory()
+        let stale = issuer.token(lifetime: .seconds(-60))
+        let fresh = issuer.token(lifetime: .seconds(600))
+        let file = try folder.write(stale + "\n", to: "token")
+        let pub = try MosqProcess(
+            ["pub", "-p", "\(broker.port)", "-u", "dev1", "--token-file", file, "-t", "a", "-m", "x", "-q", "1", "-d"]
+                + Self.quick)
+        #expect(try await pub.waitForEvent("attemptFailed") { $0["reasonCode"] == 5 })
+        try folder.write(fresh + "\n", to: "token")
+        let result = try await pub.result()
+        #expect(result.status == 0)
+        #expect(broker.publishes.map(\.text) == ["x"])
+        let refreshed = try #require(result.events.last { $0["event"] == "credentialsRefreshed" })
+        #expect(refreshed["source"] == "file")
+        for token in [stale, fresh] {
+            let signature = try #require(token.split(separator: ".").last)
+            #expect(!(result.errors + result.output).contains(signature))
+        }
+        await broker.stop()
+    }
+
+    @Test func `a password is never shown`() async throws {
+        let broker = try await ScriptedBroker.start(authentication: .password("u", "right"))
+        let result = try await runMosq(
+            "pub", "-p", "\(broker.port)", "-u", "u", "-P", "wr0ng-s3cret", "-t", "a", "-m", "x", "-d", "--events")
+        #expect(result.status == 5)
+        #expect(!(result.errors + result.output).contains("wr0ng-s3cret"))
+        await broker.stop()
+    }
+}

@@ -1,0 +1,42 @@
+import ArgumentParser
+import Mosquitto
+import Testing
+
+@testable import mosq
+
+@Suite("Session arguments")
+struct SessionArgumentTests {
+    private static let forever = MQTTSession.persistent(expiry: .seconds(UInt32.max))
+
+    private func session(_ arguments: [String]) throws -> MQTTSession {
+        try ConnectionOptions.parse(arguments).configuration(.subscribe).session
+    }
+
+    @Test(arguments: [
+        ([], MQTTSession.clean), (["-x", "10"], .clean), (["-c", "-i", "a"], forever),
+        (["-c", "-i", "a", "-x", "10"], forever),
+    ])
+    func `MQTT 3 1 1 has no expiry`(arguments: [String], session: MQTTSession) throws {
+        #expect(try self.session(arguments) == session)
+    }
+
+    @Test(arguments: [
+        ([], MQTTSession.clean), (["-x", "0"], .clean), (["-c", "-i", "a"], forever),
+        (["-c", "-i", "a", "-x", "-1"], forever), (["-c", "-i", "a", "-x", "∞"], forever),
+        (["-c", "-i", "a", "-x", "4294967295"], forever),
+        (["-c", "-i", "a", "-x", "10"], .persistent(expiry: .seconds(10))),
+        (["-c", "-x", "0x10"], .persistent(expiry: .seconds(16))),
+    ])
+    func `MQTT 5 0 has one`(arguments: [String], session: MQTTSession) throws {
+        #expect(try self.session(["-V", "mqttv5"] + arguments) == session)
+    }
+
+    @Test(arguments: [
+        ["-c"], ["-c", "-I", "prefix"], ["-V", "5", "-c"], ["-V", "5", "-x", "-1"], ["-V", "5", "-x", "10"],
+        ["-V", "5", "-c", "-i", "a", "-x", "0"], ["-V", "5", "-c", "-i", "a", "-x", "-2"],
+        ["-V", "5", "-c", "-i", "a", "-x", "4294967296"], ["-V", "5", "-c", "-i", "a", "-x", "1s"],
+    ])
+    func `what makes no session is refused`(arguments: [String]) {
+        #expect(throws: CommandFailure.self) { try session(arguments) }
+    }
+}
