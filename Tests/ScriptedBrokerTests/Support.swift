@@ -70,22 +70,6 @@ actor EventLog {
     }
 }
 
-extension MQTTConnectionEvent.Kind {
-    var name: String {
-        switch self {
-        case .attemptStarted: "attemptStarted"
-        case .attemptFailed: "attemptFailed"
-        case .connected: "connected"
-        case .disconnected: "disconnected"
-        case .credentialsRefreshed: "credentialsRefreshed"
-        case .credentialsFailed: "credentialsFailed"
-        case .credentialsRotated: "credentialsRotated"
-        case .resubscribed: "resubscribed"
-        case .stopped: "stopped"
-        }
-    }
-}
-
 /// Runs a client in the background while `body` runs, and shuts it down.
 func withRunningClient<R>(
     _ configuration: MQTTClientConfiguration, _ body: (MQTTClient, EventLog) async throws -> R

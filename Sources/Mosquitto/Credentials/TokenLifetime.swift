@@ -4,12 +4,10 @@ import FoundationEssentials
 struct JWTClaims: Sendable, Hashable {
     var expiresAt: Double?
     var issuedAt: Double?
-    var notBefore: Double?
 
     private struct Payload: Decodable {
         var exp: Double?
         var iat: Double?
-        var nbf: Double?
     }
 
     /// `nil` if the text is not a JWT: an opaque token or a password.
@@ -20,7 +18,6 @@ struct JWTClaims: Sendable, Hashable {
         else { return nil }
         expiresAt = payload.exp
         issuedAt = payload.iat
-        notBefore = payload.nbf
     }
 
     private static func base64URLDecode(_ text: Substring) -> Data? {

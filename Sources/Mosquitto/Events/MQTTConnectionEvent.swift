@@ -17,6 +17,21 @@ public struct MQTTConnectionEvent: Sendable {
         case resubscribed(filters: [String])
         /// The end: with the error that stopped the client, or `nil` after a shutdown.
         case stopped(MQTTError?)
+
+        /// The name of the case, as in the JSON of `mosq --events`.
+        public var name: String {
+            switch self {
+            case .attemptStarted: "attemptStarted"
+            case .attemptFailed: "attemptFailed"
+            case .connected: "connected"
+            case .disconnected: "disconnected"
+            case .credentialsRefreshed: "credentialsRefreshed"
+            case .credentialsFailed: "credentialsFailed"
+            case .credentialsRotated: "credentialsRotated"
+            case .resubscribed: "resubscribed"
+            case .stopped: "stopped"
+            }
+        }
     }
 
     /// When it happened.

@@ -7,27 +7,13 @@ struct EventLine {
 
     init(_ event: MQTTConnectionEvent) {
         var object = JSONObject()
-        object.set("event", Self.name(event.kind))
+        object.set("event", event.kind.name)
         object.set("time", event.time.formatted(Self.rfc3339))
         Self.fill(&object, event.kind)
         json = object.text
     }
 
     private static let rfc3339 = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
-
-    private static func name(_ kind: MQTTConnectionEvent.Kind) -> String {
-        switch kind {
-        case .attemptStarted: "attemptStarted"
-        case .attemptFailed: "attemptFailed"
-        case .connected: "connected"
-        case .disconnected: "disconnected"
-        case .credentialsRefreshed: "credentialsRefreshed"
-        case .credentialsFailed: "credentialsFailed"
-        case .credentialsRotated: "credentialsRotated"
-        case .resubscribed: "resubscribed"
-        case .stopped: "stopped"
-        }
-    }
 
     private static func fill(_ object: inout JSONObject, _ kind: MQTTConnectionEvent.Kind) {
         switch kind {
