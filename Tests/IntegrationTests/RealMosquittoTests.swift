@@ -32,7 +32,7 @@ struct RealMosquittoTests {
         let fixed = configuration
         for expected in [false, true] {
             try await withMQTTClient(fixed, logger: quiet) { client in
-                let info = try await client.waitUntilConnected(timeout: .seconds(10))
+                let info = try await client.waitUntilConnected(timeout: .seconds(30))
                 #expect(info.tls?.version == "TLSv1.3")
                 #expect(info.sessionPresent == expected)
                 #expect(info.properties.maximumQoS == .atLeastOnce)
@@ -48,7 +48,7 @@ struct RealMosquittoTests {
         try await withMQTTClient(broker.configuration(), logger: quiet) { observer in
             try await observer.subscribe(to: "will") { messages in
                 try await withMQTTClient(configuration, logger: quiet) { client in
-                    _ = try await client.waitUntilConnected(timeout: .seconds(10))
+                    _ = try await client.waitUntilConnected(timeout: .seconds(30))
                 }
                 try await observer.publish("no will came", to: "will")
                 let first = await messages.first { _ in true }

@@ -22,7 +22,7 @@ struct DeadlineTests {
     ) async throws {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity, script: [script, .serve])
         try await withRunningClient(configuration(port: broker.port)) { client, log in
-            try await client.waitUntilConnected(timeout: .seconds(10))
+            try await client.waitUntilConnected(timeout: .seconds(30))
             let failure = try #require(await log.failures.first)
             #expect(failure.error.code == .timeout)
             #expect(failure.error.phase == phase)

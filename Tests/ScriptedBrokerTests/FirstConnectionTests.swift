@@ -11,7 +11,7 @@ struct FirstConnectionTests {
             #expect(await log.wait { $0.failures.count >= 2 })
             #expect(await log.failures.allSatisfy { $0.error.code == .connectionRefused && $0.error.phase == .connect })
             let broker = try await ScriptedBroker.start(port: port, tls: TestTLS.identity)
-            let info = try await client.waitUntilConnected(timeout: .seconds(10))
+            let info = try await client.waitUntilConnected(timeout: .seconds(30))
             #expect(info.tls?.version == "TLSv1.3")
             #expect(try await client.publish("hello", to: "a", qos: .exactlyOnce).reasonCode == .success)
             #expect(broker.publishes.map(\.text) == ["hello"])
@@ -57,7 +57,7 @@ struct FirstConnectionTests {
             return MQTTCredentials(username: "dev1", password: MQTTSecret("token-\(number)"))
         }
         try await withRunningClient(configuration) { client, log in
-            try await client.waitUntilConnected(timeout: .seconds(5))
+            try await client.waitUntilConnected(timeout: .seconds(30))
             #expect(broker.connects.map(\.password) == ["token-1", "token-2"])
             #expect(
                 await broker.waitUntil { $0.openConnections == 1 }, "the refused connection is closed by the client")
@@ -91,7 +91,7 @@ struct FirstConnectionTests {
                 username: "dev1", password: MQTTSecret(issuer.token(lifetime: isFirst ? .seconds(-60) : .seconds(3))))
         }
         try await withRunningClient(configuration) { client, log in
-            try await client.waitUntilConnected(timeout: .seconds(5))
+            try await client.waitUntilConnected(timeout: .seconds(30))
             #expect(await log.failures.map(\.error.code) == [.notAuthorized])
             #expect(await log.wait { $0.rotations.count == 2 })
             #expect(await log.disconnections.isEmpty)
@@ -124,7 +124,7 @@ struct FirstConnectionTests {
     func `a refusal that cannot heal ends run() with its reason`(version: MQTTVersion, code: UInt8) async throws {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity, script: [.refuse(code: code, close: false)])
         let client = MQTTClient(testConfiguration(port: broker.port, version: version), logger: quiet)
-        let waiter = Task { try await client.waitUntilConnected(timeout: .seconds(10)) }
+        let waiter = Task { try await client.waitUntilConnected(timeout: .seconds(30)) }
         let error = await #expect(throws: MQTTError.self) { try await client.run() }
         #expect(error?.code == .refused)
         #expect(error?.rawReasonCode == code)
@@ -139,7 +139,7 @@ struct FirstConnectionTests {
     func `connections that are cut before CONNACK are retried`(script: ConnectionScript) async throws {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity, script: [script, script, .serve])
         try await withRunningClient(testConfiguration(port: broker.port)) { client, log in
-            try await client.waitUntilConnected(timeout: .seconds(10))
+            try await client.waitUntilConnected(timeout: .seconds(30))
             #expect(await log.failures.map(\.error.code) == [.closed, .closed])
         }
         await broker.stop()
@@ -155,7 +155,7 @@ struct FirstConnectionTests {
             return .anonymous
         }
         try await withRunningClient(configuration) { client, log in
-            try await client.waitUntilConnected(timeout: .seconds(10))
+            try await client.waitUntilConnected(timeout: .seconds(30))
             #expect(await log.failures.map(\.error.phase) == [.credentials, .credentials])
             #expect(broker.acceptedConnections == 1)
         }

@@ -36,7 +36,7 @@ struct HostileBrokerTests {
         let broker = try await ScriptedBroker.start(
             tls: TestTLS.identity, script: [.reply([0x20, 3, 0, 0x88, 0] + Self.accepted, close: false), .serve])
         try await withRunningClient(testConfiguration(port: broker.port)) { client, log in
-            try await client.waitUntilConnected(timeout: .seconds(10))
+            try await client.waitUntilConnected(timeout: .seconds(30))
             #expect(await log.failures.map(\.error.rawReasonCode) == [0x88])
             #expect(broker.connects.count == 2)
         }
@@ -77,7 +77,7 @@ struct HostileBrokerTests {
         try await withRunningClient(testConfiguration(port: broker.port)) { client, log in
             #expect(await broker.waitUntil { $0.connects.count == 2 })
             #expect(await log.disconnections.map(\.error.reasonCode) == [.success])
-            try await client.waitUntilConnected(timeout: .seconds(10))
+            try await client.waitUntilConnected(timeout: .seconds(30))
         }
         await broker.stop()
     }

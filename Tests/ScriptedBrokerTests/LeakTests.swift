@@ -69,7 +69,7 @@ struct ProcessResources: Sendable {
     /// Two looks in a row that agree: what was just let go of is gone.
     static func settled() async throws -> ProcessResources {
         var last = try now()
-        _ = try await eventually(timeout: .seconds(10), pollEvery: .milliseconds(100)) {
+        _ = try await eventually(timeout: .seconds(30), pollEvery: .milliseconds(100)) {
             let next = try now()
             defer { last = next }
             return next.descriptors == last.descriptors && next.threads == last.threads

@@ -118,7 +118,7 @@ struct LifecycleTests {
         configuration.timeouts.drain = .seconds(60)
         let client = MQTTClient(configuration, logger: quiet)
         try client.start()
-        try await client.waitUntilConnected(timeout: .seconds(10))
+        try await client.waitUntilConnected(timeout: .seconds(30))
         for number in 0..<1_000 { try client.enqueue("\(number)", to: "a", qos: .exactlyOnce) }
         await client.shutdown()
         #expect(broker.routedCount == 1_000)
@@ -132,7 +132,7 @@ struct LifecycleTests {
         configuration.timeouts.drain = .seconds(3_600)
         let client = MQTTClient(configuration, logger: quiet)
         try client.start()
-        try await client.waitUntilConnected(timeout: .seconds(10))
+        try await client.waitUntilConnected(timeout: .seconds(30))
         for number in 0..<10_000 { try client.enqueue("\(number)", to: "a", qos: .atMostOnce) }
         await client.shutdown()
         // A slow broker may still be reading what it was sent.

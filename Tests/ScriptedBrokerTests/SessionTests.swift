@@ -38,7 +38,7 @@ struct SessionTests {
         var configuration = testConfiguration(port: broker.port)
         configuration.session = session
         try await withRunningClient(configuration) { client, log in
-            try await client.waitUntilConnected(timeout: .seconds(10))
+            try await client.waitUntilConnected(timeout: .seconds(30))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<500 {
                     group.addTask {
@@ -174,7 +174,7 @@ struct SessionTests {
             MQTTCredentials(username: "dev1", password: MQTTSecret(issuer.token(lifetime: .seconds(60))))
         }
         try await withRunningClient(configuration) { client, log in
-            try await client.waitUntilConnected(timeout: .seconds(10))
+            try await client.waitUntilConnected(timeout: .seconds(30))
             try await client.rotateCredentials()
             #expect(await log.rotations.count == 1)
             #expect(broker.connects.count == 2)
@@ -196,7 +196,7 @@ struct SessionTests {
         try await first.subscribe(to: "a") { _ in await first.shutdown() }
         for number in 0..<100 { broker.publish(topic: "a", payload: "\(number)", qos: 1) }
         try await withRunningClient(configuration) { second, _ in
-            let info = try await second.waitUntilConnected(timeout: .seconds(10))
+            let info = try await second.waitUntilConnected(timeout: .seconds(30))
             #expect(info.sessionPresent)
             // All were sent and acknowledged before anybody subscribes.
             #expect(await broker.waitUntil { $0.receivedPackets.count { $0.type == .puback } == 100 })
@@ -232,7 +232,7 @@ struct SessionTests {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
         broker.connackProperties = [0x24, 1, 0x27, 0, 0, 0, 100]
         try await withRunningClient(testConfiguration(port: broker.port)) { client, _ in
-            try await client.waitUntilConnected(timeout: .seconds(10))
+            try await client.waitUntilConnected(timeout: .seconds(30))
             let tooGood = await #expect(throws: MQTTError.self) {
                 try await client.publish("x", to: "a", qos: .exactlyOnce)
             }

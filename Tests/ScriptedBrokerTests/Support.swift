@@ -65,7 +65,7 @@ actor EventLog {
     var names: [String] { events.map(\.kind.name) }
 
     /// Waits until the log satisfies a condition.
-    func wait(timeout: Duration = .seconds(10), until condition: @Sendable (isolated EventLog) -> Bool) async -> Bool {
+    func wait(timeout: Duration = .seconds(30), until condition: @Sendable (isolated EventLog) -> Bool) async -> Bool {
         await eventually(timeout: timeout) { condition(self) }
     }
 }

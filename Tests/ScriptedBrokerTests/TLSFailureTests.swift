@@ -46,7 +46,7 @@ struct TLSFailureTests {
             }
             #expect(broker.applicationBytesReceived == 0)
             try broker.replaceIdentity(TestTLS.identity)
-            try await client.waitUntilConnected(timeout: .seconds(10))
+            try await client.waitUntilConnected(timeout: .seconds(30))
         }
         await broker.stop()
     }
@@ -56,7 +56,7 @@ struct TLSFailureTests {
         var configuration = testConfiguration(port: broker.port)
         configuration.endpoint.host = "127.0.0.1"
         try await withRunningClient(configuration) { client, _ in
-            _ = try await client.waitUntilConnected(timeout: .seconds(10))
+            _ = try await client.waitUntilConnected(timeout: .seconds(30))
         }
         try broker.replaceIdentity(TestTLS.authority.serverIdentity(names: ["localhost"], addresses: []))
         try await withRunningClient(configuration) { _, log in
@@ -91,7 +91,7 @@ struct TLSFailureTests {
             var configuration = testConfiguration(port: broker.port)
             configuration.tls?.identity = identity
             try await withRunningClient(configuration) { client, _ in
-                _ = try await client.waitUntilConnected(timeout: .seconds(10))
+                _ = try await client.waitUntilConnected(timeout: .seconds(30))
             }
         }
         await broker.stop()

@@ -48,7 +48,7 @@ extension ScriptedBroker {
     ///
     /// - Returns: `false` after the timeout, or if the task is cancelled.
     public func waitUntil(
-        timeout: Duration = .seconds(10),
+        timeout: Duration = .seconds(30),
         _ condition: @Sendable (ScriptedBroker) -> Bool
     ) async -> Bool {
         await eventually(timeout: timeout, pollEvery: .milliseconds(2)) { condition(self) }

@@ -8,7 +8,7 @@
 /// - Returns: `true` as soon as the condition holds, `false` after the timeout or when the task is cancelled.
 /// - Throws: What the condition throws.
 public func eventually(
-    timeout: Duration = .seconds(10),
+    timeout: Duration = .seconds(30),
     pollEvery: Duration = .milliseconds(5),
     isolation: isolated (any Actor)? = #isolation,
     _ condition: () async throws -> Bool
