@@ -87,7 +87,11 @@ int cmq_ctx_verify_name(SSL_CTX *ctx, const char *name, bool is_address)
 {
     X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return is_address ? X509_VERIFY_PARAM_set1_ip_asc(param, name) : X509_VERIFY_PARAM_set1_host(param, name, 0);
+    // The context may have been for another host: a name and an address that are both set are both required.
+    if (is_address) {
+        return X509_VERIFY_PARAM_set1_host(param, NULL, 0) == 1 && X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1;
+    }
+    return X509_VERIFY_PARAM_set1_ip(param, NULL, 0) == 1 && X509_VERIFY_PARAM_set1_host(param, name, 0) == 1;
 }
 
 int cmq_ctx_trust_pem(SSL_CTX *ctx, const void *pem, size_t length)

@@ -37,6 +37,9 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible {
         public static let refused = Code("refused")
         /// The broker does not accept the credentials; see ``MQTTError/reasonCode``.
         public static let notAuthorized = Code("notAuthorized")
+        /// Another client has taken the session by using the same client identifier (MQTT 5.0, reason code 0x8E), or, with MQTT
+        /// 3.1.1, the broker closes one connection after another as it does then.
+        public static let sessionTakenOver = Code("sessionTakenOver")
         /// The credential provider failed, or gave credentials that cannot be sent.
         public static let credentials = Code("credentials")
         /// The broker broke the protocol.

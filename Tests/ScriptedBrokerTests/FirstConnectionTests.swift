@@ -28,7 +28,7 @@ struct FirstConnectionTests {
         configuration.retry.seed = 7
         let client = MQTTClient(configuration, eventLoop: loop, logger: quiet)
         let log = EventLog(client)
-        try client.start()
+        try await client.start()
         #expect(await log.wait { !$0.failures.isEmpty })
         let before = await probe.cpuTime
         try await Task.sleep(for: .seconds(10))
@@ -164,7 +164,7 @@ struct FirstConnectionTests {
 
     @Test func `a name that does not resolve is retried`() async throws {
         var configuration = testConfiguration(port: 8883)
-        configuration.endpoint.host = "does-not-exist.invalid"
+        configuration.endpoints[0].host = "does-not-exist.invalid"
         try await withRunningClient(configuration) { _, log in
             #expect(await log.wait(timeout: .seconds(30)) { $0.failures.count >= 2 })
             let failure = try #require(await log.failures.first)

@@ -98,7 +98,7 @@ struct ProcessResources: Sendable {
                 eventLoop: MosquittoEventLoop(),
                 logger: quiet
             )
-            try client.start()
+            try await client.start()
             await client.shutdown()
         }
     }

@@ -89,7 +89,7 @@ struct LifecycleTests {
         defer { withExtendedLifetime(hole) {} }
         var client: MQTTClient? = MQTTClient(configuration, logger: quiet)
         let events = try #require(client).events()
-        try client?.start()
+        try await client?.start()
         #expect(await eventually { client.map { phase.isReached($0, broker) } ?? false })
         client = nil
         // The stream of events ends when the session has stopped.
@@ -117,7 +117,7 @@ struct LifecycleTests {
         var configuration = testConfiguration(port: broker.port)
         configuration.timeouts.drain = .seconds(60)
         let client = MQTTClient(configuration, logger: quiet)
-        try client.start()
+        try await client.start()
         try await client.waitUntilConnected(timeout: .seconds(30))
         for number in 0..<1_000 { try client.enqueue("\(number)", to: "a", qos: .exactlyOnce) }
         await client.shutdown()
@@ -131,7 +131,7 @@ struct LifecycleTests {
         var configuration = testConfiguration(port: broker.port)
         configuration.timeouts.drain = .seconds(3_600)
         let client = MQTTClient(configuration, logger: quiet)
-        try client.start()
+        try await client.start()
         try await client.waitUntilConnected(timeout: .seconds(30))
         for number in 0..<10_000 { try client.enqueue("\(number)", to: "a", qos: .atMostOnce) }
         await client.shutdown()
@@ -142,14 +142,14 @@ struct LifecycleTests {
 
     @Test func `calls after the end throw at once`() async throws {
         let client = MQTTClient(testConfiguration(port: try freePort()), logger: quiet)
-        try client.start()
+        try await client.start()
         await client.shutdown()
         for call: @Sendable () async throws -> Void in [
             { _ = try await client.publish("x", to: "a") },
             { try client.enqueue("x", to: "a") },
             { _ = try await client.waitUntilConnected() },
             { try await client.subscribe(to: "a") { _ in } },
-            { try client.start() },
+            { try await client.start() },
         ] {
             await #expect(throws: MQTTError.self) { try await call() }
         }
@@ -159,7 +159,7 @@ struct LifecycleTests {
     @Test func `cancelled calls return at once, and the client goes on`() async throws {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity, script: [.silentAfterConnect, .serve])
         let client = MQTTClient(testConfiguration(port: broker.port), logger: quiet)
-        try client.start()
+        try await client.start()
         let calls: [Task<Void, any Error>] = [
             Task { try await client.publish("x", to: "a") },
             Task { try await client.waitUntilConnected() },

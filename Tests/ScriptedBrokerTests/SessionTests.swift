@@ -192,7 +192,7 @@ struct SessionTests {
         var configuration = testConfiguration(port: broker.port)
         configuration.session = .persistent
         let first = MQTTClient(configuration, logger: quiet)
-        try first.start()
+        try await first.start()
         try await first.subscribe(to: "a") { _ in await first.shutdown() }
         for number in 0..<100 { broker.publish(topic: "a", payload: "\(number)", qos: 1) }
         try await withRunningClient(configuration) { second, _ in

@@ -76,7 +76,7 @@ func withRunningClient<R>(
 ) async throws -> R {
     let client = MQTTClient(configuration, logger: quiet)
     let log = EventLog(client)
-    try client.start()
+    try await client.start()
     do {
         let result = try await body(client, log)
         await client.shutdown()

@@ -54,7 +54,7 @@ struct TLSFailureTests {
     @Test func `an address is checked against the certificate's addresses`() async throws {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
         var configuration = testConfiguration(port: broker.port)
-        configuration.endpoint.host = "127.0.0.1"
+        configuration.endpoints[0].host = "127.0.0.1"
         try await withRunningClient(configuration) { client, _ in
             _ = try await client.waitUntilConnected(timeout: .seconds(30))
         }

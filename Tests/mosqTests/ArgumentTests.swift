@@ -26,7 +26,7 @@ struct ArgumentTests {
 
     @Test func `without flags the connection is the one of mosquitto's commands`() throws {
         let configuration = try configuration()
-        #expect(configuration.endpoint == MQTTEndpoint(host: "localhost", port: 1_883))
+        #expect(configuration.endpoints == [MQTTEndpoint(host: "localhost", port: 1_883)])
         #expect(configuration.tls == nil)
         #expect(configuration.version == .v3_1_1)
         #expect(configuration.keepAlive == .seconds(60))
@@ -48,7 +48,7 @@ struct ArgumentTests {
         ])
         for command in [short, long] {
             let configuration = try command.connection.configuration(.publish)
-            #expect(configuration.endpoint == MQTTEndpoint(host: "h", port: 1))
+            #expect(configuration.endpoints == [MQTTEndpoint(host: "h", port: 1)])
             #expect(configuration.clientID == "i")
             #expect(configuration.keepAlive == .seconds(5))
             #expect(configuration.version == .v5_0)
@@ -77,15 +77,15 @@ struct ArgumentTests {
 
     @Test func `a file turns TLS on, and so do the system's certificates and port 8883`() throws {
         let file = try configuration("--cafile", "/dev/null")
-        #expect(file.endpoint.port == 8_883)
+        #expect(file.endpoints[0].port == 8_883)
         #expect(file.tls?.trust == .file("/dev/null"))
         let system = try configuration("--tls-use-os-certs")
-        #expect(system.endpoint.port == 1_883)
+        #expect(system.endpoints[0].port == 1_883)
         #expect(system.tls?.trust == .system)
         #expect(try configuration("-p", "8883").tls?.trust == .system)
         #expect(try configuration("-p", "8884").tls == nil)
         let identity = try configuration("--cert", "/dev/null", "--key", "/dev/null")
-        #expect(identity.endpoint.port == 8_883)
+        #expect(identity.endpoints[0].port == 8_883)
         #expect(identity.tls?.identity != nil)
     }
 

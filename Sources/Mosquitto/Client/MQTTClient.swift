@@ -26,13 +26,20 @@ public final class MQTTClient: Sendable, Service {
     ///   - eventLoop: the thread that serves the connection. One shared loop serves all clients by default.
     ///   - configuration: what it needs to know.
     ///   - logger: connections and rotations are logged at info, failures at warning, attempts at debug.
-    public init(
+    public convenience init(
         _ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop = .shared,
         logger: Logger = Logger(label: "mosquitto")
     ) {
+        self.init(configuration, eventLoop: eventLoop, logger: logger) { await Resolver.shared.resolve($0) }
+    }
+
+    init(
+        _ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop, logger: Logger,
+        resolve: @escaping @Sendable (String) async -> Resolver.Answer
+    ) {
         self.configuration = configuration
         shared = SharedState(queueLimit: configuration.maximumQueuedMessages)
-        session = Session(configuration, eventLoop: eventLoop, shared: shared, logger: logger)
+        session = Session(configuration, eventLoop: eventLoop, shared: shared, logger: logger, resolve: resolve)
     }
 
     deinit { session.abandon() }
@@ -48,15 +55,24 @@ public final class MQTTClient: Sendable, Service {
 
     /// Runs the client in the background, until ``shutdown()`` or until the last reference to it is gone, which disconnects.
     ///
-    /// Throws if the configuration is invalid or the client runs already. What ends the client later is seen by
-    /// ``state``, ``events()`` and the calls that wait.
-    public func start() throws(MQTTError) {
+    /// Returns at once, or, as ``MQTTClientConfiguration/firstConnection`` says, when there is a first connection. Throws if the
+    /// configuration is invalid, if the client runs already, or if the first connection is awaited and does not come: the
+    /// client has stopped then. If the task is cancelled while it waits, the client is ended, and
+    /// ``MQTTError/Code/cancelled`` thrown. What ends the client later is seen by ``state``, ``events()`` and the calls that wait.
+    public func start() async throws(MQTTError) {
         try configuration.validate()
         guard session.claimRun() else {
             throw MQTTError(.alreadyRunning, "the client was started before; make a new one")
         }
         // The task holds the session and not the client, so that the client's deinit can end it.
         Task { [session] in await session.runInBackground() }
+        guard configuration.firstConnection != .background else { return }
+        do throws(MQTTError) {
+            _ = try await session.waitUntilConnected(timeout: nil)
+        } catch {
+            if error.code == .cancelled { await session.abandonAndWait() }
+            throw error
+        }
     }
 
     /// Ends a running client: waits for unacknowledged publishes up to ``MQTTTimeouts/drain``, sends DISCONNECT and closes.
@@ -72,6 +88,13 @@ public final class MQTTClient: Sendable, Service {
     @discardableResult
     public func waitUntilConnected(timeout: Duration? = nil) async throws(MQTTError) -> MQTTConnectionInfo {
         try await session.waitUntilConnected(timeout: timeout)
+    }
+
+    /// Tries again at once if the client waits for its next attempt, and lets the delays start afresh: for a caller that
+    /// knows more, such as that the network is back. Nothing else changes: a connection or an attempt that is under way goes
+    /// on. The attempt still counts in ``MQTTRetryPolicy/budget``.
+    public func reconnectNow() async {
+        await session.reconnectNow()
     }
 
     /// Where the client stands now.
@@ -94,7 +117,8 @@ public final class MQTTClient: Sendable, Service {
 
 /// Runs a client for as long as `body` runs, then shuts it down gracefully.
 ///
-/// If the client stops by itself, `body` is cancelled and the client's error is thrown.
+/// `body` begins at once, or, as ``MQTTClientConfiguration/firstConnection`` says, with the first connection. If the client
+/// stops by itself, `body` is cancelled and the client's error is thrown.
 @discardableResult
 public func withMQTTClient<R: Sendable>(
     _ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop = .shared,
@@ -107,7 +131,10 @@ public func withMQTTClient<R: Sendable>(
             try await client.run()
             return nil
         }
-        group.addTask { try await body(client) }
+        group.addTask {
+            if configuration.firstConnection != .background { try await client.waitUntilConnected() }
+            return try await body(client)
+        }
         do {
             while let result = try await group.next() {
                 if let value = result {

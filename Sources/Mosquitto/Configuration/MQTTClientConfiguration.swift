@@ -1,7 +1,16 @@
 /// All that a client needs to know. Every value is checked by ``validate()`` when the client starts, before any I/O.
 public struct MQTTClientConfiguration: Sendable {
-    /// Where the broker listens.
-    public var endpoint: MQTTEndpoint
+    /// Where the broker listens; the brokers of a cluster, tried in turn. At least one.
+    ///
+    /// The next one's turn comes after a failed attempt, and after a connection that the broker ended to shut down or that
+    /// did not last ``MQTTRetryPolicy/resetAfter``. After any other loss the first one, which is preferred, comes first again.
+    public var endpoints: [MQTTEndpoint]
+    /// Whether ``endpoints`` are tried as they are given. Default ``MQTTEndpointOrder/ordered``.
+    public var endpointOrder: MQTTEndpointOrder = .ordered
+    /// Whether the client goes where a broker sends it. Default ``MQTTRedirectPolicy/none``.
+    public var redirects: MQTTRedirectPolicy = .none
+    /// What becomes of the first connection. Default ``MQTTFirstConnection/background``.
+    public var firstConnection: MQTTFirstConnection = .background
     /// TLS, or `nil` for plain TCP. ``init(host:port:tls:)`` sets it.
     public var tls: TLSConfiguration?
     /// The protocol version. Default 5.0.
@@ -41,7 +50,12 @@ public struct MQTTClientConfiguration: Sendable {
     /// A client of the broker at `host`. The default port is 8883 with TLS and 1883 without. TLS with the system's trust
     /// is the default; `tls: nil` is plain TCP.
     public init(host: String, port: Int? = nil, tls: TLSConfiguration? = TLSConfiguration()) {
-        self.endpoint = MQTTEndpoint(host: host, port: port ?? (tls == nil ? 1883 : 8883))
+        self.init(endpoints: [MQTTEndpoint(host: host, port: port ?? (tls == nil ? 1883 : 8883))], tls: tls)
+    }
+
+    /// A client of the brokers at `endpoints`. TLS with the system's trust is the default; `tls: nil` is without TLS.
+    public init(endpoints: [MQTTEndpoint], tls: TLSConfiguration? = TLSConfiguration()) {
+        self.endpoints = endpoints
         self.tls = tls
         let digits = String(UInt64.random(in: .min ... .max), radix: 16)
         self.clientID = "swift-" + String(repeating: "0", count: 16 - digits.count) + digits
@@ -49,7 +63,7 @@ public struct MQTTClientConfiguration: Sendable {
 
     /// Throws ``MQTTError`` with the offending value and what to do, never a secret.
     public func validate() throws(MQTTError) {
-        try endpoint.validate()
+        try validateEndpoints()
         try tls?.validate()
         try timeouts.validate()
         try retry.validate()
@@ -98,6 +112,29 @@ public struct MQTTClientConfiguration: Sendable {
             !userProperties.isEmpty || will.map({ !$0.properties.isEmpty || $0.delayInterval > 0 }) == true
         {
             throw .invalid(.unsupported, "properties need MQTT 5.0; set version to .v5_0 or leave them out")
+        }
+    }
+    private func validateEndpoints() throws(MQTTError) {
+        if endpoints.isEmpty { throw .invalid(.invalidConfiguration, "endpoints is empty; give at least one") }
+        for endpoint in endpoints {
+            try endpoint.validate()
+            if endpoint.isUnixSocket, let tls, tls.serverName == nil {
+                throw .invalid(
+                    .invalidConfiguration,
+                    "\(endpoint) has no host name for TLS to check; set tls.serverName, or tls to nil")
+            }
+        }
+        if Set(endpoints).count < endpoints.count {
+            throw .invalid(.invalidConfiguration, "endpoints has the same one twice")
+        }
+        if redirects == .any, tls == nil {
+            throw .invalid(
+                .invalidConfiguration,
+                "redirects .any without TLS would show the credentials to anyone; use TLS, or .listed")
+        }
+        if case .waitUntilConnected(let limit) = firstConnection, limit <= .zero {
+            throw .invalid(
+                .invalidConfiguration, "firstConnection has a limit of \(limit); it must be above zero, or use .failFast")
         }
     }
 }

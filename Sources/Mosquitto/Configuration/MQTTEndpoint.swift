@@ -1,19 +1,36 @@
 /// Where a broker listens.
 public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
-    /// A host name, or an IPv4 or IPv6 address without brackets.
+    /// A host name, or an IPv4 or IPv6 address without brackets, with a scope ("fe80::1%eth0") if it needs one. Of a Unix
+    /// socket, its path.
     public var host: String
-    /// The TCP port, 1 to 65,535.
+    /// The TCP port, 1 to 65,535. 0 for a Unix socket.
     public var port: Int
+    /// Whether this is the path of a Unix socket.
+    public private(set) var isUnixSocket = false
 
     public init(host: String, port: Int) {
         self.host = host
         self.port = port
     }
 
-    /// "host:port", an IPv6 address in brackets.
-    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    /// A Unix socket (a stream socket). With TLS, ``TLSConfiguration/serverName`` has to say what the certificate must be for.
+    public static func unixSocket(_ path: String) -> MQTTEndpoint {
+        var endpoint = MQTTEndpoint(host: path, port: 0)
+        endpoint.isUnixSocket = true
+        return endpoint
+    }
+
+    /// "host:port", an IPv6 address in brackets; "unix:" and the path of a Unix socket.
+    public var description: String {
+        if isUnixSocket { return "unix:" + host }
+        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
+
+    /// The `sun_path` of Linux has 108 bytes, that of Darwin 104, the NUL included.
+    private static let longestPath = 103
 
     func validate() throws(MQTTError) {
+        if isUnixSocket { return try validatePath() }
         // Of a URL given by mistake, what may be a password is not shown.
         let shown = host.lastIndex(of: "@").map { "…" + host[$0...] } ?? host
         if !(1...65_535).contains(port) {
@@ -31,4 +48,24 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
             )
         }
     }
+
+    private func validatePath() throws(MQTTError) {
+        if host.isEmpty { throw .invalid(.invalidConfiguration, "the path of the Unix socket is empty") }
+        if host.utf8.contains(0) {
+            throw .invalid(.invalidConfiguration, "the path \(quoted(host)) of the Unix socket has a NUL")
+        }
+        if host.utf8.count > Self.longestPath {
+            throw .invalid(
+                .invalidConfiguration,
+                "the path \(quoted(host)) of the Unix socket has more than \(Self.longestPath) bytes")
+        }
+    }
+}
+
+/// The order in which a client tries its endpoints.
+public enum MQTTEndpointOrder: Sendable, Hashable {
+    /// As they are given: the first one is preferred.
+    case ordered
+    /// In an order that is drawn when the client starts, so that many clients spread over the brokers of a cluster.
+    case shuffled
 }

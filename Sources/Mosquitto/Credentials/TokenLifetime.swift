@@ -57,6 +57,11 @@ struct TokenLifetime: Sendable, Hashable {
         remaining = left > 0 && left <= whole ? .seconds(left) : .seconds(whole)
     }
 
+    /// Whether it has ended, if it was received at `instant`.
+    func hasEnded(since instant: ContinuousClock.Instant, now: ContinuousClock.Instant = .now) -> Bool {
+        now - instant >= remaining
+    }
+
     /// How long after the receipt the token is replaced: at this fraction of its life, less a jitter that keeps clients
     /// whose tokens were minted together from asking for new ones together. `nil` if its life is unknown.
     ///

@@ -58,6 +58,8 @@ public struct MQTTConnectionAttemptFailed: Sendable {
     public var decision: MQTTRetryPolicy.Decision
     /// The delay before the next attempt; `nil` if there is none.
     public var retryIn: Duration?
+    /// Where the broker's redirection is followed to.
+    public var redirectedTo: MQTTEndpoint?
 }
 
 /// An established connection.
@@ -85,14 +87,31 @@ public struct MQTTConnectionInfo: Sendable {
     public var clientID: String
     /// What the broker said of itself.
     public var properties: MQTTConnackProperties
+
+    package init(
+        attempt: Int, endpoint: MQTTEndpoint, address: String, sessionPresent: Bool, tls: TLS?, clientID: String,
+        properties: MQTTConnackProperties
+    ) {
+        self.attempt = attempt
+        self.endpoint = endpoint
+        self.address = address
+        self.sessionPresent = sessionPresent
+        self.tls = tls
+        self.clientID = clientID
+        self.properties = properties
+    }
 }
 
 /// An established connection has ended without the client wanting it.
 public struct MQTTDisconnection: Sendable {
+    /// Where the connection was to.
+    public var endpoint: MQTTEndpoint
     public var error: MQTTError
     public var decision: MQTTRetryPolicy.Decision
     /// The delay before the next attempt; `nil` if there is none.
     public var retryIn: Duration?
+    /// Where the broker's redirection is followed to.
+    public var redirectedTo: MQTTEndpoint?
 }
 
 /// The credential provider has given credentials.

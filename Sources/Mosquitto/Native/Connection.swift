@@ -9,14 +9,15 @@ import Glibc
 import Musl
 #endif
 
-/// One TCP connection of a ``MosquittoHandle``, from its first SYN to its end. Confined to the loop's thread.
+/// One connection of a ``MosquittoHandle``, from the moment that its socket is connected to its end. Confined to the loop's
+/// thread.
 ///
 /// Over TLS, libmosquitto's `SSL` stands on memory BIOs and every byte passes here: one `recv` for a chunk of records, one
 /// `send` for what a turn produced. Records are fed one at a time, so that ``InboundInspector`` sees the plaintext of each
 /// before libmosquitto does. On plain TCP libmosquitto reads and writes its socket itself.
 final class Connection {
     enum Stage: Comparable {
-        case connecting, handshaking, established
+        case handshaking, established
         /// Our DISCONNECT is on its way; what still comes in is discarded.
         case closing
         case closed
@@ -25,7 +26,6 @@ final class Connection {
     /// What a call has brought about.
     enum Progress {
         case none
-        case connected
         case handshaken
         /// The broker has closed its side after our DISCONNECT, and all is sent.
         case finished
@@ -33,13 +33,13 @@ final class Connection {
 
     let handle: MosquittoHandle
     let address: String
-    private(set) var stage = Stage.connecting
+    private(set) var stage: Stage
     /// What the socket is to be watched for.
-    private(set) var interest: PollEvents = .writable
+    private(set) var interest: PollEvents = .readable
     /// Reading stops while a consumer is full.
     var isReadingPaused = false { didSet { updateInterest() } }
 
-    private let socket: TCPSocket
+    private let socket: StreamSocket
     private var inspector: InboundInspector
     private let scratch: UnsafeMutableRawBufferPointer
     /// Ciphertext that has not been fed: less than a record, or what a pause holds back.
@@ -49,34 +49,17 @@ final class Connection {
     private var inboundEnd = false
     private var findings: [MosquittoEvent] = []
 
-    /// Begins to connect. Throws if that fails at once.
+    /// Takes over a connected socket.
     init(
-        _ handle: MosquittoHandle, address: String, configuration: MQTTClientConfiguration,
+        _ handle: MosquittoHandle, _ winner: ConnectRace.Winner, configuration: MQTTClientConfiguration,
         scratch: UnsafeMutableRawBufferPointer
-    ) throws(MQTTError) {
+    ) {
         self.handle = handle
-        self.address = address
         self.scratch = scratch
+        address = winner.address
+        socket = winner.socket
         inspector = InboundInspector(version: configuration.version, maximumPacketSize: configuration.maximumPacketSize)
-        var properties = PropertyList()
-        defer { properties.free() }
-        if configuration.version == .v5_0 {
-            if case .persistent(let expiry) = configuration.session {
-                properties.add(MQTT_PROP_SESSION_EXPIRY_INTERVAL, int32: UInt32(clamping: expiry.components.seconds))
-            }
-            properties.add(MQTT_PROP_RECEIVE_MAXIMUM, int16: configuration.receiveMaximum)
-            if configuration.maximumPacketSize < 268_435_460 {
-                properties.add(MQTT_PROP_MAXIMUM_PACKET_SIZE, int32: UInt32(configuration.maximumPacketSize))
-            }
-            properties.add(configuration.userProperties)
-        }
-        try handle.connect(
-            address: address, port: configuration.endpoint.port,
-            keepAlive: Int32(configuration.keepAlive.components.seconds), properties: properties)
-        guard let socket = TCPSocket(duplicating: handle.socket) else {
-            throw MosquittoHandle.systemError(errno, "a socket could not be duplicated")
-        }
-        self.socket = socket
+        stage = handle.tls == nil ? .established : .handshaking
     }
 
     deinit { close() }
@@ -111,7 +94,6 @@ final class Connection {
     /// The socket is ready. Throws what ended the connection; events that came before are in ``takeEvents()``.
     func advance(_ events: PollEvents) throws(MQTTError) -> Progress {
         switch stage {
-        case .connecting: return try finishConnecting()
         case .handshaking:
             if try receive() { throw endOfStream(.tlsHandshake) }
             return try advanceHandshake()
@@ -157,14 +139,6 @@ final class Connection {
         return .handshaken
     }
 
-    private func finishConnecting() throws(MQTTError) -> Progress {
-        let result = socket.connectResult()
-        if result != 0 { throw MosquittoHandle.connectError(result) }
-        stage = handle.tls == nil ? .established : .handshaking
-        interest = .readable
-        return .connected
-    }
-
     /// Writes what the library has queued, and sends it.
     func flush() throws(MQTTError) {
         guard stage == .established || stage == .closing else { return }
@@ -193,7 +167,7 @@ final class Connection {
     }
 
     private func updateInterest() {
-        guard stage != .connecting, stage != .closed else { return }
+        guard stage != .closed else { return }
         interest = isReadingPaused ? [] : .readable
         if handle.tls != nil ? unsent > 0 : handle.socket >= 0 && handle.wantsWrite { interest.insert(.writable) }
     }

@@ -44,8 +44,8 @@ public final class MosquittoEventLoop: SerialExecutor, Sendable {
 
 /// What a loop serves. All methods are called on the loop's thread.
 protocol EventLoopClient: AnyObject, Sendable {
-    /// The socket that was registered is ready.
-    func socketReady(_ events: PollEvents)
+    /// The socket that was registered with this token is ready.
+    func socketReady(_ token: UInt64, _ events: PollEvents)
     /// ``EventLoopCore/schedule(_:)`` was called.
     func mailboxReady()
     /// The turn ends: what it produced can be written in one go.
@@ -207,7 +207,7 @@ final class EventLoopCore: @unchecked Sendable {
             return
         }
         poller.wait(timeout: mayBlock && touched.isEmpty ? untilTimer : .zero) { token, events in
-            clients[token]?.socketReady(events)
+            clients[token]?.socketReady(token, events)
         }
         mailbox.withLock { $0.sleeping = false }
     }

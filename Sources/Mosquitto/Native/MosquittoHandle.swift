@@ -89,12 +89,15 @@ final class MosquittoHandle {
         try check(mosquitto_username_pw_set(pointer, username, credentials.password?.text), "user name and password")
     }
 
-    /// Begins a TCP connection, closing an earlier one. `properties` go with the CONNECT, MQTT 5.0 only.
-    func connect(
-        address: String, port: Int, keepAlive: Int32, properties: PropertyList
-    ) throws(MQTTError) {
+    /// Begins a connection, closing an earlier one. Of a Unix socket, the address is the path and the port 0.
+    func connect(address: String, port: Int, _ configuration: MQTTClientConfiguration) throws(MQTTError) {
+        let keepAlive = Int32(configuration.keepAlive.components.seconds)
         if let tls { cmq_tls_reset(tls.record) }
-        if version == .v5_0 { cmq_set_connect_properties(pointer, keepAlive, properties.pointer) }
+        if version == .v5_0 {
+            var properties = Self.connectProperties(configuration)
+            defer { properties.free() }
+            cmq_set_connect_properties(pointer, keepAlive, properties.pointer)
+        }
         _ = takeEvents()
         var code: Int32 = 0
         let rc = cmq_connect_async(pointer, address, Int32(port), keepAlive, &code)
@@ -105,11 +108,27 @@ final class MosquittoHandle {
         if let tls, let ssl { cmq_tls_attach(tls.record, ssl) }
     }
 
+    private static func connectProperties(_ configuration: MQTTClientConfiguration) -> PropertyList {
+        var properties = PropertyList()
+        if case .persistent(let expiry) = configuration.session {
+            properties.add(MQTT_PROP_SESSION_EXPIRY_INTERVAL, int32: UInt32(clamping: expiry.components.seconds))
+        }
+        properties.add(MQTT_PROP_RECEIVE_MAXIMUM, int16: configuration.receiveMaximum)
+        if configuration.maximumPacketSize < 268_435_460 {
+            properties.add(MQTT_PROP_MAXIMUM_PACKET_SIZE, int32: UInt32(configuration.maximumPacketSize))
+        }
+        properties.add(configuration.userProperties)
+        return properties
+    }
+
     /// The error of a failed `connect(2)`.
     static func connectError(_ code: Int32) -> MQTTError {
         var error: MQTTError
         switch code {
         case ECONNREFUSED: error = MQTTError(.connectionRefused, "connection refused", phase: .connect)
+        // Of a Unix socket: it is not there, or its queue is full.
+        case ENOENT: error = MQTTError(.connectionRefused, "the socket does not exist", phase: .connect)
+        case EAGAIN: error = MQTTError(.connectionRefused, "the socket takes no more connections", phase: .connect)
         case ENETUNREACH, EHOSTUNREACH, ENETDOWN, EHOSTDOWN:
             error = MQTTError(.networkUnreachable, errorText(code).lowercased(), phase: .connect)
         case ETIMEDOUT: error = MQTTError(.timeout, "the connection timed out", phase: .connect)

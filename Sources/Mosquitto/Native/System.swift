@@ -12,8 +12,17 @@ func freeMemory(_ pointer: UnsafeMutableRawPointer?) { free(pointer) }
 /// The text of an `errno`.
 func errorText(_ code: Int32) -> String { String(cString: strerror(code)) }
 
-/// The system calls on one TCP socket that is not blocking.
-struct TCPSocket {
+/// The `errno` of a call that failed.
+struct SystemCallError: Error { let code: Int32 }
+
+#if canImport(Darwin)
+let streamType = SOCK_STREAM
+#else
+let streamType = Int32(SOCK_STREAM.rawValue)
+#endif
+
+/// The system calls on one stream socket that is not blocking.
+struct StreamSocket {
     let descriptor: Int32
 
     /// A second descriptor of `other`'s connection, closed on exec. libmosquitto closes its own inside calls, and the number
@@ -22,11 +31,47 @@ struct TCPSocket {
         _ = fcntl(other, F_SETFD, FD_CLOEXEC)
         descriptor = fcntl(other, F_DUPFD_CLOEXEC, 0)
         if descriptor < 0 { return nil }
+        setOptions()
+    }
+
+    /// A TCP socket that begins to connect to a numeric address. Throws the `errno` of what fails at once.
+    init(connectingTo address: String, port: Int) throws(SystemCallError) {
+        var hints = addrinfo()
+        hints.ai_family = AF_UNSPEC
+        hints.ai_socktype = streamType
+        hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV
+        var list: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(address, String(port), &hints, &list) == 0, let info = list?.pointee else {
+            throw SystemCallError(code: EADDRNOTAVAIL)
+        }
+        defer { freeaddrinfo(list) }
+        descriptor = socket(info.ai_family, streamType, 0)
+        if descriptor < 0 { throw SystemCallError(code: errno) }
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+        setOptions()
+        if connect(descriptor, info.ai_addr, info.ai_addrlen) != 0, errno != EINPROGRESS {
+            let code = errno
+            closeDescriptor(descriptor)
+            throw SystemCallError(code: code)
+        }
+    }
+
+    private func setOptions() {
         var one: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
         #if canImport(Darwin)
         setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &one, socklen_t(MemoryLayout<Int32>.size))
         #endif
+    }
+
+    /// Makes `other` a descriptor of this connection; what it was before is closed.
+    func replace(_ other: Int32) -> Bool {
+        while dup2(descriptor, other) < 0 {
+            if errno != EINTR && errno != EBUSY { return false }
+        }
+        _ = fcntl(other, F_SETFD, FD_CLOEXEC)
+        return true
     }
 
     /// The result of a connect that was under way: 0, or why it failed.

@@ -14,8 +14,14 @@ extension MQTTError {
 
     /// A broker's DISCONNECT (MQTT 5.0, section 3.14).
     static func disconnect(_ code: MQTTReasonCode, reason: String?, reference: String?) -> MQTTError {
+        let kind: MQTTError.Code =
+            switch code {
+            case .notAuthorized: .notAuthorized
+            case .sessionTakenOver: .sessionTakenOver
+            default: code.isError ? .refused : .closed
+            }
         var error = MQTTError(
-            code == .notAuthorized ? .notAuthorized : code.isError ? .refused : .closed,
+            kind,
             "the broker ended the connection: \(code)",
             phase: .connected
         )

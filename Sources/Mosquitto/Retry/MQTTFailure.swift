@@ -8,11 +8,24 @@ public struct MQTTFailure: Sendable {
     public var isInitial: Bool
     /// How many failures in a row were refusals of the credentials, this one included.
     public var consecutiveAuthenticationFailures: Int
+    /// How many failures in a row were of this kind, this one included: same phase, code and reason code, with no connection in
+    /// between that lasted ``MQTTRetryPolicy/resetAfter``.
+    public var repetitions: Int
+    /// Whether a credential provider is configured.
+    public var hasCredentials: Bool
+    /// Whether a client certificate is configured.
+    public var hasClientCertificate: Bool
 
-    public init(error: MQTTError, attempt: Int, isInitial: Bool, consecutiveAuthenticationFailures: Int = 0) {
+    public init(
+        error: MQTTError, attempt: Int, isInitial: Bool, consecutiveAuthenticationFailures: Int = 0,
+        repetitions: Int = 1, hasCredentials: Bool = false, hasClientCertificate: Bool = false
+    ) {
         self.error = error
         self.attempt = attempt
         self.isInitial = isInitial
         self.consecutiveAuthenticationFailures = consecutiveAuthenticationFailures
+        self.repetitions = repetitions
+        self.hasCredentials = hasCredentials
+        self.hasClientCertificate = hasClientCertificate
     }
 }

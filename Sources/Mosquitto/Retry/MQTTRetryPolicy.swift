@@ -1,7 +1,8 @@
 /// When a client tries again: the first connection, and every later one, by the same rules.
 ///
 /// The delay after failure *n*, counted from 0, is drawn from `0 ... min(maximumDelay, baseDelay * 2^n)` ("full jitter"),
-/// never below ``minimumDelay``. What kind of delay a failure deserves, or whether it ends the client, is a ``Decision``.
+/// from the sixth failure on from the upper third of that; it is never below ``minimumDelay``, and not above five thirds of
+/// all delays so far. What kind of delay a failure deserves, or whether it ends the client, is a ``Decision``.
 public struct MQTTRetryPolicy: Sendable {
     /// What to do after a failure.
     public enum Decision: Sendable, Hashable {
@@ -10,6 +11,9 @@ public struct MQTTRetryPolicy: Sendable {
         /// Ask the credential provider for fresh credentials and try again at once; if there is no provider, it has
         /// nothing new, or fresh credentials were refused already, this is `.retry(.authentication)`.
         case retryWithFreshCredentials
+        /// Go to the server that the broker has named, at once, if ``MQTTClientConfiguration/redirects`` allows it; if not, or if
+        /// it named none, this is `.retry(.slow)`.
+        case redirect
         /// Stop: `run()` throws the error, and so does every waiter.
         case stop
 
@@ -22,6 +26,8 @@ public struct MQTTRetryPolicy: Sendable {
         case standard
         /// The delay's upper bound starts at a quarter of ``MQTTRetryPolicy/maximumDelay``: for what does not heal by itself soon.
         case slow
+        /// The same from a half of it: the broker counts connections, and another one makes it worse.
+        case rateLimited
         /// Never below ``MQTTRetryPolicy/minimumAuthenticationDelay``: spares the issuer of tokens and the broker's log.
         case authentication
     }
@@ -45,6 +51,9 @@ public struct MQTTRetryPolicy: Sendable {
     public var minimumAuthenticationDelay: Duration = .seconds(5)
     /// How long a connection must last before the delays start from ``baseDelay`` again. Default 30 s.
     public var resetAfter: Duration = .seconds(30)
+    /// How many attempts after a failure all clients of a process that share it make per endpoint. Default: ``MQTTRetryBudget/shared``;
+    /// `nil` for no limit.
+    public var budget: MQTTRetryBudget? = .shared
     /// When to give up. Default: never.
     public var limit: Limit = .forever
     /// The seed of the jitter, for reproducible runs; random by default.

@@ -3,20 +3,37 @@ extension MQTTRetryPolicy.Decision {
     public static func standard(for failure: MQTTFailure) -> MQTTRetryPolicy.Decision {
         let error = failure.error
         if let reasonCode = error.reasonCode {
-            return error.phase == .connected ? afterDisconnect(reasonCode) : afterConnack(reasonCode)
+            return error.phase == .connected
+                ? afterDisconnect(reasonCode, isRepeated: failure.repetitions > 1) : afterConnack(reasonCode)
         }
         switch error.code {
-        case .notAuthorized: return .retryWithFreshCredentials
-        case .credentials: return .retry(.authentication)
-        case .tlsVerification, .tlsAlert, .tlsProtocol, .system: return .retry(.slow)
-        case .protocolViolation: return .retry(.slow)
+        case .notAuthorized:
+            return .retryWithFreshCredentials
+        case .credentials:
+            return .retry(.authentication)
+        case .dns:
+            // A name can be missing while a machine boots. One that stays missing is a mistake somewhere.
+            return .retry(failure.repetitions > 5 ? .slow : .standard)
+        case .closed where error.phase == .connack && failure.repetitions == 3 && failure.hasCredentials:
+            // An MQTT 3.1.1 broker may just close on a CONNECT that it does not like.
+            return .retryWithFreshCredentials
+        case .closed where error.phase == .connack && failure.hasClientCertificate && failure.repetitions == 1:
+            // In TLS 1.3 a client certificate is refused after the handshake; some brokers close without the alert.
+            return .retryWithFreshCredentials
+        case .tlsAlert where error.tls?.alert?.concernsClientCertificate == true && failure.hasClientCertificate:
+            return .retryWithFreshCredentials
+        case .tlsVerification, .tlsAlert, .tlsProtocol, .system, .protocolViolation:
+            return .retry(.slow)
         case .tlsConfiguration:
             // A mistake at the start; later it may be a file that is just being replaced.
             return failure.isInitial ? .stop : .retry(.slow)
-        case .invalidConfiguration, .invalidTopic, .invalidTopicFilter, .invalidProperty,
-            .payloadTooLarge, .unsupported, .stopped, .alreadyRunning, .cancelled:
+        case .library:
+            return afterLibraryError(error.libraryCode)
+        case .invalidConfiguration, .invalidTopic, .invalidTopicFilter, .invalidProperty, .payloadTooLarge,
+            .unsupported, .stopped, .alreadyRunning, .cancelled, .sessionTakenOver:
             return .stop
-        default: return .retry(.standard)
+        default:
+            return .retry(.standard)
         }
     }
 
@@ -31,13 +48,17 @@ extension MQTTRetryPolicy.Decision {
             .stop
         case .unspecifiedError, .serverUnavailable:
             .retry(.standard)
+        case .useAnotherServer, .serverMoved:
+            .redirect
+        case .connectionRateExceeded:
+            .retry(.rateLimited)
         default:
             .retry(.slow)
         }
     }
 
-    /// A broker's DISCONNECT (MQTT 5.0, section 3.14.2.1).
-    private static func afterDisconnect(_ code: MQTTReasonCode) -> MQTTRetryPolicy.Decision {
+    /// A broker's DISCONNECT (MQTT 5.0, section 3.14.2.1). Repeated: the connection before ended so too, and neither lasted.
+    private static func afterDisconnect(_ code: MQTTReasonCode, isRepeated: Bool) -> MQTTRetryPolicy.Decision {
         switch code {
         case .notAuthorized, .maximumConnectTime:
             // Brokers end a connection so when its token expires (EMQX 0x87, time-limited credentials 0xA0).
@@ -45,13 +66,34 @@ extension MQTTRetryPolicy.Decision {
         case .badAuthenticationMethod, .sessionTakenOver:
             // Two clients that share an identifier would take the session from each other for ever.
             .stop
-        case .administrativeAction, .serverBusy, .messageRateTooHigh, .quotaExceeded, .useAnotherServer, .serverMoved,
-            .connectionRateExceeded:
+        case .malformedPacket, .protocolError, .topicFilterInvalid, .topicNameInvalid, .packetTooLarge:
+            // Once may be a proxy's doing, or that of the operation that has been failed since; twice is a mistake.
+            isRepeated ? .stop : .retry(.standard)
+        case .useAnotherServer, .serverMoved:
+            .redirect
+        case .administrativeAction, .serverBusy, .messageRateTooHigh, .quotaExceeded, .connectionRateExceeded:
             .retry(.slow)
+        case .success:
+            .retry(isRepeated ? .slow : .standard)
         default:
             // What this library does not know is treated with caution.
             code.rawValue > MQTTReasonCode.wildcardSubscriptionsNotSupported.rawValue
                 ? .retry(.slow) : .retry(.standard)
         }
     }
+
+    private static func afterLibraryError(_ code: Int32?) -> MQTTRetryPolicy.Decision {
+        switch code {
+        // MOSQ_ERR_NOMEM: memory may come back.
+        case 1: .retry(.slow)
+        // MOSQ_ERR_INVAL, MOSQ_ERR_MALFORMED_UTF8: what this client sends would be refused again.
+        case 3, 18: .stop
+        default: .retry(.standard)
+        }
+    }
+}
+
+extension TLSFailure.Alert {
+    /// Whether the broker says that it does not take the client's certificate, or wants one (RFC 8446, section 6.2).
+    var concernsClientCertificate: Bool { received && [42, 43, 44, 45, 46, 48, 49, 116].contains(code) }
 }

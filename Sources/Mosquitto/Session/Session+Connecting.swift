@@ -3,55 +3,52 @@ extension Session {
     // MARK: Dialling
 
     /// Prepares TLS and resolves the name, both off the loop, and connects.
-    func dial() {
+    func dial(_ endpoint: MQTTEndpoint) {
         generation += 1
         let attempt = generation
         let configuration = configuration
         let known = handle == nil ? nil : tls
+        let resolve = resolve
         Task { [weak self] in
-            let prepared = await Self.prepare(configuration, known: known)
-            await self?.prepared(prepared, attempt: attempt)
+            let prepared = await Self.prepare(endpoint, configuration.tls, known: known, resolve)
+            await self?.prepared(prepared, endpoint, attempt: attempt)
         }
     }
 
     private typealias Prepared = Result<(TLSContext?, [String]), MQTTError>
 
     @concurrent
-    private static func prepare(_ configuration: MQTTClientConfiguration, known: TLSContext?) async -> Prepared {
-        let host = configuration.endpoint.host
+    private static func prepare(
+        _ endpoint: MQTTEndpoint, _ tls: TLSConfiguration?, known: TLSContext?,
+        _ resolve: @Sendable (String) async -> Resolver.Answer
+    ) async -> Prepared {
         do throws(MQTTError) {
             var context = known
             if let context {
-                try context.reloadIfChanged()
-            } else if let tls = configuration.tls {
-                context = try TLSContext(tls, host: host)
+                try context.prepare(for: endpoint.host)
+            } else if let tls {
+                context = try TLSContext(tls, host: endpoint.host)
             }
-            if let address = Resolver.numeric(host) { return .success((context, [address])) }
-            return try .success((context, await Resolver.shared.resolve(host).get()))
+            if endpoint.isUnixSocket { return .success((context, [endpoint.host])) }
+            if let address = Resolver.numeric(endpoint.host) { return .success((context, [address])) }
+            return try .success((context, await resolve(endpoint.host).get()))
         } catch {
             return .failure(error)
         }
     }
 
-    private func prepared(_ result: Prepared, attempt: Int) {
+    private func prepared(_ result: Prepared, _ endpoint: MQTTEndpoint, attempt: Int) {
         guard attempt == generation, case .dialing(.resolve) = machine.state else { return }
         switch result {
         case .failure(let error):
             fail(error)
         case .success((let context, let addresses)):
             tls = context
-            self.addresses = addresses
-            lastConnectError = nil
-            connectNext()
+            connect(to: addresses, port: endpoint.port)
         }
     }
 
-    /// Connects to the next address of the name.
-    private func connectNext() {
-        guard !addresses.isEmpty else {
-            return fail(lastConnectError ?? MQTTError(.dns, "the host has no address"))
-        }
-        let address = addresses.removeFirst()
+    private func connect(to addresses: [String], port: Int) {
         closeConnection()
         perform(machine.entered(.connect))
         do throws(MQTTError) {
@@ -59,25 +56,62 @@ extension Session {
             if let kept = self.handle { handle = kept } else { handle = try MosquittoHandle(configuration, tls: tls) }
             self.handle = handle
             try handle.setCredentials(credentials)
-            let connection = try Connection(
-                handle, address: address, configuration: configuration, scratch: loop.scratch)
-            self.connection = connection
-            interest = connection.interest
-            token = loop.register(connection.descriptor, client: self, interest: interest)
-            if token == nil { throw MQTTError(.system, "the socket cannot be watched") }
+            let configuration = configuration
+            race = ConnectRace(addresses, port: port, handle: handle, loop: loop, client: self) {
+                address throws(MQTTError) in
+                try handle.connect(address: address, port: port, configuration)
+            }
+            try startNextRunner()
         } catch {
-            lastConnectError = error
-            // A protocol family that this machine does not have is an error of one address, not of all.
-            if error.code == .library { return fail(error) }
-            connectNext()
+            fail(error)
         }
     }
 
-    /// Goes on to the next address if the current one does not answer.
-    func tryNextAddress() -> Bool {
-        guard case .dialing(.connect) = machine.state, !addresses.isEmpty else { return false }
-        connectNext()
-        return true
+    /// Tries the next address, and the one after it when the stagger has passed.
+    private func startNextRunner() throws(MQTTError) {
+        guard let race else { return }
+        try race.startNext()
+        if let raceTimer { loop.cancelTimer(raceTimer) }
+        raceTimer = nil
+        guard race.hasMore else { return }
+        raceTimer = loop.setTimer(after: ConnectRace.stagger) { [weak self] in
+            self?.assumeIsolated { session in
+                session.raceTimer = nil
+                do throws(MQTTError) { try session.startNextRunner() } catch { session.fail(error) }
+            }
+        }
+    }
+
+    /// A socket of the race is ready.
+    func raceReady(_ token: UInt64) {
+        guard let race, let handle else { return }
+        do throws(MQTTError) {
+            guard let winner = try race.ready(token) else { return }
+            endRace()
+            try connected(winner, handle)
+        } catch {
+            fail(error)
+        }
+    }
+
+    private func connected(_ winner: ConnectRace.Winner, _ handle: MosquittoHandle) throws(MQTTError) {
+        let connection = Connection(handle, winner, configuration: configuration, scratch: loop.scratch)
+        self.connection = connection
+        interest = connection.interest
+        token = loop.register(connection.descriptor, client: self, interest: interest)
+        if token == nil { throw MQTTError(.system, "the socket cannot be watched") }
+        if handle.tls != nil {
+            perform(machine.entered(.tlsHandshake))
+            guard case .handshaken = try connection.advanceHandshake() else { return updateInterest() }
+        }
+        try handshaken(connection)
+    }
+
+    private func endRace() {
+        if let raceTimer { loop.cancelTimer(raceTimer) }
+        raceTimer = nil
+        race?.cancel()
+        race = nil
     }
 
     // MARK: Progress
@@ -90,7 +124,6 @@ extension Session {
             guard self.connection === connection else { return }
             switch progress {
             case .none: break
-            case .connected: try connected(connection)
             case .handshaken: try handshaken(connection)
             case .finished: return perform(machine.closed(now: .now))
             }
@@ -100,24 +133,14 @@ extension Session {
         } catch {
             handleEvents(of: connection)
             guard self.connection === connection else { return }
-            if case .dialing(.connect) = machine.state {
-                lastConnectError = error
-                connectNext()
-            } else {
-                ended(error)
-            }
+            ended(error)
         }
-    }
-
-    private func connected(_ connection: Connection) throws(MQTTError) {
-        if handle?.tls == nil { return try handshaken(connection) }
-        perform(machine.entered(.tlsHandshake))
-        if case .handshaken = try connection.advanceHandshake() { try handshaken(connection) }
     }
 
     private func handshaken(_ connection: Connection) throws(MQTTError) {
         perform(machine.entered(.connack))
         try connection.flush()
+        updateInterest()
     }
 
     /// The connection has ended: a failed attempt, or the loss of what was established.
@@ -126,7 +149,7 @@ extension Session {
         if case .dialing = machine.state {
             fail(error)
         } else {
-            perform(machine.connectionLost(endpointed(error), now: .now))
+            perform(machine.connectionLost(endpointed(error), hasExpired: lifetime?.hasEnded(since: receivedAt) ?? false, now: .now))
         }
     }
 
@@ -136,7 +159,7 @@ extension Session {
 
     private func endpointed(_ error: MQTTError) -> MQTTError {
         var error = error
-        error.endpoint = error.endpoint ?? configuration.endpoint.description
+        error.endpoint = error.endpoint ?? machine.endpoint.description
         return error
     }
 
@@ -213,16 +236,15 @@ extension Session {
             dropHandle()
             closeConnection()
             subscriptions.forgetSession()
-            addresses = [connection.address]
-            return connectNext()
+            return connect(to: [connection.address], port: machine.endpoint.port)
         }
         if !sessionPresent { subscriptions.forgetSession() }
         let info = MQTTConnectionInfo(
-            attempt: 0, endpoint: configuration.endpoint, address: connection.address, sessionPresent: sessionPresent,
+            attempt: 0, endpoint: machine.endpoint, address: connection.address, sessionPresent: sessionPresent,
             tls: connection.tlsInfo, clientID: configuration.clientID, properties: properties)
         rejected = nil
         handleHasSession = true
-        window = min(configuration.maximumInFlight, Int(properties.receiveMaximum))
+        window = min(maximumInFlight, Int(properties.receiveMaximum))
         perform(machine.accepted(info, refreshIn: refreshDelay(), now: .now))
     }
 
@@ -235,6 +257,7 @@ extension Session {
     }
 
     private func disconnected(_ disconnect: ServerDisconnect) {
+        giveUpSuspects(MQTTReasonCode(rawValue: disconnect.reasonCode))
         ended(
             .disconnect(
                 MQTTReasonCode(rawValue: disconnect.reasonCode),
@@ -296,7 +319,7 @@ extension Session {
     func tearDown() {
         generation += 1
         cancelFetch()
-        addresses = []
+        endRace()
         closeConnection()
         isDraining = false
         if configuration.session == .clean || !handleHasSession {

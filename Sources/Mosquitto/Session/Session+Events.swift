@@ -37,9 +37,12 @@ extension Session {
         case .attemptFailed(let failed):
             var metadata = metadata(of: failed.error)
             metadata["mqtt.attempt"] = "\(failed.attempt)"
+            metadata["mqtt.endpoint"] = "\(failed.endpoint)"
             metadata["mqtt.retry_in"] = failed.retryIn.map { "\($0)" }
-            logger.warning("connecting failed", metadata: metadata)
+            metadata["mqtt.redirected_to"] = failed.redirectedTo.map { "\($0)" }
+            log(failed.error, metadata)
         case .connected(let info):
+            digest.connected()
             logger.info(
                 "connected",
                 metadata: [
@@ -48,6 +51,8 @@ extension Session {
                 ])
         case .disconnected(let disconnection):
             var metadata = metadata(of: disconnection.error)
+            metadata["mqtt.endpoint"] = "\(disconnection.endpoint)"
+            metadata["mqtt.redirected_to"] = disconnection.redirectedTo.map { "\($0)" }
             metadata["mqtt.retry_in"] = disconnection.retryIn.map { "\($0)" }
             logger.warning("disconnected", metadata: metadata)
         case .credentialsRefreshed(let refreshed):
@@ -64,6 +69,21 @@ extension Session {
             } else {
                 logger.info("stopped")
             }
+        }
+    }
+
+    /// A failed attempt. One that fails like those before it for hours is told again only from time to time.
+    private func log(_ error: MQTTError, _ metadata: Logger.Metadata) {
+        switch digest.verdict(on: error, now: .now) {
+        case .tell:
+            logger.warning("connecting failed", metadata: metadata)
+        case .hold:
+            logger.debug("connecting failed as before", metadata: metadata)
+        case .summary(let count, let time):
+            var metadata = metadata
+            metadata["mqtt.failures"] = "\(count)"
+            metadata["mqtt.failing_for"] = "\(time)"
+            logger.warning("connecting still fails", metadata: metadata)
         }
     }
 

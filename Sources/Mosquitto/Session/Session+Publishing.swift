@@ -117,7 +117,7 @@ extension Session {
         checkDrained()
     }
 
-    private func refuse(_ publish: OutgoingPublish, _ error: MQTTError) {
+    func refuse(_ publish: OutgoingPublish, _ error: MQTTError) {
         if publish.continuation == nil {
             logger.warning(
                 "a message was not published", metadata: ["mqtt.topic": "\(publish.topic)", "error": "\(error)"])

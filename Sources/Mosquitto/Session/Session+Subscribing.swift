@@ -81,7 +81,7 @@ extension Session {
         }
     }
 
-    private func failSubscribing(to filter: String, _ error: MQTTError) {
+    func failSubscribing(to filter: String, _ error: MQTTError) {
         let failed = subscribing.filter { $0.isWaiting(for: [filter]) }
         subscribing.removeAll { $0.isWaiting(for: [filter]) }
         for operation in failed { operation.continuation.resume(returning: .failure(error)) }

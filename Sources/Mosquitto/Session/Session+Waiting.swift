@@ -39,13 +39,7 @@ extension Session {
     }
 
     private func waitTimedOut(_ id: WaiterID, _ limit: Duration) {
-        var error = MQTTError(.timeout, "there was no connection within \(limit)")
-        if let lastError {
-            error = MQTTError(
-                .timeout, "there was no connection within \(limit); the last attempt failed: \(lastError)")
-            error.underlying = lastError
-        }
-        connectionWaiters.resume(id, .failure(error))
+        connectionWaiters.resume(id, .failure(.noConnection(within: limit, lastError)))
     }
 
     func resumeWaiters(_ info: MQTTConnectionInfo) {
@@ -56,5 +50,16 @@ extension Session {
     func failWaiters(_ error: MQTTError) {
         connectionWaiters.resumeAll(.failure(error))
         rotationWaiters.resumeAll(.failure(error))
+    }
+}
+
+extension MQTTError {
+    /// The end of a wait, with the last failure.
+    static func noConnection(within limit: Duration, _ lastFailure: MQTTError?) -> MQTTError {
+        guard let lastFailure else { return MQTTError(.timeout, "there was no connection within \(limit)") }
+        var error = MQTTError(
+            .timeout, "there was no connection within \(limit); the last attempt failed: \(lastFailure)")
+        error.underlying = lastFailure
+        return error
     }
 }

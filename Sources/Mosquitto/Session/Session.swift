@@ -9,6 +9,8 @@ actor Session: EventLoopClient {
     nonisolated let eventLoop: MosquittoEventLoop
     nonisolated let shared: SharedState
     let logger: Logger
+    /// Looks a name up; another one in tests.
+    let resolve: @Sendable (String) async -> Resolver.Answer
 
     var machine: SessionStateMachine
     private var timers: [SessionStateMachine.Timer: TimerID] = [:]
@@ -16,8 +18,8 @@ actor Session: EventLoopClient {
     var generation = 0
 
     // Connecting (Session+Connecting)
-    var addresses: [String] = []
-    var lastConnectError: MQTTError?
+    var race: ConnectRace?
+    var raceTimer: TimerID?
     var tls: TLSContext?
     var handle: MosquittoHandle?
     /// Whether the handle holds the state of a session that the broker has accepted.
@@ -42,6 +44,8 @@ actor Session: EventLoopClient {
     var inFlight: [UInt16: OutgoingPublish] = [:]
     var lastSequence: UInt64 = 0
     var window = 0
+    /// What the window may be at most: less than configured if a broker had too much.
+    var maximumInFlight: Int
     var isDraining = false
     private var isInTurn = false
 
@@ -61,17 +65,23 @@ actor Session: EventLoopClient {
     // What is told (Session+Events)
     var observed = MQTTConnectionState.idle
     var lastError: MQTTError?
+    var digest = FailureDigest()
 
     private nonisolated let isClaimed = Atomic(false)
     private nonisolated let isReaderWoken = Atomic(false)
 
-    init(_ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop, shared: SharedState, logger: Logger) {
+    init(
+        _ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop, shared: SharedState, logger: Logger,
+        resolve: @escaping @Sendable (String) async -> Resolver.Answer
+    ) {
+        self.resolve = resolve
         self.configuration = configuration
         self.eventLoop = eventLoop
         self.shared = shared
         var logger = logger
         logger[metadataKey: "mqtt.client_id"] = "\(configuration.clientID)"
         self.logger = logger
+        maximumInFlight = configuration.maximumInFlight
         jitter = JitterGenerator(seed: configuration.retry.seed)
         machine = SessionStateMachine(SessionStateMachine.Configuration(configuration))
     }
@@ -145,6 +155,13 @@ actor Session: EventLoopClient {
         perform(machine.shutdown(isGraceful: isGraceful, now: .now))
     }
 
+    /// Ends the client without waiting for acknowledgements. Returns when it has ended.
+    func abandonAndWait() async {
+        shutDown(isGraceful: false)
+        if case .stopped = machine.state { return }
+        _ = await withCheckedContinuation { stopWaiters.append($0) }
+    }
+
     /// The last reference to the client is gone.
     nonisolated func abandon() {
         Task { await self.shutDown(isGraceful: false) }
@@ -157,7 +174,8 @@ actor Session: EventLoopClient {
             switch action {
             case .emit(let kind): emit(kind)
             case .fetchCredentials(let attempt): fetchCredentials(attempt)
-            case .dial: dial()
+            case .dial(let endpoint): dial(endpoint)
+            case .requestTurn(let endpoint): requestTurn(endpoint)
             case .tearDown: tearDown()
             case .establish(let info): establish(info)
             case .drain: drain()
@@ -169,6 +187,17 @@ actor Session: EventLoopClient {
         }
         publishState()
     }
+
+    private func requestTurn(_ endpoint: MQTTEndpoint) {
+        perform(machine.mayDial(after: configuration.retry.budget?.reserve(endpoint, now: .now) ?? .zero))
+    }
+
+    /// Ends a delay, and lets the next ones start afresh.
+    nonisolated func reconnectNow() async {
+        await retryNow()
+    }
+
+    private func retryNow() { perform(machine.reconnectNow()) }
 
     private func setTimer(_ timer: SessionStateMachine.Timer, _ delay: Duration) {
         cancelTimer(timer)
@@ -183,7 +212,6 @@ actor Session: EventLoopClient {
 
     private func timerFired(_ timer: SessionStateMachine.Timer) {
         timers[timer] = nil
-        if timer == .phase, tryNextAddress() { return }
         if timer == .credentials {
             cancelFetch()
             failRotation(MQTTError(.timeout, "the credential provider took too long", phase: .credentials))
@@ -206,8 +234,10 @@ actor Session: EventLoopClient {
 
     // MARK: EventLoopClient
 
-    nonisolated func socketReady(_ events: PollEvents) {
-        assumeIsolated { $0.advance(events) }
+    nonisolated func socketReady(_ token: UInt64, _ events: PollEvents) {
+        assumeIsolated { session in
+            if token == session.token { session.advance(events) } else { session.raceReady(token) }
+        }
     }
 
     nonisolated func mailboxReady() {

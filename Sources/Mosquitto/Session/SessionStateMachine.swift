@@ -9,10 +9,10 @@
 ///            +--------------------------------- rotation -----------------------------------------------+
 /// ```
 /// Every state can go to `stopped`.
-struct SessionStateMachine: Sendable {
-    typealias Instant = ContinuousClock.Instant
+package struct SessionStateMachine: Sendable {
+    package typealias Instant = ContinuousClock.Instant
 
-    enum State: Sendable {
+    package enum State: Sendable {
         case idle
         /// The credential provider is being asked.
         case fetching
@@ -28,18 +28,20 @@ struct SessionStateMachine: Sendable {
     }
 
     /// Why a connection is ended on purpose.
-    enum Ending: Sendable, Hashable { case rotation, shutdown }
+    package enum Ending: Sendable, Hashable { case rotation, shutdown }
 
-    enum Timer: Sendable, Hashable, CaseIterable {
-        case credentials, attempt, phase, retry, refresh, drain, close
+    package enum Timer: Sendable, Hashable, CaseIterable {
+        case credentials, attempt, phase, retry, turn, refresh, drain, close, firstConnection
     }
 
-    enum Action: Sendable {
+    package enum Action: Sendable {
         case emit(MQTTConnectionEvent.Kind)
         /// Ask the provider; the answer comes as `credentialsArrived`, `credentialsFailed`, or their rotation counterparts.
         case fetchCredentials(MQTTConnectAttempt)
         /// Resolve and connect with the credentials at hand.
-        case dial
+        case dial(MQTTEndpoint)
+        /// Ask the process's budget for a turn with this endpoint; the answer is `mayDial(after:)`.
+        case requestTurn(MQTTEndpoint)
         /// End the attempt or connection at once.
         case tearDown
         /// The broker has accepted: subscribe, publish, tell who waits.
@@ -54,17 +56,27 @@ struct SessionStateMachine: Sendable {
         case finish(MQTTError?)
     }
 
-    struct Configuration: Sendable {
-        var endpoint: MQTTEndpoint
+    package struct Configuration: Sendable {
+        var endpoints: [MQTTEndpoint]
+        var endpointOrder: MQTTEndpointOrder
+        var redirects: MQTTRedirectPolicy
+        var firstConnection: MQTTFirstConnection
         var retry: MQTTRetryPolicy
         var timeouts: MQTTTimeouts
         var hasProvider: Bool
+        var hasClientCertificate: Bool
+        var isVersion3: Bool
 
-        init(_ configuration: MQTTClientConfiguration) {
-            endpoint = configuration.endpoint
+        package init(_ configuration: MQTTClientConfiguration) {
+            endpoints = configuration.endpoints
+            endpointOrder = configuration.endpointOrder
+            redirects = configuration.redirects
+            firstConnection = configuration.firstConnection
             retry = configuration.retry
             timeouts = configuration.timeouts
             hasProvider = configuration.credentials != nil
+            hasClientCertificate = configuration.tls?.identity != nil
+            isVersion3 = configuration.version == .v3_1_1
         }
     }
 
@@ -72,6 +84,8 @@ struct SessionStateMachine: Sendable {
     private var generator: JitterGenerator
     private var backoff: Backoff
     private var refreshBackoff: Backoff
+    private var endpoints: EndpointSelector
+    private var history = FailureHistory()
 
     private(set) var state = State.idle
     /// Attempts since the last established connection.
@@ -92,9 +106,12 @@ struct SessionStateMachine: Sendable {
     /// Since when there is no connection because of a rotation.
     private var gapSince: Instant?
 
-    init(_ configuration: Configuration) {
+    package init(_ configuration: Configuration) {
         self.configuration = configuration
         generator = JitterGenerator(seed: configuration.retry.seed)
+        endpoints = EndpointSelector(
+            configuration.endpoints, order: configuration.endpointOrder, policy: configuration.redirects,
+            using: &generator)
         backoff = Backoff(configuration.retry)
         var refresh = MQTTRetryPolicy()
         refresh.minimumDelay = .seconds(1)
@@ -102,18 +119,23 @@ struct SessionStateMachine: Sendable {
         refreshBackoff = Backoff(refresh)
     }
 
+    /// The endpoint of the attempt or connection, or of the next attempt.
+    var endpoint: MQTTEndpoint { endpoints.current }
+
     // MARK: Attempts
 
-    mutating func start(now: Instant) -> [Action] {
+    package mutating func start(now: Instant) -> [Action] {
         guard case .idle = state else { return [] }
         disconnectedAt = now
-        return beginAttempt()
+        let actions = beginAttempt()
+        guard case .waitUntilConnected(let limit) = configuration.firstConnection else { return actions }
+        return [.setTimer(.firstConnection, limit)] + actions
     }
 
     private mutating func beginAttempt(withCredentials hasCredentials: Bool = false) -> [Action] {
         attempt += 1
         let started = MQTTConnectionAttemptStarted(
-            attempt: attempt, isInitial: !everConnected, endpoint: configuration.endpoint)
+            attempt: attempt, isInitial: !everConnected, endpoint: endpoint)
         guard configuration.hasProvider, !hasCredentials else {
             state = .dialing(.resolve)
             return [.emit(.attemptStarted(started))] + dial()
@@ -127,7 +149,7 @@ struct SessionStateMachine: Sendable {
 
     private func context(_ purpose: MQTTConnectAttempt.Purpose) -> MQTTConnectAttempt {
         MQTTConnectAttempt(
-            number: max(attempt, 1), isInitial: !everConnected, endpoint: configuration.endpoint, purpose: purpose,
+            number: max(attempt, 1), isInitial: !everConnected, endpoint: endpoint, purpose: purpose,
             lastFailure: lastFailure)
     }
 
@@ -137,13 +159,13 @@ struct SessionStateMachine: Sendable {
         needsFresh = false
         return [
             .setTimer(.attempt, configuration.timeouts.attempt), .setTimer(.phase, configuration.timeouts.resolve),
-            .dial,
+            .dial(endpoint),
         ]
     }
 
     /// The provider answered. `unchanged`: with what the broker refused just before. That is not worth an attempt without
     /// a delay; after one it is, since a broker refuses good credentials too while it cannot check them.
-    mutating func credentialsArrived(unchanged: Bool, now: Instant) -> [Action] {
+    package mutating func credentialsArrived(unchanged: Bool, now: Instant) -> [Action] {
         guard case .fetching = state else { return [] }
         if unchanged, needsFresh {
             let error = MQTTError(
@@ -159,7 +181,7 @@ struct SessionStateMachine: Sendable {
     }
 
     /// The attempt has reached a phase.
-    mutating func entered(_ phase: MQTTError.Phase) -> [Action] {
+    package mutating func entered(_ phase: MQTTError.Phase) -> [Action] {
         guard case .dialing = state else { return [] }
         state = .dialing(phase)
         let timeouts = configuration.timeouts
@@ -175,7 +197,7 @@ struct SessionStateMachine: Sendable {
     }
 
     /// A CONNACK accepted. `refreshIn`: when the credentials are to be rotated.
-    mutating func accepted(_ info: MQTTConnectionInfo, refreshIn: Duration?, now: Instant) -> [Action] {
+    package mutating func accepted(_ info: MQTTConnectionInfo, refreshIn: Duration?, now: Instant) -> [Action] {
         guard case .dialing = state else { return [] }
         state = .connected
         var info = info
@@ -185,7 +207,9 @@ struct SessionStateMachine: Sendable {
         connectedAt = now
         isRefreshing = false
         lastFailure = nil
-        var actions: [Action] = [.cancelTimer(.attempt), .cancelTimer(.phase), .emit(.connected(info))]
+        var actions: [Action] = [
+            .cancelTimer(.attempt), .cancelTimer(.phase), .cancelTimer(.firstConnection), .emit(.connected(info)),
+        ]
         if let gapSince {
             self.gapSince = nil
             refreshBackoff.reset()
@@ -196,22 +220,25 @@ struct SessionStateMachine: Sendable {
     }
 
     /// The attempt under way has failed.
-    mutating func attemptFailed(_ error: MQTTError, now: Instant) -> [Action] {
+    package mutating func attemptFailed(_ error: MQTTError, now: Instant) -> [Action] {
         guard let phase = attemptPhase else { return [] }
         var error = error
         error.phase = phase
-        let (decision, delay) = decide(error, attempt: attempt, now: now)
+        let from = endpoint
+        let next = decide(error, attempt: attempt, now: now)
+        // Without credentials nothing was dialled, and fresh ones are for the endpoint that refused the others.
+        if phase != .credentials, case .retry = next.decision { endpoints.attemptFailed() }
         let failed = MQTTConnectionAttemptFailed(
-            attempt: attempt, endpoint: configuration.endpoint, error: error, decision: decision, retryIn: delay)
+            attempt: attempt, endpoint: from, error: error, decision: next.decision, retryIn: next.delay,
+            redirectedTo: next.redirection)
         return [
             .cancelTimer(.credentials), .cancelTimer(.attempt), .cancelTimer(.phase), .tearDown,
             .emit(.attemptFailed(failed)),
-        ]
-            + follow(decision, delay, error)
+        ] + follow(next, error)
     }
 
-    /// An established connection has ended, not by us.
-    mutating func connectionLost(_ error: MQTTError, now: Instant) -> [Action] {
+    /// An established connection has ended, not by us. `hasExpired`: its token had, which is a reason for the broker.
+    package mutating func connectionLost(_ error: MQTTError, hasExpired: Bool = false, now: Instant) -> [Action] {
         switch state {
         case .connected, .draining(.rotation): break
         case .draining(.shutdown), .disconnecting: return closed(now: now)
@@ -222,19 +249,34 @@ struct SessionStateMachine: Sendable {
         // The next attempt asks the provider anew, with a deadline of its own.
         isRefreshing = false
         let uptime = connectedAt.map { now - $0 } ?? .zero
+        let isStable = uptime >= configuration.retry.resetAfter
         backoff.connectionLasted(uptime)
+        if isStable || hasExpired {
+            history.reset()
+        } else if history.looksLikeTakeover(error, isVersion3: configuration.isVersion3) {
+            error.code = .sessionTakenOver
+            error.message =
+                "the broker closed \(FailureHistory.takeoverSuspicion) connections in a row soon after it had accepted them, as happens when another client uses the same client identifier"
+        }
         // A broker that accepts credentials and throws the client out at once must not be hammered with fresh ones.
         if uptime >= configuration.retry.minimumAuthenticationDelay {
             hasTriedFresh = false
             authenticationFailures = 0
         }
         disconnectedAt = now
-        let (decision, delay) = decide(error, attempt: 1, now: now)
-        let lost = MQTTDisconnection(error: error, decision: decision, retryIn: delay)
+        let from = endpoint
+        let next = decide(error, attempt: 1, now: now)
+        if next.redirection == nil {
+            let leaving: [MQTTReasonCode] = [.serverShuttingDown, .useAnotherServer, .serverMoved]
+            endpoints.connectionLost(
+                isStable: isStable, isGoingAway: error.reasonCode.map(leaving.contains) ?? false)
+        }
+        let lost = MQTTDisconnection(
+            endpoint: from, error: error, decision: next.decision, retryIn: next.delay, redirectedTo: next.redirection)
         return [
             .cancelTimer(.credentials), .cancelTimer(.refresh), .cancelTimer(.drain), .tearDown,
             .emit(.disconnected(lost)),
-        ] + follow(decision, delay, error)
+        ] + follow(next, error)
     }
 
     private var attemptPhase: MQTTError.Phase? {
@@ -245,44 +287,83 @@ struct SessionStateMachine: Sendable {
         }
     }
 
-    /// What to do after a failure, and how long to wait before it.
-    private mutating func decide(
-        _ error: MQTTError, attempt: Int, now: Instant
-    ) -> (MQTTRetryPolicy.Decision, Duration?) {
+    /// What comes after a failure.
+    private struct Next {
+        var decision: MQTTRetryPolicy.Decision
+        /// How long to wait before it; `nil` if there is nothing to wait for.
+        var delay: Duration?
+        var redirection: MQTTEndpoint?
+
+        static let stop = Next(decision: .stop)
+    }
+
+    private mutating func decide(_ error: MQTTError, attempt: Int, now: Instant) -> Next {
         lastFailure = error
+        history.record(error)
         if error.code == .notAuthorized { authenticationFailures += 1 }
         let decision = configuration.retry.decide(
             MQTTFailure(
                 error: error, attempt: attempt, isInitial: !everConnected,
-                consecutiveAuthenticationFailures: authenticationFailures))
-        if isExhausted(attempt: error.phase == .connected ? 0 : attempt, now: now) { return (.stop, nil) }
+                consecutiveAuthenticationFailures: authenticationFailures, repetitions: history.repetitions,
+                hasCredentials: configuration.hasProvider, hasClientCertificate: configuration.hasClientCertificate))
+        if configuration.firstConnection == .failFast, !everConnected { return .stop }
+        if isExhausted(attempt: error.phase == .connected ? 0 : attempt, now: now) { return .stop }
         switch decision {
         case .stop:
-            return (.stop, nil)
+            return .stop
         case .retry(let tier):
-            return (decision, backoff.next(tier, using: &generator))
+            return retry(tier)
+        case .redirect:
+            guard
+                let target = endpoints.follow(
+                    error.serverReference, isPermanent: error.reasonCode == .serverMoved)
+            else { return retry(.slow) }
+            return Next(decision: .redirect, delay: .zero, redirection: target)
         case .retryWithFreshCredentials:
-            purpose = .rejected
-            if configuration.hasProvider, !hasTriedFresh { return (decision, .zero) }
-            return (.retry(.authentication), backoff.next(.authentication, using: &generator))
+            let concernsToken = error.code != .tlsAlert && configuration.hasProvider
+            if concernsToken { purpose = .rejected }
+            // The files of a client certificate are read again before every attempt.
+            if concernsToken || configuration.hasClientCertificate, !hasTriedFresh {
+                return Next(decision: decision, delay: .zero)
+            }
+            return retry(error.code == .tlsAlert ? .slow : error.code == .closed ? .standard : .authentication)
         }
     }
 
-    private mutating func follow(_ decision: MQTTRetryPolicy.Decision, _ delay: Duration?, _ error: MQTTError)
-        -> [Action]
-    {
-        switch decision {
+    private mutating func retry(_ tier: MQTTRetryPolicy.Tier) -> Next {
+        Next(decision: .retry(tier), delay: backoff.next(tier, endpoints: endpoints.count, using: &generator))
+    }
+
+    private mutating func follow(_ next: Next, _ error: MQTTError) -> [Action] {
+        needsFresh = false
+        switch next.decision {
         case .stop:
             return stop(error)
         case .retryWithFreshCredentials:
             hasTriedFresh = true
-            needsFresh = true
-            return beginAttempt()
+            needsFresh = purpose == .rejected && error.code == .notAuthorized
+            state = .waiting
+            return [.requestTurn(endpoint)]
+        case .redirect:
+            state = .waiting
+            return [.requestTurn(endpoint)]
         case .retry:
             state = .waiting
-            needsFresh = false
-            return [.setTimer(.retry, delay ?? .zero)]
+            return [.setTimer(.retry, next.delay ?? .zero)]
         }
+    }
+
+    /// The budget's answer.
+    package mutating func mayDial(after wait: Duration) -> [Action] {
+        guard case .waiting = state else { return [] }
+        return wait > .zero ? [.setTimer(.turn, wait)] : beginAttempt()
+    }
+
+    /// The user knows that it is worth a try now.
+    mutating func reconnectNow() -> [Action] {
+        backoff.reset()
+        guard case .waiting = state else { return [] }
+        return [.cancelTimer(.retry), .cancelTimer(.turn), .requestTurn(endpoint)]
     }
 
     private func isExhausted(attempt: Int, now: Instant) -> Bool {
@@ -348,7 +429,9 @@ struct SessionStateMachine: Sendable {
         case .draining(.shutdown), .disconnecting(.shutdown):
             return stop(nil)
         case .disconnecting(.rotation):
-            backoff.connectionLasted(connectedAt.map { now - $0 } ?? .zero)
+            let uptime = connectedAt.map { now - $0 } ?? .zero
+            backoff.connectionLasted(uptime)
+            if uptime >= configuration.retry.resetAfter { history.reset() }
             hasTriedFresh = false
             authenticationFailures = 0
             disconnectedAt = now
@@ -366,10 +449,7 @@ struct SessionStateMachine: Sendable {
         case .stopped: return []
         case .idle, .waiting: return stop(nil)
         case .fetching, .dialing:
-            let error = MQTTError(.cancelled, "the client was shut down", phase: attemptPhase)
-            let failed = MQTTConnectionAttemptFailed(
-                attempt: attempt, endpoint: configuration.endpoint, error: error, decision: .stop, retryIn: nil)
-            return [.emit(.attemptFailed(failed))] + stop(nil)
+            return endAttempt(MQTTError(.cancelled, "the client was shut down")) + stop(nil)
         case .connected, .draining(.rotation):
             if !isGraceful { return beginDisconnecting(.shutdown, close: quickClose, now: now) }
             state = .draining(.shutdown)
@@ -382,6 +462,16 @@ struct SessionStateMachine: Sendable {
         }
     }
 
+    /// The final event of an attempt that is given up.
+    private func endAttempt(_ error: MQTTError) -> [Action] {
+        guard let phase = attemptPhase else { return [] }
+        var error = error
+        error.phase = phase
+        let failed = MQTTConnectionAttemptFailed(
+            attempt: attempt, endpoint: endpoint, error: error, decision: .stop, retryIn: nil)
+        return [.emit(.attemptFailed(failed))]
+    }
+
     mutating func stop(_ error: MQTTError?) -> [Action] {
         if case .stopped = state { return [] }
         state = .stopped
@@ -390,11 +480,16 @@ struct SessionStateMachine: Sendable {
 
     // MARK: Time
 
-    mutating func timerFired(_ timer: Timer, now: Instant) -> [Action] {
+    package mutating func timerFired(_ timer: Timer, now: Instant) -> [Action] {
         switch timer {
         case .retry:
             guard case .waiting = state else { return [] }
+            return [.requestTurn(endpoint)]
+        case .turn:
+            guard case .waiting = state else { return [] }
             return beginAttempt()
+        case .firstConnection:
+            return everConnected ? [] : stopWithoutConnection()
         case .credentials:
             let message = "the credential provider took longer than \(configuration.timeouts.credentials)"
             if isRefreshing { return rotationFailed(message) }
@@ -414,5 +509,11 @@ struct SessionStateMachine: Sendable {
         case .drain: return drained(now: now)
         case .close: return closed(now: now)
         }
+    }
+
+    private mutating func stopWithoutConnection() -> [Action] {
+        guard case .waitUntilConnected(let limit) = configuration.firstConnection else { return [] }
+        let error = MQTTError.noConnection(within: limit, lastFailure)
+        return endAttempt(error) + stop(error)
     }
 }

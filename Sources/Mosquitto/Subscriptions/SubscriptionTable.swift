@@ -5,6 +5,8 @@ struct SubscriptionTable {
         var consumers = 0
         /// Whether the broker has acknowledged it in the session that it has now.
         var isConfirmed = false
+        /// Whether the broker ended a connection over it.
+        var isRefused = false
     }
 
     private var entries: [String: Entry] = [:]
@@ -28,8 +30,12 @@ struct SubscriptionTable {
             entries[filter]?.subscription = subscription
             entries[filter]?.subscription.qos = qos
             entries[filter]?.isConfirmed = false
+            entries[filter]?.isRefused = false
         }
     }
+
+    /// The broker ended a connection over this filter: it is not asked for again, unless another consumer wants it.
+    mutating func refuse(_ filter: String) { entries[filter]?.isRefused = true }
 
     /// What the broker is to be asked for on behalf of a consumer, in groups that one SUBSCRIBE can carry.
     func groups(of consumer: MessageBuffer) -> [[MQTTSubscription]] {
@@ -68,7 +74,7 @@ struct SubscriptionTable {
 
     /// What the broker has not confirmed, in groups that one SUBSCRIBE can carry (same QoS and options).
     func unconfirmed() -> [[MQTTSubscription]] {
-        Self.grouped(entries.values.filter { !$0.isConfirmed }.map(\.subscription))
+        Self.grouped(entries.values.filter { !$0.isConfirmed && !$0.isRefused }.map(\.subscription))
     }
 
     static func grouped(_ subscriptions: [MQTTSubscription]) -> [[MQTTSubscription]] {

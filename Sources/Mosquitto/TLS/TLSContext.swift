@@ -17,15 +17,15 @@ final class TLSContext: @unchecked Sendable {
     let pointer: OpaquePointer
     let record: UnsafeMutablePointer<cmq_tls>
     private let configuration: TLSConfiguration
-    private let serverName: UnsafeMutablePointer<CChar>?
+    /// What the record points to.
+    private var serverName: UnsafeMutablePointer<CChar>?
+    private var host = ""
     /// What the files were when they were read.
     private var stamps: [FileStamp] = []
 
     /// Reads the files that the configuration names. Throws ``MQTTError/Code/tlsConfiguration``.
     init(_ configuration: TLSConfiguration, host: String) throws(MQTTError) {
         self.configuration = configuration
-        let name = configuration.serverName ?? host
-        let isAddress = Resolver.numeric(name) != nil
         record = .allocate(capacity: 1)
         record.initialize(to: cmq_tls())
         cmq_tls_reset(record)
@@ -34,19 +34,30 @@ final class TLSContext: @unchecked Sendable {
             throw Self.failure("OpenSSL could not make a context")
         }
         self.pointer = pointer
-        // RFC 6066, section 3: a literal address is not a server name.
-        serverName = isAddress ? nil : strdup(name)
-        record.pointee.server_name = UnsafePointer(serverName)
-        guard cmq_ctx_verify_name(pointer, name, isAddress) == 1 else {
-            throw Self.failure("\(quoted(name)) cannot be the name in a certificate")
-        }
+        try setHost(host)
         try load()
     }
 
-    /// Reads the files again if they are not what they were: a certificate that was renewed or a trust that was repaired
-    /// is used by the next connection. Not while a handshake is under way.
-    func reloadIfChanged() throws(MQTTError) {
+    /// Before the next connection: the host may be another one, and the files are read again if they are not what they were.
+    /// A certificate that was renewed or a trust that was repaired is used from then on. Not while a handshake is under way.
+    func prepare(for host: String) throws(MQTTError) {
+        if host != self.host { try setHost(host) }
         if FileStamp.stamps(of: configuration) != stamps { try load() }
+    }
+
+    private func setHost(_ host: String) throws(MQTTError) {
+        let name = configuration.serverName ?? host
+        let isAddress = Resolver.numeric(name) != nil
+        free(serverName)
+        // RFC 6066, section 3: a literal address is not a server name.
+        serverName = isAddress ? nil : strdup(name)
+        record.pointee.server_name = UnsafePointer(serverName)
+        // A certificate cannot name the scope of an address: it has a meaning on this machine only.
+        let checked = isAddress ? String(name.prefix { $0 != "%" }) : name
+        guard cmq_ctx_verify_name(pointer, checked, isAddress) == 1 else {
+            throw Self.failure("\(quoted(name)) cannot be the name in a certificate")
+        }
+        self.host = host
     }
 
     private func load() throws(MQTTError) {

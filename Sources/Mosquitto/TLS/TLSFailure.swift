@@ -52,6 +52,8 @@ public struct TLSFailure: Error, Sendable, Hashable, CustomStringConvertible {
         if let verification {
             return "certificate verification failed: \(verification.text) (error \(verification.code) at depth"
                 + " \(verification.depth), subject \(verification.subject))"
+                // X509_V_ERR_CERT_NOT_YET_VALID
+                + (verification.code == 9 ? "; is the clock of this machine right?" : "")
         }
         if let alert, alert.received {
             return "the broker sent the TLS alert \(alert.name) (\(alert.code))"

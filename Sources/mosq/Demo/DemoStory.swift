@@ -35,7 +35,7 @@ final class DemoStory: Sendable {
         let narrator = Task { for await event in events { narrate(event) } }
 
         screen.line("The program starts. Nothing listens at localhost:\(stage.port) yet.", .step)
-        try client.start()
+        try await client.start()
         try await wait("a refused connection") { $0.failures.filter { $0 == .connectionRefused }.count >= 2 }
 
         screen.line("The broker comes up, with a certificate of an authority that is not trusted.", .step)
@@ -148,6 +148,7 @@ final class DemoStory: Sendable {
         switch decision {
         case .retry: "again in \(Int((delay ?? .zero) / .milliseconds(1))) ms"
         case .retryWithFreshCredentials: "again at once with a fresh token"
+        case .redirect: "on to where the broker sends it"
         case .stop: "the end"
         }
     }

@@ -30,6 +30,7 @@ struct EventLine {
             object.set("tls", failed.error.tls.flatMap(tls))
             object.set("decision", decision(failed.decision))
             object.set("retryIn", failed.retryIn)
+            object.set("redirectedTo", failed.redirectedTo?.description)
             object.set("message", failed.error.message)
         case .connected(let info):
             object.set("attempt", info.attempt)
@@ -42,6 +43,7 @@ struct EventLine {
             object.set("message", lost.error.message)
             object.set("decision", decision(lost.decision))
             object.set("retryIn", lost.retryIn)
+            object.set("redirectedTo", lost.redirectedTo?.description)
         case .credentialsRefreshed(let refreshed):
             object.set("expiresIn", refreshed.expiresIn)
             object.set("source", refreshed.source)
@@ -61,6 +63,7 @@ struct EventLine {
         switch decision {
         case .retry: "retry"
         case .retryWithFreshCredentials: "retryWithFreshCredentials"
+        case .redirect: "redirect"
         case .stop: "stop"
         }
     }

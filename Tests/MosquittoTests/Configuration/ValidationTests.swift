@@ -18,9 +18,9 @@ import Testing
     }
 
     @Test func `has the ports of MQTT, with TLS unless told otherwise`() {
-        #expect(MQTTClientConfiguration(host: "b").endpoint.port == 8883)
-        #expect(MQTTClientConfiguration(host: "b", tls: nil).endpoint.port == 1883)
-        #expect(MQTTClientConfiguration(host: "b", port: 1).endpoint.port == 1)
+        #expect(MQTTClientConfiguration(host: "b").endpoints[0].port == 8883)
+        #expect(MQTTClientConfiguration(host: "b", tls: nil).endpoints[0].port == 1883)
+        #expect(MQTTClientConfiguration(host: "b", port: 1).endpoints[0].port == 1)
     }
 
     @Test func `has a client identifier of its own`() {
@@ -31,7 +31,7 @@ import Testing
 
     @Test(arguments: [0, -1, 65_536, Int.max])
     func `with a bad port is refused`(port: Int) throws {
-        let error = try error { $0.endpoint.port = port }
+        let error = try error { $0.endpoints[0].port = port }
         #expect(error.code == .invalidConfiguration)
         #expect(error.message.contains("\(port)"))
         #expect(error.message.contains("broker.example.com"))
@@ -39,7 +39,7 @@ import Testing
 
     @Test(arguments: ["mqtt://broker", "broker:1883/x", "[::1]", "bro ker", "a\nb", "a\0b", "\"b\"", "b?", "b#"])
     func `with a host that is no bare name is refused`(host: String) throws {
-        let error = try error { $0.endpoint.host = host }
+        let error = try error { $0.endpoints[0].host = host }
         #expect(error.code == .invalidConfiguration)
         #expect(error.message.contains(quoted(host)))
     }
@@ -47,7 +47,7 @@ import Testing
     @Test(arguments: [0, 254])
     func `with a host of a bad length is refused`(length: Int) throws {
         let host = String(repeating: "h", count: length)
-        #expect(try error { $0.endpoint.host = host }.message.hasPrefix("host "))
+        #expect(try error { $0.endpoints[0].host = host }.message.hasPrefix("host "))
     }
 
     @Test(arguments: ["", "a\0b", "a\nb", "a\u{85}b", "a\(Unicode.Scalar(0xFDD0)!)", "a\u{1FFFE}"])

@@ -9,6 +9,8 @@ struct MachineTrace {
     private(set) var now = ContinuousClock.now
     /// The timers that were set and not cancelled, with their delays.
     private(set) var timers: [Machine.Timer: Duration] = [:]
+    /// How long the budget makes an attempt wait.
+    var turnDelay = Duration.zero
     /// The actions of the last event.
     private(set) var actions: [Machine.Action] = []
 
@@ -101,14 +103,21 @@ struct MachineTrace {
 
     private mutating func render(_ actions: [Machine.Action]) -> [String] {
         self.actions = actions
+        var lines: [String] = []
         for action in actions {
             switch action {
             case .setTimer(let timer, let delay): timers[timer] = delay
             case .cancelTimer(let timer): timers[timer] = nil
+            case .requestTurn:
+                // The budget is not part of the story, unless a test asks for a wait.
+                let granted = machine.mayDial(after: turnDelay)
+                lines += render(granted)
+                self.actions = actions + granted
             default: break
             }
+            if let line = Self.text(action) { lines.append(line) }
         }
-        return actions.compactMap(Self.text)
+        return lines
     }
 
     private static func text(_ action: Machine.Action) -> String? {
@@ -116,6 +125,7 @@ struct MachineTrace {
         case .emit(let kind): text(kind)
         case .fetchCredentials(let attempt): "ask the provider (\(attempt.purpose))"
         case .dial: "dial"
+        case .requestTurn: nil
         case .tearDown: "tear down"
         case .establish: "establish"
         case .drain: "drain"
@@ -145,6 +155,7 @@ struct MachineTrace {
         switch decision {
         case .retry(let tier): "retry \(tier)"
         case .retryWithFreshCredentials: "retry with fresh credentials"
+        case .redirect: "redirect"
         case .stop: "stop"
         }
     }

@@ -28,6 +28,8 @@ private struct Walk {
     private var openAttempts = 0
     private var isDialing = false
     private var isAsking = false
+    private var isTurnRequested = false
+    private var isLate = false
     private var isStopped = false
     private var finishes = 0
     private(set) var log: [String] = []
@@ -80,6 +82,7 @@ private struct Walk {
             return ("no rotation", machine.rotationFailed("no"))
         case 295..<320: return ("drained", machine.drained(now: now))
         case 320..<345: return ("closed", machine.closed(now: now))
+        case 345..<350: return ("reconnect now", machine.reconnectNow())
         default:
             // Only a timer that is set can fire.
             let set = Machine.Timer.allCases.filter(timers.contains)
@@ -104,6 +107,12 @@ private struct Walk {
         if log.count > 64 { log.removeFirst(32) }
         if isStopped, !actions.isEmpty { fail("\(actions) after the end") }
         for action in actions { check(action) }
+        if isTurnRequested {
+            isTurnRequested = false
+            // The budget lets every other attempt wait.
+            isLate.toggle()
+            return step("turn", machine.mayDial(after: isLate ? .seconds(1) : .zero))
+        }
         checkState()
     }
 
@@ -136,6 +145,7 @@ private struct Walk {
         case .finish:
             finishes += 1
             if finishes > 1 || !isStopped { fail("finished out of order") }
+        case .requestTurn: isTurnRequested = true
         case .establish, .drain, .disconnect: if isStopped { fail("\(action) after stopped") }
         }
     }
@@ -150,7 +160,7 @@ private struct Walk {
         case .connected: needed = machine.isAwaitingRotation ? [.credentials] : []
         case .draining: needed = [.drain]
         case .disconnecting: needed = [.close]
-        case .waiting: needed = [.retry]
+        case .waiting: needed = timers.contains(.turn) ? [.turn] : [.retry]
         case .stopped:
             needed = []
             if !timers.isEmpty { fail("timers \(timers) after the end") }

@@ -1,0 +1,48 @@
+/// What earlier failures say about the next one: repetitions, and connections that end as if two clients shared an
+/// identifier. A value without a clock.
+struct FailureHistory: Sendable {
+    /// So many short connections in a row look like a takeover. MQTT 3.1.1 has no code for one: the broker just closes.
+    static let takeoverSuspicion = 5
+
+    private struct Kind: Hashable {
+        var phase: MQTTError.Phase?
+        var code: MQTTError.Code
+        var reasonCode: MQTTReasonCode?
+
+        init(_ error: MQTTError) {
+            phase = error.phase
+            code = error.code
+            reasonCode = error.reasonCode
+        }
+    }
+
+    private var last: Kind?
+    private(set) var repetitions = 0
+    private var shortConnections = 0
+
+    /// Counts a failure.
+    mutating func record(_ error: MQTTError) {
+        let kind = Kind(error)
+        repetitions = kind == last ? repetitions + 1 : 1
+        last = kind
+        if error.phase != .connected { shortConnections = 0 }
+    }
+
+    /// A connection has ended after it lasted long enough to start afresh.
+    mutating func reset() {
+        last = nil
+        repetitions = 0
+        shortConnections = 0
+    }
+
+    /// A connection has ended soon. Returns whether it looks like a takeover: closed without a word, time after time, with
+    /// no failed attempt in between, as a broker in trouble would cause.
+    mutating func looksLikeTakeover(_ error: MQTTError, isVersion3: Bool) -> Bool {
+        guard isVersion3, error.code == .closed, error.reasonCode == nil else {
+            shortConnections = 0
+            return false
+        }
+        shortConnections += 1
+        return shortConnections >= Self.takeoverSuspicion
+    }
+}

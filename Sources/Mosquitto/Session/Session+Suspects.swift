@@ -1,0 +1,59 @@
+import Logging
+
+/// What a broker's DISCONNECT says about the operations that were under way. Made again, they would end the next connection
+/// too; so they fail, with the broker's reason, and the others go on.
+extension Session {
+    func giveUpSuspects(_ code: MQTTReasonCode) {
+        switch code {
+        case .topicFilterInvalid: giveUpSubscriptions(code) { _ in true }
+        case .sharedSubscriptionsNotSupported: giveUpSubscriptions(code) { $0.hasPrefix("$share/") }
+        case .wildcardSubscriptionsNotSupported: giveUpSubscriptions(code) { $0.contains("+") || $0.contains("#") }
+        case .packetTooLarge:
+            let largest = inFlight.values.map(\.payload.count).max()
+            giveUpPublishes(code) { $0.payload.count == largest }
+        case .payloadFormatInvalid: giveUpPublishes(code) { $0.properties.payloadIsUTF8 == true }
+        case .retainNotSupported: giveUpPublishes(code) { $0.retain }
+        case .qosNotSupported:
+            let highest = inFlight.values.map(\.qos.rawValue).max()
+            giveUpPublishes(code) { $0.qos.rawValue == highest }
+        case .receiveMaximumExceeded, .messageRateTooHigh:
+            // For good: the broker has said what it thinks of more.
+            maximumInFlight = max(1, min(maximumInFlight, window) / 2)
+            logger.notice("fewer messages in flight", metadata: ["mqtt.maximum_in_flight": "\(maximumInFlight)"])
+        default: break
+        }
+    }
+
+    private func giveUpPublishes(_ code: MQTTReasonCode, where isSuspect: (OutgoingPublish) -> Bool) {
+        let suspects = inFlight.filter { isSuspect($0.value) }
+        guard !suspects.isEmpty else { return }
+        for packetID in suspects.keys { inFlight[packetID] = nil }
+        for publish in suspects.values.sorted(by: { $0.sequence < $1.sequence }) {
+            refuse(publish, .endedBy(code, "the publish"))
+        }
+        // The library would send them again from this handle.
+        handleHasSession = false
+    }
+
+    private func giveUpSubscriptions(_ code: MQTTReasonCode, where isSuspect: (String) -> Bool) {
+        let unanswered = subscribing.flatMap(\.packetIDs.values) + restoring.values
+        for filter in Set(unanswered.flatMap { $0 }).filter(isSuspect) {
+            subscriptions.refuse(filter)
+            logger.error(
+                "the broker ended the connection over a topic filter; it is not subscribed to again",
+                metadata: ["mqtt.filter": "\(filter)", "mqtt.reason_code": "\(code)"])
+            failSubscribing(to: filter, .endedBy(code, "the subscription to \(quoted(filter))"))
+        }
+    }
+}
+
+extension MQTTError {
+    fileprivate static func endedBy(_ code: MQTTReasonCode, _ operation: String) -> MQTTError {
+        var error = MQTTError(
+            .operationRefused, "the broker ended the connection, presumably over \(operation): \(code)",
+            phase: .connected)
+        error.reasonCode = code
+        error.rawReasonCode = code.rawValue
+        return error
+    }
+}
