@@ -75,6 +75,12 @@ struct ArgumentTests {
         #expect(try Sub.parse(["-t", "-a", "-t", "-b"]).topics == ["-a", "-b"])
     }
 
+    @Test func `a Unix socket takes the place of host and port`() throws {
+        #expect(try configuration("--unix", "/run/mqtt.sock").endpoints == [.unixSocket("/run/mqtt.sock")])
+        let withTLS = try #require(complaint(["--unix", "/s", "--cafile", "/dev/null"]))
+        #expect(withTLS.contains("unix:/s"))
+    }
+
     @Test func `a file turns TLS on, and so do the system's certificates and port 8883`() throws {
         let file = try configuration("--cafile", "/dev/null")
         #expect(file.endpoints[0].port == 8_883)
@@ -93,7 +99,7 @@ struct ArgumentTests {
         (["--insecure"], "always verified"), (["--capath", "d"], "--cafile"), (["--ciphers", "c"], "--ciphers"),
         (["--keyform", "pem"], "--keyform"), (["--tls-alpn", "mqtt"], "--tls-alpn"), (["--tls-engine", "e"], "engine"),
         (["--tls-engine-kpass-sha1", "e"], "kpass"), (["--psk", "00"], "--psk"), (["--psk-identity", "i"], "--psk"),
-        (["--proxy", "socks5h://p"], "--proxy"), (["--unix", "/s"], "--unix"), (["-A", "127.0.0.1"], "-A"),
+        (["--proxy", "socks5h://p"], "--proxy"), (["-A", "127.0.0.1"], "-A"),
         (["-L", "mqtt://h/t"], "-L"), (["--url", "mqtt://h/t"], "-L"),
         (["-D", "connect", "receive-maximum", "1"], "-D"), (["--tls-version", "tlsv1.3"], "tlsv1.3"),
         (["-V", "mqttv31"], "MQTT 3.1"),

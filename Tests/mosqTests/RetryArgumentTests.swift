@@ -76,4 +76,29 @@ struct RetryArgumentTests {
             }
         }
     }
+
+    @Test func `more endpoints follow the first one`() throws {
+        let configuration = try configuration(
+            "-h", "a", "-p", "1", "--endpoint", "b:2", "--endpoint", "[fe80::1%lo]:3", "--endpoint", "192.0.2.1:4")
+        #expect(
+            configuration.endpoints == [
+                MQTTEndpoint(host: "a", port: 1), MQTTEndpoint(host: "b", port: 2),
+                MQTTEndpoint(host: "fe80::1%lo", port: 3), MQTTEndpoint(host: "192.0.2.1", port: 4),
+            ])
+    }
+
+    @Test(arguments: ["b", "b:", "b:x", ":1", "b:0", "b:65536", "::1:1", "[::1]1", "a b:1", "mqtts://b:1"])
+    func `an endpoint that is none is refused`(endpoint: String) {
+        #expect(throws: CommandFailure.self) { try configuration("--endpoint", endpoint) }
+    }
+
+    @Test func `redirections are followed as far as is said`() throws {
+        #expect(try configuration().redirects == .none)
+        #expect(try configuration("--redirect", "none").redirects == .none)
+        #expect(try configuration("--redirect", "listed").redirects == .listed)
+        #expect(try configuration("--redirect", "any", "--tls-use-os-certs").redirects == .any)
+        // Anybody on the way could redirect to himself and read the password.
+        #expect(throws: CommandFailure.self) { try configuration("--redirect", "any") }
+        #expect(throws: CommandFailure.self) { try configuration("--redirect", "some") }
+    }
 }

@@ -105,4 +105,44 @@ struct RetryCommandTests {
         #expect(!(result.errors + result.output).contains("wr0ng-s3cret"))
         await broker.stop()
     }
+
+    @Test func `the endpoints are tried in turn`() async throws {
+        let broker = try await ScriptedBroker.start()
+        let closed = try freePort()
+        let result = try await MosqProcess(
+            ["pub", "-h", "127.0.0.1", "-p", "\(closed)", "--endpoint", "127.0.0.1:\(broker.port)", "-t", "a", "-m", "x"]
+                + Self.quick
+        ).result()
+        #expect(result.status == 0)
+        #expect(
+            result.events.filter { $0["event"] == "attemptStarted" }.map { $0["endpoint"]?.string } == [
+                "127.0.0.1:\(closed)", "127.0.0.1:\(broker.port)",
+            ])
+        await broker.stop()
+    }
+
+    @Test(arguments: ["listed", "none"])
+    func `a redirection is told, and followed if that was said`(policy: String) async throws {
+        let target = try await ScriptedBroker.start()
+        let reference = Array("127.0.0.1:\(target.port)".utf8)
+        let properties = [0x1C, 0, UInt8(reference.count)] + reference
+        // MQTT 5.0, section 3.2: no session, "use another server".
+        let connack = [0x20, UInt8(properties.count + 3), 0, 0x9C, UInt8(properties.count)] + properties
+        let broker = try await ScriptedBroker.start(script: [.reply(connack, close: true), .serve])
+        let result = try await MosqProcess(
+            [
+                "pub", "-V", "5", "-h", "127.0.0.1", "-p", "\(broker.port)", "--redirect", policy, "-t", "a", "-m", "x",
+                "-q", "1",
+            ] + Self.quick
+        ).result()
+        #expect(result.status == 0)
+        let failed = try #require(result.events.first { $0["event"] == "attemptFailed" })
+        #expect(failed["reasonCode"] == 0x9C)
+        #expect(failed["decision"]?.string == (policy == "listed" ? "redirect" : "retry"))
+        #expect(failed["redirectedTo"]?.string == (policy == "listed" ? "127.0.0.1:\(target.port)" : nil))
+        #expect(target.publishes.count == (policy == "listed" ? 1 : 0))
+        #expect(broker.publishes.count == (policy == "listed" ? 0 : 1))
+        await broker.stop()
+        await target.stop()
+    }
 }

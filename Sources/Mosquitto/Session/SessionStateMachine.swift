@@ -81,24 +81,16 @@ package struct SessionStateMachine: Sendable {
     }
 
     private let configuration: Configuration
-    private var generator: JitterGenerator
-    private var backoff: Backoff
+    private var decider: RetryDecider
     private var refreshBackoff: Backoff
-    private var endpoints: EndpointSelector
-    private var history = FailureHistory()
+    private var jitter: JitterGenerator
 
     private(set) var state = State.idle
     /// Attempts since the last established connection.
     private(set) var attempt = 0
-    private var everConnected = false
     private var connectedAt: Instant?
-    /// When the last connection ended, or the client started: for a limit by time.
-    private var disconnectedAt: Instant?
     private var lastFailure: MQTTError?
-    private var authenticationFailures = 0
-    /// A refusal was answered with fresh credentials already.
-    private var hasTriedFresh = false
-    /// The attempt under way is that answer: it is pointless with what was refused.
+    /// The attempt under way answers a refusal with fresh credentials: it is pointless with what was refused.
     private var needsFresh = false
     /// What the provider is told at the next attempt.
     private var purpose = MQTTConnectAttempt.Purpose.connect
@@ -108,11 +100,8 @@ package struct SessionStateMachine: Sendable {
 
     package init(_ configuration: Configuration) {
         self.configuration = configuration
-        generator = JitterGenerator(seed: configuration.retry.seed)
-        endpoints = EndpointSelector(
-            configuration.endpoints, order: configuration.endpointOrder, policy: configuration.redirects,
-            using: &generator)
-        backoff = Backoff(configuration.retry)
+        decider = RetryDecider(configuration)
+        jitter = JitterGenerator(seed: configuration.retry.seed)
         var refresh = MQTTRetryPolicy()
         refresh.minimumDelay = .seconds(1)
         refresh.maximumDelay = .seconds(60)
@@ -120,13 +109,13 @@ package struct SessionStateMachine: Sendable {
     }
 
     /// The endpoint of the attempt or connection, or of the next attempt.
-    var endpoint: MQTTEndpoint { endpoints.current }
+    var endpoint: MQTTEndpoint { decider.endpoint }
 
     // MARK: Attempts
 
     package mutating func start(now: Instant) -> [Action] {
         guard case .idle = state else { return [] }
-        disconnectedAt = now
+        decider.started(now: now)
         let actions = beginAttempt()
         guard case .waitUntilConnected(let limit) = configuration.firstConnection else { return actions }
         return [.setTimer(.firstConnection, limit)] + actions
@@ -135,7 +124,7 @@ package struct SessionStateMachine: Sendable {
     private mutating func beginAttempt(withCredentials hasCredentials: Bool = false) -> [Action] {
         attempt += 1
         let started = MQTTConnectionAttemptStarted(
-            attempt: attempt, isInitial: !everConnected, endpoint: endpoint)
+            attempt: attempt, isInitial: !decider.hasEverConnected, endpoint: endpoint)
         guard configuration.hasProvider, !hasCredentials else {
             state = .dialing(.resolve)
             return [.emit(.attemptStarted(started))] + dial()
@@ -149,7 +138,7 @@ package struct SessionStateMachine: Sendable {
 
     private func context(_ purpose: MQTTConnectAttempt.Purpose) -> MQTTConnectAttempt {
         MQTTConnectAttempt(
-            number: max(attempt, 1), isInitial: !everConnected, endpoint: endpoint, purpose: purpose,
+            number: max(attempt, 1), isInitial: !decider.hasEverConnected, endpoint: endpoint, purpose: purpose,
             lastFailure: lastFailure)
     }
 
@@ -203,7 +192,7 @@ package struct SessionStateMachine: Sendable {
         var info = info
         info.attempt = attempt
         attempt = 0
-        everConnected = true
+        decider.connected()
         connectedAt = now
         isRefreshing = false
         lastFailure = nil
@@ -224,17 +213,16 @@ package struct SessionStateMachine: Sendable {
         guard let phase = attemptPhase else { return [] }
         var error = error
         error.phase = phase
+        lastFailure = error
         let from = endpoint
-        let next = decide(error, attempt: attempt, now: now)
-        // Without credentials nothing was dialled, and fresh ones are for the endpoint that refused the others.
-        if phase != .credentials, case .retry = next.decision { endpoints.attemptFailed() }
+        let verdict = decider.attemptFailed(error, attempt: attempt, now: now)
         let failed = MQTTConnectionAttemptFailed(
-            attempt: attempt, endpoint: from, error: error, decision: next.decision, retryIn: next.delay,
-            redirectedTo: next.redirection)
+            attempt: attempt, endpoint: from, error: error, decision: verdict.decision, retryIn: verdict.delay,
+            redirectedTo: verdict.redirection)
         return [
             .cancelTimer(.credentials), .cancelTimer(.attempt), .cancelTimer(.phase), .tearDown,
             .emit(.attemptFailed(failed)),
-        ] + follow(next, error)
+        ] + follow(verdict, error)
     }
 
     /// An established connection has ended, not by us. `hasExpired`: its token had, which is a reason for the broker.
@@ -248,35 +236,15 @@ package struct SessionStateMachine: Sendable {
         error.phase = .connected
         // The next attempt asks the provider anew, with a deadline of its own.
         isRefreshing = false
-        let uptime = connectedAt.map { now - $0 } ?? .zero
-        let isStable = uptime >= configuration.retry.resetAfter
-        backoff.connectionLasted(uptime)
-        if isStable || hasExpired {
-            history.reset()
-        } else if history.looksLikeTakeover(error, isVersion3: configuration.isVersion3) {
-            error.code = .sessionTakenOver
-            error.message =
-                "the broker closed \(FailureHistory.takeoverSuspicion) connections in a row soon after it had accepted them, as happens when another client uses the same client identifier"
-        }
-        // A broker that accepts credentials and throws the client out at once must not be hammered with fresh ones.
-        if uptime >= configuration.retry.minimumAuthenticationDelay {
-            hasTriedFresh = false
-            authenticationFailures = 0
-        }
-        disconnectedAt = now
         let from = endpoint
-        let next = decide(error, attempt: 1, now: now)
-        if next.redirection == nil {
-            let leaving: [MQTTReasonCode] = [.serverShuttingDown, .useAnotherServer, .serverMoved]
-            endpoints.connectionLost(
-                isStable: isStable, isGoingAway: error.reasonCode.map(leaving.contains) ?? false)
-        }
+        let verdict = decider.connectionLost(&error, uptime: uptime(now), hasExpired: hasExpired, now: now)
+        lastFailure = error
         let lost = MQTTDisconnection(
-            endpoint: from, error: error, decision: next.decision, retryIn: next.delay, redirectedTo: next.redirection)
+            endpoint: from, error: error, decision: verdict.decision, retryIn: verdict.delay, redirectedTo: verdict.redirection)
         return [
             .cancelTimer(.credentials), .cancelTimer(.refresh), .cancelTimer(.drain), .tearDown,
             .emit(.disconnected(lost)),
-        ] + follow(next, error)
+        ] + follow(verdict, error)
     }
 
     private var attemptPhase: MQTTError.Phase? {
@@ -287,69 +255,24 @@ package struct SessionStateMachine: Sendable {
         }
     }
 
-    /// What comes after a failure.
-    private struct Next {
-        var decision: MQTTRetryPolicy.Decision
-        /// How long to wait before it; `nil` if there is nothing to wait for.
-        var delay: Duration?
-        var redirection: MQTTEndpoint?
-
-        static let stop = Next(decision: .stop)
-    }
-
-    private mutating func decide(_ error: MQTTError, attempt: Int, now: Instant) -> Next {
-        lastFailure = error
-        history.record(error)
-        if error.code == .notAuthorized { authenticationFailures += 1 }
-        let decision = configuration.retry.decide(
-            MQTTFailure(
-                error: error, attempt: attempt, isInitial: !everConnected,
-                consecutiveAuthenticationFailures: authenticationFailures, repetitions: history.repetitions,
-                hasCredentials: configuration.hasProvider, hasClientCertificate: configuration.hasClientCertificate))
-        if configuration.firstConnection == .failFast, !everConnected { return .stop }
-        if isExhausted(attempt: error.phase == .connected ? 0 : attempt, now: now) { return .stop }
-        switch decision {
-        case .stop:
-            return .stop
-        case .retry(let tier):
-            return retry(tier)
-        case .redirect:
-            guard
-                let target = endpoints.follow(
-                    error.serverReference, isPermanent: error.reasonCode == .serverMoved)
-            else { return retry(.slow) }
-            return Next(decision: .redirect, delay: .zero, redirection: target)
-        case .retryWithFreshCredentials:
-            let concernsToken = error.code != .tlsAlert && configuration.hasProvider
-            if concernsToken { purpose = .rejected }
-            // The files of a client certificate are read again before every attempt.
-            if concernsToken || configuration.hasClientCertificate, !hasTriedFresh {
-                return Next(decision: decision, delay: .zero)
-            }
-            return retry(error.code == .tlsAlert ? .slow : error.code == .closed ? .standard : .authentication)
-        }
-    }
-
-    private mutating func retry(_ tier: MQTTRetryPolicy.Tier) -> Next {
-        Next(decision: .retry(tier), delay: backoff.next(tier, endpoints: endpoints.count, using: &generator))
-    }
-
-    private mutating func follow(_ next: Next, _ error: MQTTError) -> [Action] {
+    private mutating func follow(_ verdict: RetryDecider.Verdict, _ error: MQTTError) -> [Action] {
         needsFresh = false
-        switch next.decision {
+        switch verdict.decision {
         case .stop:
             return stop(error)
         case .retryWithFreshCredentials:
-            hasTriedFresh = true
-            needsFresh = purpose == .rejected && error.code == .notAuthorized
+            // A refused certificate says nothing of the token.
+            if error.code != .tlsAlert { purpose = .rejected }
+            needsFresh = error.code == .notAuthorized && configuration.hasProvider
             state = .waiting
             return [.requestTurn(endpoint)]
         case .redirect:
             state = .waiting
             return [.requestTurn(endpoint)]
         case .retry:
+            if error.code == .notAuthorized { purpose = .rejected }
             state = .waiting
-            return [.setTimer(.retry, next.delay ?? .zero)]
+            return [.setTimer(.retry, verdict.delay ?? .zero)]
         }
     }
 
@@ -361,18 +284,12 @@ package struct SessionStateMachine: Sendable {
 
     /// The user knows that it is worth a try now.
     mutating func reconnectNow() -> [Action] {
-        backoff.reset()
+        decider.reset()
         guard case .waiting = state else { return [] }
         return [.cancelTimer(.retry), .cancelTimer(.turn), .requestTurn(endpoint)]
     }
 
-    private func isExhausted(attempt: Int, now: Instant) -> Bool {
-        switch configuration.retry.limit {
-        case .forever: false
-        case .attempts(let limit): attempt >= limit
-        case .elapsed(let limit): disconnectedAt.map { now - $0 >= limit } ?? false
-        }
-    }
+    private func uptime(_ now: Instant) -> Duration { connectedAt.map { now - $0 } ?? .zero }
 
     // MARK: Rotation
 
@@ -401,7 +318,7 @@ package struct SessionStateMachine: Sendable {
     mutating func rotationFailed(_ message: String) -> [Action] {
         guard case .connected = state, isRefreshing else { return [] }
         isRefreshing = false
-        let delay = refreshBackoff.next(.standard, using: &generator)
+        let delay = refreshBackoff.next(.standard, using: &jitter)
         return [
             .cancelTimer(.credentials),
             .emit(.credentialsFailed(MQTTCredentialsFailed(message: message, retryIn: delay))),
@@ -429,12 +346,7 @@ package struct SessionStateMachine: Sendable {
         case .draining(.shutdown), .disconnecting(.shutdown):
             return stop(nil)
         case .disconnecting(.rotation):
-            let uptime = connectedAt.map { now - $0 } ?? .zero
-            backoff.connectionLasted(uptime)
-            if uptime >= configuration.retry.resetAfter { history.reset() }
-            hasTriedFresh = false
-            authenticationFailures = 0
-            disconnectedAt = now
+            decider.rotated(uptime: uptime(now), now: now)
             return [.cancelTimer(.close), .tearDown] + beginAttempt(withCredentials: true)
         default:
             return []
@@ -489,7 +401,7 @@ package struct SessionStateMachine: Sendable {
             guard case .waiting = state else { return [] }
             return beginAttempt()
         case .firstConnection:
-            return everConnected ? [] : stopWithoutConnection()
+            return decider.hasEverConnected ? [] : stopWithoutConnection()
         case .credentials:
             let message = "the credential provider took longer than \(configuration.timeouts.credentials)"
             if isRefreshing { return rotationFailed(message) }

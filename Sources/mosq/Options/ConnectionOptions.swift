@@ -15,6 +15,10 @@ struct ConnectionOptions: ParsableArguments {
     var port: Int?
 
     @Option(
+        name: .customLong("unix"), parsing: .unconditional, help: "The path of a Unix socket, instead of host and port.")
+    var unixSocket: String?
+
+    @Option(
         name: [.customShort("i"), .long], parsing: .unconditional,
         help: "The client identifier. Default: mosq- and a random number.")
     var id: String?
@@ -84,6 +88,7 @@ struct ConnectionOptions: ParsableArguments {
         }
         var configuration = MQTTClientConfiguration(
             host: host, port: port ?? tls.defaultPort, tls: try tls.configuration(port: port))
+        if let unixSocket { configuration.endpoints = [.unixSocket(unixSocket)] }
         configuration.version = try protocolVersion()
         configuration.clientID = try clientID()
         configuration.keepAlive = .seconds(keepAlive)

@@ -12,7 +12,6 @@ struct RefusedOptions: ParsableArguments {
     @Option(name: .customLong("psk"), parsing: .unconditional) var preSharedKey: String?
     @Option(name: .customLong("psk-identity"), parsing: .unconditional) var preSharedKeyIdentity: String?
     @Option(name: .long, parsing: .unconditional) var proxy: String?
-    @Option(name: .customLong("unix"), parsing: .unconditional) var unixSocket: String?
     @Option(name: .customShort("A"), parsing: .unconditional) var bindAddress: String?
     @Option(name: [.customShort("L"), .long], parsing: .unconditional) var url: String?
     @Option(name: [.customShort("D"), .long], parsing: .upToNextOption) var property: [String] = []
@@ -29,7 +28,6 @@ struct RefusedOptions: ParsableArguments {
             (preSharedKey != nil, "--psk is not supported; use certificates."),
             (preSharedKeyIdentity != nil, "--psk-identity is not supported; use certificates."),
             (proxy != nil, "--proxy is not supported; connections are direct."),
-            (unixSocket != nil, "--unix is not supported; connections are TCP."),
             (bindAddress != nil, "-A is not supported; the system chooses the local address."),
             (url != nil, "-L is not supported; give -h, -p, -u, -P and -t."),
             (!property.isEmpty, "-D is not supported."),

@@ -46,6 +46,18 @@ struct RetryOptions: ParsableArguments {
         help: "Rotate the token at this fraction of its life. Default: 0.8.")
     var refreshAt: Double?
 
+    @Option(
+        name: .customLong("endpoint"), parsing: .unconditionalSingleValue,
+        help: "HOST:PORT of another broker of the cluster; they are tried in turn, -h first. May be repeated.")
+    var endpoints: [String] = []
+
+    @Option(
+        name: .customLong("redirect"), parsing: .unconditional,
+        help:
+            "Follow a server reference: none, listed (only to a host given by -h or --endpoint) or any (needs TLS). Default: none."
+    )
+    var redirect: String?
+
     @Flag(help: "One JSON object a line on standard error for every connection event.")
     var events = false
 
@@ -61,6 +73,9 @@ struct RetryOptions: ParsableArguments {
         configuration.timeouts.connect = limit
         configuration.timeouts.tlsHandshake = limit
         configuration.timeouts.connack = limit
+
+        configuration.endpoints += try endpoints.map(Self.endpoint)
+        if let redirect { configuration.redirects = try Self.redirects(redirect) }
 
         if let tokenFile {
             if password != nil { throw CommandFailure(message: "-P and --token-file exclude each other.") }
@@ -109,6 +124,29 @@ struct RetryOptions: ParsableArguments {
         ]
         if let flag = given.first(where: \.1)?.0 { throw CommandFailure(message: "\(flag) needs --retry.") }
         return behavior.policy
+    }
+
+    private static func endpoint(_ text: String) throws -> MQTTEndpoint {
+        let problem = CommandFailure(message: "--endpoint \(text) is not HOST:PORT; an IPv6 address goes in brackets.")
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]) else {
+            throw problem
+        }
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+        } else if host.contains(":") {
+            throw problem
+        }
+        return MQTTEndpoint(host: String(host), port: port)
+    }
+
+    private static func redirects(_ text: String) throws -> MQTTRedirectPolicy {
+        switch text {
+        case "none": return .none
+        case "listed": return .listed
+        case "any": return .any
+        default: throw CommandFailure(message: "--redirect \(text) is none of none, listed and any.")
+        }
     }
 
     /// A `Duration` traps on what is not finite or too long; ten years are as good as for ever.

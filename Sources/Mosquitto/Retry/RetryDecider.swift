@@ -1,0 +1,148 @@
+/// From a failure to what is done about it: asks the policy, and keeps what its answer depends on, from the delays to the
+/// endpoint that is next. A value: time is given to it, and randomness has a seed.
+struct RetryDecider: Sendable {
+    typealias Instant = ContinuousClock.Instant
+
+    /// What comes after a failure.
+    struct Verdict: Sendable {
+        var decision: MQTTRetryPolicy.Decision
+        /// How long to wait before it; `nil` if there is nothing to wait for.
+        var delay: Duration?
+        /// Where the broker's redirection is followed to.
+        var redirection: MQTTEndpoint?
+
+        static let stop = Verdict(decision: .stop)
+    }
+
+    private let policy: MQTTRetryPolicy
+    private let failsFast: Bool
+    private let hasProvider: Bool
+    private let hasClientCertificate: Bool
+    private let isVersion3: Bool
+
+    private var generator: JitterGenerator
+    private var backoff: Backoff
+    private var endpoints: EndpointSelector
+    private var history = FailureHistory()
+    private(set) var hasEverConnected = false
+    /// When the last connection ended, or the client started: for a limit by time.
+    private var disconnectedAt: Instant?
+    private var authenticationFailures = 0
+    /// A refusal was answered with fresh credentials already.
+    private var hasTriedFresh = false
+
+    init(_ configuration: SessionStateMachine.Configuration) {
+        policy = configuration.retry
+        failsFast = configuration.firstConnection == .failFast
+        hasProvider = configuration.hasProvider
+        hasClientCertificate = configuration.hasClientCertificate
+        isVersion3 = configuration.isVersion3
+        generator = JitterGenerator(seed: policy.seed)
+        backoff = Backoff(policy)
+        endpoints = EndpointSelector(
+            configuration.endpoints, order: configuration.endpointOrder, policy: configuration.redirects,
+            using: &generator)
+    }
+
+    /// The endpoint of the attempt or connection, or of the next attempt.
+    var endpoint: MQTTEndpoint { endpoints.current }
+
+    // MARK: What happens
+
+    mutating func started(now: Instant) { disconnectedAt = now }
+
+    mutating func connected() { hasEverConnected = true }
+
+    /// The delays start afresh.
+    mutating func reset() { backoff.reset() }
+
+    mutating func attemptFailed(_ error: MQTTError, attempt: Int, now: Instant) -> Verdict {
+        let verdict = decide(error, attempt: attempt, isExhausted: isExhausted(attempt: attempt, now: now))
+        // Without credentials nothing was dialled.
+        if error.phase != .credentials, case .retry = verdict.decision { endpoints.attemptFailed() }
+        return verdict
+    }
+
+    /// A connection was lost after `uptime`. `hasExpired`: its token had, which is a reason for the broker. The error may be
+    /// replaced by a better one.
+    mutating func connectionLost(
+        _ error: inout MQTTError, uptime: Duration, hasExpired: Bool, now: Instant
+    ) -> Verdict {
+        let isStable = uptime >= policy.resetAfter
+        backoff.connectionLasted(uptime)
+        if isStable || hasExpired {
+            history.reset()
+        } else if history.looksLikeTakeover(error, isVersion3: isVersion3) {
+            error.code = .sessionTakenOver
+            error.message =
+                "the broker closed \(FailureHistory.takeoverSuspicion) connections in a row soon after it had accepted"
+                + " them, as happens when another client uses the same client identifier"
+        }
+        // A broker that accepts credentials and throws the client out at once must not be hammered with fresh ones.
+        if uptime >= policy.minimumAuthenticationDelay { forgetRefusals() }
+        disconnectedAt = now
+        let verdict = decide(error, attempt: 1, isExhausted: isExhausted(attempt: 0, now: now))
+        if case .retry = verdict.decision {
+            let leaving: [MQTTReasonCode] = [.serverShuttingDown, .useAnotherServer, .serverMoved]
+            endpoints.connectionLost(isStable: isStable, isGoingAway: error.reasonCode.map(leaving.contains) ?? false)
+        }
+        return verdict
+    }
+
+    /// The client ended the connection for new credentials.
+    mutating func rotated(uptime: Duration, now: Instant) {
+        backoff.connectionLasted(uptime)
+        if uptime >= policy.resetAfter { history.reset() }
+        forgetRefusals()
+        disconnectedAt = now
+    }
+
+    private mutating func forgetRefusals() {
+        hasTriedFresh = false
+        authenticationFailures = 0
+    }
+
+    // MARK: What is done
+
+    private mutating func decide(_ error: MQTTError, attempt: Int, isExhausted: Bool) -> Verdict {
+        history.record(error)
+        if error.code == .notAuthorized { authenticationFailures += 1 }
+        let decision = policy.decide(
+            MQTTFailure(
+                error: error, attempt: attempt, isInitial: !hasEverConnected,
+                consecutiveAuthenticationFailures: authenticationFailures, repetitions: history.repetitions,
+                hasCredentials: hasProvider, hasClientCertificate: hasClientCertificate))
+        if isExhausted || failsFast && !hasEverConnected { return .stop }
+        switch decision {
+        case .stop:
+            return .stop
+        case .retry(let tier):
+            return retry(tier)
+        case .redirect:
+            let isPermanent = error.reasonCode == .serverMoved
+            guard let target = endpoints.follow(error.serverReference, isPermanent: isPermanent) else {
+                return retry(.slow)
+            }
+            return Verdict(decision: .redirect, delay: .zero, redirection: target)
+        case .retryWithFreshCredentials:
+            // The files of a client certificate are read again before every attempt, if they have changed.
+            if hasProvider || hasClientCertificate, !hasTriedFresh {
+                hasTriedFresh = true
+                return Verdict(decision: decision, delay: .zero)
+            }
+            return retry(error.code == .tlsAlert ? .slow : error.code == .closed ? .standard : .authentication)
+        }
+    }
+
+    private mutating func retry(_ tier: MQTTRetryPolicy.Tier) -> Verdict {
+        Verdict(decision: .retry(tier), delay: backoff.next(tier, endpoints: endpoints.count, using: &generator))
+    }
+
+    private func isExhausted(attempt: Int, now: Instant) -> Bool {
+        switch policy.limit {
+        case .forever: false
+        case .attempts(let limit): attempt >= limit
+        case .elapsed(let limit): disconnectedAt.map { now - $0 >= limit } ?? false
+        }
+    }
+}
