@@ -82,7 +82,8 @@ struct EventLineTests {
         var error = MQTTError(.refused, "the end", phase: .connected)
         error.rawReasonCode = 0x8B
         let lost = MQTTDisconnection(
-            endpoint: MQTTEndpoint(host: "broker", port: 1883), error: error, decision: .retry(.standard), retryIn: .seconds(2))
+            endpoint: MQTTEndpoint(host: "broker", port: 1883), error: error, decision: .retry(.standard),
+            retryIn: .seconds(2))
         #expect(
             try line(.disconnected(lost)) == [
                 "event": "disconnected", "reasonCode": 139, "message": "the end", "decision": "retry", "retryIn": 2,

@@ -110,7 +110,10 @@ struct RetryCommandTests {
         let broker = try await ScriptedBroker.start()
         let closed = try freePort()
         let result = try await MosqProcess(
-            ["pub", "-h", "127.0.0.1", "-p", "\(closed)", "--endpoint", "127.0.0.1:\(broker.port)", "-t", "a", "-m", "x"]
+            [
+                "pub", "-h", "127.0.0.1", "-p", "\(closed)", "--endpoint", "127.0.0.1:\(broker.port)", "-t", "a", "-m",
+                "x",
+            ]
                 + Self.quick
         ).result()
         #expect(result.status == 0)

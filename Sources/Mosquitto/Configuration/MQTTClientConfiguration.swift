@@ -134,7 +134,8 @@ public struct MQTTClientConfiguration: Sendable {
         }
         if case .waitUntilConnected(let limit) = firstConnection, limit <= .zero {
             throw .invalid(
-                .invalidConfiguration, "firstConnection has a limit of \(limit); it must be above zero, or use .failFast")
+                .invalidConfiguration,
+                "firstConnection has a limit of \(limit); it must be above zero, or use .failFast")
         }
     }
 }

@@ -12,10 +12,23 @@ public protocol MQTTCredentialProvider: Sendable {
 
     /// A word for events and logs, such as "file".
     var source: String { get }
+
+    /// Whether what it gave is used again, or it is asked before every CONNECT. Default ``MQTTCredentialReuse/never``.
+    var reuse: MQTTCredentialReuse { get }
 }
 
 extension MQTTCredentialProvider {
     public var source: String { "provider" }
+    public var reuse: MQTTCredentialReuse { .never }
+}
+
+/// Whether credentials are used for more than one CONNECT.
+public enum MQTTCredentialReuse: Sendable, Hashable {
+    /// The provider is asked before every CONNECT: for what is cheap to get, and may have changed.
+    case never
+    /// The provider is asked when a rotation is due, and when the broker refused what it gave: for an issuer that should
+    /// not be asked whenever a broker cannot be reached. What has no known expiry is not used again.
+    case untilRefresh
 }
 
 /// What a credential provider is told.

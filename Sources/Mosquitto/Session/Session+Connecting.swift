@@ -149,7 +149,9 @@ extension Session {
         if case .dialing = machine.state {
             fail(error)
         } else {
-            perform(machine.connectionLost(endpointed(error), hasExpired: lifetime?.hasEnded(since: receivedAt) ?? false, now: .now))
+            perform(
+                machine.connectionLost(
+                    endpointed(error), hasExpired: lifetime?.hasEnded(since: receivedAt) ?? false, now: .now))
         }
     }
 

@@ -240,7 +240,8 @@ package struct SessionStateMachine: Sendable {
         let verdict = decider.connectionLost(&error, uptime: uptime(now), hasExpired: hasExpired, now: now)
         lastFailure = error
         let lost = MQTTDisconnection(
-            endpoint: from, error: error, decision: verdict.decision, retryIn: verdict.delay, redirectedTo: verdict.redirection)
+            endpoint: from, error: error, decision: verdict.decision, retryIn: verdict.delay,
+            redirectedTo: verdict.redirection)
         return [
             .cancelTimer(.credentials), .cancelTimer(.refresh), .cancelTimer(.drain), .tearDown,
             .emit(.disconnected(lost)),

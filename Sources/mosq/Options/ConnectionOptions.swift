@@ -15,7 +15,8 @@ struct ConnectionOptions: ParsableArguments {
     var port: Int?
 
     @Option(
-        name: .customLong("unix"), parsing: .unconditional, help: "The path of a Unix socket, instead of host and port.")
+        name: .customLong("unix"), parsing: .unconditional, help: "The path of a Unix socket, instead of host and port."
+    )
     var unixSocket: String?
 
     @Option(
