@@ -226,6 +226,18 @@ int cmq_tls_peek(cmq_tls *tls, SSL *ssl, void *buffer, int size)
     }
 }
 
+void cmq_tls_discard(SSL *ssl, void *buffer, int size)
+{
+    ERR_clear_error();
+    (void)SSL_read(ssl, buffer, size);
+}
+
+bool cmq_tls_write(SSL *ssl, const void *bytes, int length)
+{
+    ERR_clear_error();
+    return SSL_write(ssl, bytes, length) == length;
+}
+
 size_t cmq_tls_unread(cmq_tls *tls, SSL *ssl)
 {
     return (size_t)SSL_pending(ssl) + (tls->inbound != NULL ? BIO_ctrl_pending(tls->inbound) : 0);

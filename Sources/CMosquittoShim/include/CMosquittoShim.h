@@ -84,6 +84,12 @@ cmq_tls_status cmq_tls_handshake(cmq_tls *tls, SSL *ssl);
 // Decrypts the next record, if there is one, and copies its plaintext without consuming it. > 0: the number of bytes.
 int cmq_tls_peek(cmq_tls *tls, SSL *ssl, void *buffer, int size);
 
+// Consumes plaintext that was looked at and is not for libmosquitto.
+void cmq_tls_discard(SSL *ssl, void *buffer, int size);
+
+// Encrypts a packet of our own; the memory BIO takes it whole.
+bool cmq_tls_write(SSL *ssl, const void *bytes, int length);
+
 // Plaintext and ciphertext that libmosquitto has not consumed yet.
 size_t cmq_tls_unread(cmq_tls *tls, SSL *ssl);
 

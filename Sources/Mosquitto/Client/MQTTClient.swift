@@ -105,13 +105,18 @@ public final class MQTTClient: Sendable, Service {
         MQTTConnectionEvents(stream: shared.makeEventStream())
     }
 
-    /// Changes the credentials now instead of when they are due: asks the provider and reconnects gracefully.
+    /// Changes the credentials now instead of when they are due: asks the provider, and puts what it gives in the place of the
+    /// old ones.
     ///
-    /// Returns when the client is connected with the new credentials. Throws ``MQTTError/Code/credentials`` if the provider
-    /// fails or has nothing new, ``MQTTError/Code/invalidConfiguration`` if there is no provider,
-    /// ``MQTTError/Code/closed`` if the client is not connected, and ``MQTTError/Code/cancelled``.
-    public func rotateCredentials() async throws(MQTTError) {
-        try await session.rotateCredentials()
+    /// Returns when the broker has the new credentials, or with ``MQTTRotation/onNextConnect`` when the client has them.
+    /// ``MQTTRotation/reauthenticate`` needs ``MQTTClientConfiguration/authenticator``. Throws ``MQTTError/Code/credentials``
+    /// if the provider fails or has nothing new, ``MQTTError/Code/invalidConfiguration`` if there is no provider or no
+    /// authenticator, ``MQTTError/Code/closed`` if the client is not connected, and ``MQTTError/Code/cancelled``.
+    public func rotateCredentials(_ rotation: MQTTRotation = .reconnectNow) async throws(MQTTError) {
+        if rotation == .reauthenticate, configuration.authenticator == nil {
+            throw .invalid(.invalidConfiguration, "there is no authenticator to re-authenticate with")
+        }
+        try await session.rotateCredentials(rotation)
     }
 }
 

@@ -19,6 +19,10 @@ public struct MQTTClientConfiguration: Sendable {
     public var clientID: String
     /// Who gives the user name and password of each CONNECT; `nil` for none.
     public var credentials: (any MQTTCredentialProvider)?
+    /// Enhanced authentication (MQTT 5.0, section 4.12), over TLS only; `nil` for user name and password alone.
+    public var authenticator: (any MQTTAuthenticator)?
+    /// How new credentials replace those of a connection that is up. Default ``MQTTRotation/reconnectNow``.
+    public var rotation: MQTTRotation = .reconnectNow
     /// The fraction of a token's life after which it is rotated, above 0 and below 1; `nil` for no rotation while connected.
     /// Default 0.8.
     public var refreshCredentialsAt: Double? = 0.8
@@ -89,6 +93,7 @@ public struct MQTTClientConfiguration: Sendable {
         if !(0...0.5).contains(refreshJitter) {
             throw .invalid(.invalidConfiguration, "refreshJitter is \(refreshJitter); it must be from 0 to 0.5")
         }
+        try validateAuthentication()
         if receiveMaximum == 0 { throw .invalid(.invalidConfiguration, "receiveMaximum is 0; it must be at least 1") }
         if !(1...65_535).contains(maximumInFlight) {
             throw .invalid(.invalidConfiguration, "maximumInFlight is \(maximumInFlight); it must be from 1 to 65535")
@@ -114,6 +119,22 @@ public struct MQTTClientConfiguration: Sendable {
             throw .invalid(.unsupported, "properties need MQTT 5.0; set version to .v5_0 or leave them out")
         }
     }
+    private func validateAuthentication() throws(MQTTError) {
+        guard let authenticator else {
+            if rotation == .reauthenticate {
+                throw .invalid(.invalidConfiguration, "rotation .reauthenticate needs an authenticator")
+            }
+            return
+        }
+        if version != .v5_0 || tls == nil {
+            throw .invalid(.unsupported, "an authenticator needs MQTT 5.0 and TLS; leave it out, or set version and tls")
+        }
+        try validateString(authenticator.method, "authentication method")
+        if authenticator.method.isEmpty {
+            throw .invalid(.invalidConfiguration, "the authentication method is empty; it is what the broker's manual says")
+        }
+    }
+
     private func validateEndpoints() throws(MQTTError) {
         if endpoints.isEmpty { throw .invalid(.invalidConfiguration, "endpoints is empty; give at least one") }
         for endpoint in endpoints {

@@ -4,10 +4,12 @@ import FoundationEssentials
 struct JWTClaims: Sendable, Hashable {
     var expiresAt: Double?
     var issuedAt: Double?
+    var notBefore: Double?
 
     private struct Payload: Decodable {
         var exp: Double?
         var iat: Double?
+        var nbf: Double?
     }
 
     /// `nil` if the text is not a JWT: an opaque token or a password.
@@ -18,6 +20,19 @@ struct JWTClaims: Sendable, Hashable {
         else { return nil }
         expiresAt = payload.exp
         issuedAt = payload.iat
+        notBefore = payload.nbf
+    }
+
+    /// The longest wait for a token to become valid: after it the token is tried anyway, since a clock may be wrong.
+    static let longestWait = Duration.seconds(30)
+
+    /// How long a token that was received at `wall` is not valid yet. A token that was issued in the future says that this
+    /// machine's clock is behind, and by how much.
+    func wait(receivedAt wall: Double) -> Duration {
+        guard let notBefore, notBefore.isFinite else { return .zero }
+        let now = max(wall, issuedAt ?? wall)
+        guard notBefore > now else { return .zero }
+        return min(.seconds(min(notBefore - now, 1e6)), Self.longestWait)
     }
 
     private static func base64URLDecode(_ text: Substring) -> Data? {

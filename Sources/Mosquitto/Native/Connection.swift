@@ -160,6 +160,19 @@ final class Connection {
         updateInterest()
     }
 
+    /// Whether AUTH packets can be sent: over TLS every packet of libmosquitto's is written whole, and one of ours fits between
+    /// two of them.
+    var canAuthenticate: Bool { handle.tls != nil }
+
+    /// Writes an AUTH packet (MQTT 5.0, section 3.15). ``flush()`` sends it.
+    func sendAuthentication(_ reasonCode: UInt8, method: String, data: [UInt8]?) throws(MQTTError) {
+        guard stage == .established, let tls = handle.tls, let ssl = handle.ssl else { return }
+        let packet = AuthenticationPacket.bytes(reasonCode, method: method, data: data)
+        guard cmq_tls_write(ssl, packet, Int32(packet.count)) else {
+            throw TLSFailure(tls.record).error(phase: .connected)
+        }
+    }
+
     /// Goes on with what a pause held back.
     func resumeReading() throws(MQTTError) {
         isReadingPaused = false
@@ -240,6 +253,10 @@ final class Connection {
         }
         try inspector.inspect(UnsafeRawBufferPointer(rebasing: scratch[..<Int(count)]))
         defer { findings += inspector.takeFindings() }
+        if inspector.sawOnlyAuthentication {
+            cmq_tls_discard(ssl, scratch.baseAddress, count)
+            return
+        }
         // errno cannot tell when to stop (the library's internal socketpair sets it): stop when nothing is consumed any more.
         var unread = cmq_tls_unread(tls.record, ssl)
         while unread > 0 {

@@ -16,6 +16,8 @@ struct InboundInspector {
     private var connackSeen = false
     /// A refusing CONNACK or a DISCONNECT has come: nothing counts after it.
     private(set) var hasEnded = false
+    /// The last chunk was nothing but an AUTH packet, which libmosquitto has no use for, and does not take if it is empty.
+    private(set) var sawOnlyAuthentication = false
     /// What libmosquitto would not tell, in order.
     private(set) var findings: [MosquittoEvent] = []
 
@@ -33,6 +35,8 @@ struct InboundInspector {
     /// Throws ``MQTTError/Code/protocolViolation``; the bytes must then not reach libmosquitto.
     mutating func inspect(_ chunk: UnsafeRawBufferPointer) throws(MQTTError) {
         var position = 0
+        sawOnlyAuthentication = false
+        let isAtStart = skip == 0 && carry.isEmpty
         while position < chunk.count, !hasEnded {
             let available = chunk.count - position
             if skip > 0 {
@@ -47,6 +51,7 @@ struct InboundInspector {
                     needed = count
                     return
                 case .finished(let total):
+                    sawOnlyAuthentication = isAtStart && total == chunk.count && chunk[0] >> 4 == 15
                     skip = max(0, total - available)
                     position += min(total, available)
                 }
@@ -142,12 +147,29 @@ struct InboundInspector {
         case 9, 11: try examineSubscriptionAcknowledgement(type, name, body)
         case 13: if !body.isEmpty { throw Self.malformed(name) }
         case 14: try examineDisconnect(body)
-        default: if body.count > 1 { try properties(of: name, body, at: 1) { _, _ in } }
+        default: try examineAuthentication(body)
         }
     }
 
+    /// MQTT 5.0, section 3.15: all of it may be left out, which is a success.
+    private mutating func examineAuthentication(_ body: UnsafeRawBufferPointer) throws(MQTTError) {
+        var packet = ServerAuthentication(reasonCode: body.first ?? 0)
+        if body.count > 1 {
+            try properties(of: "AUTH", body, at: 1) { identifier, value in
+                if identifier == 0x16 { packet.data = Array(value.dropFirst(2)) }
+            }
+        }
+        findings.append(.authentication(packet))
+    }
+
     private mutating func examineConnack(_ body: UnsafeRawBufferPointer) throws(MQTTError) {
-        if connackSeen { throw Self.violation("the broker sent a second CONNACK") }
+        if connackSeen {
+            // mosquitto 2.0.11 refuses a re-authentication so, instead of with a DISCONNECT.
+            guard body.count >= 2, body[1] >= 0x80 else { throw Self.violation("the broker sent a second CONNACK") }
+            hasEnded = true
+            findings.append(.serverDisconnect(ServerDisconnect(reasonCode: body[1])))
+            return
+        }
         guard body.count >= 2 else { throw Self.malformed("CONNACK") }
         connackSeen = true
         if version == .v5_0 {

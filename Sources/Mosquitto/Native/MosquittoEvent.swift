@@ -12,6 +12,8 @@ enum MosquittoEvent {
     case message(MQTTMessage)
     /// A DISCONNECT of the broker.
     case serverDisconnect(ServerDisconnect)
+    /// An AUTH packet of the broker. Seen over TLS only.
+    case authentication(ServerAuthentication)
     /// The library has closed the connection: 0 after our own DISCONNECT, else `MOSQ_ERR_…` or the broker's reason code.
     case closed(Int32)
 }
@@ -21,4 +23,10 @@ struct ServerDisconnect: Hashable {
     var reasonCode: UInt8
     var reasonString: String?
     var serverReference: String?
+}
+
+/// A broker's AUTH (MQTT 5.0, section 3.15).
+struct ServerAuthentication: Hashable {
+    var reasonCode: UInt8
+    var data: [UInt8] = []
 }

@@ -90,11 +90,16 @@ final class MosquittoHandle {
     }
 
     /// Begins a connection, closing an earlier one. Of a Unix socket, the address is the path and the port 0.
-    func connect(address: String, port: Int, _ configuration: MQTTClientConfiguration) throws(MQTTError) {
+    func connect(
+        address: String, port: Int, _ configuration: MQTTClientConfiguration,
+        _ authentication: (method: String, data: [UInt8]?)?
+    ) throws(MQTTError) {
         let keepAlive = Int32(configuration.keepAlive.components.seconds)
         if let tls { cmq_tls_reset(tls.record) }
         if version == .v5_0 {
             var properties = Self.connectProperties(configuration)
+            properties.add(MQTT_PROP_AUTHENTICATION_METHOD, string: authentication?.method)
+            properties.add(MQTT_PROP_AUTHENTICATION_DATA, binary: authentication?.data)
             defer { properties.free() }
             cmq_set_connect_properties(pointer, keepAlive, properties.pointer)
         }

@@ -10,7 +10,7 @@ extension MQTTRetryPolicy.Decision {
         case .notAuthorized:
             return .retryWithFreshCredentials
         case .credentials:
-            return .retry(.authentication)
+            return error.isPermanent ? .stop : .retry(.authentication)
         case .dns:
             // A name can be missing while a machine boots. One that stays missing is a mistake somewhere.
             return .retry(failure.repetitions > 5 ? .slow : .standard)

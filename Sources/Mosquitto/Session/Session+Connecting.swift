@@ -55,11 +55,13 @@ extension Session {
             let handle: MosquittoHandle
             if let kept = self.handle { handle = kept } else { handle = try MosquittoHandle(configuration, tls: tls) }
             self.handle = handle
-            try handle.setCredentials(credentials)
+            let authenticator = configuration.authenticator
+            try handle.setCredentials(authenticator?.connectCredentials(credentials) ?? credentials)
             let configuration = configuration
+            let authentication = authenticator.map { (method: $0.method, data: authenticationData) }
             race = ConnectRace(addresses, port: port, handle: handle, loop: loop, client: self) {
                 address throws(MQTTError) in
-                try handle.connect(address: address, port: port, configuration)
+                try handle.connect(address: address, port: port, configuration, authentication)
             }
             try startNextRunner()
         } catch {
@@ -218,6 +220,7 @@ extension Session {
         case .subscribed(let packetID, let codes): subscribed(packetID, codes)
         case .unsubscribed: break
         case .serverDisconnect(let disconnect): disconnected(disconnect)
+        case .authentication(let packet): authentication(packet)
         case .closed(let code):
             // On plain TCP nobody inspects: the library passes a DISCONNECT's reason code on, and no more.
             if code >= 0x80, handle?.tls == nil {

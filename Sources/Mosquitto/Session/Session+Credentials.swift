@@ -3,85 +3,99 @@ import FoundationEssentials
 /// Asking the provider, and rotating what it gave.
 extension Session {
     func fetchCredentials(_ attempt: MQTTConnectAttempt) {
-        guard let provider = configuration.credentials else { return }
         cancelFetch()
         let number = fetchNumber
+        let rotator = rotator
+        let authenticator = configuration.authenticator
+        let refused = rejected
+        let isDemanded = isRotationDemanded
+        isRotationDemanded = false
         // Holds no reference to the session while the provider takes its time.
         credentialTask = Task { [weak self] in
-            let result: Result<MQTTCredentials, MQTTError>
-            do {
-                let credentials = try await provider.credentials(for: attempt)
-                try credentials.validate()
-                result = .success(credentials)
-            } catch {
-                result = .failure(Self.failure(error))
-            }
-            await self?.fetched(result, number, attempt.purpose, source: provider.source)
+            let answer = await Self.fetch(attempt, rotator, authenticator, refused: refused, isDemanded: isDemanded)
+            await self?.fetched(answer, number, attempt.purpose)
         }
     }
 
-    /// A provider that does not heed its cancellation goes on; its answer is ignored.
+    /// Ends the wait for an answer. The question itself goes on, for whoever asks next.
     func cancelFetch() {
         credentialTask?.cancel()
         credentialTask = nil
         fetchNumber += 1
     }
 
-    private static func failure(_ error: any Error) -> MQTTError {
-        if let error = error as? MQTTError {
-            // Whatever its code, it is the provider's failure, and never ends the client by itself.
-            var failure = MQTTError(.credentials, error.message, phase: .credentials)
-            failure.underlying = error
-            return failure
+    private typealias Fetched = Result<(given: TokenRotator.Given, data: [UInt8]?), MQTTError>
+
+    @concurrent
+    private static func fetch(
+        _ attempt: MQTTConnectAttempt, _ rotator: TokenRotator?, _ authenticator: (any MQTTAuthenticator)?,
+        refused: MQTTCredentials?, isDemanded: Bool
+    ) async -> Fetched {
+        var given = TokenRotator.Given(
+            token: .init(credentials: .anonymous, receivedAt: .now, lifetime: nil, usableAt: .now), isNew: false)
+        if let rotator {
+            switch await rotator.token(for: attempt, refused: refused, isDemanded: isDemanded) {
+            case .failure(let error): return .failure(error)
+            case .success(let answer): given = answer
+            }
         }
-        // Its description is not used: it is the user's, and may hold a secret.
-        var failure = MQTTError(
-            .credentials, "the credential provider failed with \(type(of: error))", phase: .credentials)
-        failure.underlying = error
-        return failure
+        guard let authenticator else { return .success((given, nil)) }
+        let credentials = given.token.credentials
+        do throws(MQTTError) {
+            return .success((given, try await authenticationData { try await authenticator.begin(with: credentials) }))
+        } catch {
+            return .failure(error)
+        }
     }
 
-    private func fetched(
-        _ result: Result<MQTTCredentials, MQTTError>, _ number: Int, _ purpose: MQTTConnectAttempt.Purpose,
-        source: String
-    ) {
+    private func fetched(_ answer: Fetched, _ number: Int, _ purpose: MQTTConnectAttempt.Purpose) {
         guard number == fetchNumber else { return }
         credentialTask = nil
         let isRotation = purpose == .rotation
-        switch result {
+        switch answer {
         case .failure(let error):
+            guard isRotation else { return perform(machine.credentialsFailed(error, now: .now)) }
             perform(
-                isRotation ? machine.rotationFailed(error.description) : machine.credentialsFailed(error, now: .now))
-            if isRotation { failRotation(error) }
-        case .success(let fetched):
-            // An expiry that moves with the clock does not make a password new.
-            let before = isRotation ? credentials : rejected
-            let unchanged = before.map { $0.username == fetched.username && $0.password == fetched.password } ?? false
+                machine.rotationFailed(
+                    error.description, retryAfter: error.retryAfter, isPermanent: error.isPermanent))
+            failRotation(error)
+        case .success((let given, let data)):
+            let token = given.token
+            let unchanged = token.credentials.areSame(as: isRotation ? credentials : rejected)
             if !unchanged || !isRotation {
-                credentials = fetched
-                receivedAt = .now
-                lifetime = TokenLifetime(fetched, receivedAt: Date.now)
+                credentials = token.credentials
+                authenticationData = data
+                receivedAt = token.receivedAt
+                lifetime = token.lifetime
             }
-            if !unchanged {
-                emit(.credentialsRefreshed(MQTTCredentialsRefreshed(expiresIn: lifetime?.remaining, source: source)))
-            }
+            tell(given, unchanged: unchanged)
+            let wait = max(.zero, token.usableAt - .now)
             if isRotation {
-                perform(machine.rotationCredentialsArrived(unchanged: unchanged))
+                perform(machine.rotationCredentialsArrived(unchanged: unchanged, usableIn: wait))
                 if unchanged {
                     failRotation(
                         MQTTError(.credentials, "the credential provider has nothing new", phase: .credentials))
                 }
             } else {
-                perform(machine.credentialsArrived(unchanged: unchanged, now: .now))
+                perform(machine.credentialsArrived(unchanged: unchanged, usableIn: wait, now: .now))
             }
+        }
+    }
+
+    private func tell(_ given: TokenRotator.Given, unchanged: Bool) {
+        if let failure = given.failure {
+            emit(.credentialsFailed(MQTTCredentialsFailed(message: failure.description, retryIn: nil)))
+        } else if given.isNew, !unchanged, let rotator {
+            let expiresIn = given.token.lifetime.map { max(.zero, $0.remaining - (.now - given.token.receivedAt)) }
+            emit(.credentialsRefreshed(MQTTCredentialsRefreshed(expiresIn: expiresIn, source: rotator.source)))
         }
     }
 
     /// When the credentials in use are to be replaced, from now; `nil` if they are not.
     func refreshDelay() -> Duration? {
-        guard let fraction = configuration.refreshCredentialsAt, configuration.credentials != nil, let lifetime else {
-            return nil
-        }
+        guard let fraction = configuration.refreshCredentialsAt, configuration.credentials != nil,
+            configuration.rotation != .onNextConnect, let lifetime
+        else { return nil }
         let delay = lifetime.refreshDelay(at: fraction, jitter: configuration.refreshJitter, using: &jitter)
         // Part of the life has passed since the receipt: a slow handshake, or credentials that served an earlier connection.
         return delay.map { max(.seconds(0), $0 - (ContinuousClock.now - receivedAt)) }
@@ -89,10 +103,10 @@ extension Session {
 
     // MARK: Rotation on demand
 
-    nonisolated func rotateCredentials() async throws(MQTTError) {
+    nonisolated func rotateCredentials(_ rotation: MQTTRotation) async throws(MQTTError) {
         let id = await makeWaiterID()
         let outcome = await withTaskCancellationHandler {
-            await self.rotate(id)
+            await self.rotate(id, rotation)
         } onCancel: {
             Task { await self.cancelRotationWait(id) }
         }
@@ -103,7 +117,7 @@ extension Session {
         rotationWaiters.resume(id, .failure(MQTTError(.cancelled, "the wait for a rotation was cancelled")))
     }
 
-    private func rotate(_ id: WaiterID) async -> Result<Void, MQTTError> {
+    private func rotate(_ id: WaiterID, _ rotation: MQTTRotation) async -> Result<Void, MQTTError> {
         guard configuration.credentials != nil else {
             return .failure(MQTTError(.invalidConfiguration, "there is no credential provider to rotate with"))
         }
@@ -114,7 +128,8 @@ extension Session {
         if Task.isCancelled { return .failure(MQTTError(.cancelled, "the wait for a rotation was cancelled")) }
         return await withCheckedContinuation { continuation in
             rotationWaiters.add(id, continuation)
-            perform(machine.refresh())
+            isRotationDemanded = true
+            perform(machine.refresh(rotation))
         }
     }
 

@@ -30,7 +30,12 @@ actor Session: EventLoopClient {
     var keepAliveTimer: TimerID?
 
     // Credentials (Session+Credentials)
+    let rotator: TokenRotator?
     var credentials = MQTTCredentials.anonymous
+    /// The Authentication Data that goes with them.
+    var authenticationData: [UInt8]?
+    /// Whether the rotation under way is the user's wish.
+    var isRotationDemanded = false
     var credentialTask: Task<Void, Never>?
     /// Goes up with every question to the provider: an answer to an earlier one is ignored.
     var fetchNumber = 0
@@ -81,6 +86,10 @@ actor Session: EventLoopClient {
         var logger = logger
         logger[metadataKey: "mqtt.client_id"] = "\(configuration.clientID)"
         self.logger = logger
+        rotator = configuration.credentials.map {
+            TokenRotator(
+                $0, timeout: configuration.timeouts.credentials, refreshAt: configuration.refreshCredentialsAt)
+        }
         maximumInFlight = configuration.maximumInFlight
         jitter = JitterGenerator(seed: configuration.retry.seed)
         machine = SessionStateMachine(SessionStateMachine.Configuration(configuration))
@@ -178,6 +187,8 @@ actor Session: EventLoopClient {
             case .requestTurn(let endpoint): requestTurn(endpoint)
             case .tearDown: tearDown()
             case .establish(let info): establish(info)
+            case .reauthenticate: reauthenticate()
+            case .finishRotation: rotationWaiters.resumeAll(.success(()))
             case .drain: drain()
             case .disconnect: disconnect()
             case .setTimer(let timer, let delay): setTimer(timer, delay)
@@ -222,6 +233,7 @@ actor Session: EventLoopClient {
     private func finish(_ error: MQTTError?) {
         generation += 1
         cancelFetch()
+        if let rotator { Task { await rotator.abandon() } }
         dropHandle()
         tls = nil
         let reason = error ?? MQTTError(.stopped, "the client has stopped")

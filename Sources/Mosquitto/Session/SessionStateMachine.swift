@@ -31,7 +31,7 @@ package struct SessionStateMachine: Sendable {
     package enum Ending: Sendable, Hashable { case rotation, shutdown }
 
     package enum Timer: Sendable, Hashable, CaseIterable {
-        case credentials, attempt, phase, retry, turn, refresh, drain, close, firstConnection
+        case credentials, validity, attempt, phase, retry, turn, refresh, reauthentication, drain, close, firstConnection
     }
 
     package enum Action: Sendable {
@@ -46,6 +46,10 @@ package struct SessionStateMachine: Sendable {
         case tearDown
         /// The broker has accepted: subscribe, publish, tell who waits.
         case establish(MQTTConnectionInfo)
+        /// Send the new credentials in an AUTH packet; the answer is `reauthenticated` or `reauthenticationFailed`.
+        case reauthenticate
+        /// New credentials are in their place: tell who waits for that.
+        case finishRotation
         /// Hand out nothing new; `drained` when all is acknowledged.
         case drain
         /// Send DISCONNECT; `closed` when the broker has closed.
@@ -66,6 +70,7 @@ package struct SessionStateMachine: Sendable {
         var hasProvider: Bool
         var hasClientCertificate: Bool
         var isVersion3: Bool
+        var rotation: MQTTRotation
 
         package init(_ configuration: MQTTClientConfiguration) {
             endpoints = configuration.endpoints
@@ -74,29 +79,35 @@ package struct SessionStateMachine: Sendable {
             firstConnection = configuration.firstConnection
             retry = configuration.retry
             timeouts = configuration.timeouts
-            hasProvider = configuration.credentials != nil
+            hasProvider = configuration.credentials != nil || configuration.authenticator != nil
             hasClientCertificate = configuration.tls?.identity != nil
             isVersion3 = configuration.version == .v3_1_1
+            rotation = configuration.rotation
         }
     }
 
-    private let configuration: Configuration
-    private var decider: RetryDecider
-    private var refreshBackoff: Backoff
-    private var jitter: JitterGenerator
+    let configuration: Configuration
+    var decider: RetryDecider
+    var refreshBackoff: Backoff
+    var jitter: JitterGenerator
 
-    private(set) var state = State.idle
+    var state = State.idle
     /// Attempts since the last established connection.
     private(set) var attempt = 0
     private var connectedAt: Instant?
-    private var lastFailure: MQTTError?
+    var lastFailure: MQTTError?
     /// The attempt under way answers a refusal with fresh credentials: it is pointless with what was refused.
     private var needsFresh = false
     /// What the provider is told at the next attempt.
     private var purpose = MQTTConnectAttempt.Purpose.connect
-    private var isRefreshing = false
+    var isRefreshing = false
+    /// How the credentials that are being asked for will replace the current ones.
+    var rotation = MQTTRotation.reconnectNow
+    var isReauthenticating = false
+    /// How often in a row the broker refused to re-authenticate: after two it is not asked again.
+    var reauthenticationRefusals = 0
     /// Since when there is no connection because of a rotation.
-    private var gapSince: Instant?
+    var gapSince: Instant?
 
     package init(_ configuration: Configuration) {
         self.configuration = configuration
@@ -121,7 +132,7 @@ package struct SessionStateMachine: Sendable {
         return [.setTimer(.firstConnection, limit)] + actions
     }
 
-    private mutating func beginAttempt(withCredentials hasCredentials: Bool = false) -> [Action] {
+    mutating func beginAttempt(withCredentials hasCredentials: Bool = false) -> [Action] {
         attempt += 1
         let started = MQTTConnectionAttemptStarted(
             attempt: attempt, isInitial: !decider.hasEverConnected, endpoint: endpoint)
@@ -136,7 +147,7 @@ package struct SessionStateMachine: Sendable {
         ]
     }
 
-    private func context(_ purpose: MQTTConnectAttempt.Purpose) -> MQTTConnectAttempt {
+    func context(_ purpose: MQTTConnectAttempt.Purpose) -> MQTTConnectAttempt {
         MQTTConnectAttempt(
             number: max(attempt, 1), isInitial: !decider.hasEverConnected, endpoint: endpoint, purpose: purpose,
             lastFailure: lastFailure)
@@ -153,14 +164,18 @@ package struct SessionStateMachine: Sendable {
     }
 
     /// The provider answered. `unchanged`: with what the broker refused just before. That is not worth an attempt without
-    /// a delay; after one it is, since a broker refuses good credentials too while it cannot check them.
-    package mutating func credentialsArrived(unchanged: Bool, now: Instant) -> [Action] {
+    /// a delay; after one it is, since a broker refuses good credentials too while it cannot check them. `usableIn`: they are
+    /// not valid before.
+    package mutating func credentialsArrived(
+        unchanged: Bool, usableIn: Duration = .zero, now: Instant
+    ) -> [Action] {
         guard case .fetching = state else { return [] }
         if unchanged, needsFresh {
             let error = MQTTError(
                 .credentials, "the credential provider gave again what the broker has refused", phase: .credentials)
             return [.cancelTimer(.credentials)] + attemptFailed(error, now: now)
         }
+        if usableIn > .zero { return [.cancelTimer(.credentials), .setTimer(.validity, usableIn)] }
         return [.cancelTimer(.credentials)] + dial()
     }
 
@@ -220,7 +235,7 @@ package struct SessionStateMachine: Sendable {
             attempt: attempt, endpoint: from, error: error, decision: verdict.decision, retryIn: verdict.delay,
             redirectedTo: verdict.redirection)
         return [
-            .cancelTimer(.credentials), .cancelTimer(.attempt), .cancelTimer(.phase), .tearDown,
+            .cancelTimer(.credentials), .cancelTimer(.validity), .cancelTimer(.attempt), .cancelTimer(.phase), .tearDown,
             .emit(.attemptFailed(failed)),
         ] + follow(verdict, error)
     }
@@ -236,6 +251,7 @@ package struct SessionStateMachine: Sendable {
         error.phase = .connected
         // The next attempt asks the provider anew, with a deadline of its own.
         isRefreshing = false
+        if isReauthenticating { return reauthenticationRefused(error, now: now) }
         let from = endpoint
         let verdict = decider.connectionLost(&error, uptime: uptime(now), hasExpired: hasExpired, now: now)
         lastFailure = error
@@ -243,7 +259,7 @@ package struct SessionStateMachine: Sendable {
             endpoint: from, error: error, decision: verdict.decision, retryIn: verdict.delay,
             redirectedTo: verdict.redirection)
         return [
-            .cancelTimer(.credentials), .cancelTimer(.refresh), .cancelTimer(.drain), .tearDown,
+            .cancelTimer(.credentials), .cancelTimer(.validity), .cancelTimer(.refresh), .cancelTimer(.drain), .tearDown,
             .emit(.disconnected(lost)),
         ] + follow(verdict, error)
     }
@@ -290,42 +306,7 @@ package struct SessionStateMachine: Sendable {
         return [.cancelTimer(.retry), .cancelTimer(.turn), .requestTurn(endpoint)]
     }
 
-    private func uptime(_ now: Instant) -> Duration { connectedAt.map { now - $0 } ?? .zero }
-
-    // MARK: Rotation
-
-    /// Asks for the credentials that will replace the current ones. Nothing if that is going on, or there is no connection.
-    mutating func refresh() -> [Action] {
-        guard case .connected = state, !isRefreshing, configuration.hasProvider else { return [] }
-        isRefreshing = true
-        return [
-            .cancelTimer(.refresh), .setTimer(.credentials, configuration.timeouts.credentials),
-            .fetchCredentials(context(.rotation)),
-        ]
-    }
-
-    /// Whether the answer that the provider is about to give is for a rotation.
-    var isAwaitingRotation: Bool { isRefreshing }
-
-    /// New credentials are at hand. `unchanged`: they are the ones in use.
-    mutating func rotationCredentialsArrived(unchanged: Bool) -> [Action] {
-        guard case .connected = state, isRefreshing else { return [] }
-        if unchanged { return rotationFailed("the credential provider has nothing new yet") }
-        isRefreshing = false
-        state = .draining(.rotation)
-        return [.cancelTimer(.credentials), .setTimer(.drain, configuration.timeouts.drain), .drain]
-    }
-
-    mutating func rotationFailed(_ message: String) -> [Action] {
-        guard case .connected = state, isRefreshing else { return [] }
-        isRefreshing = false
-        let delay = refreshBackoff.next(.standard, using: &jitter)
-        return [
-            .cancelTimer(.credentials),
-            .emit(.credentialsFailed(MQTTCredentialsFailed(message: message, retryIn: delay))),
-            .setTimer(.refresh, delay),
-        ]
-    }
+    func uptime(_ now: Instant) -> Duration { connectedAt.map { now - $0 } ?? .zero }
 
     // MARK: Ending a connection
 
@@ -364,6 +345,8 @@ package struct SessionStateMachine: Sendable {
         case .fetching, .dialing:
             return endAttempt(MQTTError(.cancelled, "the client was shut down")) + stop(nil)
         case .connected, .draining(.rotation):
+            isRefreshing = false
+            isReauthenticating = false
             if !isGraceful { return beginDisconnecting(.shutdown, close: quickClose, now: now) }
             state = .draining(.shutdown)
             return [.setTimer(.drain, configuration.timeouts.drain), .drain]
@@ -418,7 +401,14 @@ package struct SessionStateMachine: Sendable {
                 default: "the broker sent no CONNACK in time"
                 }
             return attemptFailed(MQTTError(.timeout, what, phase: phase), now: now)
-        case .refresh: return refresh()
+        case .validity:
+            switch state {
+            case .connected: return isRefreshing ? rotate() : []
+            case .fetching: return dial()
+            default: return []
+            }
+        case .refresh: return refresh(configuration.rotation)
+        case .reauthentication: return reauthenticationFailed()
         case .drain: return drained(now: now)
         case .close: return closed(now: now)
         }

@@ -35,8 +35,8 @@ struct MachineTrace {
 
     mutating func start() -> [String] { render(machine.start(now: now)) }
 
-    mutating func credentials(unchanged: Bool = false) -> [String] {
-        render(machine.credentialsArrived(unchanged: unchanged, now: now))
+    mutating func credentials(unchanged: Bool = false, usableIn: Duration = .zero) -> [String] {
+        render(machine.credentialsArrived(unchanged: unchanged, usableIn: usableIn, now: now))
     }
 
     mutating func credentialsFailed(_ code: MQTTError.Code = .credentials) -> [String] {
@@ -57,13 +57,19 @@ struct MachineTrace {
         render(machine.connectionLost(error, now: now))
     }
 
-    mutating func refresh() -> [String] { render(machine.refresh()) }
+    mutating func refresh(_ rotation: MQTTRotation = .reconnectNow) -> [String] { render(machine.refresh(rotation)) }
+    mutating func reauthenticated(refreshIn: Duration? = nil) -> [String] {
+        render(machine.reauthenticated(refreshIn: refreshIn))
+    }
+    mutating func reauthenticationFailed() -> [String] { render(machine.reauthenticationFailed()) }
 
-    mutating func rotationCredentials(unchanged: Bool = false) -> [String] {
-        render(machine.rotationCredentialsArrived(unchanged: unchanged))
+    mutating func rotationCredentials(unchanged: Bool = false, usableIn: Duration = .zero) -> [String] {
+        render(machine.rotationCredentialsArrived(unchanged: unchanged, usableIn: usableIn))
     }
 
-    mutating func rotationFailed() -> [String] { render(machine.rotationFailed("the issuer is down")) }
+    mutating func rotationFailed(retryAfter: Duration? = nil, isPermanent: Bool = false) -> [String] {
+        render(machine.rotationFailed("the issuer is down", retryAfter: retryAfter, isPermanent: isPermanent))
+    }
     mutating func drained() -> [String] { render(machine.drained(now: now)) }
     mutating func closed() -> [String] { render(machine.closed(now: now)) }
 
@@ -128,6 +134,8 @@ struct MachineTrace {
         case .requestTurn: nil
         case .tearDown: "tear down"
         case .establish: "establish"
+        case .reauthenticate: "re-authenticate"
+        case .finishRotation: "finish the rotation"
         case .drain: "drain"
         case .disconnect: "send DISCONNECT"
         case .setTimer(let timer, let delay): "\(timer) timer \(delay)"

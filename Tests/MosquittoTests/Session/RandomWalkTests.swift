@@ -73,7 +73,7 @@ private struct Walk {
         case 120..<180: return ("accepted", machine.accepted(.sample, refreshIn: coin ? .seconds(1) : nil, now: now))
         case 180..<220: return ("failed", machine.attemptFailed(Self.error(using: &generator), now: now))
         case 220..<240: return ("lost", machine.connectionLost(Self.error(using: &generator), now: now))
-        case 240..<255: return ("refresh", machine.refresh())
+        case 240..<255: return ("refresh", machine.refresh(coin ? .reconnectNow : .reauthenticate))
         case 255..<285:
             isAsking = false
             return ("rotation", machine.rotationCredentialsArrived(unchanged: coin))
@@ -146,7 +146,7 @@ private struct Walk {
             finishes += 1
             if finishes > 1 || !isStopped { fail("finished out of order") }
         case .requestTurn: isTurnRequested = true
-        case .establish, .drain, .disconnect: if isStopped { fail("\(action) after stopped") }
+        case .establish, .reauthenticate, .finishRotation, .drain, .disconnect: if isStopped { fail("\(action) after stopped") }
         }
     }
 

@@ -1,0 +1,74 @@
+/// Enhanced authentication (MQTT 5.0, section 4.12): the AUTH packets, which libmosquitto does not know.
+extension Session {
+    /// What an authenticator made, checked. Its own errors are those of a credential provider.
+    static func authenticationData(
+        _ make: () async throws -> [UInt8]?
+    ) async throws(MQTTError) -> [UInt8]? {
+        let data: [UInt8]?
+        do { data = try await make() } catch { throw TokenRotator.failure(error) }
+        if let data, data.count > 65_535 {
+            throw MQTTError(
+                .credentials, "the authentication data has \(data.count) bytes; at most 65535 are allowed",
+                phase: .credentials)
+        }
+        return data
+    }
+
+    /// Begins a re-authentication with the new credentials.
+    func reauthenticate() {
+        guard let authenticator = configuration.authenticator, connection?.canAuthenticate == true else {
+            return perform(machine.reauthenticationFailed())
+        }
+        sendAuthentication(.reauthenticate, authenticator.method, authenticationData)
+    }
+
+    /// An AUTH packet of the broker.
+    func authentication(_ packet: ServerAuthentication) {
+        guard let authenticator = configuration.authenticator else {
+            return ended(MQTTError(.protocolViolation, "the broker sent AUTH, which this client did not ask for"))
+        }
+        switch MQTTReasonCode(rawValue: packet.reasonCode) {
+        case .continueAuthentication: answer(packet.data, authenticator)
+        case .success: perform(machine.reauthenticated(refreshIn: refreshDelay()))
+        default:
+            ended(MQTTError(.protocolViolation, "the broker sent AUTH with the reason code \(packet.reasonCode)"))
+        }
+    }
+
+    private func answer(_ challenge: [UInt8], _ authenticator: any MQTTAuthenticator) {
+        let attempt = generation
+        let credentials = credentials
+        credentialTask = Task { [weak self] in
+            let answer: Result<[UInt8]?, MQTTError>
+            do throws(MQTTError) {
+                answer = .success(
+                    try await Self.authenticationData {
+                        try await authenticator.respond(to: challenge, with: credentials)
+                    })
+            } catch {
+                answer = .failure(error)
+            }
+            await self?.answered(answer, authenticator.method, attempt: attempt)
+        }
+    }
+
+    private func answered(_ answer: Result<[UInt8]?, MQTTError>, _ method: String, attempt: Int) {
+        guard attempt == generation else { return }
+        switch answer {
+        case .success(let data):
+            sendAuthentication(.continueAuthentication, method, data)
+        case .failure(let error):
+            if case .dialing = machine.state { fail(error) } else { perform(machine.reauthenticationFailed()) }
+        }
+    }
+
+    private func sendAuthentication(_ code: MQTTReasonCode, _ method: String, _ data: [UInt8]?) {
+        guard let connection else { return }
+        do throws(MQTTError) {
+            try connection.sendAuthentication(code.rawValue, method: method, data: data)
+            needsFlush()
+        } catch {
+            ended(error)
+        }
+    }
+}

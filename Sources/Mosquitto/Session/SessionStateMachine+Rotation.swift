@@ -1,0 +1,94 @@
+/// New credentials for a connection that is up: asked for, and put in the place of the old ones.
+extension SessionStateMachine {
+    /// Asks for the credentials that will replace the current ones. Nothing if that is going on, or there is no connection.
+    mutating func refresh(_ rotation: MQTTRotation) -> [Action] {
+        guard case .connected = state, !isRefreshing, !isReauthenticating, configuration.hasProvider else { return [] }
+        isRefreshing = true
+        self.rotation = rotation
+        return [
+            .cancelTimer(.refresh), .setTimer(.credentials, configuration.timeouts.credentials),
+            .fetchCredentials(context(.rotation)),
+        ]
+    }
+
+    /// Whether the answer that the provider is about to give is for a rotation.
+    var isAwaitingRotation: Bool { isRefreshing }
+
+    /// New credentials are at hand. `unchanged`: they are the ones in use. `usableIn`: they are not valid before.
+    mutating func rotationCredentialsArrived(unchanged: Bool, usableIn: Duration = .zero) -> [Action] {
+        guard case .connected = state, isRefreshing else { return [] }
+        if unchanged { return rotationFailed("the credential provider has nothing new yet") }
+        if usableIn > .zero { return [.cancelTimer(.credentials), .setTimer(.validity, usableIn)] }
+        return [.cancelTimer(.credentials)] + rotate()
+    }
+
+    mutating func rotate() -> [Action] {
+        isRefreshing = false
+        switch rotation {
+        case .onNextConnect:
+            return [.finishRotation]
+        case .reauthenticate where reauthenticationRefusals < 2:
+            isReauthenticating = true
+            return [.setTimer(.reauthentication, configuration.timeouts.connack), .reauthenticate]
+        case .reauthenticate, .reconnectNow:
+            return beginDraining()
+        }
+    }
+
+    private mutating func beginDraining() -> [Action] {
+        state = .draining(.rotation)
+        return [.setTimer(.drain, configuration.timeouts.drain), .drain]
+    }
+
+    /// There are no new credentials. `retryAfter`: the issuer wants to be left alone for so long; `isPermanent`: for good.
+    mutating func rotationFailed(
+        _ message: String, retryAfter: Duration? = nil, isPermanent: Bool = false
+    ) -> [Action] {
+        guard case .connected = state, isRefreshing else { return [] }
+        isRefreshing = false
+        let delay = isPermanent ? nil : max(refreshBackoff.next(.standard, using: &jitter), retryAfter ?? .zero)
+        let failed = MQTTCredentialsFailed(message: message, retryIn: delay)
+        let actions: [Action] = [
+            .cancelTimer(.credentials), .cancelTimer(.validity), .emit(.credentialsFailed(failed)),
+        ]
+        return delay.map { actions + [.setTimer(.refresh, $0)] } ?? actions
+    }
+
+    // MARK: Re-authentication
+
+    /// The broker has accepted the AUTH packet.
+    mutating func reauthenticated(refreshIn: Duration?) -> [Action] {
+        guard case .connected = state, isReauthenticating else { return [] }
+        isReauthenticating = false
+        reauthenticationRefusals = 0
+        refreshBackoff.reset()
+        var actions: [Action] = [
+            .cancelTimer(.reauthentication), .emit(.credentialsRotated(MQTTCredentialsRotated(gap: .zero))),
+        ]
+        if let refreshIn { actions.append(.setTimer(.refresh, refreshIn)) }
+        return actions + [.finishRotation]
+    }
+
+    /// It cannot be done on this connection, which is still up: the graceful reconnect takes its place.
+    mutating func reauthenticationFailed() -> [Action] {
+        guard case .connected = state, isReauthenticating else { return [] }
+        isReauthenticating = false
+        reauthenticationRefusals += 1
+        return [.cancelTimer(.reauthentication)] + beginDraining()
+    }
+
+    /// The broker ended the connection over it: the new credentials have their chance in a CONNECT, at once.
+    mutating func reauthenticationRefused(_ error: MQTTError, now: Instant) -> [Action] {
+        isReauthenticating = false
+        // A refusal of the token says nothing of the method.
+        reauthenticationRefusals += error.code == .notAuthorized ? 1 : 2
+        lastFailure = error
+        gapSince = now
+        decider.rotated(uptime: uptime(now), now: now)
+        let lost = MQTTDisconnection(
+            endpoint: endpoint, error: error, decision: .retryWithFreshCredentials, retryIn: .zero)
+        return [
+            .cancelTimer(.reauthentication), .cancelTimer(.refresh), .tearDown, .emit(.disconnected(lost)),
+        ] + beginAttempt(withCredentials: true)
+    }
+}

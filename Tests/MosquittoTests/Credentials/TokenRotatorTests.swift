@@ -1,0 +1,157 @@
+import MosquittoTesting
+import Synchronization
+import Testing
+
+@testable import Mosquitto
+
+/// A provider whose answers are given by the test, and which counts the questions.
+private final class Scripted: MQTTCredentialProvider {
+    private let answer: @Sendable (Int) async throws -> MQTTCredentials
+    private let count = Mutex(0)
+    let reuse: MQTTCredentialReuse
+
+    init(
+        reuse: MQTTCredentialReuse = .never, _ answer: @escaping @Sendable (Int) async throws -> MQTTCredentials
+    ) {
+        self.reuse = reuse
+        self.answer = answer
+    }
+
+    var questions: Int { count.withLock { $0 } }
+
+    func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
+        let number = count.withLock { count in
+            count += 1
+            return count
+        }
+        return try await answer(number)
+    }
+}
+
+private func attempt(_ purpose: MQTTConnectAttempt.Purpose = .connect) -> MQTTConnectAttempt {
+    MQTTConnectAttempt(
+        number: 1, isInitial: true, endpoint: MQTTEndpoint(host: "broker", port: 8883), purpose: purpose)
+}
+
+@Suite("The rotator between a provider and a client", .timeLimit(.minutes(1)))
+struct TokenRotatorTests {
+    private func rotator(_ provider: Scripted, timeout: Duration = .seconds(30)) -> TokenRotator {
+        TokenRotator(provider, timeout: timeout, refreshAt: 0.8)
+    }
+
+    @Test func `simultaneous triggers make one question`() async throws {
+        let (gate, open) = AsyncStream.makeStream(of: Void.self)
+        let provider = Scripted { number in
+            for await _ in gate {}
+            return MQTTCredentials(username: "\(number)")
+        }
+        let rotator = rotator(provider)
+        let calls = (0..<10).map { index in
+            Task {
+                await rotator.token(for: attempt(index == 0 ? .rotation : .rejected), refused: nil, isDemanded: false)
+            }
+        }
+        #expect(await eventually { provider.questions == 1 })
+        open.finish()
+        for call in calls {
+            let username = try await call.value.get().token.credentials.username
+            #expect(username == "1")
+        }
+        #expect(provider.questions == 1)
+    }
+
+    @Test func `a caller that goes away does not take the question with it`() async throws {
+        let (gate, open) = AsyncStream.makeStream(of: Void.self)
+        let provider = Scripted { number in
+            for await _ in gate {}
+            try Task.checkCancellation()
+            return MQTTCredentials(username: "\(number)")
+        }
+        let rotator = rotator(provider)
+        let first = Task { await rotator.token(for: attempt(), refused: nil, isDemanded: false) }
+        #expect(await eventually { provider.questions == 1 })
+        first.cancel()
+        let second = Task { await rotator.token(for: attempt(), refused: nil, isDemanded: false) }
+        open.finish()
+        let username = try await second.value.get().token.credentials.username
+        #expect(username == "1")
+    }
+
+    @Test func `a provider that hangs is given up and cancelled`() async throws {
+        let wasCancelled = Mutex(false)
+        let provider = Scripted { _ in
+            await withTaskCancellationHandler {
+                _ = try? await Task.sleep(for: .seconds(3_600))
+            } onCancel: {
+                wasCancelled.withLock { $0 = true }
+            }
+            return .anonymous
+        }
+        let answer = await rotator(provider, timeout: .milliseconds(20)).token(
+            for: attempt(), refused: nil, isDemanded: false)
+        guard case .failure(let error) = answer else {
+            Issue.record("there was an answer")
+            return
+        }
+        #expect(error.code == .credentials)
+        #expect(error.message.contains("longer than"))
+        #expect(await eventually { wasCancelled.withLock { $0 } })
+    }
+
+    @Test func `a provider that ignores its cancellation is not waited for`() async throws {
+        let (gate, open) = AsyncStream.makeStream(of: Void.self)
+        let provider = Scripted { number in
+            if number == 1 { await Task.detached { for await _ in gate {} }.value }
+            return MQTTCredentials(username: "\(number)")
+        }
+        let rotator = rotator(provider, timeout: .milliseconds(20))
+        let first = await rotator.token(for: attempt(), refused: nil, isDemanded: false)
+        #expect(throws: MQTTError.self) { _ = try first.get() }
+        let second = await rotator.token(for: attempt(), refused: nil, isDemanded: false)
+        let username = try second.get().token.credentials.username
+        #expect(username == "2")
+        open.finish()
+    }
+
+    @Test func `its errors become those of credentials, and say no more than they may`() async throws {
+        struct Leaky: Error, CustomStringConvertible { var description: String { "the token is s3cret" } }
+        for (error, expected) in [
+            (Leaky() as any Error, "the credential provider failed with Leaky"),
+            (MQTTCredentialError.permanent("invalid_client"), "invalid_client"),
+            (MQTTError(.stopped, "nonsense"), "nonsense"),
+        ] {
+            let provider = Scripted { _ in throw error }
+            let answer = await rotator(provider).token(for: attempt(), refused: nil, isDemanded: false)
+            guard case .failure(let failure) = answer else {
+                Issue.record("there was an answer")
+                return
+            }
+            #expect(failure.code == .credentials)
+            #expect(failure.message == expected)
+            #expect(!String(describing: failure).contains("s3cret"))
+        }
+    }
+
+    @Test func `what held has to do is said`() async throws {
+        let text = makeToken(#"{"iat":0,"exp":3600}"#)
+        let provider = Scripted { number in
+            if number > 1 { throw MQTTCredentialError.transient("the issuer is down") }
+            return MQTTCredentials(username: "u", password: MQTTSecret(text))
+        }
+        let rotator = rotator(provider)
+        let new = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
+        #expect(new.isNew)
+        let held = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
+        #expect(!held.isNew)
+        #expect(held.failure?.message == "the issuer is down")
+        #expect(held.token.credentials.username == "u")
+    }
+
+    @Test func `what cannot be sent is refused here`() async {
+        for text in [String(repeating: "x", count: 65_536), "a\0b"] {
+            let provider = Scripted { _ in MQTTCredentials(password: MQTTSecret(text)) }
+            let answer = await rotator(provider).token(for: attempt(), refused: nil, isDemanded: false)
+            #expect(throws: MQTTError.self) { _ = try answer.get() }
+        }
+    }
+}
