@@ -1,12 +1,13 @@
 /// Gives the credentials of each CONNECT.
 ///
-/// It is asked before **every** CONNECT, the first one included; again, before a token expires, to rotate it; and at once
-/// when the broker says that it does not accept what was sent. One client asks one question at a time; a call that does not
-/// heed its cancellation may still be going on when the next one is made.
+/// It is asked before **every** CONNECT, the first one included, unless it says otherwise by ``reuse``; again, before a token
+/// expires, to rotate it; and at once when the broker says that it does not accept what was sent. One client asks one
+/// question at a time; a call that does not heed its cancellation may still be going on when the next one is made.
 public protocol MQTTCredentialProvider: Sendable {
     /// The credentials for this attempt.
     ///
-    /// Throwing fails the attempt without dialling; it is retried with backoff. A call that takes longer than
+    /// Throwing fails the attempt without dialling, unless the last token is still valid; it is retried with backoff. Throw an
+    /// ``MQTTCredentialError`` to say when it may work again, or that it will not. A call that takes longer than
     /// ``MQTTTimeouts/credentials`` is cancelled and counts as failed.
     func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials
 

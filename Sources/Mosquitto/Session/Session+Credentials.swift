@@ -101,6 +101,14 @@ extension Session {
         return delay.map { max(.seconds(0), $0 - (ContinuousClock.now - receivedAt)) }
     }
 
+    /// Some brokers keep a connection whose token has expired, and refuse what is done on it from then on.
+    func noticeRefusal(_ code: MQTTReasonCode) {
+        guard code == .notAuthorized, configuration.rotation != .onNextConnect, let lifetime,
+            lifetime.hasEnded(since: receivedAt)
+        else { return }
+        perform(machine.refresh(configuration.rotation))
+    }
+
     // MARK: Rotation on demand
 
     nonisolated func rotateCredentials(_ rotation: MQTTRotation) async throws(MQTTError) {

@@ -111,6 +111,7 @@ extension Session {
             error.reasonCode = code
             error.rawReasonCode = reasonCode
             refuse(publish, error)
+            noticeRefusal(code)
         } else {
             publish.complete(.success(MQTTPublishResult(reasonCode: code)))
         }

@@ -124,6 +124,7 @@ extension Session {
                     metadata: ["mqtt.filter": "\(filter)", "mqtt.reason_code": "\(MQTTReasonCode(rawValue: code))"])
             }
         }
+        for code in codes { noticeRefusal(MQTTReasonCode(rawValue: code)) }
         if let restored { emit(.resubscribed(filters: restored)) }
         for operation in finished { complete(operation) }
     }
