@@ -84,6 +84,16 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "RetrySimulation",
+            dependencies: [
+                "Mosquitto",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "HeapModule", package: "swift-collections"),
+            ],
+            path: "Tools/RetrySimulation",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "MosquittoTests",
             dependencies: ["Mosquitto", "MosquittoTesting"],
@@ -106,7 +116,20 @@ let package = Package(
         ),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["Mosquitto", "MosquittoTesting", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "Mosquitto", "MosquittoTesting",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "_CryptoExtras", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "RetrySimulationTests",
+            dependencies: [
+                "RetrySimulation", "Mosquitto", "MosquittoTesting",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(

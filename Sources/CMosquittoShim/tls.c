@@ -66,6 +66,24 @@ static void info_callback(const SSL *ssl, int where, int value)
     }
 }
 
+// Keeps a copy: OpenSSL marks its own session as not resumable when the connection ends without close_notify.
+static void keep_session(cmq_tls *tls, const SSL_SESSION *session)
+{
+    if (tls->resumes && SSL_SESSION_is_resumable(session)) {
+        cmq_tls_forget_session(tls);
+        tls->session = SSL_SESSION_dup(session);
+    }
+}
+
+static int new_session_callback(SSL *ssl, SSL_SESSION *session)
+{
+    cmq_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    if (tls != NULL) {
+        keep_session(tls, session);
+    }
+    return 0; // OpenSSL keeps its reference
+}
+
 // ---- Context ----
 
 SSL_CTX *cmq_ctx_new(cmq_tls *tls)
@@ -79,6 +97,8 @@ SSL_CTX *cmq_ctx_new(cmq_tls *tls)
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, verify_callback);
     SSL_CTX_set_info_callback(ctx, info_callback);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, new_session_callback);
     SSL_CTX_set_app_data(ctx, tls);
     return ctx;
 }
@@ -172,6 +192,12 @@ void cmq_tls_reset(cmq_tls *tls)
     tls->reason[0] = '\0';
 }
 
+void cmq_tls_forget_session(cmq_tls *tls)
+{
+    SSL_SESSION_free(tls->session);
+    tls->session = NULL;
+}
+
 void cmq_tls_attach(cmq_tls *tls, SSL *ssl)
 {
     if (tls->inbound != NULL) {
@@ -189,6 +215,11 @@ void cmq_tls_attach(cmq_tls *tls, SSL *ssl)
     SSL_set0_rbio(ssl, tls->inbound);
     SSL_set0_wbio(ssl, tls->outbound);
     SSL_set_tlsext_host_name(ssl, tls->server_name);
+    if (tls->session != NULL) {
+        // RFC 8446, appendix C.4: a ticket is used once, so that connections cannot be linked.
+        SSL_set_session(ssl, tls->session);
+        cmq_tls_forget_session(tls);
+    }
 }
 
 static cmq_tls_status fail(cmq_tls *tls)
@@ -202,6 +233,10 @@ cmq_tls_status cmq_tls_handshake(cmq_tls *tls, SSL *ssl)
     ERR_clear_error();
     int rc = SSL_do_handshake(ssl);
     if (rc == 1) {
+        // In TLS 1.2 a session that was resumed without a new ticket is good for another time.
+        if (tls->session == NULL && SSL_version(ssl) < TLS1_3_VERSION) {
+            keep_session(tls, SSL_get_session(ssl));
+        }
         return CMQ_TLS_DONE;
     }
     int error = SSL_get_error(ssl, rc);

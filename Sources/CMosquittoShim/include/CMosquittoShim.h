@@ -48,6 +48,8 @@ typedef struct cmq_tls {
     int alert;                   // the fatal alert; -1 if none
     bool alert_received;
     char reason[160];            // OpenSSL's reason for a failure; "" if none
+    bool resumes;                // whether sessions are kept for the next connection
+    SSL_SESSION *session;        // the newest one; NULL if none. Owned
 } cmq_tls;
 
 // A TLS client context with minimum version 1.2, verification of the peer on, and the callbacks that fill `tls`.
@@ -66,8 +68,11 @@ int cmq_ctx_use_key_pem(SSL_CTX *ctx, const void *pem, size_t length);
 // OpenSSL's reason for the last error of this thread as text; clears the error queue.
 void cmq_error_reason(char *buffer, size_t size);
 
-// Forgets what was seen of the last connection and frees its BIOs.
+// Forgets what was seen of the last connection and frees its BIOs. The session stays.
 void cmq_tls_reset(cmq_tls *tls);
+
+// Forgets the session: the next handshake is a full one, with all checks.
+void cmq_tls_forget_session(cmq_tls *tls);
 
 // Puts memory BIOs under `ssl` and sets SNI, unless the handshake's start has done so already.
 void cmq_tls_attach(cmq_tls *tls, SSL *ssl);

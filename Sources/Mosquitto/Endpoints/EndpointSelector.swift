@@ -33,11 +33,13 @@ struct EndpointSelector: Sendable {
         if temporary == nil { index = (index + 1) % endpoints.count } else { temporary = nil }
     }
 
+    /// A connection has lasted: a redirection after it is the first of a row. Brokers that send a client in a circle, each
+    /// accepting it first, must not do so at full speed.
+    mutating func connectionLasted() { visited = [] }
+
     /// A connection has ended. `isStable`: it had lasted; the preferred endpoint is tried first again. One that goes away or
     /// did not hold is left alone.
     mutating func connectionLost(isStable: Bool, isGoingAway: Bool) {
-        // Brokers that send a client in a circle, each accepting it first, must not do so at full speed.
-        if isStable { visited = [] }
         let wasTemporary = temporary != nil
         temporary = nil
         let lost = index

@@ -1,10 +1,10 @@
 /// The delays of a ``MQTTRetryPolicy``. A value: randomness is given to it, and there is no clock in it.
 ///
 /// The upper bound doubles with every failure. The first five delays are drawn from all of it ("full jitter"), which
-/// spreads clients that lost the same broker at the same moment. By then they are spread, and drawing small delays would
-/// only bring many of them back together when the broker returns: later delays are drawn from the upper third. A client
-/// does not sleep much longer than the outage has lasted, so that a short one is over soon for everyone. What these
-/// three rules do to 100,000 clients is in `docs/retry.md`.
+/// spreads clients that lost the same broker at the same moment. Later delays are drawn from the upper third, since small
+/// ones would only bring many of them back together when the broker returns; and none is longer than five thirds of all
+/// delays so far, so that a short outage is over soon for everyone. The last two rules balance each other: either alone
+/// makes the peak higher. What they do to 100,000 clients is in `docs/retry-simulation.md`.
 package struct Backoff: Sendable {
     /// Failures from which on clients are taken to be spread.
     static let spreadAfter = 5

@@ -70,6 +70,7 @@ struct RetryDecider: Sendable {
     ) -> Verdict {
         let isStable = uptime >= policy.resetAfter
         backoff.connectionLasted(uptime)
+        endpointLasted(uptime)
         if isStable || hasExpired {
             history.reset()
         } else if history.looksLikeTakeover(error, isVersion3: isVersion3) {
@@ -93,8 +94,14 @@ struct RetryDecider: Sendable {
     mutating func rotated(uptime: Duration, now: Instant) {
         backoff.connectionLasted(uptime)
         if uptime >= policy.resetAfter { history.reset() }
+        endpointLasted(uptime)
         forgetRefusals()
         disconnectedAt = now
+    }
+
+    /// Not with a `resetAfter` of zero: a circle of redirections would then have no delay at all.
+    private mutating func endpointLasted(_ uptime: Duration) {
+        if uptime >= max(policy.resetAfter, policy.baseDelay) { endpoints.connectionLasted() }
     }
 
     private mutating func forgetRefusals() {

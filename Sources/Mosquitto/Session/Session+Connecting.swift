@@ -7,7 +7,9 @@ extension Session {
         generation += 1
         let attempt = generation
         let configuration = configuration
-        let known = handle == nil ? nil : tls
+        // It is this attempt's alone until it comes back: what an attempt that was given up still does to its own does no harm.
+        let known = handle?.tls ?? tls
+        tls = nil
         let resolve = resolve
         Task { [weak self] in
             let prepared = await Self.prepare(endpoint, configuration.tls, known: known, resolve)
@@ -15,36 +17,39 @@ extension Session {
         }
     }
 
-    private typealias Prepared = Result<(TLSContext?, [String]), MQTTError>
+    private struct Prepared: Sendable {
+        var tls: TLSContext?
+        var addresses: Result<[String], MQTTError>
+    }
 
     @concurrent
     private static func prepare(
         _ endpoint: MQTTEndpoint, _ tls: TLSConfiguration?, known: TLSContext?,
         _ resolve: @Sendable (String) async -> Resolver.Answer
     ) async -> Prepared {
+        var context = known
         do throws(MQTTError) {
-            var context = known
             if let context {
                 try context.prepare(for: endpoint.host)
             } else if let tls {
                 context = try TLSContext(tls, host: endpoint.host)
             }
-            if endpoint.isUnixSocket { return .success((context, [endpoint.host])) }
-            if let address = Resolver.numeric(endpoint.host) { return .success((context, [address])) }
-            return try .success((context, await resolve(endpoint.host).get()))
         } catch {
-            return .failure(error)
+            return Prepared(tls: context, addresses: .failure(error))
         }
+        if endpoint.isUnixSocket { return Prepared(tls: context, addresses: .success([endpoint.host])) }
+        if let address = Resolver.numeric(endpoint.host) {
+            return Prepared(tls: context, addresses: .success([address]))
+        }
+        return Prepared(tls: context, addresses: await resolve(endpoint.host))
     }
 
-    private func prepared(_ result: Prepared, _ endpoint: MQTTEndpoint, attempt: Int) {
+    private func prepared(_ prepared: Prepared, _ endpoint: MQTTEndpoint, attempt: Int) {
         guard attempt == generation, case .dialing(.resolve) = machine.state else { return }
-        switch result {
-        case .failure(let error):
-            fail(error)
-        case .success((let context, let addresses)):
-            tls = context
-            connect(to: addresses, port: endpoint.port)
+        tls = prepared.tls
+        switch prepared.addresses {
+        case .failure(let error): fail(error)
+        case .success(let addresses): connect(to: addresses, port: endpoint.port)
         }
     }
 

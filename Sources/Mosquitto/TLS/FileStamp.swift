@@ -1,3 +1,5 @@
+import CMosquitto
+
 #if canImport(Darwin)
 import Darwin
 #elseif canImport(Glibc)
@@ -32,6 +34,13 @@ struct FileStamp: Hashable {
     /// Those of the files that a configuration names.
     static func stamps(of configuration: TLSConfiguration) -> [FileStamp] {
         let files = configuration.identity?.files
-        return [configuration.trust.file, files?.certificate, files?.key].compactMap { $0.map { FileStamp(path: $0) } }
+        let trust = configuration.trust == .system ? systemTrust : configuration.trust.file
+        return [trust, files?.certificate, files?.key].compactMap { $0.map { FileStamp(path: $0) } }
+    }
+
+    /// The bundle of `SSL_CTX_set_default_verify_paths`. (A folder of hashed names is looked into by OpenSSL at each handshake.)
+    private static var systemTrust: String {
+        getenv(X509_get_default_cert_file_env()).map { String(cString: $0) }
+            ?? String(cString: X509_get_default_cert_file())
     }
 }

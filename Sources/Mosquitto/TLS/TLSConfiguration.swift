@@ -32,6 +32,10 @@ public struct TLSConfiguration: Sendable {
     /// The name to verify and to send as SNI instead of the endpoint's host.
     public var serverName: String?
 
+    /// Whether a later connection to the same host resumes the TLS session of an earlier one (RFC 8446, section 2.2), which
+    /// spares both sides the certificates. Sessions are forgotten when the files of trust or identity change. Default `true`.
+    public var resumesSessions = true
+
     public init(trust: Trust = .system, identity: Identity? = nil, serverName: String? = nil) {
         self.trust = trust
         self.identity = identity

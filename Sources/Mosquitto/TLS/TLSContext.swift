@@ -34,6 +34,7 @@ final class TLSContext: @unchecked Sendable {
             throw Self.failure("OpenSSL could not make a context")
         }
         self.pointer = pointer
+        record.pointee.resumes = configuration.resumesSessions
         try setHost(host)
         try load()
     }
@@ -48,6 +49,8 @@ final class TLSContext: @unchecked Sendable {
     private func setHost(_ host: String) throws(MQTTError) {
         let name = configuration.serverName ?? host
         let isAddress = Resolver.numeric(name) != nil
+        // Until all of it is set: after a failure the context checks no name, and must not pass for one that does.
+        self.host = ""
         free(serverName)
         // RFC 6066, section 3: a literal address is not a server name.
         serverName = isAddress ? nil : strdup(name)
@@ -58,21 +61,27 @@ final class TLSContext: @unchecked Sendable {
             throw Self.failure("\(quoted(name)) cannot be the name in a certificate")
         }
         self.host = host
+        cmq_tls_forget_session(record)
     }
 
     private func load() throws(MQTTError) {
         // Before the files are read: a change during the reading is a change.
         let stamps = FileStamp.stamps(of: configuration)
+        // Until all of them are read: after a failure the trust is empty, even if the files are then what they were.
+        self.stamps = []
         guard let store = X509_STORE_new() else { throw Self.failure("OpenSSL could not make a trust store") }
         SSL_CTX_set_cert_store(pointer, store)
         try setTrust(configuration.trust)
         if let identity = configuration.identity { try setIdentity(identity) }
         self.stamps = stamps
+        // A resumed session is not verified again, and trust may be what has changed.
+        cmq_tls_forget_session(record)
     }
 
     deinit {
         SSL_CTX_free(pointer)
         cmq_tls_reset(record)
+        cmq_tls_forget_session(record)
         record.deallocate()
         free(serverName)
     }
