@@ -94,6 +94,16 @@ let package = Package(
             path: "Tools/RetrySimulation",
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "Soak",
+            dependencies: [
+                "Mosquitto", "MosquittoTesting",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tools/Soak",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "MosquittoTests",
             dependencies: ["Mosquitto", "MosquittoTesting"],

@@ -79,6 +79,27 @@ import Testing
         #expect(try await observe(.serveThenClose(after: .zero), level: 5).bytes == [0x20, 3, 0, 0, 0])
     }
 
+    @Test(arguments: [UInt8(4), 5])
+    func `DisconnectOn leaves packets unanswered and ends with the last of them`(level: UInt8) async throws {
+        let broker = try await ScriptedBroker.start(script: [
+            .disconnectOn(.publish, count: 2, reasonCode: 0x9A), .serve,
+        ])
+        let client = try RawClient(port: broker.port)
+        client.send(Bytes.connect("dev1", level: level))
+        let connack = client.read(level == 5 ? 5 : 4)
+        #expect(connack.first == 0x20)
+        let properties: [UInt8] = level == 5 ? [0] : []
+        let publish = Bytes.packet(0x32, Bytes.text("a") + [0, 1] + properties + Array("x".utf8))
+        // The broker answers what is between the two: the first one had its chance.
+        client.send(publish + [0xC0, 0x00])
+        #expect(client.read(2) == [0xD0, 0x00])
+        client.send(publish)
+        #expect(client.readToEnd().bytes == (level == 5 ? [0xE0, 2, 0x9A, 0] : []))
+        #expect(broker.receivedPackets.count { $0.type == .publish } == 2)
+        #expect(broker.publishes.isEmpty)
+        await broker.stop()
+    }
+
     @Test func `Scripts are taken in order, the last one repeats, a new list starts over`() async throws {
         let broker = try await ScriptedBroker.start(script: [
             .refuse(code: 1, close: true), .refuse(code: 2, close: true),

@@ -6,9 +6,9 @@ import Testing
 import FoundationEssentials
 import Glibc
 
-/// In a process of its own, where nothing else opens files, starts threads or takes the threads of Swift's pool. One test,
-/// since each exit test blocks a thread of that pool in this process for as long as its child runs.
-@Suite("Nothing is leaked, and nothing lingers")
+/// In a process of its own, where nothing else opens files, starts threads or takes the threads of Swift's pool. One test
+/// at a time, since each exit test blocks a thread of that pool in this process for as long as its child runs.
+@Suite("Nothing is leaked, and nothing lingers", .serialized)
 struct LeakTests {
     @Test func `clients cancelled in every phase end within 100 ms and leave no thread, descriptor or memory behind`()
         async
@@ -35,6 +35,21 @@ struct LeakTests {
             let before = try await ProcessResources.settled()
             try await ProcessResources.dropLoops(20)
             try await ProcessResources.expectReturn(to: before, "loops")
+        }
+    }
+
+    @Test func `50 races of addresses leave no descriptor behind`() async {
+        await #expect(processExitsWith: .success) {
+            for tls in [nil, TLSConfiguration(trust: .pem(TestTLS.authority.certificatePEM))] {
+                let broker = try await ScriptedBroker.start(tls: tls == nil ? nil : TestTLS.identity)
+                let hole = try Blackhole(address: 0x7F00_0002, port: broker.port)
+                try await ProcessResources.race(3, to: broker, tls: tls)
+                let before = try await ProcessResources.settled()
+                try await ProcessResources.race(25, to: broker, tls: tls)
+                try await ProcessResources.expectReturn(to: before, "races")
+                await broker.stop()
+                withExtendedLifetime(hole) {}
+            }
         }
     }
 }

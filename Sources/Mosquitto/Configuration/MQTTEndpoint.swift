@@ -47,6 +47,11 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
                 "host \(quoted(shown)) has the character \(quoted(String(scalar))); give a bare name or address, without scheme or brackets"
             )
         }
+        // "127.1" and "2130706433" are addresses to getaddrinfo and names to OpenSSL, so that no certificate could match.
+        if !host.contains(":"), Resolver.numeric(host) != nil, Resolver.numeric(host) != host {
+            throw .invalid(
+                .invalidConfiguration, "host \(quoted(host)) is an address in a short form; give all four numbers of it")
+        }
     }
 
     private func validatePath() throws(MQTTError) {

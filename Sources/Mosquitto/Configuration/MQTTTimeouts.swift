@@ -4,7 +4,7 @@ public struct MQTTTimeouts: Sendable, Hashable {
     public var credentials: Duration = .seconds(10)
     /// For the name look-up. Default 10 s.
     public var resolve: Duration = .seconds(10)
-    /// For TCP, per address. Default 10 s.
+    /// For TCP, all addresses of the host together. Default 10 s.
     public var connect: Duration = .seconds(10)
     /// For the TLS handshake. Default 10 s.
     public var tlsHandshake: Duration = .seconds(10)

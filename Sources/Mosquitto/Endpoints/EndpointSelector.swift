@@ -4,6 +4,7 @@ struct EndpointSelector: Sendable {
     static let maximumHops = 3
 
     private let policy: MQTTRedirectPolicy
+    private let configured: Set<MQTTEndpoint>
     private let listedHosts: Set<String>
     /// By preference.
     private var endpoints: [MQTTEndpoint]
@@ -18,6 +19,7 @@ struct EndpointSelector: Sendable {
         using generator: inout some RandomNumberGenerator
     ) {
         self.policy = policy
+        configured = Set(endpoints)
         self.endpoints = order == .shuffled ? endpoints.shuffled(using: &generator) : endpoints
         listedHosts = Set(endpoints.filter { !$0.isUnixSocket }.map { Self.normalized($0.host) })
     }
@@ -68,13 +70,11 @@ struct EndpointSelector: Sendable {
 
     private mutating func move(to target: MQTTEndpoint) {
         let origin = endpoints[index]
-        if let known = endpoints.firstIndex(of: target) {
-            // It is in the list: from now on it goes before the one that has moved.
-            endpoints.swapAt(known, index)
-        } else {
-            endpoints[index] = target
-            endpoints.append(origin)
-        }
+        endpoints.removeAll { $0 == target }
+        index = endpoints.firstIndex(of: origin) ?? 0
+        endpoints[index] = target
+        // What was configured stays; what a broker has named and another one has replaced does not pile up.
+        if configured.contains(origin) { endpoints.append(origin) }
     }
 
     // MARK: Server Reference

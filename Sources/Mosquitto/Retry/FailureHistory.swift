@@ -35,6 +35,9 @@ struct FailureHistory: Sendable {
         shortConnections = 0
     }
 
+    /// The client itself has ended a connection.
+    mutating func connectionEnded() { shortConnections = 0 }
+
     /// A connection has ended soon. Returns whether it looks like a takeover: closed without a word, time after time, with
     /// no failed attempt in between, as a broker in trouble would cause.
     mutating func looksLikeTakeover(_ error: MQTTError, isVersion3: Bool) -> Bool {

@@ -93,6 +93,7 @@ struct RetryDecider: Sendable {
     /// The client ended the connection for new credentials.
     mutating func rotated(uptime: Duration, now: Instant) {
         backoff.connectionLasted(uptime)
+        history.connectionEnded()
         if uptime >= policy.resetAfter { history.reset() }
         endpointLasted(uptime)
         forgetRefusals()

@@ -66,14 +66,16 @@ extension MQTTRetryPolicy.Decision {
         case .badAuthenticationMethod, .sessionTakenOver:
             // Two clients that share an identifier would take the session from each other for ever.
             .stop
-        case .malformedPacket, .protocolError, .topicFilterInvalid, .topicNameInvalid, .packetTooLarge:
+        case .malformedPacket, .protocolError, .topicFilterInvalid, .topicNameInvalid, .packetTooLarge,
+            .payloadFormatInvalid, .retainNotSupported, .qosNotSupported:
             // Once may be a proxy's doing, or that of the operation that has been failed since; twice is a mistake.
             isRepeated ? .stop : .retry(.standard)
         case .useAnotherServer, .serverMoved:
             .redirect
         case .administrativeAction, .serverBusy, .messageRateTooHigh, .quotaExceeded, .connectionRateExceeded:
             .retry(.slow)
-        case .success:
+        case .success, .sharedSubscriptionsNotSupported, .subscriptionIdentifiersNotSupported,
+            .wildcardSubscriptionsNotSupported:
             .retry(isRepeated ? .slow : .standard)
         default:
             // What this library does not know is treated with caution.

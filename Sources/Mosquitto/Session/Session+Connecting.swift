@@ -76,8 +76,13 @@ extension Session {
 
     /// Tries the next address, and the one after it when the stagger has passed.
     private func startNextRunner() throws(MQTTError) {
+        try race?.startNext()
+        staggerRace()
+    }
+
+    /// The stagger counts from the address that was tried last.
+    private func staggerRace() {
         guard let race else { return }
-        try race.startNext()
         if let raceTimer { loop.cancelTimer(raceTimer) }
         raceTimer = nil
         guard race.hasMore else { return }
@@ -93,7 +98,7 @@ extension Session {
     func raceReady(_ token: UInt64) {
         guard let race, let handle else { return }
         do throws(MQTTError) {
-            guard let winner = try race.ready(token) else { return }
+            guard let winner = try race.ready(token) else { return staggerRace() }
             endRace()
             try connected(winner, handle)
         } catch {

@@ -24,15 +24,16 @@ extension Session {
         }
     }
 
+    /// Not in a persistent session, whose state libmosquitto's handle has: a publish cannot be taken out of it, and without
+    /// the handle, QoS 2 messages of both directions that are half through would be lost. There the publish is sent again.
     private func giveUpPublishes(_ code: MQTTReasonCode, where isSuspect: (OutgoingPublish) -> Bool) {
+        guard configuration.session == .clean else { return }
         let suspects = inFlight.filter { isSuspect($0.value) }
         guard !suspects.isEmpty else { return }
         for packetID in suspects.keys { inFlight[packetID] = nil }
         for publish in suspects.values.sorted(by: { $0.sequence < $1.sequence }) {
             refuse(publish, .endedBy(code, "the publish"))
         }
-        // The library would send them again from this handle.
-        handleHasSession = false
     }
 
     private func giveUpSubscriptions(_ code: MQTTReasonCode, where isSuspect: (String) -> Bool) {

@@ -106,6 +106,8 @@ package struct SessionStateMachine: Sendable {
     var isReauthenticating = false
     /// How often in a row the broker refused to re-authenticate: after two it is not asked again.
     var reauthenticationRefusals = 0
+    /// The budget has given the next attempt its turn, which is yet to come.
+    private var hasTurn = false
     /// Since when there is no connection because of a rotation.
     var gapSince: Instant?
 
@@ -134,6 +136,7 @@ package struct SessionStateMachine: Sendable {
 
     mutating func beginAttempt(withCredentials hasCredentials: Bool = false) -> [Action] {
         attempt += 1
+        hasTurn = false
         let started = MQTTConnectionAttemptStarted(
             attempt: attempt, isInitial: !decider.hasEverConnected, endpoint: endpoint)
         guard configuration.hasProvider, !hasCredentials else {
@@ -296,14 +299,15 @@ package struct SessionStateMachine: Sendable {
     /// The budget's answer.
     package mutating func mayDial(after wait: Duration) -> [Action] {
         guard case .waiting = state else { return [] }
-        return wait > .zero ? [.setTimer(.turn, wait)] : beginAttempt()
+        hasTurn = wait > .zero
+        return hasTurn ? [.setTimer(.turn, wait)] : beginAttempt()
     }
 
     /// The user knows that it is worth a try now.
     mutating func reconnectNow() -> [Action] {
         decider.reset()
-        guard case .waiting = state else { return [] }
-        return [.cancelTimer(.retry), .cancelTimer(.turn), .requestTurn(endpoint)]
+        guard case .waiting = state, !hasTurn else { return [] }
+        return [.cancelTimer(.retry), .requestTurn(endpoint)]
     }
 
     func uptime(_ now: Instant) -> Duration { connectedAt.map { now - $0 } ?? .zero }

@@ -35,6 +35,8 @@ final class BrokerConnection: ChannelInboundHandler {
     private var timers: [Scheduled<Void>] = []
     private var hasUnflushedWrites = false
     private var hasWithheld = false
+    /// Packets that the script leaves unanswered.
+    private var unanswered = 0
 
     var isV5: Bool { level >= 5 }
     var sentConnect: Bool { phase != .awaitingConnect && phase != .closed }
@@ -157,6 +159,11 @@ final class BrokerConnection: ChannelInboundHandler {
         let packet = try ClientPacket(frame, level: level)
         guard phase == .awaitingConnect else {
             if case .connect = packet { throw MQTTCodecError("a second CONNECT") }
+            if case .disconnectOn(let type, let count, let reasonCode) = script, frame.type == type {
+                unanswered += 1
+                if unanswered == count { disconnect(reasonCode: reasonCode) }
+                return
+            }
             try core.receive(packet, from: self)
             return
         }

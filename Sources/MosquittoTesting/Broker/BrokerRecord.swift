@@ -12,7 +12,7 @@ final class BrokerRecord: Sendable {
         var errors: [String] = []
         var publishCount = 0
         var routedCount = 0
-        var acceptedConnections = 0
+        var acceptTimes: [ContinuousClock.Instant] = []
         var openConnections = 0
         var applicationBytes = 0
         var recordsPublishes = true

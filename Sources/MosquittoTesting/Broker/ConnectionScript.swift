@@ -45,6 +45,16 @@ public enum ConnectionScript: Sendable, Equatable {
     /// Behaves as a broker, then closes the connection without a packet, this long after CONNACK.
     case serveThenClose(after: Duration)
 
+    /// Behaves as a broker, but leaves packets of one type unanswered, and ends the connection when it has had so many.
+    ///
+    /// An MQTT 5.0 client is sent DISCONNECT first, as in ``serveThenDisconnect(reasonCode:properties:after:)``.
+    ///
+    /// - Parameters:
+    ///   - type: The type of the packets, such as ``ReceivedPacketType/subscribe``.
+    ///   - count: Which of them is the last straw, counted from 1.
+    ///   - reasonCode: The reason code of DISCONNECT.
+    case disconnectOn(ReceivedPacketType, count: Int = 1, reasonCode: UInt8)
+
     /// Behaves as a broker, but never acknowledges the first QoS 1 message of the connection.
     case withholdFirstAcknowledgement
 

@@ -3,7 +3,10 @@ extension ScriptedBroker {
     public var connects: [ReceivedConnect] { record.withState { $0.connects } }
 
     /// How many TCP connections were accepted.
-    public var acceptedConnections: Int { record.withState { $0.acceptedConnections } }
+    public var acceptedConnections: Int { record.withState { $0.acceptTimes.count } }
+
+    /// When each TCP connection was accepted.
+    public var acceptTimes: [ContinuousClock.Instant] { record.withState { $0.acceptTimes } }
 
     /// How many TCP connections are open.
     public var openConnections: Int { record.withState { $0.openConnections } }

@@ -3,6 +3,14 @@ internal import NIOPosix
 internal import NIOSSL
 internal import Synchronization
 
+#if canImport(Darwin)
+internal import Darwin
+#elseif canImport(Musl)
+internal import Musl
+#else
+internal import Glibc
+#endif
+
 /// An MQTT 3.1.1 and 5.0 broker inside the test process, which misbehaves on demand.
 ///
 /// ```swift
@@ -16,15 +24,16 @@ internal import Synchronization
 /// await broker.stop()
 /// ```
 ///
-/// It listens on 127.0.0.1 and runs on one thread of its own. Everything is recorded, and can be read from any
+/// It listens on 127.0.0.1, or where it is told to, and runs on one thread of its own. Everything is recorded, and can be read from any
 /// thread. What it leaves out: it does not enforce keep alive, message expiry and the limits that
 /// ``connackProperties`` promises, and it offers no extended authentication.
 public final class ScriptedBroker: Sendable {
-    /// The port it listens on.
+    /// The port it listens on; 0 for a Unix socket.
     public let port: Int
 
     let record: BrokerRecord
     let settings: BrokerSettings
+    private let unixSocket: String?
     private let group: MultiThreadedEventLoopGroup
     private let listener: any Channel
     private let core: NIOLoopBound<BrokerCore>
@@ -33,6 +42,7 @@ public final class ScriptedBroker: Sendable {
     /// Starts a broker.
     ///
     /// - Parameters:
+    ///   - address: The numeric address to listen on.
     ///   - port: The port, or 0 for any free one.
     ///   - tls: The server's certificate and key. Without it the broker speaks plain TCP.
     ///   - clientAuthority: If given, a client must present a certificate of this authority (PEM).
@@ -40,38 +50,61 @@ public final class ScriptedBroker: Sendable {
     ///   - script: What happens to the first, second, ... connection. The last entry repeats.
     /// - Throws: An error of SwiftNIO, for example if the port is in use or the PEM text is not PEM.
     public static func start(
+        address: String = "127.0.0.1",
         port: Int = 0,
         tls: TestIdentity? = nil,
         clientAuthority: String? = nil,
         authentication: Authentication = .none,
         script: [ConnectionScript] = [.serve]
     ) async throws -> ScriptedBroker {
-        let record = BrokerRecord()
         let settings = try BrokerSettings(
             script: script,
             tls: tls,
             clientAuthority: clientAuthority,
             authentication: authentication
         )
+        return try await start(settings) { bootstrap in
+            bootstrap
+                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .bind(host: address, port: port)
+        }
+    }
+
+    /// Starts a broker on a Unix socket, which is made at this path and removed by ``stop()``.
+    ///
+    /// - Throws: An error of SwiftNIO, for example if there is something at this path.
+    public static func start(
+        unixSocket path: String,
+        tls: TestIdentity? = nil,
+        script: [ConnectionScript] = [.serve]
+    ) async throws -> ScriptedBroker {
+        let settings = try BrokerSettings(script: script, tls: tls, clientAuthority: nil, authentication: .none)
+        return try await start(settings) { $0.bind(unixDomainSocketPath: path) }
+    }
+
+    private static func start(
+        _ settings: BrokerSettings,
+        bind: (ServerBootstrap) -> EventLoopFuture<any Channel>
+    ) async throws -> ScriptedBroker {
+        let record = BrokerRecord()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
             let loop = group.next()
             let core = try await loop.submit {
                 NIOLoopBound(BrokerCore(record: record, settings: settings, loop: loop), eventLoop: loop)
             }.get()
-            let listener = try await ServerBootstrap(group: group)
+            let bootstrap = ServerBootstrap(group: group)
                 .serverChannelOption(.backlog, value: 256)
-                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-                .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .childChannelInitializer { channel in
                     // The group has one thread, so this is the loop of the broker too.
                     channel.eventLoop.makeCompletedFuture { try core.value.accept(channel) }
                 }
-                .bind(host: "127.0.0.1", port: port)
-                .get()
-            guard let boundPort = listener.localAddress?.port else { throw MosquittoTestingError.listenerClosed }
+            let listener = try await bind(bootstrap).get()
+            guard let local = listener.localAddress else { throw MosquittoTestingError.listenerClosed }
             return ScriptedBroker(
-                port: boundPort,
+                port: local.port ?? 0,
+                unixSocket: local.port == nil ? local.pathname : nil,
                 record: record,
                 settings: settings,
                 group: group,
@@ -86,6 +119,7 @@ public final class ScriptedBroker: Sendable {
 
     private init(
         port: Int,
+        unixSocket: String?,
         record: BrokerRecord,
         settings: BrokerSettings,
         group: MultiThreadedEventLoopGroup,
@@ -93,6 +127,7 @@ public final class ScriptedBroker: Sendable {
         core: NIOLoopBound<BrokerCore>
     ) {
         self.port = port
+        self.unixSocket = unixSocket
         self.record = record
         self.settings = settings
         self.group = group
@@ -109,8 +144,9 @@ public final class ScriptedBroker: Sendable {
     public func stop() async {
         let task = shutdown.withLock { shutdown in
             if let shutdown { return shutdown }
-            let task = Task { [group, listener, core] in
+            let task = Task { [group, listener, core, unixSocket] in
                 try? await listener.close()
+                if let unixSocket { unlink(unixSocket) }
                 try? await listener.eventLoop.submit { core.value.dropAll() }.get()
                 try? await group.shutdownGracefully()
             }
@@ -190,8 +226,8 @@ extension BrokerCore {
     /// Builds the pipeline of an accepted connection.
     fileprivate func accept(_ channel: any Channel) throws {
         let index = record.withState { state in
-            defer { state.acceptedConnections += 1 }
-            return state.acceptedConnections
+            defer { state.acceptTimes.append(.now) }
+            return state.acceptTimes.count
         }
         let script = settings.takeScript()
         let tls = settings.tls

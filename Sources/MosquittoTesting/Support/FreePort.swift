@@ -1,3 +1,5 @@
+internal import Synchronization
+
 #if canImport(Darwin)
 internal import Darwin
 #elseif canImport(Musl)
@@ -6,28 +8,29 @@ internal import Musl
 internal import Glibc
 #endif
 
-/// Finds a TCP port of 127.0.0.1 on which nobody listens.
+/// Finds a TCP port of 127.0.0.1 at which nothing is, and which this process was not given before.
 ///
-/// The port is not reserved: another process can take it before the caller does. Prefer `port: 0` where a server
-/// takes it.
+/// It is below the ports that systems give to clients and to listeners at port 0 (Linux from 32768, macOS from 49152):
+/// tests that run at the same time use up many of those, and would soon take a port of that range from under its finder.
+/// It is not reserved all the same. Prefer `port: 0` where a server takes it.
 ///
 /// - Throws: ``MosquittoTestingError/systemCall(_:errno:)``.
 public func freePort() throws(MosquittoTestingError) -> Int {
-    let descriptor = LoopbackSocket.make()
-    guard descriptor >= 0 else { throw .systemCall("socket", errno: errno) }
-    defer { close(descriptor) }
-    var address = LoopbackSocket.address(port: 0)
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let failed: String? = withUnsafeMutablePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-            if bind(descriptor, generic, length) != 0 { return "bind" }
-            if getsockname(descriptor, generic, &length) != 0 { return "getsockname" }
-            return nil
+    var last: MosquittoTestingError?
+    for _ in 0..<1_000 {
+        let port = Int.random(in: 10_240..<32_768)
+        guard givenPorts.withLock({ $0.insert(port).inserted }) else { continue }
+        do throws(MosquittoTestingError) {
+            try LoopbackSocket.checkBind(port: port)
+            return port
+        } catch {
+            last = error
         }
     }
-    if let failed { throw .systemCall(failed, errno: errno) }
-    return Int(UInt16(bigEndian: address.sin_port))
+    throw last ?? .systemCall("bind", errno: EADDRINUSE)
 }
+
+private let givenPorts = Mutex<Set<Int>>([])
 
 /// The few socket calls that need no event loop.
 enum LoopbackSocket {
@@ -40,6 +43,20 @@ enum LoopbackSocket {
         #endif
         if descriptor >= 0 { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         return descriptor
+    }
+
+    /// Throws if the port of 127.0.0.1 is taken.
+    static func checkBind(port: Int) throws(MosquittoTestingError) {
+        let descriptor = make()
+        guard descriptor >= 0 else { throw .systemCall("socket", errno: errno) }
+        defer { close(descriptor) }
+        var address = address(port: port)
+        let result = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                bind(descriptor, generic, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        if result != 0 { throw .systemCall("bind", errno: errno) }
     }
 
     static func address(port: Int) -> sockaddr_in {

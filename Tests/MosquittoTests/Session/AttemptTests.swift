@@ -217,7 +217,7 @@ import Testing
         #expect(trace.fire(timer) == [])
     }
 
-    @Test(arguments: SessionStateMachine.Timer.allCases.filter { $0 != .retry })
+    @Test(arguments: SessionStateMachine.Timer.allCases.filter { $0 != .retry && $0 != .turn })
     func `a late timer does not end a wait`(timer: SessionStateMachine.Timer) {
         var trace = MachineTrace(hasProvider: true)
         _ = trace.start()

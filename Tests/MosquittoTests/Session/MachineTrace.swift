@@ -53,9 +53,13 @@ struct MachineTrace {
     mutating func failed(_ error: MQTTError) -> [String] { render(machine.attemptFailed(error, now: now)) }
 
     @discardableResult
-    mutating func lost(_ error: MQTTError = MQTTError(.closed, "closed")) -> [String] {
-        render(machine.connectionLost(error, now: now))
+    mutating func lost(
+        _ error: MQTTError = MQTTError(.closed, "closed"), hasExpired: Bool = false
+    ) -> [String] {
+        render(machine.connectionLost(error, hasExpired: hasExpired, now: now))
     }
+
+    mutating func reconnectNow() -> [String] { render(machine.reconnectNow()) }
 
     mutating func refresh(_ rotation: MQTTRotation = .reconnectNow) -> [String] { render(machine.refresh(rotation)) }
     mutating func reauthenticated(refreshIn: Duration? = nil) -> [String] {

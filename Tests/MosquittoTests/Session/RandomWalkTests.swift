@@ -8,7 +8,7 @@ import Testing
         var generator = JitterGenerator(seed: seed)
         var steps = 0
         while steps < 20_000 {
-            var walk = Walk(seed: generator.next(), hasProvider: Bool.random(using: &generator))
+            var walk = Walk(using: &generator)
             steps += walk.run(atMost: 20_000 - steps, using: &generator)
             if let broken = walk.broken {
                 Issue.record("seed \(seed), step \(steps): \(broken)\n\(walk.log.suffix(20).joined(separator: "\n"))")
@@ -23,6 +23,8 @@ private struct Walk {
     typealias Machine = SessionStateMachine
 
     private var machine: Machine
+    private let redirects: MQTTRedirectPolicy
+    private let hosts: Set<String>
     private var now = ContinuousClock.now
     private var timers: Set<Machine.Timer> = []
     private var openAttempts = 0
@@ -35,11 +37,25 @@ private struct Walk {
     private(set) var log: [String] = []
     private(set) var broken: String?
 
-    init(seed: UInt64, hasProvider: Bool) {
+    init(using generator: inout JitterGenerator) {
+        let seed = generator.next()
         var configuration = Machine.Configuration(MQTTClientConfiguration(host: "broker"))
-        configuration.hasProvider = hasProvider
+        configuration.endpoints = (0..<Int.random(in: 1...4, using: &generator)).map {
+            MQTTEndpoint(host: "broker\($0)", port: 8_883)
+        }
+        configuration.endpointOrder = Bool.random(using: &generator) ? .ordered : .shuffled
+        configuration.redirects = [.none, .listed, .any].randomElement(using: &generator)!
+        // A client that fails fast mostly has a short walk, so most walks are of the others.
+        configuration.firstConnection =
+            [.background, .background, .waitUntilConnected(within: .seconds(60)), .failFast]
+            .randomElement(using: &generator)!
+        configuration.hasProvider = Bool.random(using: &generator)
+        configuration.hasClientCertificate = Bool.random(using: &generator)
+        configuration.isVersion3 = seed.isMultiple(of: 7)
         configuration.retry.seed = seed
-        configuration.retry.limit = seed % 5 == 0 ? .attempts(50) : .forever
+        configuration.retry.limit = seed.isMultiple(of: 5) ? .attempts(50) : .forever
+        redirects = configuration.redirects
+        hosts = Set(configuration.endpoints.map(\.host))
         machine = Machine(configuration)
     }
 
@@ -72,7 +88,8 @@ private struct Walk {
             return ("entered", machine.entered([.connect, .tlsHandshake, .connack].randomElement(using: &generator)!))
         case 120..<180: return ("accepted", machine.accepted(.sample, refreshIn: coin ? .seconds(1) : nil, now: now))
         case 180..<220: return ("failed", machine.attemptFailed(Self.error(using: &generator), now: now))
-        case 220..<240: return ("lost", machine.connectionLost(Self.error(using: &generator), now: now))
+        case 220..<240:
+            return ("lost", machine.connectionLost(Self.error(using: &generator), hasExpired: coin, now: now))
         case 240..<255: return ("refresh", machine.refresh(coin ? .reconnectNow : .reauthenticate))
         case 255..<285:
             isAsking = false
@@ -96,10 +113,19 @@ private struct Walk {
     private static func error(using generator: inout JitterGenerator) -> MQTTError {
         let codes: [MQTTReasonCode] = [
             .notAuthorized, .badUserNameOrPassword, .serverBusy, .maximumConnectTime, .unspecifiedError,
+            .serverShuttingDown, .connectionRateExceeded, .success,
         ]
-        return Int.random(in: 0..<300, using: &generator) == 0
-            ? .reason(.sessionTakenOver)
-            : Bool.random(using: &generator) ? .refusedConnection : .reason(codes.randomElement(using: &generator)!)
+        switch Int.random(in: 0..<300, using: &generator) {
+        case 0: return .reason(.sessionTakenOver)
+        case 1..<120: return .refusedConnection
+        case 120..<140: return MQTTError(.closed, "closed")
+        case 140..<220:
+            let targets = ["broker0", "broker1:1", "BROKER2.", "elsewhere:1", "mqtt://broker0", "", "x y z:1"]
+            return .redirection(
+                Bool.random(using: &generator) ? .useAnotherServer : .serverMoved,
+                to: targets.randomElement(using: &generator)!)
+        default: return .reason(codes.randomElement(using: &generator)!)
+        }
     }
 
     private mutating func step(_ name: String, _ actions: [Machine.Action]) {
@@ -133,7 +159,9 @@ private struct Walk {
             if isStopped { fail("stopped twice") }
             isStopped = true
         case .emit: if isStopped { fail("an event after stopped") }
-        case .dial:
+        case .dial(let endpoint):
+            let host = endpoint.host.lowercased().split(separator: ".").joined(separator: ".")
+            if redirects != .any, !hosts.contains(host) { fail("a dial to \(endpoint)") }
             if openAttempts != 1 || isDialing { fail("a dial without an attempt of its own") }
             isDialing = true
         case .tearDown:
@@ -146,7 +174,8 @@ private struct Walk {
             finishes += 1
             if finishes > 1 || !isStopped { fail("finished out of order") }
         case .requestTurn: isTurnRequested = true
-        case .establish, .reauthenticate, .finishRotation, .drain, .disconnect: if isStopped { fail("\(action) after stopped") }
+        case .establish, .reauthenticate, .finishRotation, .drain, .disconnect:
+            if isStopped { fail("\(action) after stopped") }
         }
     }
 

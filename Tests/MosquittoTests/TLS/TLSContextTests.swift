@@ -1,0 +1,112 @@
+import CMosquitto
+import CMosquittoShim
+import FoundationEssentials
+import MosquittoTesting
+import Testing
+
+@testable import Mosquitto
+
+@Suite struct `A TLS context` {
+    private func context(_ host: String = "a.example", serverName: String? = nil) throws -> TLSContext {
+        let authority = try TestCertificateAuthority()
+        return try TLSContext(
+            TLSConfiguration(trust: .pem(authority.certificatePEM), serverName: serverName), host: host)
+    }
+
+    private func sentName(_ context: TLSContext) -> String? {
+        context.record.pointee.server_name.map { String(cString: $0) }
+    }
+
+    /// The name that the certificate is checked for.
+    private func checkedName(_ context: TLSContext) -> String? {
+        X509_VERIFY_PARAM_get0_host(SSL_CTX_get0_param(context.pointer), 0).map { String(cString: $0) }
+    }
+
+    private func checkedAddress(_ context: TLSContext) -> String? {
+        guard let text = X509_VERIFY_PARAM_get1_ip_asc(SSL_CTX_get0_param(context.pointer)) else { return nil }
+        defer { CRYPTO_free(text, "", 0) }
+        return String(cString: text)
+    }
+
+    @Test func `checks the certificate for the host, and sends its name`() throws {
+        let context = try context()
+        #expect(sentName(context) == "a.example")
+        #expect(checkedName(context) == "a.example")
+        #expect(checkedAddress(context) == nil)
+    }
+
+    @Test func `checks for an address, and sends none`() throws {
+        let context = try context("192.0.2.1")
+        #expect(sentName(context) == nil)
+        #expect(checkedName(context) == nil)
+        #expect(checkedAddress(context) == "192.0.2.1")
+    }
+
+    @Test func `is prepared for another host, be it a name or an address`() throws {
+        let context = try context()
+        for _ in 0..<2 {
+            try context.prepare(for: "192.0.2.1")
+            #expect(sentName(context) == nil)
+            #expect(checkedName(context) == nil)
+            #expect(checkedAddress(context) == "192.0.2.1")
+            try context.prepare(for: "b.example")
+            #expect(sentName(context) == "b.example")
+            #expect(checkedName(context) == "b.example")
+            #expect(checkedAddress(context) == nil)
+        }
+    }
+
+    @Test func `checks for the configured name whatever the host`() throws {
+        let context = try context(serverName: "broker.example")
+        for host in ["192.0.2.1", "b.example", "/run/mosquitto.sock"] {
+            try context.prepare(for: host)
+            #expect(sentName(context) == "broker.example")
+            #expect(checkedName(context) == "broker.example")
+        }
+    }
+
+    @Test func `does not check the scope of an address`() throws {
+        let context = try context("fe80::1%1")
+        #expect(checkedAddress(context)?.lowercased().contains("fe80") == true)
+    }
+
+    // getaddrinfo takes these for addresses, OpenSSL does not.
+    @Test(arguments: ["127.1", "2130706433", "0x7f000001"])
+    func `checks the name again after a host that it could not be prepared for`(host: String) throws {
+        let context = try context()
+        let error = #expect(throws: MQTTError.self) { try context.prepare(for: host) }
+        #expect(error?.code == .tlsConfiguration)
+        try context.prepare(for: "a.example")
+        #expect(sentName(context) == "a.example")
+        #expect(checkedName(context) == "a.example")
+    }
+
+    // MARK: Files
+
+    private func trusted(_ context: TLSContext) -> Int32 {
+        OPENSSL_sk_num(X509_STORE_get0_objects(SSL_CTX_get_cert_store(context.pointer)))
+    }
+
+    @Test func `reads a file of trust again that was away for a while, though it is the same one`() throws {
+        let directory = try TemporaryDirectory()
+        let path = try directory.write(try TestCertificateAuthority().certificatePEM, to: "ca.pem")
+        let context = try TLSContext(TLSConfiguration(trust: .file(path)), host: "a.example")
+        #expect(trusted(context) == 1)
+        try FileManager.default.moveItem(atPath: path, toPath: path + ".away")
+        let error = #expect(throws: MQTTError.self) { try context.prepare(for: "a.example") }
+        #expect(error?.code == .tlsConfiguration)
+        try FileManager.default.moveItem(atPath: path + ".away", toPath: path)
+        try context.prepare(for: "a.example")
+        #expect(trusted(context) == 1)
+    }
+
+    @Test func `reads a file of trust again when it has changed`() throws {
+        let directory = try TemporaryDirectory()
+        let first = try TestCertificateAuthority().certificatePEM
+        let path = try directory.write(first, to: "ca.pem")
+        let context = try TLSContext(TLSConfiguration(trust: .file(path)), host: "a.example")
+        _ = try directory.write(first + "\n" + TestCertificateAuthority().certificatePEM, to: "ca.pem")
+        try context.prepare(for: "a.example")
+        #expect(trusted(context) == 2)
+    }
+}

@@ -1,0 +1,135 @@
+import Logging
+import Mosquitto
+import MosquittoTesting
+import Synchronization
+import Testing
+
+/// Keeps what is logged.
+struct CollectingLogHandler: LogHandler {
+    struct Line: Sendable {
+        let level: Logger.Level
+        let message: String
+        let metadata: Logger.Metadata
+    }
+
+    final class Lines: Sendable {
+        private let lines = Mutex<[Line]>([])
+        func append(_ line: Line) { lines.withLock { $0.append(line) } }
+        var all: [Line] { lines.withLock { $0 } }
+        func at(_ level: Logger.Level) -> [Line] { all.filter { $0.level == level } }
+    }
+
+    let lines: Lines
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.debug
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let own = event.metadata ?? [:]
+        lines.append(
+            Line(level: event.level, message: "\(event.message)", metadata: metadata.merging(own) { $1 }))
+    }
+}
+
+@Suite("The log tells each failure in fields, and not for ever")
+struct LogTests {
+    private let lines = CollectingLogHandler.Lines()
+
+    private var logger: Logger {
+        Logger(label: "test") { [lines] _ in CollectingLogHandler(lines: lines) }
+    }
+
+    private func run<R>(
+        _ configuration: MQTTClientConfiguration, _ body: (MQTTClient, EventLog) async throws -> R
+    ) async throws -> R {
+        let client = MQTTClient(configuration, logger: logger)
+        let log = EventLog(client)
+        try await client.start()
+        do {
+            let result = try await body(client, log)
+            await client.shutdown()
+            return result
+        } catch {
+            await client.shutdown()
+            throw error
+        }
+    }
+
+    @Test func `identical failures are told three times, and then not at warning`() async throws {
+        let port = try freePort()
+        var configuration = testConfiguration(port: port)
+        configuration.clientID = "logged"
+        try await run(configuration) { _, log in
+            #expect(await log.wait { $0.failures.count >= 6 })
+            let failures = await log.failures
+            let warnings = lines.at(.warning)
+            try #require(warnings.count == 3)
+            for (number, (line, failure)) in zip(warnings, failures).enumerated() {
+                #expect(line.metadata["mqtt.attempt"] == "\(number + 1)")
+                #expect(line.metadata["mqtt.endpoint"] == "localhost:\(port)")
+                #expect(line.metadata["mqtt.phase"] == "connect")
+                #expect(line.metadata["error.code"] == "connectionRefused")
+                let delay = try #require(failure.retryIn)
+                #expect(line.metadata["mqtt.retry_in"] == "\(delay)")
+                #expect(line.metadata["mqtt.client_id"] == "logged")
+            }
+            #expect(lines.at(.debug).contains { $0.message == "connecting failed as before" })
+            #expect(lines.at(.info).isEmpty && lines.at(.error).isEmpty)
+        }
+    }
+
+    @Test func `another failure is news, and so is the same one after a connection`() async throws {
+        let refusal = ConnectionScript.refuse(code: 0x88, close: true)
+        let broker = try await ScriptedBroker.start(
+            tls: TestTLS.identity,
+            script: [
+                refusal, refusal, refusal, refusal, .refuse(code: 0x80, close: true),
+                .serveThenClose(after: .milliseconds(10)), refusal, .serve,
+            ])
+        try await run(testConfiguration(port: broker.port)) { _, log in
+            #expect(await log.wait { $0.connections.count == 2 })
+            let attempts = lines.at(.warning).filter { $0.message == "connecting failed" }
+            #expect(
+                attempts.map { $0.metadata["mqtt.reason_code"].map { "\($0)" } } == [
+                    "Server unavailable (0x88)", "Server unavailable (0x88)", "Server unavailable (0x88)",
+                    "Unspecified error (0x80)", "Server unavailable (0x88)",
+                ])
+            #expect(lines.at(.warning).count { $0.message == "disconnected" } == 1)
+            #expect(lines.at(.info).count { $0.message == "connected" } == 2)
+        }
+        await broker.stop()
+    }
+
+    @Test func `what stops the client is an error, and no line has the password`() async throws {
+        let broker = try await ScriptedBroker.start(
+            tls: TestTLS.identity, script: [.refuse(code: 0x87, close: true), .refuse(code: 0x8A, close: true)])
+        var configuration = testConfiguration(port: broker.port)
+        configuration.credentials = RecordingProvider()
+        try await run(configuration) { _, log in
+            #expect(await log.wait { $0.stopped != nil })
+            #expect(lines.at(.warning).map { $0.metadata["error.code"] } == ["notAuthorized", "refused"])
+            #expect(lines.at(.error).map { $0.metadata["mqtt.reason_code"] } == ["Banned (0x8A)"])
+            #expect(!lines.all.contains { "\($0)".contains("token-") })
+        }
+        await broker.stop()
+    }
+
+    @Test func `a redirection says where to`() async throws {
+        let target = try await ScriptedBroker.start(tls: TestTLS.identity)
+        let origin = try await ScriptedBroker.start(
+            tls: TestTLS.identity, script: [redirectingScript(0x9C, to: "localhost:\(target.port)")])
+        var configuration = testConfiguration(port: origin.port)
+        configuration.redirects = .listed
+        try await run(configuration) { client, _ in
+            try await client.waitUntilConnected(timeout: .seconds(30))
+            #expect(
+                lines.at(.warning).map { $0.metadata["mqtt.redirected_to"] } == ["localhost:\(target.port)"])
+        }
+        await origin.stop()
+        await target.stop()
+    }
+}

@@ -1,0 +1,41 @@
+import Mosquitto
+import MosquittoTesting
+import Testing
+
+@Suite("Many clients of one process come back without a stampede")
+struct StampedeTests {
+    @Test func `200 clients lose their broker, and all come back, spread over at least a second`() async throws {
+        let count = 200
+        let loops = [MosquittoEventLoop(name: "herd-1"), MosquittoEventLoop(name: "herd-2")]
+        let port = try freePort()
+        var broker = try await ScriptedBroker.start(port: port, tls: TestTLS.identity)
+        let clients = (0..<count).map { number in
+            var configuration = testConfiguration(port: port)
+            // What a user gets, with an end to the test's patience.
+            configuration.retry = .production
+            configuration.retry.maximumDelay = .seconds(4)
+            configuration.clientID = "herd-\(number)"
+            return MQTTClient(configuration, eventLoop: loops[number % loops.count], logger: quiet)
+        }
+        for client in clients { try await client.start() }
+        for client in clients { try await client.waitUntilConnected(timeout: .seconds(30)) }
+
+        await broker.stop()
+        broker = try await ScriptedBroker.start(port: port, tls: TestTLS.identity)
+        #expect(await broker.waitUntil(timeout: .seconds(60)) { Set($0.connects.map(\.clientID)).count == count })
+        for client in clients { try await client.waitUntilConnected(timeout: .seconds(30)) }
+
+        let times = broker.acceptTimes
+        #expect(times.count >= count)
+        let spread = try #require(times.first).duration(to: try #require(times.last))
+        #expect(spread >= .seconds(1), "\(times.count) arrivals within \(spread)")
+        // One look at any tenth of a second sees a small part of them.
+        let busiest = times.map { start in
+            times.count { $0 >= start && start.duration(to: $0) < .milliseconds(100) }
+        }.max()
+        #expect(try #require(busiest) <= count / 4, "the busiest tenth of a second had \(busiest ?? 0)")
+
+        for client in clients { await client.shutdown() }
+        await broker.stop()
+    }
+}

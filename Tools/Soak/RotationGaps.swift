@@ -1,0 +1,64 @@
+import ArgumentParser
+import Logging
+import Mosquitto
+import MosquittoTesting
+
+/// How long a client has no connection while it rotates its credentials, over TLS on loopback.
+struct RotationGaps: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "The gap of a graceful rotation, with and without TLS session resumption.")
+
+    @Option(help: "How many rotations of each kind.")
+    var rotations = 200
+
+    func run() async throws {
+        print("| TLS sessions | rotations | p50 | p99 | longest |")
+        print("| --- | ---: | ---: | ---: | ---: |")
+        for resumes in [false, true] {
+            let gaps = try await measure(resumes: resumes).sorted()
+            let columns = [quantile(0.5, gaps), quantile(0.99, gaps), quantile(1, gaps)].map { gap in
+                "\((gap / .milliseconds(1) * 100).rounded() / 100) ms"
+            }
+            print("| \(resumes ? "resumed" : "new") | \(gaps.count) | \(columns.joined(separator: " | ")) |")
+        }
+    }
+
+    private func measure(resumes: Bool) async throws -> [Duration] {
+        let authority = try TestCertificateAuthority()
+        let broker = try await ScriptedBroker.start(tls: try authority.serverIdentity())
+        var tls = Mosquitto.TLSConfiguration(trust: .pem(authority.certificatePEM))
+        tls.resumesSessions = resumes
+        var configuration = MQTTClientConfiguration(host: "localhost", port: broker.port, tls: tls)
+        configuration.session = .persistent
+        configuration.credentials = .closure { _ in
+            MQTTCredentials(username: "soak", password: MQTTSecret("\(UInt64.random(in: 0 ... .max))"))
+        }
+        var logger = Logger(label: "soak")
+        logger.logLevel = .error
+        let gaps = try await withMQTTClient(configuration, logger: logger) { client in
+            let events = client.events()
+            try await client.waitUntilConnected()
+            var gaps: [Duration] = []
+            for _ in 0..<rotations {
+                // Something is in flight, and a ticket has come.
+                try await client.publish("x", to: "soak", qos: .atLeastOnce)
+                try await client.rotateCredentials()
+                for await event in events {
+                    if case .connected(let info) = event.kind, info.tls?.resumed != resumes, !gaps.isEmpty {
+                        throw ValidationError("a TLS session was \(resumes ? "not " : "")resumed")
+                    }
+                    guard case .credentialsRotated(let rotated) = event.kind else { continue }
+                    gaps.append(rotated.gap)
+                    break
+                }
+            }
+            return gaps
+        }
+        await broker.stop()
+        return gaps
+    }
+
+    private func quantile(_ fraction: Double, _ sorted: [Duration]) -> Duration {
+        sorted[min(sorted.count - 1, Int(Double(sorted.count) * fraction))]
+    }
+}
