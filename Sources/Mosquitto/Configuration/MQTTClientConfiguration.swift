@@ -127,11 +127,13 @@ public struct MQTTClientConfiguration: Sendable {
             return
         }
         if version != .v5_0 || tls == nil {
-            throw .invalid(.unsupported, "an authenticator needs MQTT 5.0 and TLS; leave it out, or set version and tls")
+            throw .invalid(
+                .unsupported, "an authenticator needs MQTT 5.0 and TLS; leave it out, or set version and tls")
         }
         try validateString(authenticator.method, "authentication method")
         if authenticator.method.isEmpty {
-            throw .invalid(.invalidConfiguration, "the authentication method is empty; it is what the broker's manual says")
+            throw .invalid(
+                .invalidConfiguration, "the authentication method is empty; it is what the broker's manual says")
         }
     }
 

@@ -50,7 +50,8 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
         // "127.1" and "2130706433" are addresses to getaddrinfo and names to OpenSSL, so that no certificate could match.
         if !host.contains(":"), Resolver.numeric(host) != nil, Resolver.numeric(host) != host {
             throw .invalid(
-                .invalidConfiguration, "host \(quoted(host)) is an address in a short form; give all four numbers of it")
+                .invalidConfiguration, "host \(quoted(host)) is an address in a short form; give all four numbers of it"
+            )
         }
     }
 

@@ -90,7 +90,8 @@ struct TokenRotationStateMachine: Sendable {
     private func obstacle(_ now: Instant) -> MQTTError? {
         if let permanentFailure { return permanentFailure }
         if let (instant, why) = sparedUntil, now < instant {
-            return .credentials("\(why); it is asked again in \(Self.rounded(instant - now))", retryAfter: instant - now)
+            return .credentials(
+                "\(why); it is asked again in \(Self.rounded(instant - now))", retryAfter: instant - now)
         }
         // Tokens of a few seconds' life are for tests; they have to be asked for more often.
         let interval = min(Self.minimumInterval, token?.lifetime.map { $0.remaining / 2 } ?? Self.minimumInterval)

@@ -19,6 +19,7 @@ extension Session {
         guard let authenticator = configuration.authenticator, connection?.canAuthenticate == true else {
             return perform(machine.reauthenticationFailed())
         }
+        shown = credentials
         sendAuthentication(.reauthenticate, authenticator.method, authenticationData)
     }
 

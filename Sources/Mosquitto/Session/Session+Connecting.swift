@@ -61,6 +61,7 @@ extension Session {
             if let kept = self.handle { handle = kept } else { handle = try MosquittoHandle(configuration, tls: tls) }
             self.handle = handle
             let authenticator = configuration.authenticator
+            shown = credentials
             try handle.setCredentials(authenticator?.connectCredentials(credentials) ?? credentials)
             let configuration = configuration
             let authentication = authenticator.map { (method: $0.method, data: authenticationData) }
@@ -157,7 +158,7 @@ extension Session {
 
     /// The connection has ended: a failed attempt, or the loss of what was established.
     func ended(_ error: MQTTError) {
-        if error.code == .notAuthorized { rejected = credentials }
+        if error.code == .notAuthorized { rejected = shown }
         if case .dialing = machine.state {
             fail(error)
         } else {

@@ -9,7 +9,6 @@ extension Session {
         let authenticator = configuration.authenticator
         let refused = rejected
         let isDemanded = isRotationDemanded
-        isRotationDemanded = false
         // Holds no reference to the session while the provider takes its time.
         credentialTask = Task { [weak self] in
             let answer = await Self.fetch(attempt, rotator, authenticator, refused: refused, isDemanded: isDemanded)
@@ -61,7 +60,8 @@ extension Session {
             failRotation(error)
         case .success((let given, let data)):
             let token = given.token
-            let unchanged = token.credentials.areSame(as: isRotation ? credentials : rejected)
+            // Without a provider, what is new comes from the authenticator.
+            let unchanged = rotator != nil && token.credentials.areSame(as: isRotation ? credentials : rejected)
             if !unchanged || !isRotation {
                 credentials = token.credentials
                 authenticationData = data
@@ -126,7 +126,7 @@ extension Session {
     }
 
     private func rotate(_ id: WaiterID, _ rotation: MQTTRotation) async -> Result<Void, MQTTError> {
-        guard configuration.credentials != nil else {
+        guard configuration.credentials != nil || configuration.authenticator != nil else {
             return .failure(MQTTError(.invalidConfiguration, "there is no credential provider to rotate with"))
         }
         guard case .connected = machine.state else {
@@ -138,6 +138,7 @@ extension Session {
             rotationWaiters.add(id, continuation)
             isRotationDemanded = true
             perform(machine.refresh(rotation))
+            isRotationDemanded = false
         }
     }
 

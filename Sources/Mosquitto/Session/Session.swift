@@ -39,6 +39,8 @@ actor Session: EventLoopClient {
     var credentialTask: Task<Void, Never>?
     /// Goes up with every question to the provider: an answer to an earlier one is ignored.
     var fetchNumber = 0
+    /// What the broker was shown on this connection.
+    var shown: MQTTCredentials?
     var rejected: MQTTCredentials?
     var receivedAt = ContinuousClock.now
     var lifetime: TokenLifetime?

@@ -79,7 +79,6 @@ extension SessionStateMachine {
 
     /// The broker ended the connection over it: the new credentials have their chance in a CONNECT, at once.
     mutating func reauthenticationRefused(_ error: MQTTError, now: Instant) -> [Action] {
-        isReauthenticating = false
         // A refusal of the token says nothing of the method.
         reauthenticationRefusals += error.code == .notAuthorized ? 1 : 2
         lastFailure = error
@@ -90,5 +89,16 @@ extension SessionStateMachine {
         return [
             .cancelTimer(.reauthentication), .cancelTimer(.refresh), .tearDown, .emit(.disconnected(lost)),
         ] + beginAttempt(withCredentials: true)
+    }
+}
+
+extension MQTTError {
+    /// Whether a broker that was sent AUTH may have ended the connection over it. One that knows no AUTH may just close.
+    var mayConcernReauthentication: Bool {
+        guard let reasonCode else { return code == .closed || code == .protocolViolation }
+        return [
+            .unspecifiedError, .malformedPacket, .protocolError, .implementationSpecificError, .badUserNameOrPassword,
+            .notAuthorized, .badAuthenticationMethod,
+        ].contains(reasonCode)
     }
 }

@@ -31,7 +31,8 @@ package struct SessionStateMachine: Sendable {
     package enum Ending: Sendable, Hashable { case rotation, shutdown }
 
     package enum Timer: Sendable, Hashable, CaseIterable {
-        case credentials, validity, attempt, phase, retry, turn, refresh, reauthentication, drain, close, firstConnection
+        case credentials, validity, attempt, phase, retry, turn, refresh, reauthentication, drain, close,
+            firstConnection
     }
 
     package enum Action: Sendable {
@@ -238,7 +239,8 @@ package struct SessionStateMachine: Sendable {
             attempt: attempt, endpoint: from, error: error, decision: verdict.decision, retryIn: verdict.delay,
             redirectedTo: verdict.redirection)
         return [
-            .cancelTimer(.credentials), .cancelTimer(.validity), .cancelTimer(.attempt), .cancelTimer(.phase), .tearDown,
+            .cancelTimer(.credentials), .cancelTimer(.validity), .cancelTimer(.attempt), .cancelTimer(.phase),
+            .tearDown,
             .emit(.attemptFailed(failed)),
         ] + follow(verdict, error)
     }
@@ -254,7 +256,10 @@ package struct SessionStateMachine: Sendable {
         error.phase = .connected
         // The next attempt asks the provider anew, with a deadline of its own.
         isRefreshing = false
-        if isReauthenticating { return reauthenticationRefused(error, now: now) }
+        if isReauthenticating {
+            isReauthenticating = false
+            if error.mayConcernReauthentication { return reauthenticationRefused(error, now: now) }
+        }
         let from = endpoint
         let verdict = decider.connectionLost(&error, uptime: uptime(now), hasExpired: hasExpired, now: now)
         lastFailure = error
@@ -262,7 +267,8 @@ package struct SessionStateMachine: Sendable {
             endpoint: from, error: error, decision: verdict.decision, retryIn: verdict.delay,
             redirectedTo: verdict.redirection)
         return [
-            .cancelTimer(.credentials), .cancelTimer(.validity), .cancelTimer(.refresh), .cancelTimer(.drain), .tearDown,
+            .cancelTimer(.credentials), .cancelTimer(.validity), .cancelTimer(.refresh),
+            .cancelTimer(.reauthentication), .cancelTimer(.drain), .tearDown,
             .emit(.disconnected(lost)),
         ] + follow(verdict, error)
     }

@@ -54,6 +54,18 @@ struct ReauthenticationTests {
         #expect(trace.rotationCredentials() == ["drain timer 5.0 seconds", "drain"])
     }
 
+    @Test func `a broker that goes away meanwhile has not refused anything`() {
+        var trace = connected()
+        _ = trace.refresh(.reauthenticate)
+        _ = trace.rotationCredentials()
+        #expect(trace.lost(.reason(.serverShuttingDown))[1] == "[disconnected: refused, retry standard]")
+        #expect(trace.timers[.reauthentication] == nil)
+        trace.fire(.retry)
+        trace.connectAgain()
+        _ = trace.refresh(.reauthenticate)
+        #expect(trace.rotationCredentials().last == "re-authenticate")
+    }
+
     @Test func `a success is asked again`() {
         var trace = connected()
         for _ in 0..<3 {
