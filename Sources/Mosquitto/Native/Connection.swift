@@ -196,6 +196,7 @@ final class Connection {
                 inboundStart = 0
             }
             inbound.append(contentsOf: scratch[..<count])
+            if !inspector.connackSeen { socket.acknowledgeAtOnce() }
             return false
         case .nothing: return false
         case .end: return true

@@ -13,7 +13,7 @@ struct InboundInspector {
     private var needed = 0
     /// Bytes of a packet that need no look.
     private var skip = 0
-    private var connackSeen = false
+    private(set) var connackSeen = false
     /// A refusing CONNACK or a DISCONNECT has come: nothing counts after it.
     private(set) var hasEnded = false
     /// The last chunk was nothing but an AUTH packet, which libmosquitto has no use for, and does not take if it is empty.

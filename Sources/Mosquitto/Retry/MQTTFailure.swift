@@ -11,6 +11,8 @@ public struct MQTTFailure: Sendable {
     /// How many failures in a row were of this kind, this one included: same phase, code and reason code, with no connection in
     /// between that lasted ``MQTTRetryPolicy/resetAfter``.
     public var repetitions: Int
+    /// Whether a connection was lost after its token had expired, which may be why.
+    public var hasExpired: Bool
     /// Whether a credential provider is configured.
     public var hasCredentials: Bool
     /// Whether a client certificate is configured.
@@ -18,13 +20,14 @@ public struct MQTTFailure: Sendable {
 
     public init(
         error: MQTTError, attempt: Int, isInitial: Bool, consecutiveAuthenticationFailures: Int = 0,
-        repetitions: Int = 1, hasCredentials: Bool = false, hasClientCertificate: Bool = false
+        repetitions: Int = 1, hasExpired: Bool = false, hasCredentials: Bool = false, hasClientCertificate: Bool = false
     ) {
         self.error = error
         self.attempt = attempt
         self.isInitial = isInitial
         self.consecutiveAuthenticationFailures = consecutiveAuthenticationFailures
         self.repetitions = repetitions
+        self.hasExpired = hasExpired
         self.hasCredentials = hasCredentials
         self.hasClientCertificate = hasClientCertificate
     }

@@ -82,7 +82,8 @@ struct RetryDecider: Sendable {
         // A broker that accepts credentials and throws the client out at once must not be hammered with fresh ones.
         if uptime >= policy.minimumAuthenticationDelay { forgetRefusals() }
         disconnectedAt = now
-        let verdict = decide(error, attempt: 1, isExhausted: isExhausted(attempt: 0, now: now))
+        let verdict = decide(
+            error, attempt: 1, isExhausted: isExhausted(attempt: 0, now: now), hasExpired: hasExpired)
         if case .retry = verdict.decision {
             let leaving: [MQTTReasonCode] = [.serverShuttingDown, .useAnotherServer, .serverMoved]
             endpoints.connectionLost(isStable: isStable, isGoingAway: error.reasonCode.map(leaving.contains) ?? false)
@@ -112,13 +113,16 @@ struct RetryDecider: Sendable {
 
     // MARK: What is done
 
-    private mutating func decide(_ error: MQTTError, attempt: Int, isExhausted: Bool) -> Verdict {
+    private mutating func decide(
+        _ error: MQTTError, attempt: Int, isExhausted: Bool, hasExpired: Bool = false
+    ) -> Verdict {
         history.record(error)
         if error.code == .notAuthorized { authenticationFailures += 1 }
         let decision = policy.decide(
             MQTTFailure(
                 error: error, attempt: attempt, isInitial: !hasEverConnected,
                 consecutiveAuthenticationFailures: authenticationFailures, repetitions: history.repetitions,
+                hasExpired: hasExpired,
                 hasCredentials: hasProvider, hasClientCertificate: hasClientCertificate))
         if isExhausted || failsFast && !hasEverConnected { return .stop }
         switch decision {

@@ -3,6 +3,8 @@ extension MQTTRetryPolicy.Decision {
     public static func standard(for failure: MQTTFailure) -> MQTTRetryPolicy.Decision {
         let error = failure.error
         if let reasonCode = error.reasonCode {
+            // mosquitto's plugins can end a connection at its token's expiry in no other way.
+            if reasonCode == .administrativeAction, failure.hasExpired { return .retryWithFreshCredentials }
             return error.phase == .connected
                 ? afterDisconnect(reasonCode, isRepeated: failure.repetitions > 1) : afterConnack(reasonCode)
         }

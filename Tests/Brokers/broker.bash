@@ -1,0 +1,53 @@
+# What the start scripts share. It is sourced, and takes their argument, DIRECTORY.
+#
+# A start script becomes its broker by exec, so that one signal to its process ends the broker: SIGTERM or SIGKILL. All
+# files of the broker are below DIRECTORY, and it listens on 127.0.0.1 only.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd)
+if (($# != 1)) || [[ ! -d $1 ]]; then
+    echo "usage: $0 DIRECTORY" >&2
+    exit 64
+fi
+directory=$(cd "$1" && pwd)
+# Where Debian has its servers; a user's PATH leaves it out.
+PATH=$PATH:/usr/sbin
+
+# require FILE...: files that the caller must have put into DIRECTORY.
+require() {
+    local file
+    for file in "$@"; do
+        if [[ ! -r $directory/$file ]]; then
+            echo "$0: no $file in $directory" >&2
+            exit 66
+        fi
+    done
+}
+
+# free_port NAME: sets a variable to a port on which nobody listens. Scripts that start together have different process
+# identifiers and so different ports, which are below those that the system gives to outgoing connections.
+free_port() {
+    while printf -v "$1" %s "$next_port" && next_port=$((next_port + 1)) &&
+        (: <"/dev/tcp/127.0.0.1/${!1}") 2>/dev/null; do :; done
+}
+next_port=$((20000 + $$ % 1500 * 8))
+
+# announce PORT: writes DIRECTORY/ready as soon as TLS answers on the port. Goes on when this process is the broker. It is
+# not the broker's child, since no broker would wait for its end.
+announce() {
+    local port=$1 broker=$$
+    (
+        {
+            until openssl s_client -connect "127.0.0.1:$port" -verify_return_error -verify_hostname localhost \
+                -CAfile "$directory/ca.pem"; do
+                kill -0 "$broker" || exit 1
+                sleep 0.1
+            done
+            printf 'port=%s\n' "$port" >"$directory/ready.new"
+            mv "$directory/ready.new" "$directory/ready"
+        } </dev/null >/dev/null 2>&1 &
+    )
+}
+
+umask 077
+rm -f "$directory/ready"

@@ -1,0 +1,64 @@
+import Mosquitto
+import MosquittoTesting
+import Testing
+
+extension RealBroker {
+    /// Shows the broker a bad token and then good ones. Returns how it refused the bad one.
+    func refusal(of bad: MQTTCredentials, version: MQTTVersion) async throws -> MQTTError {
+        let client = MQTTClient(
+            configuration(version: version) { [tokens] given in
+                given == 0 ? bad : try tokens.credentials(lifetime: .seconds(60))
+            }, logger: quiet)
+        let events = client.events()
+        try await client.start()
+        var refusals: [MQTTError] = []
+        for await event in events {
+            if case .attemptFailed(let failed) = event.kind { refusals.append(failed.error) }
+            if case .connected = event.kind { break }
+        }
+        // Healed: the connection is there for use.
+        try await client.publish("hello", to: "greeting")
+        await client.shutdown()
+        #expect(refusals.count == 1, "\(refusals)")
+        return try #require(refusals.first)
+    }
+
+    /// Two clients send to each other while the tokens of each expire three times.
+    func rotate(version: MQTTVersion, qualities: [MQTTQoS]) async throws {
+        let life = Duration.seconds(8)
+        func client(_ name: String) -> MQTTClientConfiguration {
+            var configuration = configuration(version: version) { [tokens] _ in
+                try tokens.credentials(lifetime: life)
+            }
+            configuration.clientID = "rotation-\(name)-\(version)"
+            return configuration
+        }
+        let traffic = try await BrokerTraffic.run(
+            (client("left"), client("right")), qualities: qualities
+        ) { $0.gaps.count >= 3 && $0.age > life * 3 + .seconds(2) }
+        print(traffic.summary("\(kind.rawValue) \(version), rotation"))
+        traffic.expectNothingLost()
+        #expect(traffic.gaps.count >= 6)
+        #expect(traffic.disconnections.isEmpty, "a token expired under its connection")
+    }
+
+    /// Two clients send to each other while their tokens of four seconds expire and nobody rotates them. Returns how the
+    /// connections ended.
+    func expire(version: MQTTVersion, qualities: [MQTTQoS]) async throws -> [MQTTError] {
+        func client(_ name: String) -> MQTTClientConfiguration {
+            var configuration = configuration(version: version) { [tokens] given in
+                try tokens.credentials(lifetime: .seconds(given == 0 ? 4 : 60))
+            }
+            configuration.clientID = "expiry-\(name)-\(version)"
+            configuration.refreshCredentialsAt = nil
+            return configuration
+        }
+        let traffic = try await BrokerTraffic.run(
+            (client("left"), client("right")), qualities: qualities
+        ) { $0.age > .seconds(8) }
+        print(traffic.summary("\(kind.rawValue) \(version), expiry"))
+        traffic.expectNothingLost()
+        #expect(traffic.gaps.isEmpty)
+        return traffic.disconnections
+    }
+}

@@ -1,0 +1,32 @@
+import Mosquitto
+import MosquittoTesting
+import Testing
+
+@Suite("ejabberd with JWTs", .realBroker(.ejabberd), .serialized, .timeLimit(.minutes(3)))
+struct EjabberdTests {
+    static let versions: [MQTTVersion] = [.v3_1_1, .v5_0]
+
+    @Test(arguments: versions)
+    func `an expired and a forged token are refused, and the next one heals it`(version: MQTTVersion) async throws {
+        let broker = try RealBroker.current()
+        let expired = try broker.tokens.credentials(lifetime: .seconds(-60))
+        let forged = try JWTSigner(subject: "dev1@localhost").credentials(lifetime: .seconds(60))
+        for bad in [expired, forged] {
+            let refusal = try await broker.refusal(of: bad, version: version)
+            #expect(refusal.code == .notAuthorized)
+            #expect(refusal.rawReasonCode == (version == .v5_0 ? 0x87 : 5))
+        }
+    }
+
+    @Test(arguments: versions)
+    func `rotation under traffic loses nothing, and QoS 2 comes once`(version: MQTTVersion) async throws {
+        try await RealBroker.current().rotate(version: version, qualities: [.atLeastOnce, .exactlyOnce])
+    }
+
+    @Test(arguments: versions)
+    func `without rotation it goes on with the expired token`(version: MQTTVersion) async throws {
+        let broker = try RealBroker.current()
+        let disconnections = try await broker.expire(version: version, qualities: [.atLeastOnce, .exactlyOnce])
+        #expect(disconnections.isEmpty)
+    }
+}
