@@ -1,7 +1,7 @@
 /// The one error that this library throws: what happened, in which phase of a connection, and the detail to act on.
 ///
 /// Neither the description nor any field ever holds a password or a token.
-public struct MQTTError: Error, Sendable, CustomStringConvertible {
+public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflectable {
     /// What kind of error it is. Open: later versions add codes, so a `switch` needs a default.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         /// The code's name, as in the JSON of `mosq --events`.
@@ -129,6 +129,19 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible {
     public var isRetryable: Bool {
         if code == .operationRefused || code == .queueFull { return false }
         return !MQTTRetryPolicy.Decision.standard(for: MQTTFailure(error: self, attempt: 1, isInitial: true)).isStop
+    }
+
+    /// What `dump` shows. Of ``underlying``, which is your own, the type alone: its fields may hold a secret.
+    public var customMirror: Mirror {
+        var children: [(label: String?, value: Any)] = [("code", code), ("message", message)]
+        let details: [(String, Any?)] = [
+            ("phase", phase), ("endpoint", endpoint), ("reasonCode", reasonCode), ("rawReasonCode", rawReasonCode),
+            ("reasonString", reasonString), ("serverReference", serverReference), ("tls", tls),
+            ("libraryCode", libraryCode), ("systemCode", systemCode),
+            ("underlying", underlying.map { "\(type(of: $0))" }),
+        ]
+        for case (let label, let value?) in details { children.append((label, value)) }
+        return Mirror(self, children: children, displayStyle: .struct)
     }
 
     public var description: String {
