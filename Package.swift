@@ -4,7 +4,6 @@ import PackageDescription
 var settings: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("InternalImportsByDefault"),
-    .enableUpcomingFeature("MemberImportVisibility"),
 ]
 var shimSettings: [CSetting] = [.enableWarning("all")]
 
@@ -17,6 +16,11 @@ if Context.environment["MOSQUITTO_WARNINGS_AS_ERRORS"] == "1" {
     ]
     shimSettings.append(.treatAllWarnings(as: .error))
 }
+
+// Not beside NIO: its C modules include glibc's headers, and Swift 6.3 then takes, from one build to the next, sockaddr_in for
+// a member of CNIOLinux instead of Glibc.
+let settingsBesideNIO = settings
+settings.append(.enableUpcomingFeature("MemberImportVisibility"))
 
 let package = Package(
     name: "swift-mosquitto",
@@ -71,7 +75,7 @@ let package = Package(
                 .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "X509", package: "swift-certificates"),
             ],
-            swiftSettings: settings
+            swiftSettings: settingsBesideNIO
         ),
         .executableTarget(
             name: "mosq",
@@ -117,7 +121,7 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
-            swiftSettings: settings
+            swiftSettings: settingsBesideNIO
         ),
         .testTarget(
             name: "ScriptedBrokerTests",
