@@ -7,7 +7,8 @@ extension Session {
         let number = fetchNumber
         let rotator = rotator
         let authenticator = configuration.authenticator
-        let refused = rejected
+        // A broker that closes without a word has not said that it refuses them; fresh ones are asked for all the same.
+        let refused = rejected ?? (attempt.purpose == .rejected ? shown : nil)
         let isDemanded = isRotationDemanded
         // Holds no reference to the session while the provider takes its time.
         credentialTask = Task { [weak self] in
