@@ -18,10 +18,19 @@ ENDINGS = {
     "tls_reset": {"tlsHandshake closed"},
 }
 
+# What the other side sees of an attempt: one SYN, or the questions for A and AAAA. Where nothing answers, they are repeated.
+PACKETS = {"refused": 1, "nxdomain": 2, "tls_reset": 1}
+
 # The retry policy of docs/retry.md, in seconds.
 BASE_DELAY = 1
 MINIMUM_DELAY = 0.1
+# A name that stays missing is in the slow tier, whose upper bound starts at a quarter of the longest delay.
+SLOW_AFTER = 5
 SLOW_FRACTION = 0.25
+# After five failures the delays are from the upper third.
+SPREAD_AFTER = 5
+SPREAD_FLOOR = 2 / 3
+OUTAGE_FACTOR = 5 / 3
 ATTEMPT_LIMIT = 10
 # Events have milliseconds, and the wall clock may be slewed by 500 ppm, against which the delays are measured.
 CLOCK_ERROR = 0.002
@@ -31,10 +40,12 @@ LATE = 1
 
 CPU_PERCENT = 0.5
 GROWTH_KB = 512
-# libmosquitto's socket and the loop's own descriptor of it, or that of the look-up.
-ATTEMPT_DESCRIPTORS = 2
+# libmosquitto's socket, the loop's own descriptor of it, and the pair of sockets with which libmosquitto would wake
+# mosquitto_loop, which nobody calls. A look-up has a socket for each nameserver.
+ATTEMPT_DESCRIPTORS = 4
 # The event loop and a look-up.
 OWN_THREADS = 2
+SHOWN_PROBLEMS = 5
 
 
 def seconds(time):
@@ -76,14 +87,17 @@ class Client:
             if (event["event"], event.get("attempt")) != expected:
                 self.problems.append(f"event {index} is {event['event']}, expected {expected}")
                 return
+        waited = 0
         for index, failure in enumerate(self.failures):
             ending = f"{failure.get('phase')} {failure.get('code')}"
             self.endings[ending] = self.endings.get(ending, 0) + 1
             self.check(ending in ENDINGS[self.outage], f"ended with {ending}: {failure['message']}")
             self.check(failure["decision"] == "retry", f"decided to {failure['decision']}")
-            bound = min(self.longest, max(BASE_DELAY * 2**index, self.longest * SLOW_FRACTION))
+            low, high = self.bounds(index, waited)
             delay = self.delays[index]
-            self.check(MINIMUM_DELAY <= delay <= bound, f"delay {index} of {delay} s is not from {MINIMUM_DELAY} to {bound}")
+            is_within = low - CLOCK_ERROR <= delay <= high + CLOCK_ERROR
+            self.check(is_within, f"delay {index} of {delay:.3f} s is not from {low:.3f} to {high:.3f} s")
+            waited += delay
             taken = failure["time"] - self.starts[index]["time"]
             self.check(taken < ATTEMPT_LIMIT + LATE, f"attempt {index + 1} took {taken:.1f} s")
             if index + 1 < len(self.starts):
@@ -98,15 +112,26 @@ class Client:
             self.check(self.samples[-1]["time"] < last["time"] + pause + LATE, "stands still at the end")
         self.check(self.failures, "no attempt has ended")
 
+    def bounds(self, index, waited):
+        """Of the delay after a failure, counted from 0, when all earlier delays together were so long."""
+        codes = [failure.get("code") for failure in self.failures[: index + 1]]
+        high = min(self.longest, BASE_DELAY * 2**index)
+        if len(codes) > SLOW_AFTER and set(codes[-SLOW_AFTER - 1 :]) == {"dns"}:
+            high = max(high, self.longest * SLOW_FRACTION)
+        else:
+            high = min(high, max(BASE_DELAY, waited * OUTAGE_FACTOR))
+        low = high * SPREAD_FLOOR if index >= SPREAD_AFTER else 0
+        return max(low, MINIMUM_DELAY), max(high, MINIMUM_DELAY)
+
     def is_waiting(self, sample):
-        """Whether no attempt is under way; None near its edges."""
+        """Whether neither an attempt is under way nor a look-up that has outlived its attempt; None near the edges."""
         state = True
         for event in self.events:
             if abs(event["time"] - sample["time"]) < 0.05:
                 return None
             if event["time"] < sample["time"]:
                 state = event["event"] != "attemptStarted"
-        return state
+        return state and sample["own_threads"] == 1
 
     def judge_resources(self, duration):
         self.check(self.samples[-1]["elapsed"] > duration - 1, "ended early")
@@ -123,16 +148,25 @@ class Client:
 
         self.idle = [sample["descriptors"] for sample in settled if self.is_waiting(sample) is True]
         self.busy = [sample["descriptors"] for sample in settled if self.is_waiting(sample) is False]
-        if self.idle:
-            self.check(max(self.idle) == min(self.idle), "descriptors grew between attempts")
-            surplus = max(self.busy, default=0) - max(self.idle)
-            self.check(surplus <= ATTEMPT_DESCRIPTORS, f"{surplus:.0f} descriptors for an attempt")
-        elif self.busy:
-            self.check(max(self.busy) - min(self.busy) <= ATTEMPT_DESCRIPTORS, "descriptors grew")
+        self.check(len(set(self.idle)) <= 1, "descriptors grew between attempts")
+        surplus = max(self.idle + self.busy) - min(self.idle + self.busy)
+        self.check(surplus <= ATTEMPT_DESCRIPTORS, f"{surplus:.0f} descriptors for an attempt")
 
         self.threads = [sample["threads"] for sample in settled]
         self.own_threads = [sample["own_threads"] for sample in settled]
         self.check(max(self.own_threads) <= OWN_THREADS, f"{max(self.own_threads):.0f} threads of its own")
+
+    def judge_packets(self, packets):
+        """The other side has seen as many attempts as there are events; the last may have begun between the two looks."""
+        each = PACKETS.get(self.outage)
+        if each:
+            known = len(self.starts) * each
+            self.check(known - each <= packets <= known, f"{packets} packets in {len(self.starts)} attempts")
+
+    def verdict(self):
+        more = len(self.problems) - SHOWN_PROBLEMS
+        shown = self.problems[:SHOWN_PROBLEMS] + ([f"{more} more"] if more > 0 else [])
+        return "; ".join(shown) or "ok"
 
     def row(self, packets):
         return [
@@ -148,7 +182,7 @@ class Client:
             " → ".join(f"{size:.0f}" for size in self.anonymous) + " KB",
             span(self.idle) + " / " + span(self.busy),
             span(self.threads),
-            "; ".join(self.problems) or "ok",
+            self.verdict(),
         ]
 
 
@@ -160,9 +194,20 @@ def span(values):
 
 
 HEADINGS = [
-    "outage", "longest delay", "attempts", "ended with", "delays", "late by", "packets", "CPU",
-    "resident at 10 s → half → end", "of that anonymous", "descriptors waiting / trying", "threads", "verdict",
-]  # fmt: skip
+    "outage",
+    "longest delay",
+    "attempts",
+    "ended with",
+    "delays",
+    "late by",
+    "packets",
+    "CPU",
+    "resident at 10 s → half → end",
+    "of that anonymous",
+    "descriptors waiting / trying",
+    "threads",
+    "verdict",
+]
 
 
 def line(cells):
@@ -180,11 +225,12 @@ for name in (directory / "clients").read_text().split():
     client = Client(directory, name)
     if not client.samples or client.samples[-1]["elapsed"] < 10:
         client.problems.insert(0, "ended within 10 s")
-        line([client.outage, f"{client.longest:.0f} s"] + [""] * (len(HEADINGS) - 3) + ["; ".join(client.problems)])
+        line([client.outage.replace("_", " "), f"{client.longest:.0f} s"] + [""] * (len(HEADINGS) - 3) + [client.verdict()])
         failed = True
         continue
-    client.judge_events()
     client.judge_resources(duration)
+    client.judge_events()
+    client.judge_packets(packets[name.replace("-", "_")])
     line(client.row(packets[name.replace("-", "_")]))
     failed = failed or bool(client.problems)
 sys.exit(failed)
