@@ -27,6 +27,7 @@ let package = Package(
     platforms: [.macOS(.v26)],
     products: [
         .library(name: "Mosquitto", targets: ["Mosquitto"]),
+        .library(name: "MosquittoTokens", targets: ["MosquittoTokens"]),
         .library(name: "MosquittoTesting", targets: ["MosquittoTesting"]),
         .executable(name: "mosq", targets: ["mosq"]),
     ],
@@ -39,7 +40,11 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess.git", from: "1.0.2"),
+        .package(url: "https://github.com/apple/swift-system.git", from: "1.8.1"),
+        .package(url: "https://github.com/vapor/jwt-kit.git", from: "5.7.1"),
     ],
     targets: [
         .systemLibrary(
@@ -63,6 +68,19 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
+        ),
+        .target(
+            name: "MosquittoTokens",
+            dependencies: [
+                "Mosquitto",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "JWTKit", package: "jwt-kit"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: settingsBesideNIO
         ),
         .target(
             name: "MosquittoTesting",
@@ -120,6 +138,16 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: settingsBesideNIO
+        ),
+        .testTarget(
+            name: "MosquittoTokensTests",
+            dependencies: [
+                "MosquittoTokens", "Mosquitto", "MosquittoTesting",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "_CryptoExtras", package: "swift-crypto"),
+                .product(name: "JWTKit", package: "jwt-kit"),
             ],
             swiftSettings: settingsBesideNIO
         ),

@@ -54,6 +54,18 @@ public struct MQTTConnectAttempt: Sendable {
     public var purpose: Purpose
     /// The last failure since the last established connection.
     public var lastFailure: MQTTError?
+
+    /// For tests of a provider; a client makes its own.
+    public init(
+        number: Int = 1, isInitial: Bool = true, endpoint: MQTTEndpoint, purpose: Purpose = .connect,
+        lastFailure: MQTTError? = nil
+    ) {
+        self.number = number
+        self.isInitial = isInitial
+        self.endpoint = endpoint
+        self.purpose = purpose
+        self.lastFailure = lastFailure
+    }
 }
 
 /// Credentials that never change.
