@@ -3,6 +3,7 @@ import FoundationEssentials
 public import Mosquitto
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 
 /// Tokens of an OAuth 2.0 issuer, by the client credentials grant (RFC 6749, section 4.4).
 public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
@@ -33,8 +34,8 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
     public var username: MQTTTokenUsername = .none
     /// For the whole request. Default 10 s; ``MQTTTimeouts/credentials`` bounds it too.
     public var timeout: Duration = .seconds(10)
-    /// Who makes the request: one of your own, for another trust than the system's (`TLSConfiguration.trustRoots`) or a proxy. It
-    /// should follow no redirections. Default: one for the whole process.
+    /// Who makes the request: `HTTPClient.oauth2(certificateAuthorities:)` for a private authority, or one of your own for a
+    /// proxy; it should follow no redirections. Default: one for the whole process.
     public var httpClient: HTTPClient
 
     /// What an issuer may answer.
@@ -146,12 +147,29 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
 }
 
 extension HTTPClient {
-    /// The client of ``MQTTOAuth2Credentials``: it follows no redirection, which would take a secret elsewhere.
-    public static let oauth2: HTTPClient = {
-        var configuration = HTTPClient.Configuration()
-        configuration.redirectConfiguration = .disallow
+    /// The client of ``MQTTOAuth2Credentials``: it trusts the system's certificate authorities and follows no redirection, which
+    /// would take a secret elsewhere.
+    public static let oauth2 = HTTPClient(eventLoopGroupProvider: .singleton, configuration: oauth2Configuration)
+
+    /// The same for an issuer with a private certificate authority: trusts those in this PEM file, and no others. It is yours
+    /// to `shutdown()`.
+    public static func oauth2(certificateAuthorities path: String) throws(MQTTCredentialError) -> HTTPClient {
+        var configuration = oauth2Configuration
+        do {
+            var tls = TLSConfiguration.makeClientConfiguration()
+            tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(path))
+            configuration.tlsConfiguration = tls
+        } catch {
+            throw .permanent("the certificate authority file \"\(path)\" cannot be used")
+        }
         return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-    }()
+    }
+
+    private static var oauth2Configuration: Configuration {
+        var configuration = Configuration()
+        configuration.redirectConfiguration = .disallow
+        return configuration
+    }
 }
 
 extension MQTTCredentialProvider where Self == MQTTOAuth2Credentials {
