@@ -101,6 +101,8 @@ let package = Package(
             dependencies: [
                 "Mosquitto",
                 "MosquittoTesting",
+                "MosquittoTokens",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -180,7 +182,7 @@ let package = Package(
         .testTarget(
             name: "mosqTests",
             dependencies: [
-                "mosq", "Mosquitto", "MosquittoTesting",
+                "mosq", "Mosquitto", "MosquittoTesting", "MosquittoTokens",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings

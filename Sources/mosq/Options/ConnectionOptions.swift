@@ -71,8 +71,11 @@ struct ConnectionOptions: ParsableArguments {
     @OptionGroup(title: "TLS")
     var tls: TLSOptions
 
-    @OptionGroup(title: "Retry and credentials")
+    @OptionGroup(title: "Retry")
     var retry: RetryOptions
+
+    @OptionGroup(title: "Tokens")
+    var token: TokenOptions
 
     @OptionGroup(visibility: .hidden)
     var refused: RefusedOptions
@@ -100,7 +103,8 @@ struct ConnectionOptions: ParsableArguments {
             // MQTT 3.1.1, section 3.1.2.9: no password without a user name.
             throw CommandFailure(message: "Problem setting username and/or password.")
         }
-        try retry.apply(to: &configuration, behavior, username: username, password: password)
+        try retry.apply(to: &configuration, behavior)
+        try token.apply(to: &configuration, username: username, password: password)
         do { try configuration.validate() } catch { throw CommandFailure(message: "\(error)") }
         return configuration
     }

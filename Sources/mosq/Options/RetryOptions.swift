@@ -37,16 +37,6 @@ struct RetryOptions: ParsableArguments {
     var connectTimeout = 10.0
 
     @Option(
-        name: .customLong("token-file"), parsing: .unconditional,
-        help: "The password is this file's content, read anew for each connection.")
-    var tokenFile: String?
-
-    @Option(
-        name: .customLong("token-refresh-at"), parsing: .unconditional,
-        help: "Rotate the token at this fraction of its life. Default: 0.8.")
-    var refreshAt: Double?
-
-    @Option(
         name: .customLong("endpoint"), parsing: .unconditionalSingleValue,
         help: "HOST:PORT of another broker of the cluster; they are tried in turn, -h first. May be repeated.")
     var endpoints: [String] = []
@@ -61,10 +51,7 @@ struct RetryOptions: ParsableArguments {
     @Flag(help: "One JSON object a line on standard error for every connection event.")
     var events = false
 
-    func apply(
-        to configuration: inout MQTTClientConfiguration, _ behavior: CommandBehavior, username: String?,
-        password: String?
-    ) throws {
+    func apply(to configuration: inout MQTTClientConfiguration, _ behavior: CommandBehavior) throws {
         configuration.retry = retry ? try policy() : try policyWithoutRetry(behavior)
 
         let limit = try Self.seconds(connectTimeout, "--connect-timeout")
@@ -76,22 +63,6 @@ struct RetryOptions: ParsableArguments {
 
         configuration.endpoints += try endpoints.map(Self.endpoint)
         if let redirect { configuration.redirects = try Self.redirects(redirect) }
-
-        if let tokenFile {
-            if password != nil { throw CommandFailure(message: "-P and --token-file exclude each other.") }
-            configuration.credentials = .file(tokenFile, username: username)
-            if let refreshAt {
-                guard refreshAt > 0, refreshAt < 1 else {
-                    throw CommandFailure(message: "--token-refresh-at \(refreshAt) is not between 0 and 1.")
-                }
-                configuration.refreshCredentialsAt = refreshAt
-            }
-        } else {
-            if refreshAt != nil { throw CommandFailure(message: "--token-refresh-at needs --token-file.") }
-            if username != nil || password != nil {
-                configuration.credentials = .static(username: username, password: password.map { MQTTSecret($0) })
-            }
-        }
     }
 
     private func policy() throws -> MQTTRetryPolicy {
