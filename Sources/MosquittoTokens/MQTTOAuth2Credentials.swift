@@ -32,7 +32,7 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
     public var parameters: [String: String] = [:]
     /// The user name. Default none.
     public var username: MQTTTokenUsername = .none
-    /// For the whole request. Default 10 s; ``MQTTTimeouts/credentials`` bounds it too.
+    /// For the whole request, an hour at most. Default 10 s; ``MQTTTimeouts/credentials`` bounds it too.
     public var timeout: Duration = .seconds(10)
     /// Who makes the request: `HTTPClient.oauth2(certificateAuthorities:)` for a private authority, or one of your own for a
     /// proxy; it should follow no redirections. Default: one for the whole process.
@@ -58,10 +58,12 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
 
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
         let request = try await request()
+        let limit = TimeAmount.milliseconds(
+            Int64(min(max(timeout, .milliseconds(1)), .seconds(3_600)) / .milliseconds(1)))
         let response: HTTPClientResponse
         let body: ByteBuffer
         do {
-            response = try await httpClient.execute(request, timeout: .nanoseconds(Int64(timeout / .nanoseconds(1))))
+            response = try await httpClient.execute(request, timeout: limit)
             body = try await response.body.collect(upTo: Self.responseLimit)
         } catch is CancellationError {
             throw CancellationError()
