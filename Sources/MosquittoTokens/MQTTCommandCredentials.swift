@@ -11,22 +11,34 @@ import SystemPackage
 /// Runs a program that prints a token: a credential helper.
 ///
 /// It prints the bare token, with or without a newline, or a JSON object `{"token": "...", "expiresAt": RFC 3339,
-/// "username": "..."}` of which only `token` is needed. No shell is involved. A status other than 0 is a failure that may pass,
-/// and so is a program that prints nothing or too much; one that does not exist is permanent. The call is cancelled, and the
-/// program killed, after ``MQTTTimeouts/credentials``.
+/// "username": "..."}` of which only `token` is needed: at most 64 KiB. No shell is involved, and standard input is empty.
+///
+/// A program that does not exist is permanent. Everything else is a failure that may pass: a status other than 0, output that
+/// is none, too much or not as agreed, and a program that takes longer than ``timeout``. It is then killed, together with what
+/// it has started in its process group, and so it is when the question is cancelled: by SIGTERM, and half a second later by
+/// SIGKILL.
+///
+/// Its description, mirror and dump show neither the arguments nor the variables' values.
 public struct MQTTCommandCredentials: MQTTCredentialProvider {
-    /// The program: a path, or a name that is looked for in `PATH`.
+    /// The program: a path, or a name that is looked for in the program's `PATH`.
     public var executable: String
+    /// Its arguments, as they are: there is no shell that would split or expand them. Default none.
     public var arguments: [String]
-    /// Variables that are added to this process's environment.
+    /// Variables of its environment, besides those that are inherited. Default none.
     public var environment: [String: String]
+    /// Whether it gets this process's environment too. Default `true`.
+    public var inheritsEnvironment: Bool = true
     /// The user name, unless the program prints one. Default none.
     public var username: MQTTTokenUsername
+    /// How long it may take, an hour at most. Default 10 s; ``MQTTTimeouts/credentials`` bounds it too.
+    public var timeout: Duration = .seconds(10)
 
-    /// What a program may print.
-    private static let outputLimit = 131_072
+    /// What a program may print: the longest password of a CONNECT, and a newline.
+    private static let outputLimit = 65_536
+    /// What is read of its standard error; the rest is thrown away.
     private static let errorLimit = 16_384
 
+    /// A program that prints a token. It is not looked for before credentials are asked for.
     public init(
         _ executable: String, _ arguments: [String] = [], environment: [String: String] = [:],
         username: MQTTTokenUsername = .none
@@ -37,34 +49,70 @@ public struct MQTTCommandCredentials: MQTTCredentialProvider {
         self.username = username
     }
 
+    /// "command".
     public var source: String { "command" }
+    /// A token is used until it is due or refused.
     public var reuse: MQTTCredentialReuse { .untilRefresh }
 
+    /// Runs the program. Throws ``MQTTCredentialError`` if it fails, and `CancellationError` if the question is cancelled.
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
-        let variables = Dictionary(
-            uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0), $1 as String?) })
-        var options = PlatformOptions()
-        options.teardownSequence = [.send(signal: .terminate, allowedDurationToNextStep: .milliseconds(500))]
-        let text: String
-        do {
-            let result = try await Subprocess.run(
-                executable.contains("/") ? .path(FilePath(executable)) : .name(executable),
-                arguments: Arguments(arguments), environment: .inherit.updating(variables), platformOptions: options,
-                output: .string(limit: Self.outputLimit), error: .string(limit: Self.errorLimit))
-            guard result.terminationStatus.isSuccess else {
-                throw MQTTCredentialError.transient(
-                    "\(name) ended with \(result.terminationStatus)\(Self.words(result.standardError))")
-            }
-            text = result.standardOutput
-        } catch let error as SubprocessError where error.code == .executableNotFound {
-            throw MQTTCredentialError.permanent("there is no program \"\(executable)\"")
-        } catch let error as SubprocessError {
-            throw MQTTCredentialError.transient("\(name) could not be run: \(error.code)")
+        let output = try await withDeadline(timeout, orFailWith: "\(name) took longer than \(timeout)") {
+            try await run()
+        }
+        guard let text = String(validating: output, as: UTF8.self) else {
+            throw MQTTCredentialError.transient("\(name) printed what is not UTF-8 text")
         }
         return try parse(text)
     }
 
     private var name: String { "the program \"\(executable)\"" }
+
+    /// What it printed.
+    private func run() async throws -> [UInt8] {
+        var options = PlatformOptions()
+        // A group of its own, so that what it has started goes with it.
+        options.processGroupID = 0
+        options.teardownSequence = [
+            .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(500))
+        ]
+        do {
+            let result = try await Subprocess.run(
+                executable.contains("/") ? .path(FilePath(executable)) : .name(executable),
+                arguments: Arguments(arguments), environment: variables, platformOptions: options, input: .none,
+                output: .bytes(limit: Self.outputLimit), error: .sequence
+            ) { execution in
+                var said: [UInt8] = []
+                for try await buffer in execution.standardError where said.count < Self.errorLimit {
+                    buffer.withUnsafeBytes { said += $0.prefix(Self.errorLimit - said.count) }
+                }
+                return said
+            }
+            // A program that was killed for a question that nobody asks any more has not failed.
+            try Task.checkCancellation()
+            guard result.terminationStatus.isSuccess else {
+                let said = Redaction.standardError(result.closureResult, without: Array(environment.values))
+                throw MQTTCredentialError.transient(
+                    "\(name) ended with \(result.terminationStatus)" + (said.isEmpty ? "" : ": \(said)"))
+            }
+            return result.standardOutput
+        } catch let error as SubprocessError {
+            try Task.checkCancellation()
+            switch error.code {
+            case .executableNotFound: throw MQTTCredentialError.permanent("there is no program \"\(executable)\"")
+            case .outputLimitExceeded:
+                throw MQTTCredentialError.transient("\(name) printed more than \(Self.outputLimit) bytes")
+            default: throw MQTTCredentialError.transient("\(name) could not be run: \(error.code)")
+            }
+        }
+    }
+
+    private var variables: Environment {
+        let added = environment.map { (Environment.Key(stringLiteral: $0), $1) }
+        if inheritsEnvironment {
+            return .inherit.updating(Dictionary(added.map { ($0, $1 as String?) }) { $1 })
+        }
+        return .custom(Dictionary(added) { $1 })
+    }
 
     private struct Printed: Decodable {
         var token: String
@@ -73,33 +121,48 @@ public struct MQTTCommandCredentials: MQTTCredentialProvider {
     }
 
     func parse(_ text: String) throws -> MQTTCredentials {
-        let trimmed = text.hasSuffix("\r\n") ? text.dropLast() : text.hasSuffix("\n") ? text.dropLast() : text[...]
-        guard trimmed.hasPrefix("{") else { return try username.credentials(String(trimmed)) }
-        guard let printed = try? JSONDecoder().decode(Printed.self, from: Data(trimmed.utf8)) else {
+        guard text.first(where: { !$0.isWhitespace }) == "{" else {
+            return try username.credentials(SecretFile.withoutNewline(text))
+        }
+        guard let printed = try? JSONDecoder().decode(Printed.self, from: Data(text.utf8)) else {
             throw MQTTCredentialError.transient("\(name) printed JSON that is not as agreed")
         }
         var expiresAt: Date?
         if let time = printed.expiresAt {
-            expiresAt =
-                (try? Date(time, strategy: .iso8601))
-                ?? (try? Date(time, strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true)))
+            expiresAt = Self.date(time)
             if expiresAt == nil { throw MQTTCredentialError.transient("\(name) printed an expiresAt that is no time") }
         }
         return try (printed.username.map { .fixed($0) } ?? username).credentials(printed.token, expiresAt: expiresAt)
     }
 
-    /// What the program said on standard error, less what may be a token.
-    static func words(_ text: String?) -> String {
-        guard let text, !text.isEmpty else { return "" }
-        let words = text.prefix(400).split(whereSeparator: \.isWhitespace).map { word in
-            word.count > 40 || word.contains("eyJ") ? "(redacted)" : word
-        }
-        return ": " + words.joined(separator: " ")
+    /// RFC 3339, section 5.6, with or without a fraction of a second.
+    private static func date(_ text: String) -> Date? {
+        (try? Date(text, strategy: .iso8601))
+            ?? (try? Date(text, strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true)))
+    }
+}
+
+extension MQTTCommandCredentials: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    public var description: String { "MQTTCommandCredentials(\"\(executable)\", \(arguments.count) arguments)" }
+    public var debugDescription: String { description }
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                "executable": executable, "arguments": arguments.count, "environment": environment.keys.sorted(),
+                "inheritsEnvironment": inheritsEnvironment, "username": username, "timeout": timeout,
+            ])
     }
 }
 
 extension MQTTCredentialProvider where Self == MQTTCommandCredentials {
     /// A program that prints a token.
+    ///
+    /// - Parameters:
+    ///   - executable: A path, or a name that is looked for in `PATH`.
+    ///   - arguments: As they are, without a shell.
+    ///   - environment: Variables besides those of this process.
+    ///   - username: The user name, unless the program prints one.
     public static func command(
         _ executable: String, _ arguments: [String] = [], environment: [String: String] = [:],
         username: MQTTTokenUsername = .none

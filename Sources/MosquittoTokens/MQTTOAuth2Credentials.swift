@@ -6,6 +6,12 @@ import NIOHTTP1
 import NIOSSL
 
 /// Tokens of an OAuth 2.0 issuer, by the client credentials grant (RFC 6749, section 4.4).
+///
+/// What only a person can put right is permanent (section 5.2: `invalid_client` and the like, a token URL that is not HTTPS, a
+/// key in memory that cannot be used). Everything else may pass: an issuer that cannot be reached, is not trusted, is too
+/// slow, answers 5xx, 429 or what is no token; `Retry-After` is heeded, in seconds or as a date, up to a day.
+///
+/// Its description, mirror and dump show no secret, no parameter's value, and of the token URL neither query nor user.
 public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
     /// How the client proves to the issuer who it is.
     public enum Authentication: Sendable {
@@ -16,31 +22,40 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
         /// `private_key_jwt` (RFC 7523, section 2.2): a token signed with the client's key, valid for a minute. `audience` is
         /// the token URL unless the issuer wants another.
         case privateKey(MQTTSigningKey, keyID: String? = nil, audience: String? = nil)
-        /// The same, with a secret that is read from a file for each request, less one trailing newline.
+        /// `client_secret_basic` with a secret that is read from a file for each request, less one trailing newline.
         case basicFile(String)
     }
 
-    /// The token endpoint. HTTPS, or HTTP to this machine.
+    /// The token endpoint. HTTPS, or HTTP to this machine (`localhost`, 127.0.0.1, [::1]).
     public var tokenURL: String
+    /// The client's name at the issuer.
     public var clientID: String
+    /// How the client proves who it is.
     public var authentication: Authentication
-    /// The scopes, separated by spaces.
+    /// The scopes, separated by spaces. Default none: what the issuer gives without being asked.
     public var scope: String?
-    /// The parameter `audience`, which some issuers want.
+    /// The parameter `audience`, which some issuers want. Default none.
     public var audience: String?
-    /// Further parameters of the request.
+    /// Further parameters of the request, such as `resource` (RFC 8707). They replace the grant's own of the same name.
     public var parameters: [String: String] = [:]
     /// The user name. Default none.
     public var username: MQTTTokenUsername = .none
-    /// For the whole request, an hour at most. Default 10 s; ``MQTTTimeouts/credentials`` bounds it too.
+    /// For the whole request with its answer, an hour at most. Default 10 s; ``MQTTTimeouts/credentials`` bounds it too.
     public var timeout: Duration = .seconds(10)
-    /// Who makes the request: `HTTPClient.oauth2(certificateAuthorities:)` for a private authority, or one of your own for a
-    /// proxy; it should follow no redirections. Default: one for the whole process.
+    /// A PEM file with the certificate authorities of the issuer, instead of all TLS settings of ``httpClient``. It is read for
+    /// each request, so that an authority can be replaced while the client runs. Default none.
+    public var certificateAuthorities: String?
+    /// Whether a secret may be sent over HTTP to another machine, for all on the way to see. Default `false`.
+    public var allowsHTTP = false
+    /// Who makes the request, if not the one client that all share: one of yours for a proxy or a client certificate. It is
+    /// yours to `shutdown()`, and has to follow no redirection, which would take the secret elsewhere; one that does is
+    /// noticed after its first, and is a permanent failure then.
     public var httpClient: HTTPClient
 
     /// What an issuer may answer.
-    private static let responseLimit = 1 << 20
+    static let responseLimit = 1 << 20
 
+    /// A source of tokens. Nothing is checked or sent before credentials are asked for.
     public init(
         tokenURL: String, clientID: String, authentication: Authentication, scope: String? = nil,
         username: MQTTTokenUsername = .none, httpClient: HTTPClient = .oauth2
@@ -53,135 +68,153 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
         self.httpClient = httpClient
     }
 
+    /// "oauth2".
     public var source: String { "oauth2" }
+    /// A token is used until it is due or refused.
     public var reuse: MQTTCredentialReuse { .untilRefresh }
 
+    /// Asks the issuer once. Throws ``MQTTCredentialError`` if it fails, and `CancellationError` if the question is cancelled.
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
-        let request = try await request()
-        let limit = TimeAmount.milliseconds(
-            Int64(min(max(timeout, .milliseconds(1)), .seconds(3_600)) / .milliseconds(1)))
-        let response: HTTPClientResponse
-        let body: ByteBuffer
-        do {
-            response = try await httpClient.execute(request, timeout: limit)
-            body = try await response.body.collect(upTo: Self.responseLimit)
-        } catch is CancellationError {
-            throw CancellationError()
-        } catch is NIOTooManyBytesError {
-            throw MQTTCredentialError.transient("the issuer's answer has more than \(Self.responseLimit) bytes")
-        } catch {
-            // The error may name the URL, and a URL may have a secret in it.
-            throw MQTTCredentialError.transient("the issuer could not be asked: \(OAuth2Answer.short(error))")
+        let endpoint = try endpoint()
+        let (request, secrets) = try await request()
+        let answer = try await withDeadline(timeout, orFailWith: "the issuer \(endpoint) took longer than \(timeout)") {
+            try await send(request, to: endpoint)
         }
-        let answer = OAuth2Answer(
-            status: Int(response.status.code), retryAfter: response.headers.first(name: "retry-after"),
-            body: Data(body.readableBytesView))
-        let token = try answer.token()
+        let token = try answer.token(without: secrets)
         return try username.credentials(
             token.text, expiresAt: token.expiresIn.map { Date.now + $0 })
     }
 
-    private func request() async throws -> HTTPClientRequest {
-        guard let url = URL(string: tokenURL), let scheme = url.scheme?.lowercased(), let host = url.host() else {
-            throw MQTTCredentialError.permanent("the token URL is none")
+    /// The issuer's host and port, for messages. Throws if it may not be sent a secret.
+    private func endpoint() throws(MQTTCredentialError) -> String {
+        guard let url = URL(string: tokenURL), let scheme = url.scheme?.lowercased(), let host = url.host(),
+            !host.isEmpty, ["http", "https"].contains(scheme)
+        else { throw .permanent("the token URL is no http or https URL with a host") }
+        let isHere = ["localhost", "127.0.0.1", "::1", "[::1]"].contains(host.lowercased())
+        guard scheme == "https" || isHere || allowsHTTP else {
+            throw .permanent("the token URL has to be https, since it is sent a secret")
         }
-        guard scheme == "https" || scheme == "http" && ["localhost", "127.0.0.1", "::1", "[::1]"].contains(host) else {
-            throw MQTTCredentialError.permanent("the token URL has to be https, since it is sent a secret")
+        return host + (url.port.map { ":\($0)" } ?? "")
+    }
+
+    private func send(_ request: HTTPClientRequest, to endpoint: String) async throws -> OAuth2Answer {
+        do {
+            // The deadline is around all of this; the HTTP client's own would end with the answer's head.
+            let response = try await httpClient.execute(request, deadline: .distantFuture)
+            if response.history.count > 1 {
+                throw MQTTCredentialError.permanent(
+                    "the HTTP client followed a redirection of the issuer \(endpoint); one that is sent secrets must not"
+                )
+            }
+            let body = try await response.body.collect(upTo: Self.responseLimit)
+            return OAuth2Answer(
+                status: Int(response.status.code), retryAfter: response.headers.first(name: "retry-after"),
+                body: Data(body.readableBytesView))
+        } catch let error as MQTTCredentialError {
+            throw error
+        } catch is NIOTooManyBytesError {
+            throw MQTTCredentialError.transient("the issuer's answer has more than \(Self.responseLimit) bytes")
+        } catch {
+            if Task.isCancelled { throw CancellationError() }
+            // The error may name the URL, and a URL may have a secret in it.
+            throw MQTTCredentialError.transient(
+                "the issuer \(endpoint) could not be asked: \(OAuth2Answer.short(error))")
         }
+    }
+
+    // MARK: The request
+
+    /// The request, and what in it no message may have.
+    private func request() async throws -> (HTTPClientRequest, secrets: [String]) {
         var request = HTTPClientRequest(url: tokenURL)
         request.method = .POST
         request.headers.add(name: "Content-Type", value: "application/x-www-form-urlencoded")
         request.headers.add(name: "Accept", value: "application/json")
-        var form: [(String, String)] = [("grant_type", "client_credentials")]
-        if let scope { form.append(("scope", scope)) }
-        if let audience { form.append(("audience", audience)) }
+        if let certificateAuthorities {
+            request.tlsConfiguration = try HTTPClient.trust(certificateAuthorities)
+        }
+        var form = OAuth2Form()
+        form.add("grant_type", "client_credentials")
+        if let scope { form.add("scope", scope) }
+        if let audience { form.add("audience", audience) }
+        var secrets: [String] = []
         switch authentication {
-        case .basic(let secret):
-            request.headers.add(name: "Authorization", value: basic(secret.text))
-        case .basicFile(let path):
-            guard let data = FileManager.default.contents(atPath: path), data.count <= 65_536 else {
-                throw MQTTCredentialError.transient("the file \"\(path)\" of the client secret cannot be read")
-            }
-            let text = String(decoding: data, as: UTF8.self)
-            request.headers.add(
-                name: "Authorization", value: basic(text.hasSuffix("\n") ? String(text.dropLast()) : text))
+        case .basic(let secret): secrets = [secret.text]
+        case .basicFile(let path): secrets = [try SecretFile.text(path, "client secret")]
         case .post(let secret):
-            form += [("client_id", clientID), ("client_secret", secret.text)]
+            secrets = [secret.text]
+            form.add("client_id", clientID)
+            form.add("client_secret", secret.text)
         case .privateKey(let key, let keyID, let audience):
-            let now = Int(Date.now.timeIntervalSince1970)
-            let claims: [String: MQTTTokenClaim] = [
-                "iss": .string(clientID), "sub": .string(clientID), "aud": .string(audience ?? tokenURL),
-                "iat": .integer(now), "exp": .integer(now + 60), "jti": .string(UUID().uuidString),
-            ]
-            form += [
-                ("client_id", clientID),
-                ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
-                ("client_assertion", try await key.sign(SignedClaims(claims: claims), keyID: keyID)),
-            ]
+            let assertion = try await assertion(key, keyID, audience)
+            secrets = [assertion]
+            form.add("client_id", clientID)
+            form.add("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+            form.add("client_assertion", assertion)
         }
-        form += parameters.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-        let body = form.map { Self.encoded($0) + "=" + Self.encoded($1) }.joined(separator: "&")
-        request.body = .bytes(ByteBuffer(string: body))
-        return request
+        switch authentication {
+        case .basic, .basicFile:
+            request.headers.add(name: "Authorization", value: OAuth2Form.basic(clientID, secrets[0]))
+        case .post, .privateKey: break
+        }
+        for (name, value) in parameters.sorted(by: { $0.key < $1.key }) { form.add(name, value) }
+        request.body = .bytes(ByteBuffer(string: form.encoded))
+        return (request, secrets + secrets.map(OAuth2Form.encoded))
     }
 
-    /// RFC 6749, section 2.3.1: both are form-encoded before they are joined.
-    private func basic(_ secret: String) -> String {
-        "Basic " + Data((Self.encoded(clientID) + ":" + Self.encoded(secret)).utf8).base64EncodedString()
-    }
-
-    /// `application/x-www-form-urlencoded`.
-    static func encoded(_ text: String) -> String {
-        let digits = Array("0123456789ABCDEF".utf8)
-        var bytes: [UInt8] = []
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-                UInt8(ascii: "*"):
-                bytes.append(byte)
-            case UInt8(ascii: " "): bytes.append(UInt8(ascii: "+"))
-            default: bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
+    /// RFC 7523, section 3.
+    private func assertion(_ key: MQTTSigningKey, _ keyID: String?, _ audience: String?) async throws -> String {
+        let now = Int(Date.now.timeIntervalSince1970)
+        let claims: [String: MQTTTokenClaim] = [
+            "iss": .string(clientID), "sub": .string(clientID), "aud": .string(audience ?? tokenURL),
+            "iat": .integer(now), "exp": .integer(now + 60), "jti": .string(UUID().uuidString),
+        ]
+        return try await key.sign(SignedClaims(claims: claims), keyID: keyID)
     }
 }
 
-extension HTTPClient {
-    /// The client of ``MQTTOAuth2Credentials``: it trusts the system's certificate authorities and follows no redirection, which
-    /// would take a secret elsewhere.
-    public static let oauth2 = HTTPClient(eventLoopGroupProvider: .singleton, configuration: oauth2Configuration)
-
-    /// The same for an issuer with a private certificate authority: trusts those in this PEM file, and no others. It is yours
-    /// to `shutdown()`.
-    public static func oauth2(certificateAuthorities path: String) throws(MQTTCredentialError) -> HTTPClient {
-        var configuration = oauth2Configuration
-        do {
-            var tls = TLSConfiguration.makeClientConfiguration()
-            tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(path))
-            configuration.tlsConfiguration = tls
-        } catch {
-            throw .permanent("the certificate authority file \"\(path)\" cannot be used")
-        }
-        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-    }
-
-    private static var oauth2Configuration: Configuration {
-        var configuration = Configuration()
-        configuration.redirectConfiguration = .disallow
-        return configuration
+extension MQTTOAuth2Credentials: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    public var description: String { "MQTTOAuth2Credentials(\((try? endpoint()) ?? "no issuer"), client \(clientID))" }
+    public var debugDescription: String { description }
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                "issuer": (try? endpoint()) as Any, "clientID": clientID, "authentication": authentication,
+                "scope": scope as Any, "audience": audience as Any, "parameters": parameters.keys.sorted(),
+                "username": username, "timeout": timeout, "certificateAuthorities": certificateAuthorities as Any,
+                "allowsHTTP": allowsHTTP,
+            ])
     }
 }
 
 extension MQTTCredentialProvider where Self == MQTTOAuth2Credentials {
     /// Tokens of an OAuth 2.0 issuer, by the client credentials grant.
+    ///
+    /// - Parameters:
+    ///   - tokenURL: The token endpoint. HTTPS, or HTTP to this machine.
+    ///   - clientID: The client's name at the issuer.
+    ///   - authentication: How the client proves who it is.
+    ///   - scope: The scopes, separated by spaces.
+    ///   - audience: The parameter `audience`, which some issuers want.
+    ///   - parameters: Further parameters of the request.
+    ///   - username: The user name.
+    ///   - certificateAuthorities: A PEM file with the certificate authorities of the issuer, instead of the system's.
+    ///   - timeout: For the whole request. Default 10 s.
+    ///   - httpClient: One of yours that follows no redirection. Default: one that all share.
     public static func oauth2ClientCredentials(
         tokenURL: String, clientID: String, authentication: MQTTOAuth2Credentials.Authentication,
-        scope: String? = nil, username: MQTTTokenUsername = .none, httpClient: HTTPClient = .oauth2
+        scope: String? = nil, audience: String? = nil, parameters: [String: String] = [:],
+        username: MQTTTokenUsername = .none, certificateAuthorities: String? = nil, timeout: Duration = .seconds(10),
+        httpClient: HTTPClient = .oauth2
     ) -> MQTTOAuth2Credentials {
-        MQTTOAuth2Credentials(
+        var source = MQTTOAuth2Credentials(
             tokenURL: tokenURL, clientID: clientID, authentication: authentication, scope: scope, username: username,
             httpClient: httpClient)
+        source.audience = audience
+        source.parameters = parameters
+        source.certificateAuthorities = certificateAuthorities
+        source.timeout = timeout
+        return source
     }
 }

@@ -4,23 +4,27 @@ public import Mosquitto
 
 /// Signs its own JSON Web Tokens (RFC 7519): the identity of a device whose key the broker knows.
 public struct MQTTSignedCredentials: MQTTCredentialProvider {
-    /// What signs. Default of `kid`: none.
+    /// What signs.
     public var key: MQTTSigningKey
-    /// The header `kid`, by which a broker finds the key.
+    /// The header `kid`, by which a broker finds the key. Default none.
     public var keyID: String?
-    /// The claim `iss`.
+    /// The claim `iss`. Default none.
     public var issuer: String?
-    /// The claim `sub`.
+    /// The claim `sub`. Default none.
     public var subject: String?
-    /// The claim `aud`: one text if there is one.
+    /// The claim `aud`: a text if there is one, a list if there are several. Default none.
     public var audience: [String] = []
-    /// From `iat` to `exp`, at least 1 s. Default one hour.
+    /// From `iat`, which is now, to `exp`: whole seconds, from 1 s to ten years. Default one hour.
     public var lifetime: Duration = .seconds(3_600)
-    /// Further claims. They replace those above where they have the same name.
+    /// The claim `nbf`, so long before `iat`, for a broker whose clock is behind: whole seconds, `.zero` to ten years. Default
+    /// none: there is no such claim.
+    public var notBeforeLeeway: Duration?
+    /// Further claims. They replace those above where they have the same name. Default none.
     public var claims: [String: MQTTTokenClaim] = [:]
     /// The user name. Default: the claim `sub` if there is a subject, else none.
     public var username: MQTTTokenUsername
 
+    /// A source of tokens. The key is not touched before credentials are asked for.
     public init(
         key: MQTTSigningKey, keyID: String? = nil, issuer: String? = nil, subject: String? = nil,
         audience: [String] = [], lifetime: Duration = .seconds(3_600), claims: [String: MQTTTokenClaim] = [:],
@@ -36,18 +40,31 @@ public struct MQTTSignedCredentials: MQTTCredentialProvider {
         self.username = username ?? (subject.map { .fixed($0) } ?? .none)
     }
 
+    /// "signed".
     public var source: String { "signed" }
+    /// A token is used until it is due or refused.
     public var reuse: MQTTCredentialReuse { .untilRefresh }
 
+    private static let tenYears: Int64 = 315_360_000
+
+    /// Signs a token, with a new random `jti`. Throws ``MQTTCredentialError`` if the key cannot be used (permanent if it is in
+    /// memory), or if a duration is out of its range (permanent).
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
         let seconds = lifetime.components.seconds
-        guard (1...315_360_000).contains(seconds) else {
+        guard (1...Self.tenYears).contains(seconds) else {
             throw MQTTCredentialError.permanent("a lifetime of \(lifetime) is not between one second and ten years")
         }
         let now = Int(Date.now.timeIntervalSince1970)
         var all: [String: MQTTTokenClaim] = [
             "iat": .integer(now), "exp": .integer(now + Int(seconds)), "jti": .string(UUID().uuidString),
         ]
+        if let notBeforeLeeway {
+            let leeway = notBeforeLeeway.components.seconds
+            guard (0...Self.tenYears).contains(leeway) else {
+                throw MQTTCredentialError.permanent("a leeway of \(notBeforeLeeway) is not between zero and ten years")
+            }
+            all["nbf"] = .integer(now - Int(leeway))
+        }
         all["iss"] = issuer.map { .string($0) }
         all["sub"] = subject.map { .string($0) }
         if let first = audience.first {
@@ -70,6 +87,16 @@ struct SignedClaims: JWTPayload {
 
 extension MQTTCredentialProvider where Self == MQTTSignedCredentials {
     /// Tokens that are signed here.
+    ///
+    /// - Parameters:
+    ///   - key: What signs.
+    ///   - keyID: The header `kid`, by which a broker finds the key.
+    ///   - issuer: The claim `iss`.
+    ///   - subject: The claim `sub`.
+    ///   - audience: The claim `aud`.
+    ///   - lifetime: From `iat`, which is now, to `exp`. Default one hour.
+    ///   - claims: Further claims. They replace those above where they have the same name.
+    ///   - username: The user name. Default: the subject if there is one, else none.
     public static func signed(
         _ key: MQTTSigningKey, keyID: String? = nil, issuer: String? = nil, subject: String? = nil,
         audience: [String] = [], lifetime: Duration = .seconds(3_600), claims: [String: MQTTTokenClaim] = [:],

@@ -2,34 +2,46 @@ import FoundationEssentials
 import JWTKit
 public import Mosquitto
 
-/// A private key that signs tokens, or a secret that both sides share.
+/// A private key that signs tokens, or a secret that both sides share. Its description, mirror and dump show neither.
 public struct MQTTSigningKey: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// The `alg` of the token (RFC 7518, section 3.1; EdDSA with Ed25519: RFC 8037).
     public enum Algorithm: String, Sendable, Hashable, CaseIterable {
+        /// ECDSA with P-256 and SHA-256.
         case es256 = "ES256"
+        /// ECDSA with P-384 and SHA-384.
         case es384 = "ES384"
+        /// RSASSA-PKCS1-v1_5 with SHA-256; a key of 2,048 bits or more.
         case rs256 = "RS256"
+        /// RSASSA-PSS with SHA-256; a key of 2,048 bits or more.
         case ps256 = "PS256"
+        /// Ed25519.
         case edDSA = "EdDSA"
-        /// With a secret of at least 32 bytes instead of a key.
+        /// HMAC with SHA-256: a secret of at least 32 bytes instead of a key.
         case hs256 = "HS256"
     }
 
     private enum Material: Sendable {
-        case memory(MQTTSecret)
+        case memory([UInt8])
         case file(String)
     }
 
+    /// What it signs with.
     public let algorithm: Algorithm
     private let material: Material
 
-    /// A private key in PEM; for ``Algorithm/hs256`` the secret itself.
+    /// A private key in PEM, not encrypted; for ``Algorithm/hs256`` the secret itself. One that cannot be used is found when the
+    /// first token is signed, and is permanent.
     public static func pem(_ text: MQTTSecret, _ algorithm: Algorithm) -> MQTTSigningKey {
-        MQTTSigningKey(algorithm: algorithm, material: .memory(text))
+        MQTTSigningKey(algorithm: algorithm, material: .memory(Array(text.text.utf8)))
     }
 
-    /// The same from a file, which is read for each token: a key can be replaced while the client runs. Of a secret one
-    /// trailing newline is left out.
+    /// The secret of ``Algorithm/hs256``: at least 32 bytes (RFC 7518, section 3.2), which need not be text.
+    public static func secret(_ bytes: some Sequence<UInt8>) -> MQTTSigningKey {
+        MQTTSigningKey(algorithm: .hs256, material: .memory(Array(bytes)))
+    }
+
+    /// The same from a file of at most 64 KiB, which is read for each token: a key can be replaced while the client runs. Of a
+    /// secret that is text one trailing newline is left out. A file that cannot be used is transient.
     public static func file(_ path: String, _ algorithm: Algorithm) -> MQTTSigningKey {
         MQTTSigningKey(algorithm: algorithm, material: .file(path))
     }
@@ -48,20 +60,25 @@ public struct MQTTSigningKey: Sendable, CustomStringConvertible, CustomDebugStri
         do {
             return try await keys.sign(payload, header: header)
         } catch {
-            throw MQTTCredentialError.permanent("a token could not be signed with the \(self)")
+            throw unusable("a token could not be signed with the \(self)")
         }
     }
 
-    private func add(to keys: JWTKeyCollection) async throws {
-        let text: String
-        switch material {
-        case .memory(let secret): text = secret.text
-        case .file(let path):
-            guard let data = FileManager.default.contents(atPath: path), data.count <= 65_536 else {
-                throw MQTTCredentialError.transient("the key file \"\(path)\" cannot be read")
+    private func add(to keys: JWTKeyCollection) async throws(MQTTCredentialError) {
+        let bytes: [UInt8] =
+            switch material {
+            case .memory(let bytes): bytes
+            case .file(let path): try SecretFile.bytes(path, "key")
             }
-            text = String(decoding: data, as: UTF8.self)
+        if algorithm == .hs256 {
+            let secret = secret(bytes)
+            if secret.count < 32 {
+                throw unusable("the HS256 secret has \(secret.count) bytes; at least 32 are needed")
+            }
+            await keys.add(hmac: HMACKey(from: secret), digestAlgorithm: .sha256)
+            return
         }
+        let text = String(decoding: bytes, as: UTF8.self)
         do {
             switch algorithm {
             case .es256: await keys.add(ecdsa: try ES256PrivateKey(pem: text))
@@ -69,17 +86,21 @@ public struct MQTTSigningKey: Sendable, CustomStringConvertible, CustomDebugStri
             case .rs256: await keys.add(rsa: try Insecure.RSA.PrivateKey(pem: text), digestAlgorithm: .sha256)
             case .ps256: await keys.add(pss: try Insecure.RSA.PrivateKey(pem: text), digestAlgorithm: .sha256)
             case .edDSA: await keys.add(eddsa: try EdDSA.PrivateKey(pem: text))
-            case .hs256:
-                let secret = text.hasSuffix("\n") ? String(text.dropLast()) : text
-                // RFC 7518, section 3.2.
-                guard secret.utf8.count >= 32 else { throw MQTTCredentialError.permanent("the secret is too short") }
-                await keys.add(hmac: HMACKey(from: secret), digestAlgorithm: .sha256)
+            case .hs256: break
             }
         } catch {
-            let message = "the \(algorithm.rawValue) key cannot be used; is it PEM, unencrypted and of this kind?"
-            // A file may be just being replaced.
-            if case .file = material { throw MQTTCredentialError.transient(message) }
-            throw MQTTCredentialError.permanent(message)
+            throw unusable("the \(algorithm.rawValue) key cannot be used; is it PEM, unencrypted and of this kind?")
         }
+    }
+
+    /// Of text in a file less one trailing newline, which editors add. Bytes that are no text are what they are.
+    private func secret(_ bytes: [UInt8]) -> [UInt8] {
+        guard case .file = material, let text = String(validating: bytes, as: UTF8.self) else { return bytes }
+        return Array(SecretFile.withoutNewline(text).utf8)
+    }
+
+    /// A file may be just being replaced.
+    private func unusable(_ message: String) -> MQTTCredentialError {
+        if case .file(let path) = material { .transient(message + " (\(path))") } else { .permanent(message) }
     }
 }

@@ -2,12 +2,19 @@
 public enum MQTTTokenClaim: Sendable, Hashable, Codable, ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
     ExpressibleByFloatLiteral, ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
+    /// `null`.
     case null
+    /// `true` or `false`.
     case bool(Bool)
+    /// A whole number.
     case integer(Int)
+    /// Another number; `nan` and infinities cannot be signed.
     case number(Double)
+    /// A text.
     case string(String)
+    /// A list.
     case array([MQTTTokenClaim])
+    /// An object.
     case object([String: MQTTTokenClaim])
 
     public init(stringLiteral value: String) { self = .string(value) }

@@ -1,6 +1,15 @@
 import AsyncHTTPClient
 import FoundationEssentials
 import Mosquitto
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+#if canImport(System)
+import System
+#else
+import SystemPackage
+#endif
 
 /// What a token endpoint answered (RFC 6749, sections 5.1 and 5.2).
 struct OAuth2Answer {
@@ -29,8 +38,9 @@ struct OAuth2Answer {
         "invalid_request",
     ]
 
-    func token() throws(MQTTCredentialError) -> Token {
-        guard status == 200 else { throw failure() }
+    /// `secrets`: what was sent, and must not come back in a message.
+    func token(without secrets: [String] = []) throws(MQTTCredentialError) -> Token {
+        guard status == 200 else { throw failure(without: secrets) }
         guard let success = try? JSONDecoder().decode(Success.self, from: body) else {
             throw .transient("the issuer answered 200, but with no token")
         }
@@ -49,14 +59,19 @@ struct OAuth2Answer {
         return seconds.flatMap { $0 > 0 && $0 < 1e10 ? $0 : nil }
     }
 
-    private func failure() -> MQTTCredentialError {
+    private func failure(without secrets: [String]) -> MQTTCredentialError {
         let refusal = try? JSONDecoder().decode(Refusal.self, from: body)
         var message = "the issuer answered \(status)"
+        if (300..<400).contains(status) { message += ", a redirection, which is not followed with a secret" }
         if let refusal {
-            message += " \(Self.printable(refusal.error))"
-            if let more = refusal.error_description { message += ": \(Self.printable(more))" }
+            let isKnown = Self.permanent.contains(refusal.error)
+            message += " " + (isKnown ? refusal.error : Redaction.printable(refusal.error, without: secrets))
+            if let more = refusal.error_description { message += ": " + Redaction.printable(more, without: secrets) }
         }
-        if (400..<500).contains(status), let refusal, Self.permanent.contains(refusal.error) {
+        // 408 and 429 are about this request and its time, whatever they say.
+        if (400..<500).contains(status), status != 408, status != 429, let refusal,
+            Self.permanent.contains(refusal.error)
+        {
             return .permanent(message)
         }
         return .transient(message, retryAfter: retryAfter.flatMap { Self.delay($0, now: Date.now) })
@@ -92,14 +107,21 @@ struct OAuth2Answer {
         return ((days * 24 + hour) * 60 + minute) * 60 + second
     }
 
-    /// What an issuer says, fit for a log.
-    static func printable(_ text: String) -> String {
-        String(text.unicodeScalars.prefix(200).map { $0.value < 0x20 || $0.value == 0x7F ? " " : Character($0) })
-    }
-
     /// The kind of an HTTP failure, without what it may quote.
     static func short(_ error: any Error) -> String {
-        if let error = error as? HTTPClientError { return error.shortDescription }
-        return "\(type(of: error))"
+        switch error {
+        case let error as HTTPClientError: error.shortDescription
+        case let error as NIOConnectionError: error.connectionErrors.first.map { short($0.error) } ?? "unknown host"
+        case let error as IOError: Errno(rawValue: error.errnoCode).description
+        case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError:
+            if error as? NIOSSLExtraError == .failedToValidateHostname {
+                "its certificate is for another host"
+            } else if "\(error)".contains("CERTIFICATE_VERIFY_FAILED") {
+                "its certificate is not trusted"
+            } else {
+                "the TLS handshake failed"
+            }
+        default: "\(type(of: error))"
+        }
     }
 }

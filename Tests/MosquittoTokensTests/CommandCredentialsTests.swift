@@ -12,7 +12,13 @@ struct CommandCredentialsTests {
     }
 
     private func failure(_ source: MQTTCommandCredentials) async -> MQTTCredentialError? {
-        await #expect(throws: MQTTCredentialError.self) { try await source.credentials(for: attempt) }
+        await MosquittoTokensTests.failure(of: source, hiding: ["eyJ", "s3cret"])
+    }
+
+    /// The process whose identifier is in a file, when it is there.
+    private func process(_ path: String) -> pid_t? {
+        (try? String(contentsOfFile: path, encoding: .utf8))
+            .flatMap { pid_t($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
     }
 
     @Test(arguments: ["printf token", "echo token", "printf 'token\r\n'"])
@@ -29,8 +35,21 @@ struct CommandCredentialsTests {
         #expect(credentials.password?.text == "t")
         #expect(credentials.username == "v")
         #expect(credentials.expiresAt?.timeIntervalSince1970 == 1_893_553_445)
-        let fraction = try shell("").parse(#"{"token": "t", "expiresAt": "2030-01-02T03:04:05.5+00:00"}"#)
-        #expect(fraction.expiresAt?.timeIntervalSince1970 == 1_893_553_445.5)
+    }
+
+    @Test(arguments: [
+        ("2030-01-02T03:04:05Z", 1_893_553_445), ("2030-01-02T03:04:05.5+00:00", 1_893_553_445.5),
+        ("2030-01-02T05:04:05+02:00", 1_893_553_445), ("2030-01-01T19:34:05.25-07:30", 1_893_553_445.25),
+    ])
+    func `an expiry is a time of RFC 3339`(text: String, seconds: Double) throws {
+        let credentials = try shell("").parse(#" {"token": "t", "expiresAt": "\#(text)"}"# + "\n")
+        #expect(credentials.expiresAt?.timeIntervalSince1970 == seconds)
+    }
+
+    @Test func `nanoseconds, as Go prints them, are a time too`() throws {
+        let credentials = try shell("").parse(#"{"token": "t", "expiresAt": "2030-01-02T03:04:05.123456789Z"}"#)
+        let seconds = try #require(credentials.expiresAt).timeIntervalSince1970
+        #expect(abs(seconds - 1_893_553_445.123) < 0.001)
     }
 
     @Test(arguments: [#"{"tok": "t"}"#, "{", #"{"token": 3}"#, #"{"token": "t", "expiresAt": "soon"}"#])
@@ -52,27 +71,104 @@ struct CommandCredentialsTests {
         #expect(error?.message.contains("eyJ") == false)
     }
 
+    @Test func `neither what it was given nor a long word shows`() async {
+        let long = String(repeating: "k", count: 41)
+        let error = await failure(
+            shell("echo \"key $KEY is \(long)\" >&2; exit 1", environment: ["KEY": "s3cret"]))
+        #expect(error?.message.hasSuffix(": key (redacted) is (redacted)") == true)
+    }
+
+    @Test func `it may say much on standard error, of which little is shown`() async throws {
+        let noise = "i=0; while [ $i -lt 20000 ]; do echo noise $i >&2; i=$((i+1)); done"
+        #expect(try await shell("\(noise); echo token").credentials(for: attempt).password?.text == "token")
+        let error = await failure(shell("\(noise); exit 1"))
+        #expect((error?.message.count ?? 1_000) < 500)
+    }
+
+    @Test func `its environment can be its own alone`() async throws {
+        var source = MQTTCommandCredentials("/usr/bin/env", environment: ["ONLY": "this"])
+        source.inheritsEnvironment = false
+        #expect(try await source.credentials(for: attempt).password?.text == "ONLY=this")
+    }
+
     @Test func `a program that does not exist is permanent`() async {
         #expect(await failure(MQTTCommandCredentials("/no/such/program"))?.kind == .permanent)
         #expect(await failure(MQTTCommandCredentials("no-such-program-anywhere"))?.kind == .permanent)
+        #expect(await failure(MQTTCommandCredentials(""))?.kind == .permanent)
+    }
+
+    @Test func `a script of one's own, and one that is no program yet`() async throws {
+        let folder = try TemporaryDirectory()
+        let path = try folder.write("#!/bin/sh\nprintf %s \"$1\"\n", to: "helper")
+        #expect(await failure(MQTTCommandCredentials(path, ["t"]))?.kind == .permanent)
+        #expect(chmod(path, 0o700) == 0)
+        #expect(try await MQTTCommandCredentials(path, ["t"]).credentials(for: attempt).password?.text == "t")
     }
 
     @Test func `one that prints without end is stopped`() async {
-        #expect(await failure(shell("yes"))?.kind == .transient(retryAfter: nil))
+        let error = await failure(shell("yes"))
+        #expect(error?.kind == .transient(retryAfter: nil))
+        #expect(error?.message.contains("more than 65536 bytes") == true)
+    }
+
+    @Test(arguments: ["", "printf 'a\\nb'", "printf 'a\\000b'", "printf '\\377'", "printf '\\n\\n'"])
+    func `what is no token is not sent`(script: String) async {
+        #expect(await failure(shell(script))?.kind == .transient(retryAfter: nil))
+    }
+
+    @Test func `a token of full length arrives whole, again and again`() async throws {
+        let length = 65_535
+        for _ in 0..<20 {
+            let source = shell("head -c \(length) /dev/zero | tr '\\0' x; echo")
+            let credentials = try await source.credentials(for: attempt)
+            #expect(credentials.password?.text.utf8.count == length)
+        }
+    }
+
+    @Test func `one that takes too long is killed with its children, though it does not want to go`() async throws {
+        let folder = try TemporaryDirectory()
+        var source = shell(
+            """
+            trap '' TERM
+            sleep 3600 &
+            echo $! > '\(folder.path)/child'
+            echo $$ > '\(folder.path)/parent'
+            while :; do sleep 3600; done
+            """)
+        source.timeout = .seconds(2)
+        let error = await failure(source)
+        #expect(error?.kind == .transient(retryAfter: nil))
+        #expect(error?.message == "the program \"/bin/sh\" took longer than 2.0 seconds")
+        let parent = try #require(process(folder.path + "/parent"))
+        let child = try #require(process(folder.path + "/child"))
+        #expect(await eventually { kill(parent, 0) != 0 && kill(child, 0) != 0 })
+    }
+
+    @Test func `what it leaves behind is not waited for`() async throws {
+        let folder = try TemporaryDirectory()
+        let source = shell("sleep 3600 & echo $! > '\(folder.path)/pid'; echo token")
+        let started = ContinuousClock.now
+        #expect(try await source.credentials(for: attempt).password?.text == "token")
+        #expect(ContinuousClock.now - started < .seconds(8))
+        kill(try #require(process(folder.path + "/pid")), SIGKILL)
     }
 
     @Test func `cancelling it kills the program`() async throws {
         let folder = try TemporaryDirectory()
-        let source = shell("echo $$ > '\(folder.path)/pid'; exec sleep 3600")
+        let path = folder.path + "/pid"
+        let source = shell("echo $$ > '\(path)'; exec sleep 3600")
         let task = Task { try await source.credentials(for: attempt) }
-        func pid() -> pid_t? {
-            (try? String(contentsOfFile: folder.path + "/pid", encoding: .utf8))
-                .flatMap { Int32($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
-        }
-        #expect(await eventually { pid() != nil })
+        #expect(await eventually { process(path) != nil })
         task.cancel()
-        _ = await task.result
-        let process = try #require(pid())
-        #expect(await eventually { kill(process, 0) != 0 })
+        await #expect(throws: CancellationError.self) { try await task.value }
+        let killed = try #require(process(path))
+        #expect(await eventually { kill(killed, 0) != 0 })
+    }
+
+    @Test func `nothing of a source shows a secret`() {
+        let shown = output(
+            of: MQTTCommandCredentials("helper", ["--key=s3cret"], environment: ["KEY": "s3cret"], username: "u"))
+        #expect(!shown.contains("s3cret"))
+        #expect(shown.contains("helper"))
     }
 }

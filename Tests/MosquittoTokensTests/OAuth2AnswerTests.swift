@@ -45,6 +45,12 @@ import Testing
         #expect(failure(answer(500, #"{"error":"invalid_client"}"#))?.kind == .transient(retryAfter: nil))
     }
 
+    @Test(arguments: [408, 429])
+    func `what is about time alone is never permanent`(status: Int) {
+        let answer = answer(status, #"{"error":"invalid_request"}"#, retryAfter: "5")
+        #expect(failure(answer)?.kind == .transient(retryAfter: .seconds(5)))
+    }
+
     @Test func `Retry-After is heeded, in seconds and as a date`() {
         #expect(failure(answer(429, "", retryAfter: "30"))?.kind == .transient(retryAfter: .seconds(30)))
         let now = Date(timeIntervalSince1970: 784_111_777)
@@ -66,8 +72,17 @@ import Testing
         #expect((error?.message.count ?? 1_000) < 300)
     }
 
+    @Test func `nothing in it changes the line or the direction of a log`() {
+        let text = Redaction.printable("a\u{202E}b\u{2028}c\u{85}d\u{1B}[31m e\u{301}\r\nü")
+        #expect(text == "a b c d [31m e\u{301} ü")
+    }
+
+    @Test func `a secret within a longer one goes with it`() {
+        #expect(Redaction.printable("abcdef abc", without: ["abc", "abcdef", ""]) == "(redacted) (redacted)")
+    }
+
     @Test func `a form is encoded`() {
-        #expect(MQTTOAuth2Credentials.encoded("50%:+/ü a-b_c.d*~") == "50%25%3A%2B%2F%C3%BC+a-b_c.d*%7E")
+        #expect(OAuth2Form.encoded("50%:+/ü a-b_c.d*~") == "50%25%3A%2B%2F%C3%BC+a-b_c.d*%7E")
     }
 
     @Test(arguments: ["http://issuer.example.com/token", "issuer.example.com", "", "ftp://127.0.0.1/"])

@@ -1,5 +1,6 @@
 import Crypto
 import CryptoExtras
+import Foundation
 import JWTKit
 import Mosquitto
 import MosquittoTesting
@@ -107,10 +108,83 @@ let attempt = MQTTConnectAttempt(endpoint: MQTTEndpoint(host: "broker", port: 88
         }
     }
 
+    @Test func `a secret may be any bytes, in memory or in a file`() async throws {
+        let secret = (0..<32).map { UInt8(0xE0 + $0) } + [UInt8(ascii: "\n")]
+        let keys = JWTKeyCollection()
+        await keys.add(hmac: HMACKey(from: secret), digestAlgorithm: .sha256)
+        let folder = try TemporaryDirectory()
+        let path = folder.path + "/secret"
+        try Data(secret).write(to: URL(filePath: path))
+        for key in [MQTTSigningKey.secret(secret), .file(path, .hs256)] {
+            let token = try #require(
+                try await MQTTSignedCredentials(key: key).credentials(for: attempt).password?.text)
+            _ = try await keys.verify(token, as: SignedClaims.self)
+        }
+    }
+
+    @Test(arguments: ["", "\n", "\r\n"])
+    func `a secret that is text is used without the end of its line`(end: String) async throws {
+        let (secret, keys) = try await Self.key(.hs256)
+        let folder = try TemporaryDirectory()
+        let source = MQTTSignedCredentials(key: .file(try folder.write(secret + end, to: "secret"), .hs256))
+        let token = try #require(try await source.credentials(for: attempt).password?.text)
+        _ = try await keys.verify(token, as: SignedClaims.self)
+    }
+
+    @Test func `a secret that is too short is refused, with its length`() async {
+        let error = await failure(
+            of: MQTTSignedCredentials(key: .pem("s3cret", .hs256)), hiding: ["s3cret"])
+        #expect(error?.kind == .permanent)
+        #expect(error?.message == "the HS256 secret has 6 bytes; at least 32 are needed")
+    }
+
+    @Test func `the header says algorithm and key`() async throws {
+        let (pem, _) = try await Self.key(.es384)
+        let source = MQTTSignedCredentials(key: .pem(MQTTSecret(pem), .es384), keyID: "2026-11")
+        let token = try #require(try await source.credentials(for: attempt).password?.text)
+        let header = try #require(token.split(separator: ".").first.flatMap { Data(base64URL: $0) })
+        #expect(
+            try JSONDecoder().decode([String: String].self, from: header)
+                == ["alg": "ES384", "kid": "2026-11", "typ": "JWT"])
+    }
+
+    @Test func `it is valid from before now if that is wanted`() async throws {
+        let (pem, keys) = try await Self.key(.es256)
+        var source = MQTTSignedCredentials(key: .pem(MQTTSecret(pem), .es256))
+        var token = try #require(try await source.credentials(for: attempt).password?.text)
+        #expect(try await keys.verify(token, as: SignedClaims.self).claims["nbf"] == nil)
+        source.notBeforeLeeway = .seconds(30)
+        token = try #require(try await source.credentials(for: attempt).password?.text)
+        let claims = try await keys.verify(token, as: SignedClaims.self).claims
+        guard case .integer(let issued)? = claims["iat"], case .integer(let start)? = claims["nbf"] else {
+            Issue.record("no times")
+            return
+        }
+        #expect(issued - start == 30)
+    }
+
+    @Test(arguments: [Duration.zero, .seconds(-1), .seconds(400_000_000), .seconds(Int64.max)])
+    func `a life out of all measure is permanent`(lifetime: Duration) async throws {
+        let (pem, _) = try await Self.key(.es256)
+        var source = MQTTSignedCredentials(key: .pem(MQTTSecret(pem), .es256), lifetime: lifetime)
+        #expect(await failure(of: source)?.kind == .permanent)
+        source.lifetime = .seconds(60)
+        source.notBeforeLeeway = lifetime == .zero ? .seconds(-1) : lifetime
+        #expect(await failure(of: source)?.kind == .permanent)
+    }
+
+    @Test func `a claim that is no JSON is permanent`() async throws {
+        let (pem, _) = try await Self.key(.es256)
+        let source = MQTTSignedCredentials(key: .pem(MQTTSecret(pem), .es256), claims: ["n": .number(.nan)])
+        #expect(await failure(of: source, hiding: [pem])?.kind == .permanent)
+    }
+
     @Test func `no key shows`() {
-        let source = MQTTSignedCredentials(key: .pem("s3cret", .hs256))
-        var output = "\(source)" + String(reflecting: source)
-        dump(source, to: &output)
-        #expect(!output.contains("s3cret"))
+        for key in [MQTTSigningKey.pem("s3cret", .hs256), .secret(Array("s3cret".utf8))] {
+            let shown = output(of: MQTTSignedCredentials(key: key))
+            #expect(!shown.contains("s3cret"))
+            // The bytes of "s3c".
+            #expect(!shown.contains("115, 51, 99") && !shown.contains("- 115"))
+        }
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Mosquitto
+import MosquittoTesting
 import Testing
 
 @testable import MosquittoTokens
@@ -36,5 +37,32 @@ import Testing
     func `what cannot be a token is refused here, and not shown`(token: String) {
         let error = #expect(throws: MQTTCredentialError.self) { try MQTTTokenUsername.none.credentials(token) }
         if !token.isEmpty { #expect(error?.message.contains(token) == false) }
+    }
+
+    @Test func `a token file gives it too, whenever the file is swapped`() async throws {
+        let folder = try TemporaryDirectory()
+        // As Kubernetes does it: the token is behind a link to a folder, and the link is swapped.
+        for name in ["device-1", "device-2"] {
+            try FileManager.default.createDirectory(
+                atPath: "\(folder.path)/\(name)", withIntermediateDirectories: false)
+            try folder.write(token(#"{"sub":"\#(name)"}"#) + "\n", to: "\(name)/token")
+        }
+        let data = folder.path + "/data"
+        let source = MQTTTokenFileCredentials(path: data + "/token", usernameClaim: "sub")
+        for name in ["device-1", "device-2"] {
+            try FileManager.default.createSymbolicLink(atPath: data + ".new", withDestinationPath: name)
+            #expect(rename(data + ".new", data) == 0)
+            let credentials = try await source.credentials(for: attempt)
+            #expect(credentials.username == name)
+            #expect(credentials.password?.text == token(#"{"sub":"\#(name)"}"#))
+        }
+    }
+
+    @Test func `a token file without the claim is a failure`() async throws {
+        let folder = try TemporaryDirectory()
+        let path = try folder.write("s3cret", to: "token")
+        let error = await failure(
+            of: MQTTTokenFileCredentials(path: path, usernameClaim: "sub"), hiding: ["s3cret"])
+        #expect(error?.kind == .transient(retryAfter: nil))
     }
 }
