@@ -20,6 +20,8 @@ struct PublishQueue {
     }
 
     mutating func takeAll() -> [OutgoingPublish] {
+        // An array of an empty deque writes to the storage that all empty arrays share, on whatever thread.
+        if messages.isEmpty { return [] }
         defer { messages.removeAll() }
         return Array(messages)
     }
