@@ -88,7 +88,7 @@ struct FirstConnectionTests {
         configuration.credentials = .closure { _ in
             let isFirst = await asked.next() == 1
             return MQTTCredentials(
-                username: "dev1", password: MQTTSecret(issuer.token(lifetime: isFirst ? .seconds(-60) : .seconds(3))))
+                username: "dev1", password: MQTTSecret(issuer.token(lifetime: isFirst ? .seconds(-60) : .seconds(8))))
         }
         try await withRunningClient(configuration) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(30))
