@@ -47,12 +47,3 @@ public enum MQTTTokenUsername: Sendable, Hashable, ExpressibleByStringLiteral {
         }
     }
 }
-
-extension Data {
-    /// RFC 7515, section 2.
-    init?(base64URL text: some StringProtocol) {
-        var base64 = String(text).replacing("-", with: "+").replacing("_", with: "/")
-        base64 += String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4)
-        self.init(base64Encoded: base64)
-    }
-}

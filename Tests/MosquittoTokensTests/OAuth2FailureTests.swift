@@ -180,8 +180,5 @@ struct OAuth2FailureTests {
         let error = await MosquittoTokensTests.failure(of: source, hiding: [Self.secret])
         #expect(error?.kind == .transient(retryAfter: nil))
         #expect(error?.message.contains(name) == true)
-        #expect(throws: MQTTCredentialError.self) {
-            try HTTPClient.oauth2(certificateAuthorities: folder.path + "/" + name)
-        }
     }
 }

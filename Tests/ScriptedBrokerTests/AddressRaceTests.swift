@@ -48,17 +48,8 @@ struct AddressRaceTests {
         _ configuration: MQTTClientConfiguration, _ resolver: ScriptedResolver,
         _ body: (MQTTClient, EventLog) async throws -> R
     ) async throws -> R {
-        let client = MQTTClient(configuration, eventLoop: .shared, logger: quiet, resolve: resolver.resolve)
-        let log = EventLog(client)
-        try await client.start()
-        do {
-            let result = try await body(client, log)
-            await client.shutdown()
-            return result
-        } catch {
-            await client.shutdown()
-            throw error
-        }
+        try await withRunning(
+            MQTTClient(configuration, eventLoop: .shared, logger: quiet, resolve: resolver.resolve), body)
     }
 
     /// A client of "localhost", whatever that resolves to here.

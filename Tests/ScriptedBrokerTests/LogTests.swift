@@ -46,17 +46,8 @@ struct LogTests {
     private func run<R>(
         _ configuration: MQTTClientConfiguration, _ body: (MQTTClient, EventLog) async throws -> R
     ) async throws -> R {
-        let client = MQTTClient(configuration, logger: logger)
-        let log = EventLog(client)
-        try await client.start()
-        do {
-            let result = try await body(client, log)
-            await client.shutdown()
-            return result
-        } catch {
-            await client.shutdown()
-            throw error
-        }
+        try await withRunning(
+            MQTTClient(configuration, logger: logger), body)
     }
 
     @Test func `identical failures are told three times, and then not at warning`() async throws {

@@ -74,7 +74,11 @@ actor EventLog {
 func withRunningClient<R>(
     _ configuration: MQTTClientConfiguration, _ body: (MQTTClient, EventLog) async throws -> R
 ) async throws -> R {
-    let client = MQTTClient(configuration, logger: quiet)
+    try await withRunning(MQTTClient(configuration, logger: quiet), body)
+}
+
+/// The same for a client that the test has made.
+func withRunning<R>(_ client: MQTTClient, _ body: (MQTTClient, EventLog) async throws -> R) async throws -> R {
     let log = EventLog(client)
     try await client.start()
     do {

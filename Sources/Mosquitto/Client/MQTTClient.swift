@@ -70,7 +70,7 @@ public final class MQTTClient: Sendable, Service {
         do throws(MQTTError) {
             _ = try await session.waitUntilConnected(timeout: nil)
         } catch {
-            if error.code == .cancelled { await session.abandonAndWait() }
+            if error.code == .cancelled { await session.shutDownAndWait(isGraceful: false) }
             throw error
         }
     }
@@ -78,7 +78,7 @@ public final class MQTTClient: Sendable, Service {
     /// Ends a running client: waits for unacknowledged publishes up to ``MQTTTimeouts/drain``, sends DISCONNECT and closes.
     /// Returns when it has ended.
     public func shutdown() async {
-        await session.shutdown()
+        await session.shutDownAndWait(isGraceful: true)
     }
 
     /// Waits until there is a connection.

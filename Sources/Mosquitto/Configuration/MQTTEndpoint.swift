@@ -48,7 +48,7 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
             )
         }
         // "127.1" and "2130706433" are addresses to getaddrinfo and names to OpenSSL, so that no certificate could match.
-        if !host.contains(":"), Resolver.numeric(host) != nil, Resolver.numeric(host) != host {
+        if !host.contains(":"), let address = Resolver.numeric(host), address != host {
             throw .invalid(
                 .invalidConfiguration, "host \(quoted(host)) is an address in a short form; give all four numbers of it"
             )

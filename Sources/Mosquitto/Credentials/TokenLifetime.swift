@@ -1,4 +1,4 @@
-import FoundationEssentials
+package import FoundationEssentials
 
 /// The time claims of a JWT (RFC 7519, section 4.1), read without a check of its signature: that is the broker's.
 struct JWTClaims: Sendable, Hashable {
@@ -15,7 +15,7 @@ struct JWTClaims: Sendable, Hashable {
     /// `nil` if the text is not a JWT: an opaque token or a password.
     init?(token: String) {
         let parts = token.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 3, let json = Self.base64URLDecode(parts[1]),
+        guard parts.count == 3, let json = Data(base64URL: parts[1]),
             let payload = try? JSONDecoder().decode(Payload.self, from: json)
         else { return nil }
         expiresAt = payload.exp
@@ -34,11 +34,14 @@ struct JWTClaims: Sendable, Hashable {
         guard notBefore > now else { return .zero }
         return min(.seconds(min(notBefore - now, 1e6)), Self.longestWait)
     }
+}
 
-    private static func base64URLDecode(_ text: Substring) -> Data? {
+extension Data {
+    /// Base64 for URLs, without padding (RFC 7515, section 2). `nil` if the text is something else.
+    package init?(base64URL text: Substring) {
         var base64 = String(text).replacing("-", with: "+").replacing("_", with: "/")
         base64 += String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4)
-        return Data(base64Encoded: base64)
+        self.init(base64Encoded: base64)
     }
 }
 

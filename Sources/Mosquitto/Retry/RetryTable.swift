@@ -3,10 +3,9 @@ extension MQTTRetryPolicy.Decision {
     public static func standard(for failure: MQTTFailure) -> MQTTRetryPolicy.Decision {
         let error = failure.error
         if let reasonCode = error.reasonCode {
-            // mosquitto's plugins can end a connection at its token's expiry in no other way.
-            if reasonCode == .administrativeAction, failure.hasExpired { return .retryWithFreshCredentials }
             return error.phase == .connected
-                ? afterDisconnect(reasonCode, isRepeated: failure.repetitions > 1) : afterConnack(reasonCode)
+                ? afterDisconnect(reasonCode, isRepeated: failure.repetitions > 1, hasExpired: failure.hasExpired)
+                : afterConnack(reasonCode)
         }
         switch error.code {
         case .notAuthorized:
@@ -60,8 +59,13 @@ extension MQTTRetryPolicy.Decision {
     }
 
     /// A broker's DISCONNECT (MQTT 5.0, section 3.14.2.1). Repeated: the connection before ended so too, and neither lasted.
-    private static func afterDisconnect(_ code: MQTTReasonCode, isRepeated: Bool) -> MQTTRetryPolicy.Decision {
+    private static func afterDisconnect(
+        _ code: MQTTReasonCode, isRepeated: Bool, hasExpired: Bool
+    ) -> MQTTRetryPolicy.Decision {
         switch code {
+        case .administrativeAction where hasExpired:
+            // mosquitto's plugins can end a connection at its token's expiry in no other way.
+            .retryWithFreshCredentials
         case .notAuthorized, .maximumConnectTime:
             // Brokers end a connection so when its token expires (EMQX 0x87, time-limited credentials 0xA0).
             .retryWithFreshCredentials

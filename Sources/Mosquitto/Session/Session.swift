@@ -150,12 +150,9 @@ actor Session: EventLoopClient {
         }
     }
 
-    nonisolated func shutdown() async {
-        await shutDownAndWait()
-    }
-
-    private func shutDownAndWait() async {
-        shutDown(isGraceful: true)
+    /// Ends the client, with or without waiting for acknowledgements. Returns when it has ended.
+    func shutDownAndWait(isGraceful: Bool) async {
+        shutDown(isGraceful: isGraceful)
         if case .stopped = machine.state { return }
         _ = await withCheckedContinuation { stopWaiters.append($0) }
     }
@@ -164,13 +161,6 @@ actor Session: EventLoopClient {
         // What was published before this call is part of what a graceful shutdown waits for.
         takeOutbox()
         perform(machine.shutdown(isGraceful: isGraceful, now: .now))
-    }
-
-    /// Ends the client without waiting for acknowledgements. Returns when it has ended.
-    func abandonAndWait() async {
-        shutDown(isGraceful: false)
-        if case .stopped = machine.state { return }
-        _ = await withCheckedContinuation { stopWaiters.append($0) }
     }
 
     /// The last reference to the client is gone.
@@ -206,11 +196,7 @@ actor Session: EventLoopClient {
     }
 
     /// Ends a delay, and lets the next ones start afresh.
-    nonisolated func reconnectNow() async {
-        await retryNow()
-    }
-
-    private func retryNow() { perform(machine.reconnectNow()) }
+    func reconnectNow() { perform(machine.reconnectNow()) }
 
     private func setTimer(_ timer: SessionStateMachine.Timer, _ delay: Duration) {
         cancelTimer(timer)

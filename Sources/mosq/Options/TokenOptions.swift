@@ -1,9 +1,7 @@
 import ArgumentParser
-import AsyncHTTPClient
 import FoundationEssentials
 import Mosquitto
 import MosquittoTokens
-import Synchronization
 
 /// The flags that say where the password comes from, if not from `-P`.
 struct TokenOptions: ParsableArguments {
@@ -131,11 +129,10 @@ struct TokenOptions: ParsableArguments {
             tokenURL: url, clientID: oauth2ClientID, authentication: .basicFile(oauth2SecretFile), scope: oauth2Scope,
             username: username)
         if let oauth2AuthorityFile {
-            do {
-                credentials.httpClient = HTTPClients.keep(try .oauth2(certificateAuthorities: oauth2AuthorityFile))
-            } catch {
-                throw CommandFailure(message: "--oauth2-cafile: \(error)")
+            guard FileManager.default.isReadableFile(atPath: oauth2AuthorityFile) else {
+                throw CommandFailure(message: "--oauth2-cafile \(oauth2AuthorityFile) cannot be read.")
             }
+            credentials.certificateAuthorities = oauth2AuthorityFile
         }
         return credentials
     }
@@ -172,15 +169,5 @@ struct TokenOptions: ParsableArguments {
         case .string, .null: return .string(text)
         default: return ["iss", "sub", "aud", "jti"].contains(name) ? .string(text) : value
         }
-    }
-}
-
-/// HTTP clients that live as long as the process: one that is let go without its `shutdown()` is a mistake to its library.
-private enum HTTPClients {
-    private static let all = Mutex<[HTTPClient]>([])
-
-    static func keep(_ client: HTTPClient) -> HTTPClient {
-        all.withLock { $0.append(client) }
-        return client
     }
 }

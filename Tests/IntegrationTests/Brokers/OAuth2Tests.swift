@@ -5,6 +5,7 @@ import Mosquitto
 import MosquittoTesting
 import MosquittoTokens
 import NIOCore
+import NIOSSL
 import Testing
 
 /// A real token endpoint that fails on demand, and a mosquitto that takes its tokens.
@@ -12,9 +13,12 @@ private struct Issuer: Sendable {
     let server: RealServer
     let broker: RealBroker
     let http: HTTPClient
+    /// Has the file with the issuer's certificate authority.
+    let folder: TemporaryDirectory
     let clientKey: P256.Signing.PrivateKey
 
     static let secret = MQTTSecret("50%:+/ü")
+    private static let authorityFile = "ca.pem"
 
     static func run(_ body: (Issuer) async throws -> Void) async throws {
         let signer = try JWTSigner(subject: "dev1")
@@ -24,9 +28,14 @@ private struct Issuer: Sendable {
             files: signer.issuerFiles.merging(["client.pub.pem": clientKey.publicKey.pemRepresentation]) { $1 })
         let broker = try await RealBroker.start(.mosquitto, tokens: signer)
         let folder = try TemporaryDirectory()
-        let http = try HTTPClient.oauth2(
-            certificateAuthorities: try folder.write(server.authority.certificatePEM, to: "ca.pem"))
-        let issuer = Issuer(server: server, broker: broker, http: http, clientKey: clientKey)
+        let authority = try folder.write(server.authority.certificatePEM, to: authorityFile)
+        // Turns the issuer's knobs; the tokens are asked for by the client that all share.
+        var trust = NIOSSL.TLSConfiguration.makeClientConfiguration()
+        trust.trustRoots = .file(authority)
+        let http = HTTPClient(
+            eventLoopGroupProvider: .singleton, configuration: HTTPClient.Configuration(tlsConfiguration: trust))
+        let issuer = Issuer(
+            server: server, broker: broker, http: http, folder: folder, clientKey: clientKey)
         do { try await body(issuer) } catch {
             try await http.shutdown()
             throw error
@@ -36,19 +45,12 @@ private struct Issuer: Sendable {
         broker.stop()
     }
 
-    private init(server: RealServer, broker: RealBroker, http: HTTPClient, clientKey: P256.Signing.PrivateKey) {
-        self.server = server
-        self.broker = broker
-        self.http = http
-        self.clientKey = clientKey
-    }
-
     func source(
         _ clientID: String = "dev1", _ authentication: MQTTOAuth2Credentials.Authentication = .basic(secret)
     ) -> MQTTOAuth2Credentials {
-        MQTTOAuth2Credentials(
+        .oauth2ClientCredentials(
             tokenURL: "https://localhost:\(server.port)/token", clientID: clientID, authentication: authentication,
-            scope: "mqtt", username: .claim("sub"), httpClient: http)
+            scope: "mqtt", username: .claim("sub"), certificateAuthorities: folder.path + "/" + Self.authorityFile)
     }
 
     func configuration(_ source: MQTTOAuth2Credentials) -> MQTTClientConfiguration {
@@ -182,7 +184,7 @@ struct OAuth2Tests {
     @Test func `an issuer that is not trusted is not sent the secret`() async throws {
         try await Issuer.run { issuer in
             var source = issuer.source()
-            source.httpClient = .oauth2
+            source.certificateAuthorities = nil
             var configuration = issuer.configuration(source)
             configuration.firstConnection = .failFast
             let client = MQTTClient(configuration, logger: quiet)
