@@ -36,43 +36,116 @@ void cmq_set_thread_name(const char *name);
 
 // ---- TLS ----
 
-// What OpenSSL's callbacks saw of one connection, and its memory BIOs. It is found through the SSL_CTX's app data, so a
-// context serves one connection at a time. Used on one thread.
+// What one connection's TLS is to do, what OpenSSL's callbacks saw of it, and its memory BIOs. It is found through the
+// SSL_CTX's app data, so a context serves one connection at a time. Used on one thread. What is not owned belongs to the
+// creator and has to outlive the SSL_CTX.
 typedef struct cmq_tls {
-    const char *server_name;     // for SNI; NULL for none. Owned by the creator.
-    BIO *inbound;                // ciphertext from the broker; owned
-    BIO *outbound;               // ciphertext to the broker; owned
-    long verify_error;           // X509_V_ERR_...; 0 if none
-    int verify_depth;
-    char verify_subject[256];
-    int alert;                   // the fatal alert; -1 if none
-    bool alert_received;
-    char reason[160];            // OpenSSL's reason for a failure; "" if none
+    // What to do
+    const char *server_name;     // for SNI; NULL for none
+    bool skips_verification;     // of the certificate; pins and `asks` stay
+    const unsigned char *pins;   // SHA-256 digests of public keys, one after the other
+    size_t pin_count;
+    bool asks;                   // somebody else has the last word on the certificate
+    bool requires_staple;        // a good OCSP response
+    const char *psk_identity;    // NULL for none
+    const unsigned char *psk;
+    size_t psk_length;
+    int key_log;                 // a descriptor, or -1
     bool resumes;                // whether sessions are kept for the next connection
     SSL_SESSION *session;        // the newest one; NULL if none. Owned
+
+    // What was seen
+    BIO *inbound;                // ciphertext from the broker; owned
+    BIO *outbound;               // ciphertext to the broker; owned
+    int answer;                  // to `asks`: 0 none yet, 1 accepted, -1 refused
+    long verify_error;           // X509_V_ERR_...; 0 if none
+    int verify_depth;
+    X509 *verify_certificate;    // the one that failed; NULL if there is none. Owned
+    bool misses_pin;             // verify_error is because no pin matches
+    bool certificate_requested;  // the broker asked for a client certificate
+    int alert;                   // the fatal alert; -1 if none
+    bool alert_received;
+    int reason_code;             // ERR_GET_REASON of a failure of OpenSSL's TLS; 0 if none
+    char reason[160];            // and its text; "" if none
 } cmq_tls;
 
-// A TLS client context with minimum version 1.2, verification of the peer on, and the callbacks that fill `tls`.
+// Context (tls_context.c)
+
+// A TLS client context with verification of the peer on, and the callbacks that fill `tls`.
 SSL_CTX *cmq_ctx_new(cmq_tls *tls);
 
-// Verifies the broker's certificate against this host name, or this address if it is one. 1 on success.
+// 0 for no maximum. The others: NULL for OpenSSL's default. 1 on success.
+int cmq_ctx_set_versions(SSL_CTX *ctx, int minimum, int maximum);
+int cmq_ctx_set_groups(SSL_CTX *ctx, const char *groups);
+
+// Verifies the broker's certificate against this host name, or this address if it is one. NULL for no check. 1 on success.
 int cmq_ctx_verify_name(SSL_CTX *ctx, const char *name, bool is_address);
 
-// Adds the PEM certificates in `pem` to the trust store. Returns how many, or -1 if one cannot be read.
-int cmq_ctx_trust_pem(SSL_CTX *ctx, const void *pem, size_t length);
+// OpenSSL's reason for the last error of this thread as text; clears the error queue. Returns the reason's number if it is
+// one of OpenSSL's TLS (SSL_R_...), else 0.
+int cmq_error_reason(char *buffer, size_t size);
 
-// Uses a certificate chain and a private key in PEM. 1 on success; the reason of a failure is cmq_error_reason().
-int cmq_ctx_use_certificate_pem(SSL_CTX *ctx, const void *pem, size_t length);
-int cmq_ctx_use_key_pem(SSL_CTX *ctx, const void *pem, size_t length);
+// Keys and certificates (tls_keys.c)
 
-// OpenSSL's reason for the last error of this thread as text; clears the error queue.
-void cmq_error_reason(char *buffer, size_t size);
+// What asks for a passphrase, and whether it was asked for one.
+typedef struct cmq_passphrase {
+    const void *bytes; // NULL if there is none
+    size_t length;
+    bool was_asked;
+} cmq_passphrase;
+
+// Adds certificates, in PEM or DER, to a trust store. Returns how many, or -1 if one cannot be read.
+int cmq_store_add_certificates(X509_STORE *store, const void *bytes, size_t length);
+
+// Adds certificate revocation lists, in PEM or DER. Returns how many, or -1 if one cannot be read.
+int cmq_store_add_crls(X509_STORE *store, const void *bytes, size_t length);
+
+// Uses a certificate, in PEM with its chain after it, or in DER. 1 on success; the reason of a failure is cmq_error_reason().
+int cmq_ctx_use_certificate(SSL_CTX *ctx, const void *bytes, size_t length);
+
+// Adds a certificate in DER to the chain of the one in use.
+int cmq_ctx_add_intermediate(SSL_CTX *ctx, const void *bytes, size_t length);
+
+// Uses a private key, in PEM or DER, and checks that it belongs to the certificate in use.
+int cmq_ctx_use_key(SSL_CTX *ctx, const void *bytes, size_t length, cmq_passphrase *passphrase);
+
+// Uses certificate, chain and key of a PKCS #12 container.
+int cmq_ctx_use_pkcs12(SSL_CTX *ctx, const void *bytes, size_t length, cmq_passphrase *passphrase);
+
+// Uses a private key that stays where it is: in a provider's store, or in an engine if one is named.
+int cmq_ctx_use_stored_key(SSL_CTX *ctx, const char *uri, const char *engine, cmq_passphrase *passphrase);
+
+// Verification (tls_verify.c)
+
+// Installs the checks of the broker's certificate.
+void cmq_ctx_install_verification(SSL_CTX *ctx);
+
+// The certificates that the broker has sent, its own first, in DER. NULL after the last one, or the number of bytes.
+size_t cmq_tls_peer_certificate(SSL *ssl, int index, unsigned char **der);
+
+// Fields of a certificate as text. `names` gives the subject alternative names, separated by line feeds.
+void cmq_certificate_subject(X509 *certificate, char *buffer, size_t size);
+void cmq_certificate_issuer(X509 *certificate, char *buffer, size_t size);
+void cmq_certificate_serial(X509 *certificate, char *buffer, size_t size);
+void cmq_certificate_names(X509 *certificate, char *buffer, size_t size);
+
+// Seconds since 1970; 0 if the certificate has no valid time.
+int64_t cmq_certificate_not_before(X509 *certificate);
+int64_t cmq_certificate_not_after(X509 *certificate);
+
+// The SHA-256 digest of its public key. 1 on success.
+int cmq_certificate_pin(X509 *certificate, unsigned char digest[32]);
+
+// Stream (tls_stream.c)
 
 // Forgets what was seen of the last connection and frees its BIOs. The session stays.
 void cmq_tls_reset(cmq_tls *tls);
 
 // Forgets the session: the next handshake is a full one, with all checks.
 void cmq_tls_forget_session(cmq_tls *tls);
+
+// Keeps a session for the next connection, if sessions are kept at all.
+void cmq_tls_keep_session(cmq_tls *tls, const SSL_SESSION *session);
 
 // Puts memory BIOs under `ssl` and sets SNI, unless the handshake's start has done so already.
 void cmq_tls_attach(cmq_tls *tls, SSL *ssl);
@@ -82,6 +155,7 @@ typedef enum {
     CMQ_TLS_WANT_MORE = 0,  // more ciphertext is needed
     CMQ_TLS_FAILED = -1,    // see the fields of cmq_tls
     CMQ_TLS_CLOSED = -2,    // the peer sent close_notify
+    CMQ_TLS_ASKS = -3,      // an answer has to be set before the handshake goes on
 } cmq_tls_status;
 
 cmq_tls_status cmq_tls_handshake(cmq_tls *tls, SSL *ssl);

@@ -118,6 +118,20 @@ public final class MQTTClient: Sendable, Service {
         }
         try await session.rotateCredentials(rotation)
     }
+
+    /// Reconnects gracefully, with the client certificate and the trust that files and providers have now.
+    ///
+    /// A file that has changed is read before every attempt anyway; this is for a certificate that has to take effect now. The new
+    /// certificate is loaded first: if that fails, ``MQTTError/Code/tlsConfiguration`` or ``MQTTError/Code/credentials`` is thrown,
+    /// and the connection stays. Then unacknowledged publishes are waited for, up to ``MQTTTimeouts/drain``, and the
+    /// client reconnects. Returns when there is a connection again. Throws ``MQTTError/Code/invalidConfiguration`` without TLS,
+    /// ``MQTTError/Code/closed`` if the client is not connected, and ``MQTTError/Code/cancelled``.
+    public func rotateIdentity() async throws(MQTTError) {
+        guard let tls = configuration.tls else {
+            throw .invalid(.invalidConfiguration, "there is no TLS, and no client certificate to rotate")
+        }
+        try await session.rotateIdentity(tls)
+    }
 }
 
 /// Runs a client for as long as `body` runs, then shuts it down gracefully.

@@ -2,11 +2,11 @@
 public struct MQTTTimeouts: Sendable, Hashable {
     /// For the credential provider. Default 10 s.
     public var credentials: Duration = .seconds(10)
-    /// For the name look-up. Default 10 s.
+    /// For the name look-up, and before it for what TLS needs: its files and providers. Default 10 s.
     public var resolve: Duration = .seconds(10)
     /// For TCP, all addresses of the host together. Default 10 s.
     public var connect: Duration = .seconds(10)
-    /// For the TLS handshake. Default 10 s.
+    /// For the TLS handshake, with your own verification if there is one. Default 10 s.
     public var tlsHandshake: Duration = .seconds(10)
     /// For the CONNACK. Default 10 s.
     public var connack: Duration = .seconds(10)

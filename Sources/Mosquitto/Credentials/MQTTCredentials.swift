@@ -41,27 +41,14 @@ public struct MQTTCredentials: Sendable, Hashable, CustomStringConvertible, Cust
             }
         }
         if let password {
-            let bytes = password.text.utf8
-            if bytes.count > 65_535 {
+            if password.count > 65_535 {
                 throw MQTTError(
-                    .credentials, "password has \(bytes.count) bytes; at most 65535 are allowed", phase: .credentials)
+                    .credentials, "password has \(password.count) bytes; at most 65535 are allowed",
+                    phase: .credentials)
             }
-            if bytes.contains(0) { throw MQTTError(.credentials, "password has a NUL character", phase: .credentials) }
+            if password.withBytes({ $0.contains(0) }) {
+                throw MQTTError(.credentials, "password has a NUL character", phase: .credentials)
+            }
         }
     }
-}
-
-/// A password or token that does not show in descriptions, mirrors and dumps.
-public struct MQTTSecret: Sendable, Hashable, ExpressibleByStringLiteral, CustomStringConvertible,
-    CustomDebugStringConvertible, CustomReflectable
-{
-    /// The secret itself: take care where it goes.
-    public let text: String
-
-    public init(_ text: some StringProtocol) { self.text = String(text) }
-    public init(stringLiteral value: String) { self.text = value }
-
-    public var description: String { "redacted" }
-    public var debugDescription: String { "redacted" }
-    public var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -16,13 +16,14 @@ public struct MQTTFileCredentials: MQTTCredentialProvider {
     public var source: String { "file" }
 
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
-        let data: Data
+        var data: Data
         do {
             data = try Data(contentsOf: URL(filePath: path))
         } catch {
             throw MQTTError(
                 .credentials, "token file \(quoted(path)) cannot be read: \(reason(of: error))", phase: .credentials)
         }
+        defer { data.resetBytes(in: data.startIndex..<data.endIndex) }
         func fail(_ why: String) -> MQTTError {
             MQTTError(.credentials, "token file \(quoted(path)) \(why)", phase: .credentials)
         }
@@ -30,8 +31,8 @@ public struct MQTTFileCredentials: MQTTCredentialProvider {
         let bytes = data.dropLast(newline)
         if bytes.isEmpty { throw fail("is empty") }
         if bytes.count > 65_535 { throw fail("has \(bytes.count) bytes; at most 65535 are allowed") }
-        guard let token = String(validating: bytes, as: UTF8.self) else { throw fail("is not UTF-8 text") }
-        return MQTTCredentials(username: username, password: MQTTSecret(token))
+        if String(validating: bytes, as: UTF8.self) == nil { throw fail("is not UTF-8 text") }
+        return MQTTCredentials(username: username, password: MQTTSecret(bytes: bytes))
     }
 
     private func reason(of error: any Error) -> String {

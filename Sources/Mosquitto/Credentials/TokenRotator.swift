@@ -126,7 +126,7 @@ actor TokenRotator {
     }
 
     /// What a provider or an authenticator threw.
-    static func failure(_ error: any Error) -> MQTTError {
+    static func failure(_ error: any Error, of provider: String = "credential provider") -> MQTTError {
         if let error = error as? MQTTError {
             // Whatever its code, it is the provider's failure, and never ends the client by itself.
             var failure = MQTTError(.credentials, error.message, phase: .credentials)
@@ -136,7 +136,7 @@ actor TokenRotator {
         // The description of the user's own error is not used: it may hold a secret.
         var failure = MQTTError(
             .credentials,
-            (error as? MQTTCredentialError)?.message ?? "the credential provider failed with \(type(of: error))",
+            (error as? MQTTCredentialError)?.message ?? "the \(provider) failed with \(type(of: error))",
             phase: .credentials)
         failure.underlying = error
         return failure

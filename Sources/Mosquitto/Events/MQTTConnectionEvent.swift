@@ -72,6 +72,8 @@ public struct MQTTConnectionInfo: Sendable {
         public var cipher: String
         /// Whether an earlier TLS session was resumed.
         public var resumed: Bool
+        /// The application protocol that the broker chose (ALPN); `nil` if it chose none.
+        public var applicationProtocol: String?
     }
 
     /// The number of the attempt that succeeded.

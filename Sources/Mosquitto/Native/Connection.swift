@@ -26,6 +26,8 @@ final class Connection {
     /// What a call has brought about.
     enum Progress {
         case none
+        /// ``answer(_:)`` has to say whether the broker is to be trusted.
+        case asks(TLSPeer)
         case handshaken
         /// The broker has closed its side after our DISCONNECT, and all is sent.
         case finished
@@ -47,6 +49,9 @@ final class Connection {
     /// Where in `inbound` the next record begins.
     private var inboundStart = 0
     private var inboundEnd = false
+    private var hasReceived = false
+    /// Nothing is done until ``answer(_:)``.
+    private var isAsking = false
     private var findings: [MosquittoEvent] = []
 
     /// Takes over a connected socket.
@@ -86,7 +91,14 @@ final class Connection {
         return MQTTConnectionInfo.TLS(
             version: String(cString: SSL_get_version(ssl)),
             cipher: String(cString: SSL_CIPHER_get_name(SSL_get_current_cipher(ssl))),
-            resumed: SSL_session_reused(ssl) == 1)
+            resumed: SSL_session_reused(ssl) == 1, applicationProtocol: Self.applicationProtocol(of: ssl))
+    }
+
+    private static func applicationProtocol(of ssl: OpaquePointer) -> String? {
+        var name: UnsafePointer<UInt8>?
+        var length: UInt32 = 0
+        SSL_get0_alpn_selected(ssl, &name, &length)
+        return length == 0 ? nil : String(decoding: UnsafeBufferPointer(start: name, count: Int(length)), as: UTF8.self)
     }
 
     // MARK: Driving
@@ -95,8 +107,9 @@ final class Connection {
     func advance(_ events: PollEvents) throws(MQTTError) -> Progress {
         switch stage {
         case .handshaking:
+            if isAsking, !events.contains(.failed) { return .none }
             if try receive() { throw endOfStream(.tlsHandshake) }
-            return try advanceHandshake()
+            return isAsking ? .none : try advanceHandshake()
         case .established:
             // The connection is gone; what it has left to read is little, and ends the polling for it.
             if events.contains(.failed) { isReadingPaused = false }
@@ -124,9 +137,16 @@ final class Connection {
         while true {
             let status = cmq_tls_handshake(tls.record, ssl)
             let sent = cmq_tls_send(tls.record, socket.descriptor)
-            if status == CMQ_TLS_FAILED { throw TLSFailure(tls.record).error(phase: .tlsHandshake) }
+            if status == CMQ_TLS_FAILED {
+                throw TLSFailure(tls.record, host: tls.verifiedName).error(phase: .tlsHandshake)
+            }
             if sent != 0 { throw lost(sent, .tlsHandshake) }
             if status == CMQ_TLS_DONE { break }
+            if status == CMQ_TLS_ASKS {
+                isAsking = true
+                updateInterest()
+                return .asks(TLSPeer(ssl, host: tls.verifiedName))
+            }
             guard try feedRecord() else {
                 updateInterest()
                 return .none
@@ -137,6 +157,14 @@ final class Connection {
         _ = handle.read()
         try consume()
         return .handshaken
+    }
+
+    /// Goes on with a handshake that has asked.
+    func answer(isTrusted: Bool) throws(MQTTError) -> Progress {
+        guard stage == .handshaking, isAsking, let tls = handle.tls else { return .none }
+        isAsking = false
+        tls.record.pointee.answer = isTrusted ? 1 : -1
+        return try advanceHandshake()
     }
 
     /// Writes what the library has queued, and sends it.
@@ -167,9 +195,10 @@ final class Connection {
     /// Writes an AUTH packet (MQTT 5.0, section 3.15). ``flush()`` sends it.
     func sendAuthentication(_ reasonCode: UInt8, method: String, data: [UInt8]?) throws(MQTTError) {
         guard stage == .established, let tls = handle.tls, let ssl = handle.ssl else { return }
-        let packet = AuthenticationPacket.bytes(reasonCode, method: method, data: data)
+        var packet = AuthenticationPacket.bytes(reasonCode, method: method, data: data)
+        defer { SecretBytes.cleanse(&packet) }
         guard cmq_tls_write(ssl, packet, Int32(packet.count)) else {
-            throw TLSFailure(tls.record).error(phase: .connected)
+            throw TLSFailure(tls.record, host: tls.verifiedName).error(phase: .connected)
         }
     }
 
@@ -181,7 +210,7 @@ final class Connection {
 
     private func updateInterest() {
         guard stage != .closed else { return }
-        interest = isReadingPaused ? [] : .readable
+        interest = isReadingPaused || isAsking ? [] : .readable
         if handle.tls != nil ? unsent > 0 : handle.socket >= 0 && handle.wantsWrite { interest.insert(.writable) }
     }
 
@@ -196,6 +225,7 @@ final class Connection {
                 inboundStart = 0
             }
             inbound.append(contentsOf: scratch[..<count])
+            hasReceived = true
             if !inspector.connackSeen { socket.acknowledgeAtOnce() }
             return false
         case .nothing: return false
@@ -207,6 +237,9 @@ final class Connection {
         }
     }
 
+    /// The header, and the 2^14 + 2,048 bytes that TLS 1.2 allows.
+    private static let maximumRecord = 5 + 16_384 + 2_048
+
     /// Feeds the next whole record. What is no TLS is fed as it came: OpenSSL says what it is.
     private func feedRecord() throws(MQTTError) -> Bool {
         let start = inboundStart
@@ -216,8 +249,11 @@ final class Connection {
             // RFC 8446, section 5.1: type, version, and the length of what follows.
             guard length >= 5 else { return false }
             let record = 5 + (Int(inbound[start + 3]) << 8 | Int(inbound[start + 4]))
-            guard length >= record else { return false }
-            length = record
+            // One that is too long to be legal (section 5.2) is not waited for: OpenSSL refuses its header.
+            if record <= Self.maximumRecord {
+                guard length >= record else { return false }
+                length = record
+            }
         }
         let isFed = inbound.withUnsafeBytes { cmq_tls_feed(tls.record, $0.baseAddress.map { $0 + start }, length) }
         guard isFed else { throw MosquittoHandle.systemError(ENOMEM, "a TLS record could not be stored") }
@@ -247,7 +283,7 @@ final class Connection {
         case Int32(CMQ_TLS_WANT_MORE.rawValue): return
         case Int32(CMQ_TLS_CLOSED.rawValue): throw endOfStream(.connected)
         case Int32(CMQ_TLS_FAILED.rawValue):
-            let failure = TLSFailure(tls.record)
+            let failure = TLSFailure(tls.record, host: tls.verifiedName)
             _ = cmq_tls_send(tls.record, socket.descriptor)
             throw failure.error(phase: .connected)
         default: break
@@ -272,6 +308,13 @@ final class Connection {
 
     /// Lets libmosquitto read its own socket. A turn reads a bounded number of packets; level-triggered polling does the rest.
     private func readPlain() throws(MQTTError) {
+        if !hasReceived {
+            // An alert or a handshake record: libmosquitto would take it for an MQTT packet.
+            if let start = socket.peekTwo(), [21, 22].contains(start.0), start.1 == 3 {
+                throw TLSFailure(.tlsRequired).error(phase: .connack)
+            }
+            hasReceived = socket.hasInput
+        }
         for _ in 0..<64 {
             let rc = handle.read()
             if rc != Int32(MOSQ_ERR_SUCCESS.rawValue) || handle.socket < 0 { throw libraryClosed(rc) }
@@ -320,7 +363,30 @@ final class Connection {
     // MARK: Errors
 
     private func endOfStream(_ phase: MQTTError.Phase) -> MQTTError {
-        MQTTError(.closed, "the broker closed the connection", phase: phase)
+        var error = MQTTError(.closed, "the broker closed the connection", phase: phase)
+        explain(&error)
+        return error
+    }
+
+    /// What the end of a connection that never got its CONNACK suggests.
+    private func explain(_ error: inout MQTTError) {
+        guard let tls = handle.tls else {
+            if !hasReceived { error.message += " without an answer to CONNECT; it may want TLS at this port" }
+            return
+        }
+        if stage == .handshaking, !hasReceived {
+            let failure = TLSFailure(.notTLS)
+            error.message +=
+                " without an answer to the TLS handshake, as a port does that has no TLS; \(failure.remedy)"
+            error.tls = failure
+        } else if stage == .established, !inspector.connackSeen, tls.record.pointee.certificate_requested,
+            let ssl = handle.ssl, SSL_version(ssl) == TLS1_3_VERSION
+        {
+            // RFC 8446, section 4.4.2.4: the server learns only after its own part of the handshake, and some send no alert.
+            let failure = TLSFailure(.clientCertificate)
+            error.message += " after it had asked for a client certificate: \(failure); \(failure.remedy)"
+            error.tls = failure
+        }
     }
 
     private func lost(_ code: Int32, _ phase: MQTTError.Phase) -> MQTTError {
@@ -329,6 +395,7 @@ final class Connection {
             .closed, wasReset ? "the connection was reset" : "the connection was lost: \(errorText(code).lowercased())",
             phase: phase)
         error.systemCode = code
+        explain(&error)
         return error
     }
 

@@ -86,7 +86,12 @@ final class MosquittoHandle {
     func setCredentials(_ credentials: MQTTCredentials) throws(MQTTError) {
         // MQTT 3.1.1, section 3.1.2.9: a password needs a user name, which may be empty.
         let username = credentials.username ?? (version == .v3_1_1 && credentials.password != nil ? "" : nil)
-        try check(mosquitto_username_pw_set(pointer, username, credentials.password?.text), "user name and password")
+        // The library keeps a copy of its own, until it is given another one or destroyed.
+        let rc =
+            credentials.password?.withBytes {
+                mosquitto_username_pw_set(pointer, username, $0.baseAddress?.assumingMemoryBound(to: CChar.self))
+            } ?? mosquitto_username_pw_set(pointer, username, nil)
+        try check(rc, "user name and password")
     }
 
     /// Begins a connection, closing an earlier one. Of a Unix socket, the address is the path and the port 0.

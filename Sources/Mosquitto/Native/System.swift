@@ -116,6 +116,13 @@ struct StreamSocket {
         #endif
     }
 
+    /// The next two bytes, which stay; `nil` if there are not two.
+    func peekTwo() -> (UInt8, UInt8)? {
+        var bytes: (UInt8, UInt8) = (0, 0)
+        let count = withUnsafeMutableBytes(of: &bytes) { recv(descriptor, $0.baseAddress, $0.count, Int32(MSG_PEEK)) }
+        return count == 2 ? bytes : nil
+    }
+
     /// Whether bytes wait to be read.
     var hasInput: Bool {
         var count: Int32 = 0

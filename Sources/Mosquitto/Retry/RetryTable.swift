@@ -21,7 +21,7 @@ extension MQTTRetryPolicy.Decision {
         case .closed where error.phase == .connack && failure.hasClientCertificate && failure.repetitions == 1:
             // In TLS 1.3 a client certificate is refused after the handshake; some brokers close without the alert.
             return .retryWithFreshCredentials
-        case .tlsAlert where error.tls?.alert?.concernsClientCertificate == true && failure.hasClientCertificate:
+        case .tlsAlert where error.tls?.kind == .clientCertificate && failure.hasClientCertificate:
             return .retryWithFreshCredentials
         case .tlsVerification, .tlsAlert, .tlsProtocol, .system, .protocolViolation:
             return .retry(.slow)
@@ -99,9 +99,4 @@ extension MQTTRetryPolicy.Decision {
         default: .retry(.standard)
         }
     }
-}
-
-extension TLSFailure.Alert {
-    /// Whether the broker says that it does not take the client's certificate, or wants one (RFC 8446, section 6.2).
-    var concernsClientCertificate: Bool { received && [42, 43, 44, 45, 46, 48, 49, 116].contains(code) }
 }

@@ -7,12 +7,10 @@ extension Session {
         generation += 1
         let attempt = generation
         let configuration = configuration
-        // It is this attempt's alone until it comes back: what an attempt that was given up still does to its own does no harm.
         let known = handle?.tls ?? tls
-        tls = nil
         let resolve = resolve
         Task { [weak self] in
-            let prepared = await Self.prepare(endpoint, configuration.tls, known: known, resolve)
+            let prepared = await Self.prepare(endpoint, configuration.tls, known, resolve, attempt: attempt)
             await self?.prepared(prepared, endpoint, attempt: attempt)
         }
     }
@@ -24,18 +22,16 @@ extension Session {
 
     @concurrent
     private static func prepare(
-        _ endpoint: MQTTEndpoint, _ tls: TLSConfiguration?, known: TLSContext?,
-        _ resolve: @Sendable (String) async -> Resolver.Answer
+        _ endpoint: MQTTEndpoint, _ tls: TLSConfiguration?, _ known: TLSContext?,
+        _ resolve: @Sendable (String) async -> Resolver.Answer, attempt: Int
     ) async -> Prepared {
         var context = known
-        do throws(MQTTError) {
-            if let context {
-                try context.prepare(for: endpoint.host)
-            } else if let tls {
-                context = try TLSContext(tls, host: endpoint.host)
+        if let tls {
+            do throws(MQTTError) {
+                context = try await TLSContext.prepare(known, tls, for: endpoint, turn: attempt)
+            } catch {
+                return Prepared(tls: known, addresses: .failure(error))
             }
-        } catch {
-            return Prepared(tls: context, addresses: .failure(error))
         }
         if endpoint.isUnixSocket { return Prepared(tls: context, addresses: .success([endpoint.host])) }
         if let address = Resolver.numeric(endpoint.host) {
@@ -115,9 +111,10 @@ extension Session {
         if token == nil { throw MQTTError(.system, "the socket cannot be watched") }
         if handle.tls != nil {
             perform(machine.entered(.tlsHandshake))
-            guard case .handshaken = try connection.advanceHandshake() else { return updateInterest() }
+            try follow(try connection.advanceHandshake(), of: connection)
+        } else {
+            try handshaken(connection)
         }
-        try handshaken(connection)
     }
 
     private func endRace() {
@@ -135,14 +132,10 @@ extension Session {
             let progress = try connection.advance(events)
             handleEvents(of: connection)
             guard self.connection === connection else { return }
-            switch progress {
-            case .none: break
-            case .handshaken: try handshaken(connection)
-            case .finished: return perform(machine.closed(now: .now))
-            }
+            if case .finished = progress { return perform(machine.closed(now: .now)) }
+            try follow(progress, of: connection)
             // What was read may have queued acknowledgements.
             needsFlush()
-            updateInterest()
         } catch {
             handleEvents(of: connection)
             guard self.connection === connection else { return }
@@ -150,10 +143,51 @@ extension Session {
         }
     }
 
+    private func follow(_ progress: Connection.Progress, of connection: Connection) throws(MQTTError) {
+        switch progress {
+        case .handshaken: try handshaken(connection)
+        case .asks(let peer): verify(peer)
+        case .none, .finished: break
+        }
+        updateInterest()
+    }
+
     private func handshaken(_ connection: Connection) throws(MQTTError) {
         perform(machine.entered(.connack))
         try connection.flush()
-        updateInterest()
+    }
+
+    /// Asks the user's own check, off the loop, while the handshake waits.
+    private func verify(_ peer: TLSPeer) {
+        guard let check = configuration.tls?.customVerification else { return }
+        let attempt = generation
+        Task { [weak self] in
+            let objection = await Self.objection(to: peer, check)
+            await self?.verified(objection, attempt: attempt)
+        }
+    }
+
+    @concurrent
+    private static func objection(
+        to peer: TLSPeer, _ check: @Sendable (TLSPeer) async throws -> Void
+    ) async -> (any Error)? {
+        do {
+            try await check(peer)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private func verified(_ objection: (any Error)?, attempt: Int) {
+        guard attempt == generation, let connection else { return }
+        do throws(MQTTError) {
+            try follow(try connection.answer(isTrusted: objection == nil), of: connection)
+        } catch {
+            var error = error
+            error.underlying = objection
+            ended(error)
+        }
     }
 
     /// The connection has ended: a failed attempt, or the loss of what was established.

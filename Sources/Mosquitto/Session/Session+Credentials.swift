@@ -122,6 +122,38 @@ extension Session {
         try outcome.get()
     }
 
+    // MARK: A new client certificate
+
+    /// Makes sure that it can be used before the connection is ended for it.
+    nonisolated func rotateIdentity(_ tls: TLSConfiguration) async throws(MQTTError) {
+        try await Self.check(tls, for: configuration.endpoints[0])
+        let id = await makeWaiterID()
+        let outcome = await withTaskCancellationHandler {
+            await self.reconnect(id)
+        } onCancel: {
+            Task { await self.cancelRotationWait(id) }
+        }
+        try outcome.get()
+    }
+
+    @concurrent
+    private static func check(_ tls: TLSConfiguration, for endpoint: MQTTEndpoint) async throws(MQTTError) {
+        _ = try await TLSContext.prepare(nil, tls, for: endpoint, turn: 0)
+    }
+
+    private func reconnect(_ id: WaiterID) async -> Result<Void, MQTTError> {
+        guard case .connected = machine.state else { return .failure(Self.notConnected) }
+        if Task.isCancelled { return .failure(MQTTError(.cancelled, "the wait for a rotation was cancelled")) }
+        return await withCheckedContinuation { continuation in
+            rotationWaiters.add(id, continuation)
+            perform(machine.rotateIdentity())
+        }
+    }
+
+    private static var notConnected: MQTTError {
+        MQTTError(.closed, "the client is not connected; the next attempt takes what is new anyway")
+    }
+
     private func cancelRotationWait(_ id: WaiterID) {
         rotationWaiters.resume(id, .failure(MQTTError(.cancelled, "the wait for a rotation was cancelled")))
     }
@@ -131,8 +163,7 @@ extension Session {
             return .failure(MQTTError(.invalidConfiguration, "there is no credential provider to rotate with"))
         }
         guard case .connected = machine.state else {
-            return .failure(
-                MQTTError(.closed, "the client is not connected; the next attempt asks for credentials anyway"))
+            return .failure(Self.notConnected)
         }
         if Task.isCancelled { return .failure(MQTTError(.cancelled, "the wait for a rotation was cancelled")) }
         return await withCheckedContinuation { continuation in

@@ -49,6 +49,7 @@ extension Session {
                     "mqtt.endpoint": "\(info.endpoint)", "mqtt.attempt": "\(info.attempt)",
                     "mqtt.session_present": "\(info.sessionPresent)", "tls.version": "\(info.tls?.version ?? "none")",
                 ])
+            warnOfTLS()
         case .disconnected(let disconnection):
             var metadata = metadata(of: disconnection.error)
             metadata["mqtt.endpoint"] = "\(disconnection.endpoint)"
@@ -69,6 +70,25 @@ extension Session {
             } else {
                 logger.info("stopped")
             }
+        }
+    }
+
+    /// What nobody should forget to take out again: said at each connection.
+    private func warnOfTLS() {
+        guard let tls = configuration.tls, tls.preSharedKey == nil else { return }
+        switch tls.verification {
+        case .none where tls.pins.isEmpty && tls.customVerification == nil:
+            logger.warning(
+                "TLS: the broker's certificate is NOT verified; whoever answered may read and change all messages")
+        case .withoutHostName:
+            logger.warning(
+                "TLS: the broker's host name is NOT verified; any certificate of a trusted authority is accepted")
+        case .full, .none: break
+        }
+        if let file = tls.keyLogFile {
+            logger.warning(
+                "TLS: the connection's secrets are written to a file; whoever reads it can decrypt the connection",
+                metadata: ["tls.key_log_file": "\(file)"])
         }
     }
 

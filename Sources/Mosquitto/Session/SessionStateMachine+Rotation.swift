@@ -35,9 +35,19 @@ extension SessionStateMachine {
         }
     }
 
-    private mutating func beginDraining() -> [Action] {
+    private mutating func beginDraining(forCredentials: Bool = true) -> [Action] {
         state = .draining(.rotation)
+        rotatesCredentials = forCredentials
         return [.setTimer(.drain, configuration.timeouts.drain), .drain]
+    }
+
+    /// The client certificate is to be changed, which needs a new connection.
+    mutating func rotateIdentity() -> [Action] {
+        guard case .connected = state else { return [] }
+        isRefreshing = false
+        isReauthenticating = false
+        let timers: [Timer] = [.credentials, .validity, .refresh, .reauthentication]
+        return timers.map { .cancelTimer($0) } + beginDraining(forCredentials: false)
     }
 
     /// There are no new credentials. `retryAfter`: the issuer wants to be left alone for so long; `isPermanent`: for good.

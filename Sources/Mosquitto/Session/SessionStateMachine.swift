@@ -109,6 +109,8 @@ package struct SessionStateMachine: Sendable {
     var reauthenticationRefusals = 0
     /// The budget has given the next attempt its turn, which is yet to come.
     private var hasTurn = false
+    /// Whether the attempt after the rotation that is under way is made with the credentials at hand.
+    var rotatesCredentials = true
     /// Since when there is no connection because of a rotation.
     var gapSince: Instant?
 
@@ -339,7 +341,7 @@ package struct SessionStateMachine: Sendable {
             return stop(nil)
         case .disconnecting(.rotation):
             decider.rotated(uptime: uptime(now), now: now)
-            return [.cancelTimer(.close), .tearDown] + beginAttempt(withCredentials: true)
+            return [.cancelTimer(.close), .tearDown] + beginAttempt(withCredentials: rotatesCredentials)
         default:
             return []
         }
@@ -405,7 +407,7 @@ package struct SessionStateMachine: Sendable {
             guard case .dialing(let phase) = state else { return [] }
             let what =
                 switch phase {
-                case .resolve: "the name look-up took too long"
+                case .resolve: "the name look-up, or what TLS needs before it, took too long"
                 case .connect: "the broker's host did not answer in time"
                 case .tlsHandshake: "the TLS handshake took too long"
                 default: "the broker sent no CONNACK in time"

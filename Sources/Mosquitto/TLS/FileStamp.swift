@@ -31,16 +31,8 @@ struct FileStamp: Hashable {
         nanoseconds = Int64(time.tv_nsec)
     }
 
-    /// Those of the files that a configuration names.
-    static func stamps(of configuration: TLSConfiguration) -> [FileStamp] {
-        let files = configuration.identity?.files
-        let trust = configuration.trust == .system ? systemTrust : configuration.trust.file
-        return [trust, files?.certificate, files?.key].compactMap { $0.map { FileStamp(path: $0) } }
-    }
-
     /// The bundle of `SSL_CTX_set_default_verify_paths`. (A folder of hashed names is looked into by OpenSSL at each handshake.)
-    private static var systemTrust: String {
+    static let systemTrust: String =
         getenv(X509_get_default_cert_file_env()).map { String(cString: $0) }
-            ?? String(cString: X509_get_default_cert_file())
-    }
+        ?? String(cString: X509_get_default_cert_file())
 }

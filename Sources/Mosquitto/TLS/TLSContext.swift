@@ -1,5 +1,6 @@
 import CMosquitto
 import CMosquittoShim
+import Synchronization
 
 #if canImport(Darwin)
 import Darwin
@@ -11,156 +12,222 @@ import Musl
 
 /// An `SSL_CTX` made from a ``TLSConfiguration``, with the record that OpenSSL's callbacks write to.
 ///
-/// It serves one connection at a time, on one thread: `@unchecked Sendable` lets it be built off the loop and then handed
-/// over to it. It must outlive every `SSL` made from it, which ``MosquittoHandle`` sees to.
+/// It serves one connection at a time, on one thread. It must outlive every `SSL` made from it, which ``MosquittoHandle`` sees to.
+///
+/// `@unchecked Sendable` lets it be prepared off the loop and then handed over: ``prepare(for:_:passphrase:turn:)`` is done by
+/// one thread at a time, and never by an attempt that a later one has overtaken.
 final class TLSContext: @unchecked Sendable {
     let pointer: OpaquePointer
     let record: UnsafeMutablePointer<cmq_tls>
-    private let configuration: TLSConfiguration
+    /// The name that is verified.
+    private(set) var verifiedName = ""
+
+    let configuration: TLSConfiguration
+    /// The last attempt that has prepared it.
+    private let turn = Mutex(Int.min)
+    private var endpoint: MQTTEndpoint?
+    private var material: TLSMaterial?
+    private var trust: TrustStore?
     /// What the record points to.
     private var serverName: UnsafeMutablePointer<CChar>?
-    private var host = ""
-    /// What the files were when they were read.
-    private var stamps: [FileStamp] = []
+    private let pins: UnsafeMutableBufferPointer<UInt8>
+    private let keyIdentity: UnsafeMutablePointer<CChar>?
+    /// The TLS sessions of other endpoints.
+    private var sessions: [MQTTEndpoint: OpaquePointer] = [:]
 
-    /// Reads the files that the configuration names. Throws ``MQTTError/Code/tlsConfiguration``.
-    init(_ configuration: TLSConfiguration, host: String) throws(MQTTError) {
+    /// Sets what does not change. Throws ``MQTTError/Code/tlsConfiguration``.
+    init(_ configuration: TLSConfiguration) throws(MQTTError) {
         self.configuration = configuration
+        let keyLog: Int32? = if let path = configuration.keyLogFile { try TLSFile.openKeyLog(path) } else { nil }
         record = .allocate(capacity: 1)
         record.initialize(to: cmq_tls())
         cmq_tls_reset(record)
+        pins = .allocate(capacity: configuration.pins.count * 32)
+        _ = pins.initialize(from: configuration.pins.flatMap(\.sha256))
+        keyIdentity = configuration.preSharedKey.flatMap { strdup($0.identity) }
+        record.pointee.skips_verification = configuration.verification == .none
+        record.pointee.pins = UnsafePointer(pins.baseAddress)
+        record.pointee.pin_count = configuration.pins.count
+        record.pointee.asks = configuration.customVerification != nil
+        record.pointee.requires_staple = configuration.requiresOCSPStaple
+        record.pointee.resumes = configuration.resumesSessions && !configuration.requiresOCSPStaple
+        record.pointee.key_log = keyLog ?? -1
+        record.pointee.psk_identity = keyIdentity.map { UnsafePointer($0) }
+        // The secret's memory is the configuration's, which lives as long as this.
+        configuration.preSharedKey?.key.withBytes { [record] in
+            record.pointee.psk = $0.bindMemory(to: UInt8.self).baseAddress
+            record.pointee.psk_length = $0.count
+        }
         guard let pointer = cmq_ctx_new(record) else {
-            record.deallocate()
+            Self.release(record, pins, keyIdentity)
             throw Self.failure("OpenSSL could not make a context")
         }
         self.pointer = pointer
-        record.pointee.resumes = configuration.resumesSessions
-        try setHost(host)
-        try load()
-    }
-
-    /// Before the next connection: the host may be another one, and the files are read again if they are not what they were.
-    /// A certificate that was renewed or a trust that was repaired is used from then on. Not while a handshake is under way.
-    func prepare(for host: String) throws(MQTTError) {
-        if host != self.host { try setHost(host) }
-        if FileStamp.stamps(of: configuration) != stamps { try load() }
-    }
-
-    private func setHost(_ host: String) throws(MQTTError) {
-        let name = configuration.serverName ?? host
-        let isAddress = Resolver.numeric(name) != nil
-        // Until all of it is set: after a failure the context checks no name, and must not pass for one that does.
-        self.host = ""
-        free(serverName)
-        // RFC 6066, section 3: a literal address is not a server name.
-        serverName = isAddress ? nil : strdup(name)
-        record.pointee.server_name = UnsafePointer(serverName)
-        // A certificate cannot name the scope of an address: it has a meaning on this machine only.
-        let checked = isAddress ? String(name.prefix { $0 != "%" }) : name
-        guard cmq_ctx_verify_name(pointer, checked, isAddress) == 1 else {
-            throw Self.failure("\(quoted(name)) cannot be the name in a certificate")
-        }
-        self.host = host
-        cmq_tls_forget_session(record)
-    }
-
-    private func load() throws(MQTTError) {
-        // Before the files are read: a change during the reading is a change.
-        let stamps = FileStamp.stamps(of: configuration)
-        // Until all of them are read: after a failure the trust is empty, even if the files are then what they were.
-        self.stamps = []
-        guard let store = X509_STORE_new() else { throw Self.failure("OpenSSL could not make a trust store") }
-        SSL_CTX_set_cert_store(pointer, store)
-        try setTrust(configuration.trust)
-        if let identity = configuration.identity { try setIdentity(identity) }
-        self.stamps = stamps
-        // A resumed session is not verified again, and trust may be what has changed.
-        cmq_tls_forget_session(record)
+        try setProtocol()
     }
 
     deinit {
         SSL_CTX_free(pointer)
-        cmq_tls_reset(record)
-        cmq_tls_forget_session(record)
-        record.deallocate()
+        forgetSessions()
         free(serverName)
+        Self.release(record, pins, keyIdentity)
     }
 
-    private func setTrust(_ trust: TLSConfiguration.Trust) throws(MQTTError) {
-        switch trust {
-        case .system:
-            if SSL_CTX_set_default_verify_paths(pointer) != 1 {
-                throw Self.failure("the system's certificate authorities cannot be loaded")
+    private static func release(
+        _ record: UnsafeMutablePointer<cmq_tls>, _ pins: UnsafeMutableBufferPointer<UInt8>,
+        _ keyIdentity: UnsafeMutablePointer<CChar>?
+    ) {
+        cmq_tls_reset(record)
+        if record.pointee.key_log >= 0 { close(record.pointee.key_log) }
+        record.deallocate()
+        pins.deallocate()
+        free(keyIdentity)
+    }
+
+    private func setProtocol() throws(MQTTError) {
+        let maximum = configuration.maximumVersion?.number ?? 0
+        guard cmq_ctx_set_versions(pointer, configuration.minimumVersion.number, maximum) == 1 else {
+            throw Self.failure("OpenSSL does not have these versions")
+        }
+        // With a pre-shared key, those ciphers that use one; some have no encryption.
+        let ciphers = configuration.ciphers ?? (keyIdentity == nil ? nil : "kECDHEPSK:kDHEPSK:kPSK:!eNULL")
+        if let ciphers, SSL_CTX_set_cipher_list(pointer, ciphers) != 1 {
+            throw Self.failure("ciphers \(quoted(ciphers)): OpenSSL has none of them")
+        }
+        if let suites = configuration.cipherSuites, SSL_CTX_set_ciphersuites(pointer, suites) != 1 {
+            throw Self.failure("cipherSuites \(quoted(suites)): OpenSSL does not have one of them")
+        }
+        if let groups = configuration.groups, cmq_ctx_set_groups(pointer, groups) != 1 {
+            throw Self.failure("groups \(quoted(groups)): OpenSSL does not have one of them")
+        }
+        let protocols = configuration.applicationProtocols.flatMap { [UInt8($0.utf8.count)] + $0.utf8 }
+        // This one's success is 0.
+        if !protocols.isEmpty, SSL_CTX_set_alpn_protos(pointer, protocols, UInt32(protocols.count)) != 0 {
+            throw Self.failure("applicationProtocols cannot be set")
+        }
+        if let revocation = configuration.revocation {
+            let all = revocation.scope == .chain ? X509_V_FLAG_CRL_CHECK_ALL : 0
+            X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(pointer), UInt(X509_V_FLAG_CRL_CHECK | all))
+        }
+    }
+
+    // MARK: Each attempt
+
+    /// A context that is ready for a connection: the known one if there is one. Asks the providers, and reads the files that are
+    /// not what they were. A certificate that was renewed or a trust that was repaired is used from then on.
+    static func prepare(
+        _ known: TLSContext?, _ configuration: TLSConfiguration, for endpoint: MQTTEndpoint, turn: Int
+    ) async throws(MQTTError) -> TLSContext {
+        let material = try await TLSMaterial(configuration)
+        let context: TLSContext = if let known { known } else { try TLSContext(configuration) }
+        let passphrase = context.needsIdentity(of: material) ? try await material.askForPassphrase() : nil
+        try context.prepare(for: endpoint, material, passphrase: passphrase, turn: turn)
+        return context
+    }
+
+    private func needsIdentity(of new: TLSMaterial) -> Bool {
+        turn.withLock { _ in material.map { !new.hasSameIdentity(as: $0) } ?? true }
+    }
+
+    /// Not while a handshake is under way.
+    func prepare(
+        for endpoint: MQTTEndpoint, _ material: TLSMaterial, passphrase: MQTTSecret?, turn number: Int
+    ) throws(MQTTError) {
+        let result: Result<Void, MQTTError> = turn.withLock { last in
+            guard number >= last else { return .failure(MQTTError(.cancelled, "a later attempt has taken its place")) }
+            last = number
+            do throws(MQTTError) {
+                if endpoint != self.endpoint { try setEndpoint(endpoint) }
+                try load(material, passphrase)
+                return .success(())
+            } catch {
+                return .failure(error)
             }
-        case .file(let path):
-            try addTrust(try readFile(path, "certificate authority file"), "certificate authority file \(quoted(path))")
-        case .pem(let text):
-            try addTrust(Array(text.utf8), "the certificate authorities in memory")
         }
+        try result.get()
     }
 
-    private func addTrust(_ pem: [UInt8], _ what: String) throws(MQTTError) {
-        switch cmq_ctx_trust_pem(pointer, pem, pem.count) {
-        case -1: throw Self.failure("\(what): a certificate cannot be read")
-        case 0: throw Self.failure("\(what): no certificate in PEM form was found")
-        default: break
-        }
-    }
-
-    private func setIdentity(_ identity: TLSConfiguration.Identity) throws(MQTTError) {
-        var certificate: [UInt8]
-        var key: [UInt8]
-        let names: (certificate: String, key: String)
-        switch identity {
-        case .files(let certificatePath, let keyPath):
-            certificate = try readFile(certificatePath, "certificate file")
-            key = try readFile(keyPath, "key file")
-            names = ("certificate file \(quoted(certificatePath))", "key file \(quoted(keyPath))")
-        case .pem(let certificateText, let keyText):
-            certificate = Array(certificateText.utf8)
-            key = Array(keyText.text.utf8)
-            names = ("the client certificate in memory", "the client key in memory")
-        }
-        defer { key.withUnsafeMutableBytes { OPENSSL_cleanse($0.baseAddress, $0.count) } }
-        guard cmq_ctx_use_certificate_pem(pointer, certificate, certificate.count) == 1 else {
-            throw Self.failure("\(names.certificate) cannot be used")
-        }
-        guard cmq_ctx_use_key_pem(pointer, key, key.count) == 1 else {
-            throw Self.failure("\(names.key) cannot be used with \(names.certificate)")
-        }
-    }
-
-    private func readFile(_ path: String, _ what: String) throws(MQTTError) -> [UInt8] {
-        guard let file = fopen(path, "rb") else {
-            throw MQTTError(
-                .tlsConfiguration, "\(what) \(quoted(path)) cannot be opened: \(String(cString: strerror(errno)))")
-        }
-        defer { fclose(file) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 16_384)
-        while true {
-            let count = fread(&chunk, 1, chunk.count, file)
-            if count == 0 { break }
-            bytes += chunk[..<count]
-            if bytes.count > 16 << 20 {
-                throw MQTTError(.tlsConfiguration, "\(what) \(quoted(path)) has more than 16 MiB")
+    private func setEndpoint(_ endpoint: MQTTEndpoint) throws(MQTTError) {
+        keepSession()
+        // Until all of it is set: after a failure the context checks no name, and must not pass for one that does.
+        self.endpoint = nil
+        let name = configuration.serverName ?? endpoint.host
+        let isAddress = Resolver.numeric(name) != nil
+        free(serverName)
+        serverName =
+            switch configuration.serverNameIndication {
+            // RFC 6066, section 3: a literal address is not a server name.
+            case .automatic: isAddress ? nil : strdup(name)
+            case .none: nil
+            case .name(let indicated): strdup(indicated)
             }
+        record.pointee.server_name = UnsafePointer(serverName)
+        // A certificate cannot name the scope of an address: it has a meaning on this machine only.
+        verifiedName = isAddress ? String(name.prefix { $0 != "%" }) : name
+        let checked = configuration.verification == .full ? verifiedName : nil
+        guard cmq_ctx_verify_name(pointer, checked, isAddress) == 1 else {
+            throw Self.failure("\(quoted(name)) cannot be the name in a certificate")
         }
-        if ferror(file) != 0 {
-            throw MQTTError(.tlsConfiguration, "\(what) \(quoted(path)) cannot be read; is it a directory?")
-        }
-        chunk.withUnsafeMutableBytes { OPENSSL_cleanse($0.baseAddress, $0.count) }
-        return bytes
+        self.endpoint = endpoint
+        record.pointee.session = sessions.removeValue(forKey: endpoint)
     }
+
+    private func load(_ new: TLSMaterial, _ passphrase: MQTTSecret?) throws(MQTTError) {
+        let old = material
+        // Until all of it is read: after a failure nothing is known, even if the files are then what they were.
+        material = nil
+        var isChanged = false
+        if old.map({ !new.hasSameTrust(as: $0) }) ?? true {
+            let store = try TrustStore.store(for: new)
+            SSL_CTX_set1_cert_store(pointer, store.pointer)
+            trust = store
+            isChanged = true
+        }
+        if let identity = new.identity, old.map({ !new.hasSameIdentity(as: $0) }) ?? true {
+            try TLSIdentityLoader(context: pointer, passphrase: passphrase).use(identity)
+            isChanged = true
+        }
+        material = new
+        // A resumed session is not verified again, and shows what was shown then.
+        if isChanged { forgetSessions() }
+    }
+
+    // MARK: Sessions
+
+    private func keepSession() {
+        guard let session = record.pointee.session, let endpoint else { return cmq_tls_forget_session(record) }
+        // The brokers of a cluster are few; who is redirected for ever keeps no session for each.
+        if sessions.count >= 16, let oldest = sessions.popFirst() { SSL_SESSION_free(oldest.value) }
+        sessions[endpoint] = session
+        record.pointee.session = nil
+    }
+
+    /// The next handshake with each endpoint is a full one, with all checks.
+    func forgetSessions() {
+        cmq_tls_forget_session(record)
+        for session in sessions.values { SSL_SESSION_free(session) }
+        sessions = [:]
+    }
+
+    // MARK: Errors
 
     /// With OpenSSL's reason, where it left one.
-    private static func failure(_ message: String) -> MQTTError {
+    static func failure(_ message: String) -> MQTTError {
         var reason = [CChar](repeating: 0, count: 160)
         cmq_error_reason(&reason, reason.count)
         let text = String(cArray: reason)
         var error = MQTTError(.tlsConfiguration, "TLS: " + message + (text.isEmpty ? "" : ": " + text))
-        if !text.isEmpty { error.tls = TLSFailure(reason: text) }
+        error.tls = TLSFailure(.configuration, reason: text.isEmpty ? nil : text)
         return error
+    }
+}
+
+extension TLSConfiguration.Version {
+    fileprivate var number: Int32 {
+        switch self {
+        case .v1_2: TLS1_2_VERSION
+        case .v1_3: TLS1_3_VERSION
+        }
     }
 }
 

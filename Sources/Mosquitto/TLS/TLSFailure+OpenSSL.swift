@@ -1,30 +1,75 @@
 import CMosquitto
 import CMosquittoShim
+import FoundationEssentials
 
 extension TLSFailure {
-    /// What the callbacks saw of a connection.
-    init(_ record: UnsafeMutablePointer<cmq_tls>) {
-        self.init()
-        if record.pointee.verify_error != 0 {
-            let code = record.pointee.verify_error
-            verification = Verification(
-                code: Int32(code), text: String(cString: X509_verify_cert_error_string(code)),
-                depth: record.pointee.verify_depth, subject: Self.text(&record.pointee.verify_subject))
-        }
-        if record.pointee.alert >= 0 {
-            let code = UInt8(truncatingIfNeeded: record.pointee.alert)
-            alert = Alert(received: record.pointee.alert_received, code: code, name: Self.name(ofAlert: code))
-        }
-        let text = Self.text(&record.pointee.reason)
-        if !text.isEmpty { reason = text }
+    /// What the callbacks saw of a connection that failed. `host`: the name that was verified.
+    init(_ record: UnsafeMutablePointer<cmq_tls>, host: String? = nil) {
+        let reason = withUnsafeBytes(of: &record.pointee.reason) { text(of: $0) }
+        let code = record.pointee.alert
+        let alert =
+            code < 0 ? nil : Alert(received: record.pointee.alert_received, code: UInt8(truncatingIfNeeded: code))
+        let verification = Verification(record, host: host)
+        let kind: Kind =
+            if verification != nil {
+                .verification
+            } else if let alert, alert.concernsClientCertificate(wasRequested: record.pointee.certificate_requested) {
+                .clientCertificate
+            } else if alert?.received == true {
+                .alert
+            } else if Self.foreignReasons.contains(record.pointee.reason_code) {
+                .notTLS
+            } else {
+                .protocolError
+            }
+        self.init(kind, verification: verification, alert: alert, reason: reason.isEmpty ? nil : reason)
     }
 
-    private static func text<Array>(_ array: inout Array) -> String {
-        withUnsafeBytes(of: &array) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    /// The first bytes were no TLS record.
+    private static let foreignReasons = [
+        SSL_R_WRONG_VERSION_NUMBER, SSL_R_HTTP_REQUEST, SSL_R_HTTPS_PROXY_REQUEST,
+    ]
+
+    /// The error of a failed handshake, or of a TLS failure after it.
+    func error(phase: MQTTError.Phase) -> MQTTError {
+        let code: MQTTError.Code =
+            switch kind {
+            case .verification: .tlsVerification
+            case .alert, .clientCertificate: alert == nil ? .closed : .tlsAlert
+            case .configuration: .tlsConfiguration
+            case .notTLS, .tlsRequired, .protocolError: .tlsProtocol
+            }
+        var error = MQTTError(code, description + "; " + remedy.lowercasedFirst, phase: phase)
+        error.tls = self
+        return error
+    }
+}
+
+extension TLSFailure.Verification {
+    fileprivate init?(_ record: UnsafeMutablePointer<cmq_tls>, host: String?) {
+        let code = record.pointee.verify_error
+        guard code != 0 else { return nil }
+        var text = String(cString: X509_verify_cert_error_string(code))
+        if code == X509_V_ERR_APPLICATION_VERIFICATION {
+            text =
+                record.pointee.misses_pin ? "no public key has a configured pin" : "the custom verification refused it"
+        }
+        self.init(
+            code: Int32(code), text: text, depth: record.pointee.verify_depth,
+            certificate: record.pointee.verify_certificate.map { TLSCertificate($0) }, host: host)
+    }
+}
+
+extension TLSFailure.Alert {
+    init(received: Bool, code: UInt8) { self.init(received: received, code: code, name: Self.name(of: code)) }
+
+    /// Whether the broker says that it does not take the client's certificate, or wants one (RFC 8446, section 6.2).
+    func concernsClientCertificate(wasRequested: Bool) -> Bool {
+        received && ([42, 43, 44, 45, 46, 48, 49, 116].contains(code) || code == 40 && wasRequested)
     }
 
     /// The names of RFC 8446, section 6; OpenSSL 3.0 does not know the newest of them.
-    private static func name(ofAlert code: UInt8) -> String {
+    private static func name(of code: UInt8) -> String {
         switch code {
         case 10: "unexpected_message"
         case 20: "bad_record_mac"
@@ -44,6 +89,7 @@ extension TLSFailure {
         case 71: "insufficient_security"
         case 80: "internal_error"
         case 86: "inappropriate_fallback"
+        case 100: "no_renegotiation"
         case 109: "missing_extension"
         case 110: "unsupported_extension"
         case 112: "unrecognized_name"
@@ -54,13 +100,70 @@ extension TLSFailure {
         default: "alert \(code)"
         }
     }
+}
 
-    /// The error of a failed handshake, or of a TLS failure after it.
-    func error(phase: MQTTError.Phase) -> MQTTError {
-        let code: MQTTError.Code =
-            verification != nil ? .tlsVerification : alert?.received == true ? .tlsAlert : .tlsProtocol
-        var error = MQTTError(code, description, phase: phase)
-        error.tls = self
-        return error
+extension TLSCertificate {
+    init(_ certificate: OpaquePointer) {
+        subject = field { cmq_certificate_subject(certificate, $0, $1) }
+        issuer = field { cmq_certificate_issuer(certificate, $0, $1) }
+        serialNumber = field { cmq_certificate_serial(certificate, $0, $1) }
+        notBefore = Date(timeIntervalSince1970: Double(cmq_certificate_not_before(certificate)))
+        notAfter = Date(timeIntervalSince1970: Double(cmq_certificate_not_after(certificate)))
+        let names = field(size: 16_384) { cmq_certificate_names(certificate, $0, $1) }
+        subjectAlternativeNames = names.split(separator: "\n").map(String.init)
+        var digest = [UInt8](repeating: 0, count: 32)
+        cmq_certificate_pin(certificate, &digest)
+        publicKeyPin = TLSPublicKeyPin(unchecked: digest)
+        var bytes: UnsafeMutablePointer<UInt8>?
+        let length = i2d_X509(certificate, &bytes)
+        der = length > 0 ? Array(UnsafeBufferPointer(start: bytes, count: Int(length))) : []
+        CRYPTO_free(bytes, "", 0)
     }
+
+    /// Of DER; `nil` if it is none.
+    init?(der: [UInt8]) {
+        let certificate = der.withUnsafeBufferPointer { buffer in
+            var start = buffer.baseAddress
+            return d2i_X509(nil, &start, buffer.count)
+        }
+        guard let certificate else {
+            ERR_clear_error()
+            return nil
+        }
+        defer { X509_free(certificate) }
+        self.init(certificate)
+    }
+}
+
+extension TLSPeer {
+    /// Of a handshake in which the broker has sent its certificates.
+    init(_ ssl: OpaquePointer, host: String) {
+        var certificates: [TLSCertificate] = []
+        var index: Int32 = 0
+        var bytes: UnsafeMutablePointer<UInt8>?
+        while case let length = cmq_tls_peer_certificate(ssl, index, &bytes), length > 0 {
+            defer { CRYPTO_free(bytes, "", 0) }
+            let der = Array(UnsafeBufferPointer(start: bytes, count: length))
+            if let certificate = TLSCertificate(der: der) { certificates.append(certificate) }
+            index += 1
+        }
+        self.init(host: host, certificates: certificates)
+    }
+}
+
+/// A text that C writes into a buffer.
+private func field(size: Int = 1_024, _ write: (UnsafeMutablePointer<CChar>?, Int) -> Void) -> String {
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: size) { buffer in
+        write(buffer.baseAddress, size)
+        return text(of: UnsafeRawBufferPointer(buffer))
+    }
+}
+
+/// The text before the NUL.
+private func text(of buffer: UnsafeRawBufferPointer) -> String {
+    String(decoding: buffer.prefix { $0 != 0 }, as: UTF8.self)
+}
+
+extension String {
+    fileprivate var lowercasedFirst: String { prefix(1).lowercased() + dropFirst() }
 }

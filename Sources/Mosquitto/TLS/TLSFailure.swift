@@ -1,21 +1,46 @@
-/// What exactly went wrong in TLS: the X.509 check that failed, the alert that was sent or received, or OpenSSL's reason.
+import FoundationEssentials
+
+/// What exactly went wrong in TLS, on which side, and what to do about it.
 public struct TLSFailure: Error, Sendable, Hashable, CustomStringConvertible {
+    public enum Kind: Sendable, Hashable {
+        /// This side refused the broker's certificate; see ``TLSFailure/verification``.
+        case verification
+        /// The broker ended TLS with an alert; see ``TLSFailure/alert``.
+        case alert
+        /// The broker refused the client's certificate, or that there was none. In TLS 1.3 it does so after the handshake.
+        case clientCertificate
+        /// What answers at the port does not speak TLS.
+        case notTLS
+        /// What answers at the port speaks TLS, and this client was told to use plain TCP.
+        case tlsRequired
+        /// The configuration of this side cannot be used. Nothing was sent.
+        case configuration
+        /// No version or cipher suite is shared, or a record was damaged.
+        case protocolError
+    }
+
     /// The failed check of the broker's certificate.
     public struct Verification: Sendable, Hashable {
-        /// OpenSSL's `X509_V_ERR_…` number: 10 expired, 18 and 19 self-signed, 20 unknown issuer, 62 wrong host name.
+        /// OpenSSL's `X509_V_ERR_…` number: 10 expired, 18 and 19 self-signed, 20 unknown issuer, 62 wrong host name, 23 revoked,
+        /// 50 a pin or your own check.
         public var code: Int32
-        /// OpenSSL's text for it (`X509_verify_cert_error_string`).
+        /// OpenSSL's text for it (`X509_verify_cert_error_string`), or what failed besides OpenSSL's checks.
         public var text: String
         /// Where in the chain: 0 is the broker's own certificate.
         public var depth: Int32
-        /// The subject of the certificate that failed, as one line.
-        public var subject: String
+        /// The certificate that failed.
+        public var certificate: TLSCertificate?
+        /// The name that the broker's certificate was to be for.
+        public var host: String?
 
-        public init(code: Int32, text: String, depth: Int32, subject: String) {
+        public init(
+            code: Int32, text: String, depth: Int32, certificate: TLSCertificate? = nil, host: String? = nil
+        ) {
             self.code = code
             self.text = text
             self.depth = depth
-            self.subject = subject
+            self.certificate = certificate
+            self.host = host
         }
     }
 
@@ -35,6 +60,7 @@ public struct TLSFailure: Error, Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    public var kind: Kind
     /// The certificate check that failed, if that is why.
     public var verification: Verification?
     /// The fatal alert, if there was one.
@@ -42,24 +68,41 @@ public struct TLSFailure: Error, Sendable, Hashable, CustomStringConvertible {
     /// OpenSSL's reason, such as "wrong version number".
     public var reason: String?
 
-    public init(verification: Verification? = nil, alert: Alert? = nil, reason: String? = nil) {
+    public init(_ kind: Kind, verification: Verification? = nil, alert: Alert? = nil, reason: String? = nil) {
+        self.kind = kind
         self.verification = verification
         self.alert = alert
         self.reason = reason
     }
 
+    /// What happened, without the remedy.
     public var description: String {
-        if let verification {
-            return "certificate verification failed: \(verification.text) (error \(verification.code) at depth"
-                + " \(verification.depth), subject \(verification.subject))"
-                // X509_V_ERR_CERT_NOT_YET_VALID
-                + (verification.code == 9 ? "; is the clock of this machine right?" : "")
-        }
-        if let alert, alert.received {
+        switch kind {
+        case .verification: return verification?.description ?? "the broker's certificate was refused"
+        case .alert, .clientCertificate:
+            guard let alert else { return "the broker does not accept the client's certificate, or that there is none" }
             return "the broker sent the TLS alert \(alert.name) (\(alert.code))"
+        case .notTLS: return "what answers at this port does not speak TLS"
+        case .tlsRequired: return "what answers at this port speaks TLS"
+        case .configuration: return "the TLS configuration cannot be used" + (reason.map { ": \($0)" } ?? "")
+        case .protocolError:
+            if let reason { return "TLS failed: \(reason)" }
+            return alert.map { "TLS failed with the alert \($0.name) (\($0.code))" } ?? "TLS failed"
         }
-        if let reason { return "TLS failed: \(reason)" }
-        if let alert { return "TLS failed with the alert \(alert.name) (\(alert.code))" }
-        return "TLS failed"
+    }
+}
+
+extension TLSFailure.Verification: CustomStringConvertible {
+    public var description: String {
+        var details = "error \(code) at depth \(depth)"
+        if let certificate {
+            details += ", subject \(certificate.subject), issuer \(certificate.issuer), valid from"
+            details += " \(certificate.notBefore.formatted(.iso8601)) to \(certificate.notAfter.formatted(.iso8601))"
+            // A host that is not among them is why.
+            if depth == 0, !certificate.subjectAlternativeNames.isEmpty {
+                details += ", for \(certificate.subjectAlternativeNames.joined(separator: ", "))"
+            }
+        }
+        return "certificate verification failed: \(text) (\(details))"
     }
 }

@@ -146,7 +146,7 @@ import Testing
 
     private var refusedCertificate: MQTTError {
         var error = MQTTError(.tlsAlert, "expired")
-        error.tls = TLSFailure(alert: .init(received: true, code: 45, name: "certificate expired"))
+        error.tls = TLSFailure(.clientCertificate, alert: .init(received: true, code: 45, name: "certificate expired"))
         return error
     }
 

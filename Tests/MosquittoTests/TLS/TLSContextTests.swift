@@ -7,10 +7,23 @@ import Testing
 @testable import Mosquitto
 
 @Suite struct `A TLS context` {
-    private func context(_ host: String = "a.example", serverName: String? = nil) throws -> TLSContext {
+    private func context(_ host: String = "a.example", serverName: String? = nil) async throws -> TLSContext {
         let authority = try TestCertificateAuthority()
-        return try TLSContext(
-            TLSConfiguration(trust: .pem(authority.certificatePEM), serverName: serverName), host: host)
+        return try await prepare(
+            nil, TLSConfiguration(trust: .pem(authority.certificatePEM), serverName: serverName), host)
+    }
+
+    @discardableResult
+    private func prepare(
+        _ known: TLSContext?, _ configuration: TLSConfiguration, _ host: String = "a.example", turn: Int = 0
+    ) async throws(MQTTError) -> TLSContext {
+        try await TLSContext.prepare(known, configuration, for: MQTTEndpoint(host: host, port: 8_883), turn: turn)
+    }
+
+    /// Another host for a context whose files have not changed.
+    private func prepare(_ context: TLSContext, for host: String) async throws(MQTTError) {
+        let material = try await TLSMaterial(context.configuration)
+        try context.prepare(for: MQTTEndpoint(host: host, port: 8_883), material, passphrase: nil, turn: 0)
     }
 
     private func sentName(_ context: TLSContext) -> String? {
@@ -28,55 +41,55 @@ import Testing
         return String(cString: text)
     }
 
-    @Test func `checks the certificate for the host, and sends its name`() throws {
-        let context = try context()
+    @Test func `checks the certificate for the host, and sends its name`() async throws {
+        let context = try await context()
         #expect(sentName(context) == "a.example")
         #expect(checkedName(context) == "a.example")
         #expect(checkedAddress(context) == nil)
     }
 
-    @Test func `checks for an address, and sends none`() throws {
-        let context = try context("192.0.2.1")
+    @Test func `checks for an address, and sends none`() async throws {
+        let context = try await context("192.0.2.1")
         #expect(sentName(context) == nil)
         #expect(checkedName(context) == nil)
         #expect(checkedAddress(context) == "192.0.2.1")
     }
 
-    @Test func `is prepared for another host, be it a name or an address`() throws {
-        let context = try context()
+    @Test func `is prepared for another host, be it a name or an address`() async throws {
+        let context = try await context()
         for _ in 0..<2 {
-            try context.prepare(for: "192.0.2.1")
+            try await prepare(context, for: "192.0.2.1")
             #expect(sentName(context) == nil)
             #expect(checkedName(context) == nil)
             #expect(checkedAddress(context) == "192.0.2.1")
-            try context.prepare(for: "b.example")
+            try await prepare(context, for: "b.example")
             #expect(sentName(context) == "b.example")
             #expect(checkedName(context) == "b.example")
             #expect(checkedAddress(context) == nil)
         }
     }
 
-    @Test func `checks for the configured name whatever the host`() throws {
-        let context = try context(serverName: "broker.example")
+    @Test func `checks for the configured name whatever the host`() async throws {
+        let context = try await context(serverName: "broker.example")
         for host in ["192.0.2.1", "b.example", "/run/mosquitto.sock"] {
-            try context.prepare(for: host)
+            try await prepare(context, for: host)
             #expect(sentName(context) == "broker.example")
             #expect(checkedName(context) == "broker.example")
         }
     }
 
-    @Test func `does not check the scope of an address`() throws {
-        let context = try context("fe80::1%1")
+    @Test func `does not check the scope of an address`() async throws {
+        let context = try await context("fe80::1%1")
         #expect(checkedAddress(context)?.lowercased().contains("fe80") == true)
     }
 
     // getaddrinfo takes these for addresses, OpenSSL does not.
     @Test(arguments: ["127.1", "2130706433", "0x7f000001"])
-    func `checks the name again after a host that it could not be prepared for`(host: String) throws {
-        let context = try context()
-        let error = #expect(throws: MQTTError.self) { try context.prepare(for: host) }
+    func `checks the name again after a host that it could not be prepared for`(host: String) async throws {
+        let context = try await context()
+        let error = await #expect(throws: MQTTError.self) { try await prepare(context, for: host) }
         #expect(error?.code == .tlsConfiguration)
-        try context.prepare(for: "a.example")
+        try await prepare(context, for: "a.example")
         #expect(sentName(context) == "a.example")
         #expect(checkedName(context) == "a.example")
     }
@@ -87,26 +100,26 @@ import Testing
         OPENSSL_sk_num(X509_STORE_get0_objects(SSL_CTX_get_cert_store(context.pointer)))
     }
 
-    @Test func `reads a file of trust again that was away for a while, though it is the same one`() throws {
+    @Test func `reads a file of trust again that was away for a while, though it is the same one`() async throws {
         let directory = try TemporaryDirectory()
         let path = try directory.write(try TestCertificateAuthority().certificatePEM, to: "ca.pem")
-        let context = try TLSContext(TLSConfiguration(trust: .file(path)), host: "a.example")
+        let context = try await prepare(nil, TLSConfiguration(trust: .file(path)))
         #expect(trusted(context) == 1)
         try FileManager.default.moveItem(atPath: path, toPath: path + ".away")
-        let error = #expect(throws: MQTTError.self) { try context.prepare(for: "a.example") }
+        let error = await #expect(throws: MQTTError.self) { try await prepare(context, for: "a.example") }
         #expect(error?.code == .tlsConfiguration)
         try FileManager.default.moveItem(atPath: path + ".away", toPath: path)
-        try context.prepare(for: "a.example")
+        try await prepare(context, for: "a.example")
         #expect(trusted(context) == 1)
     }
 
-    @Test func `reads a file of trust again when it has changed`() throws {
+    @Test func `reads a file of trust again when it has changed`() async throws {
         let directory = try TemporaryDirectory()
         let first = try TestCertificateAuthority().certificatePEM
         let path = try directory.write(first, to: "ca.pem")
-        let context = try TLSContext(TLSConfiguration(trust: .file(path)), host: "a.example")
+        let context = try await prepare(nil, TLSConfiguration(trust: .file(path)))
         _ = try directory.write(first + "\n" + TestCertificateAuthority().certificatePEM, to: "ca.pem")
-        try context.prepare(for: "a.example")
+        try await prepare(context, for: "a.example")
         #expect(trusted(context) == 2)
     }
 }

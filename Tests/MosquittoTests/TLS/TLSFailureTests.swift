@@ -1,35 +1,86 @@
+import FoundationEssentials
+import MosquittoTesting
 import Testing
 
 @testable import Mosquitto
 
 @Suite struct `A TLS failure` {
-    private func verification(_ code: Int32) -> TLSFailure {
+    private func verification(_ code: Int32, certificate: TLSCertificate? = nil) -> TLSFailure {
         TLSFailure(
-            verification: .init(code: code, text: "certificate is not yet valid", depth: 1, subject: "CN=broker"))
+            .verification,
+            verification: .init(
+                code: code, text: "certificate is not yet valid", depth: 1, certificate: certificate))
     }
 
-    @Test func `shows the check that failed, where, and of which certificate`() {
+    @Test func `shows the check that failed, and where`() {
         #expect(
             verification(10).description
-                == "certificate verification failed: certificate is not yet valid (error 10 at depth 1, subject CN=broker)"
-        )
+                == "certificate verification failed: certificate is not yet valid (error 10 at depth 1)")
+    }
+
+    @Test func `shows the certificate that failed`() throws {
+        let identity = try TestCertificateAuthority(commonName: "some CA").serverIdentity(names: ["a.example"])
+        let certificate = try #require(TLSCertificate(der: try identity.certificateDER))
+        #expect(certificate.subject == "CN=a.example")
+        #expect(certificate.issuer == "CN=some CA")
+        #expect(
+            certificate.subjectAlternativeNames == [
+                "DNS:a.example", "IP Address:127.0.0.1", "IP Address:0:0:0:0:0:0:0:1",
+            ])
+        #expect(certificate.notBefore < certificate.notAfter)
+        var failure = verification(10, certificate: certificate)
+        failure.verification?.depth = 0
+        let text = failure.description
+        #expect(text.contains("subject CN=a.example, issuer CN=some CA, valid from 20"))
+        #expect(text.contains("for DNS:a.example"))
+    }
+
+    @Test func `of what is no certificate is none`() {
+        #expect(TLSCertificate(der: [1, 2, 3]) == nil)
+        #expect(TLSCertificate(der: []) == nil)
     }
 
     @Test func `of a certificate that is not yet valid asks for the clock`() {
-        #expect(verification(9).description.hasSuffix("; is the clock of this machine right?"))
-    }
-
-    @Test(arguments: [Int32(10), 18, 19, 20, 62])
-    func `of another check does not ask for the clock`(code: Int32) {
-        #expect(!verification(code).description.contains("clock"))
+        #expect(verification(9).remedy.contains("clock"))
     }
 
     @Test func `shows the broker's alert before OpenSSL's reason, and that before its own alert`() {
         let received = TLSFailure.Alert(received: true, code: 48, name: "unknown CA")
         let sent = TLSFailure.Alert(received: false, code: 70, name: "protocol version")
-        #expect(TLSFailure(alert: received, reason: "r").description == "the broker sent the TLS alert unknown CA (48)")
-        #expect(TLSFailure(alert: sent, reason: "r").description == "TLS failed: r")
-        #expect(TLSFailure(alert: sent).description == "TLS failed with the alert protocol version (70)")
-        #expect(TLSFailure().description == "TLS failed")
+        #expect(
+            TLSFailure(.clientCertificate, alert: received, reason: "r").description
+                == "the broker sent the TLS alert unknown CA (48)")
+        #expect(TLSFailure(.protocolError, alert: sent, reason: "r").description == "TLS failed: r")
+        #expect(
+            TLSFailure(.protocolError, alert: sent).description == "TLS failed with the alert protocol version (70)")
+        #expect(TLSFailure(.protocolError).description == "TLS failed")
+    }
+
+    @Test func `has one sentence of remedy, whatever it is`() {
+        var failures: [TLSFailure] = [
+            .init(.notTLS), .init(.tlsRequired), .init(.configuration), .init(.verification), .init(.clientCertificate),
+            .init(.protocolError, reason: "unsupported protocol"), .init(.protocolError, reason: "anything"),
+        ]
+        failures += (Int32(1)...100).map { verification($0) }
+        for code in UInt8.min ... .max {
+            let alert = TLSFailure.Alert(received: true, code: code)
+            failures += [.init(.alert, alert: alert), .init(.clientCertificate, alert: alert)]
+        }
+        for failure in failures {
+            let remedy = failure.remedy
+            #expect(remedy.hasSuffix(".") && remedy.dropLast().contains(". ") == false, "\(remedy)")
+            #expect(remedy.first?.isUppercase == true)
+        }
+    }
+}
+
+extension TestIdentity {
+    /// The first certificate's bytes.
+    var certificateDER: [UInt8] {
+        get throws {
+            let lines = certificatePEM.split(separator: "\n").drop { !$0.hasPrefix("-----BEGIN") }.dropFirst()
+            let base64 = lines.prefix { !$0.hasPrefix("-----END") }.joined()
+            return Array(try #require(Data(base64Encoded: base64)))
+        }
     }
 }

@@ -1,0 +1,137 @@
+#include "CMosquittoShim.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+int cmq_error_reason(char *buffer, size_t size)
+{
+    unsigned long error = ERR_peek_last_error();
+    const char *text = ERR_reason_error_string(error);
+    if (error != 0 && text == NULL && ERR_SYSTEM_ERROR(error)) {
+        text = strerror(ERR_GET_REASON(error));
+    }
+    strncpy(buffer, text != NULL ? text : "", size - 1);
+    buffer[size - 1] = '\0';
+    ERR_clear_error();
+    return ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0;
+}
+
+// ---- Callbacks ----
+
+static void info_callback(const SSL *ssl, int where, int value)
+{
+    cmq_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    if (tls == NULL) {
+        return;
+    }
+    if (where & SSL_CB_HANDSHAKE_START) {
+        // libmosquitto <= 2.0.14 calls SSL_connect inside mosquitto_connect_async: this is the last moment before its
+        // first byte, so no TLS ever runs on the socket itself.
+        cmq_tls_attach(tls, (SSL *)ssl);
+    }
+    if ((where & SSL_CB_ALERT) && tls->alert < 0) {
+        int description = value & 0xff;
+        // RFC 8446, section 6: in TLS 1.3 the level says nothing. In 1.2 a warning, such as our no_renegotiation, ends nothing.
+        bool is_fatal = (value >> 8) == SSL3_AL_FATAL || SSL_version(ssl) >= TLS1_3_VERSION;
+        if (is_fatal && description != SSL_AD_CLOSE_NOTIFY && description != SSL_AD_USER_CANCELLED) {
+            tls->alert = description;
+            tls->alert_received = (where & SSL_CB_READ) != 0;
+        }
+    }
+}
+
+static int new_session_callback(SSL *ssl, SSL_SESSION *session)
+{
+    cmq_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    if (tls != NULL) {
+        cmq_tls_keep_session(tls, session);
+    }
+    return 0; // OpenSSL keeps its reference
+}
+
+// The broker has asked for a client certificate; the one of the context is used, if there is one.
+static int certificate_callback(SSL *ssl, void *argument)
+{
+    (void)ssl;
+    ((cmq_tls *)argument)->certificate_requested = true;
+    return 1;
+}
+
+static unsigned int psk_callback(SSL *ssl, const char *hint, char *identity, unsigned int identity_size,
+                                 unsigned char *key, unsigned int key_size)
+{
+    (void)hint;
+    cmq_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    if (tls == NULL || tls->psk_identity == NULL || strlen(tls->psk_identity) >= identity_size
+        || tls->psk_length > key_size) {
+        return 0;
+    }
+    strcpy(identity, tls->psk_identity);
+    memcpy(key, tls->psk, tls->psk_length);
+    return (unsigned int)tls->psk_length;
+}
+
+// A line is short and the file is for debugging: what cannot be written is not.
+static void key_log_callback(const SSL *ssl, const char *line)
+{
+    cmq_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    if (tls != NULL && tls->key_log >= 0) {
+        char text[512];
+        int length = snprintf(text, sizeof text, "%s\n", line);
+        if (length > 0 && (size_t)length < sizeof text) {
+            (void)!write(tls->key_log, text, (size_t)length);
+        }
+        OPENSSL_cleanse(text, sizeof text);
+    }
+}
+
+// ---- Context ----
+
+SSL_CTX *cmq_ctx_new(cmq_tls *tls)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    if (ctx == NULL) {
+        return NULL;
+    }
+    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
+    SSL_CTX_set_app_data(ctx, tls);
+    SSL_CTX_set_info_callback(ctx, info_callback);
+    SSL_CTX_set_cert_cb(ctx, certificate_callback, tls);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, new_session_callback);
+    if (tls->psk_identity != NULL) {
+        SSL_CTX_set_psk_client_callback(ctx, psk_callback);
+    }
+    if (tls->key_log >= 0) {
+        SSL_CTX_set_keylog_callback(ctx, key_log_callback);
+    }
+    cmq_ctx_install_verification(ctx);
+    return ctx;
+}
+
+int cmq_ctx_set_versions(SSL_CTX *ctx, int minimum, int maximum)
+{
+    return SSL_CTX_set_min_proto_version(ctx, minimum) == 1 && SSL_CTX_set_max_proto_version(ctx, maximum) == 1;
+}
+
+int cmq_ctx_set_groups(SSL_CTX *ctx, const char *groups)
+{
+    return SSL_CTX_set1_groups_list(ctx, groups) == 1;
+}
+
+int cmq_ctx_verify_name(SSL_CTX *ctx, const char *name, bool is_address)
+{
+    X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    // The context may have been for another host: a name and an address that are both set are both required.
+    const char *host = is_address ? NULL : name;
+    const char *address = is_address ? name : NULL;
+    if (X509_VERIFY_PARAM_set1_host(param, host, 0) != 1) {
+        return 0;
+    }
+    return address != NULL ? X509_VERIFY_PARAM_set1_ip_asc(param, address) : X509_VERIFY_PARAM_set1_ip(param, NULL, 0);
+}

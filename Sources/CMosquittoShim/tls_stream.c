@@ -1,0 +1,173 @@
+#include "CMosquittoShim.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <openssl/err.h>
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 // Darwin: SO_NOSIGPIPE is set on the socket instead
+#endif
+
+void cmq_tls_reset(cmq_tls *tls)
+{
+    BIO_free(tls->inbound);
+    BIO_free(tls->outbound);
+    tls->inbound = NULL;
+    tls->outbound = NULL;
+    X509_free(tls->verify_certificate);
+    tls->answer = 0;
+    tls->verify_error = 0;
+    tls->verify_depth = 0;
+    tls->verify_certificate = NULL;
+    tls->misses_pin = false;
+    tls->certificate_requested = false;
+    tls->alert = -1;
+    tls->alert_received = false;
+    tls->reason_code = 0;
+    tls->reason[0] = '\0';
+}
+
+void cmq_tls_forget_session(cmq_tls *tls)
+{
+    SSL_SESSION_free(tls->session);
+    tls->session = NULL;
+}
+
+// A copy: OpenSSL marks its own session as not resumable when the connection ends without close_notify.
+void cmq_tls_keep_session(cmq_tls *tls, const SSL_SESSION *session)
+{
+    if (tls->resumes && SSL_SESSION_is_resumable(session)) {
+        cmq_tls_forget_session(tls);
+        tls->session = SSL_SESSION_dup(session);
+    }
+}
+
+void cmq_tls_attach(cmq_tls *tls, SSL *ssl)
+{
+    if (tls->inbound != NULL) {
+        return;
+    }
+    tls->inbound = BIO_new(BIO_s_mem());
+    tls->outbound = BIO_new(BIO_s_mem());
+    if (tls->inbound == NULL || tls->outbound == NULL) {
+        return; // out of memory; the handshake fails on the socket BIO
+    }
+    BIO_set_mem_eof_return(tls->inbound, -1);
+    // One reference is the SSL's. Ours outlives it: libmosquitto frees the SSL right after it wrote a DISCONNECT.
+    BIO_up_ref(tls->inbound);
+    BIO_up_ref(tls->outbound);
+    SSL_set0_rbio(ssl, tls->inbound);
+    SSL_set0_wbio(ssl, tls->outbound);
+    SSL_set_tlsext_host_name(ssl, tls->server_name);
+    if (tls->requires_staple) {
+        SSL_set_tlsext_status_type(ssl, TLSEXT_STATUSTYPE_ocsp);
+    }
+    if (tls->session != NULL) {
+        // RFC 8446, appendix C.4: a ticket is used once, so that connections cannot be linked.
+        SSL_set_session(ssl, tls->session);
+        cmq_tls_forget_session(tls);
+    }
+}
+
+static cmq_tls_status fail(cmq_tls *tls)
+{
+    tls->reason_code = cmq_error_reason(tls->reason, sizeof tls->reason);
+    return CMQ_TLS_FAILED;
+}
+
+cmq_tls_status cmq_tls_handshake(cmq_tls *tls, SSL *ssl)
+{
+    ERR_clear_error();
+    int rc = SSL_do_handshake(ssl);
+    if (rc == 1) {
+        // In TLS 1.2 a session that was resumed without a new ticket is good for another time.
+        if (tls->session == NULL && SSL_version(ssl) < TLS1_3_VERSION) {
+            cmq_tls_keep_session(tls, SSL_get_session(ssl));
+        }
+        return CMQ_TLS_DONE;
+    }
+    switch (SSL_get_error(ssl, rc)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        return CMQ_TLS_WANT_MORE;
+    case SSL_ERROR_WANT_RETRY_VERIFY:
+        return CMQ_TLS_ASKS;
+    default:
+        return fail(tls);
+    }
+}
+
+int cmq_tls_peek(cmq_tls *tls, SSL *ssl, void *buffer, int size)
+{
+    ERR_clear_error();
+    int rc = SSL_peek(ssl, buffer, size);
+    if (rc > 0) {
+        return rc;
+    }
+    switch (SSL_get_error(ssl, rc)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        return CMQ_TLS_WANT_MORE;
+    case SSL_ERROR_ZERO_RETURN:
+        return CMQ_TLS_CLOSED;
+    default:
+        return fail(tls);
+    }
+}
+
+void cmq_tls_discard(SSL *ssl, void *buffer, int size)
+{
+    ERR_clear_error();
+    (void)SSL_read(ssl, buffer, size);
+}
+
+bool cmq_tls_write(SSL *ssl, const void *bytes, int length)
+{
+    ERR_clear_error();
+    return SSL_write(ssl, bytes, length) == length;
+}
+
+size_t cmq_tls_unread(cmq_tls *tls, SSL *ssl)
+{
+    return (size_t)SSL_pending(ssl) + (tls->inbound != NULL ? BIO_ctrl_pending(tls->inbound) : 0);
+}
+
+bool cmq_tls_feed(cmq_tls *tls, const void *bytes, size_t length)
+{
+    return tls->inbound != NULL && BIO_write(tls->inbound, bytes, (int)length) == (int)length;
+}
+
+size_t cmq_tls_unsent(cmq_tls *tls)
+{
+    return tls->outbound != NULL ? BIO_ctrl_pending(tls->outbound) : 0;
+}
+
+int cmq_tls_send(cmq_tls *tls, int socket)
+{
+    static _Thread_local char discarded[16384];
+    while (tls->outbound != NULL) {
+        char *bytes;
+        long length = BIO_get_mem_data(tls->outbound, &bytes);
+        if (length <= 0) {
+            return 0;
+        }
+        ssize_t sent = send(socket, bytes, (size_t)length, MSG_NOSIGNAL);
+        if (sent < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : errno;
+        }
+        for (ssize_t left = sent; left > 0;) {
+            int chunk = left < (ssize_t)sizeof discarded ? (int)left : (int)sizeof discarded;
+            int taken = BIO_read(tls->outbound, discarded, chunk);
+            if (taken <= 0) {
+                break;
+            }
+            left -= taken;
+        }
+    }
+    return 0;
+}

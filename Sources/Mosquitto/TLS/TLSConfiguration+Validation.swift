@@ -1,0 +1,89 @@
+extension TLSConfiguration {
+    /// Finds what is wrong without reading a file. What OpenSSL alone can judge, such as the names of ciphers, is found at the
+    /// first attempt, before any I/O.
+    func validate() throws(MQTTError) {
+        for path in paths {
+            // Not quoted: it may be a private key.
+            if path.contains("-----BEGIN") {
+                throw Self.invalid("a file was named by its content; give a path, or use .pem")
+            }
+            if path.isEmpty || path.utf8.contains(0) { throw Self.invalid("\(quoted(path)) is not a file") }
+        }
+        if let maximumVersion, maximumVersion < minimumVersion {
+            throw Self.invalid("maximumVersion is below minimumVersion; no version is left")
+        }
+        var names = [serverName]
+        if case .name(let name) = serverNameIndication { names.append(name) }
+        for name in names {
+            if let name, name.isEmpty || name.utf8.contains(0) {
+                throw Self.invalid("\(quoted(name)) is not a server name")
+            }
+        }
+        for name in applicationProtocols where !(1...255).contains(name.utf8.count) {
+            throw Self.invalid(
+                "application protocol \(quoted(name)) has \(name.utf8.count) bytes; 1 to 255 are allowed")
+        }
+        for list in [ciphers, cipherSuites, groups] {
+            if let list, list.isEmpty || list.utf8.contains(0) {
+                throw Self.invalid("\(quoted(list)) names no ciphers or groups; leave nil for OpenSSL's own choice")
+            }
+        }
+        try validateChecks()
+        try preSharedKey?.validate()
+    }
+
+    private func validateChecks() throws(MQTTError) {
+        if trust.parts.isEmpty, verification != .none, preSharedKey == nil {
+            throw Self.invalid("trust is empty: no broker would be trusted; leave .system, or name authorities")
+        }
+        if let revocation, revocation.lists.isEmpty {
+            throw Self.invalid("revocation has no list; name one, or leave nil for no check")
+        }
+        if verification == .none, revocation != nil || requiresOCSPStaple {
+            throw Self.invalid("revocation and requiresOCSPStaple need a verified chain; verification is .none")
+        }
+        guard preSharedKey != nil else { return }
+        let needsCertificate = identity != nil || revocation != nil || requiresOCSPStaple || !pins.isEmpty
+        if needsCertificate || customVerification != nil || verification != .full {
+            throw Self.invalid(
+                "with a pre-shared key there are no certificates to show, pin or check; set one or the other")
+        }
+    }
+
+    private var paths: [String] {
+        var paths: [String] = []
+        for case .source(let source) in trust.parts {
+            switch source {
+            case .file(let path), .directory(let path): paths.append(path)
+            case .system, .bytes: break
+            }
+        }
+        if case .source(let source)? = identity?.content { paths += source.paths }
+        for case .file(let path) in revocation?.lists ?? [] { paths.append(path) }
+        if let keyLogFile { paths.append(keyLogFile) }
+        return paths
+    }
+
+    fileprivate static func invalid(_ message: String) -> MQTTError {
+        .invalid(.invalidConfiguration, "TLS: " + message)
+    }
+}
+
+extension TLSConfiguration.PreSharedKey {
+    fileprivate func validate() throws(MQTTError) {
+        if !(1...255).contains(identity.utf8.count) || identity.utf8.contains(0) {
+            throw TLSConfiguration.invalid(
+                "the identity of a pre-shared key has \(identity.utf8.count) bytes; 1 to 255 without NUL are allowed")
+        }
+        if !(1...256).contains(key.count) {
+            throw TLSConfiguration.invalid("a pre-shared key has \(key.count) bytes; 1 to 256 are allowed")
+        }
+    }
+
+    /// The bytes of hexadecimal digits; `nil` if they are none.
+    static func bytes(hexadecimal text: String) -> [UInt8]? {
+        let digits = text.utf8.compactMap { Character(UnicodeScalar($0)).hexDigitValue }
+        guard digits.count == text.utf8.count, digits.count.isMultiple(of: 2) else { return nil }
+        return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+    }
+}

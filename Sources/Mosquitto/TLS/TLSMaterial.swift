@@ -1,0 +1,116 @@
+/// What a ``TLSConfiguration`` comes down to at one attempt: its providers have been asked, and its files looked at, not read.
+struct TLSMaterial: Sendable {
+    var trust: [TLSConfiguration.Trust.Source]
+    var revocationLists: [TLSConfiguration.Revocation.List]
+    var identity: TLSConfiguration.Identity.Source?
+    /// Gives the passphrase of the identity's key.
+    var passphrase: TLSConfiguration.Identity.Passphrase?
+    /// What the files are that trust and revocation name; taken before they are read, so that a change meanwhile is one.
+    let trustStamps: [FileStamp]
+    let identityStamps: [FileStamp]
+
+    /// Asks the providers. Throws ``MQTTError/Code/credentials`` if one fails.
+    init(_ configuration: TLSConfiguration) async throws(MQTTError) {
+        if configuration.preSharedKey == nil {
+            trust = try await Self.sources(of: configuration.trust)
+        } else {
+            trust = []
+        }
+        revocationLists = configuration.revocation?.lists ?? []
+        if let identity = configuration.identity, configuration.preSharedKey == nil {
+            let given = try await Self.given(by: identity)
+            self.identity = given.source
+            passphrase = given.passphrase
+        }
+        trustStamps =
+            trust.compactMap(\.path).map { FileStamp(path: $0) }
+            + revocationLists.compactMap(\.path).map { FileStamp(path: $0) }
+        identityStamps = identity?.paths.map { FileStamp(path: $0) } ?? []
+    }
+
+    func hasSameTrust(as other: TLSMaterial) -> Bool {
+        trust == other.trust && revocationLists == other.revocationLists && trustStamps == other.trustStamps
+    }
+
+    func hasSameIdentity(as other: TLSMaterial) -> Bool {
+        identity == other.identity && identityStamps == other.identityStamps
+    }
+
+    /// Asks for the passphrase, if there is somebody to ask.
+    func askForPassphrase() async throws(MQTTError) -> MQTTSecret? {
+        guard let passphrase else { return nil }
+        return try await Self.ask("passphrase of the client's key", passphrase)
+    }
+
+    // MARK: Providers
+
+    private static func sources(
+        of trust: TLSConfiguration.Trust
+    ) async throws(MQTTError) -> [TLSConfiguration.Trust.Source] {
+        var sources: [TLSConfiguration.Trust.Source] = []
+        for part in trust.parts {
+            switch part {
+            case .source(let source): sources.append(source)
+            case .provider(let provide):
+                for part in try await ask("trust", provide).parts {
+                    guard case .source(let source) = part else { throw nested }
+                    sources.append(source)
+                }
+            }
+        }
+        return sources
+    }
+
+    private typealias Given = (
+        source: TLSConfiguration.Identity.Source, passphrase: TLSConfiguration.Identity.Passphrase?
+    )
+
+    private static func given(by identity: TLSConfiguration.Identity) async throws(MQTTError) -> Given {
+        switch identity.content {
+        case .source(let source): return (source, identity.passphrase)
+        case .provider(let provide):
+            let given = try await ask("identity", provide)
+            guard case .source(let source) = given.content else { throw nested }
+            return (source, given.passphrase)
+        }
+    }
+
+    private static func ask<Answer>(
+        _ what: String, _ provide: @Sendable () async throws -> Answer
+    ) async throws(MQTTError) -> Answer {
+        do {
+            return try await provide()
+        } catch {
+            throw TokenRotator.failure(error, of: "TLS \(what) provider")
+        }
+    }
+
+    private static var nested: MQTTError {
+        MQTTError(.credentials, "a TLS provider gave another provider; give what that one would give")
+    }
+}
+
+extension TLSConfiguration.Trust.Source {
+    fileprivate var path: String? {
+        switch self {
+        case .system: FileStamp.systemTrust
+        case .file(let path), .directory(let path): path
+        case .bytes: nil
+        }
+    }
+}
+
+extension TLSConfiguration.Revocation.List {
+    fileprivate var path: String? { if case .file(let path) = self { path } else { nil } }
+}
+
+extension TLSConfiguration.Identity.Source {
+    var paths: [String] {
+        switch self {
+        case .files(let certificate, let key): [certificate, key]
+        case .pkcs12File(let path): [path]
+        case .stored(let certificate, _, _): [certificate]
+        case .bytes, .pkcs12: []
+        }
+    }
+}
