@@ -41,7 +41,7 @@ public struct MQTTClientConfiguration: Sendable {
     public var maximumInFlight = 100
     /// How many messages ``MQTTClient/enqueue(_:to:qos:retain:properties:)`` may queue. Default 100,000.
     public var maximumQueuedMessages = 100_000
-    /// The largest packet in bytes that is accepted from the broker; over TLS a larger one ends the connection before it is
+    /// The largest packet in bytes that is accepted from the broker; a larger one ends the connection before it is
     /// allocated. Default 268,435,460, the protocol's own limit.
     public var maximumPacketSize = 268_435_460
     /// User properties of CONNECT; MQTT 5.0 only.

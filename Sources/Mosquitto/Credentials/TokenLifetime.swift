@@ -12,10 +12,14 @@ struct JWTClaims: Sendable, Hashable {
         var nbf: Double?
     }
 
-    /// `nil` if the text is not a JWT: an opaque token or a password.
-    init?(token: String) {
-        let parts = token.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 3, let json = Data(base64URL: parts[1]),
+    /// `nil` if it is not a JWT: an opaque token or a password.
+    init?(token: MQTTSecret) {
+        // The claims alone are copied: without the signature they are no secret.
+        let claims = token.withBytes { bytes -> String? in
+            let parts = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+            return parts.count == 3 ? String(decoding: parts[1], as: UTF8.self) : nil
+        }
+        guard let claims, let json = Data(base64URL: claims[...]),
             let payload = try? JSONDecoder().decode(Payload.self, from: json)
         else { return nil }
         expiresAt = payload.exp
@@ -57,7 +61,7 @@ struct TokenLifetime: Sendable, Hashable {
     /// The remaining time is what the local clock says, as long as that can be true. If it is negative or more than the
     /// whole life, the clock is wrong, not the token, and the whole life counts from the receipt.
     init?(_ credentials: MQTTCredentials, receivedAt now: Date) {
-        let claims = credentials.password.flatMap { JWTClaims(token: $0.text) }
+        let claims = credentials.password.flatMap { JWTClaims(token: $0) }
         guard let expiry = credentials.expiresAt?.timeIntervalSince1970 ?? claims?.expiresAt, expiry.isFinite else {
             return nil
         }

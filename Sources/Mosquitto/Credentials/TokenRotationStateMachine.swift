@@ -108,7 +108,7 @@ struct TokenRotationStateMachine: Sendable {
         permanentFailure = nil
         sparedUntil = nil
         let wait =
-            credentials.password.flatMap { JWTClaims(token: $0.text) }?.wait(receivedAt: wall.timeIntervalSince1970)
+            credentials.password.flatMap { JWTClaims(token: $0) }?.wait(receivedAt: wall.timeIntervalSince1970)
             ?? .zero
         let new = Token(
             credentials: credentials, receivedAt: now, lifetime: TokenLifetime(credentials, receivedAt: wall),

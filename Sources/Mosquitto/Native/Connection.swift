@@ -1,5 +1,4 @@
 import CMosquitto
-import CMosquittoShim
 
 #if canImport(Darwin)
 import Darwin
@@ -12,9 +11,9 @@ import Musl
 /// One connection of a ``MosquittoHandle``, from the moment that its socket is connected to its end. Confined to the loop's
 /// thread.
 ///
-/// Over TLS, libmosquitto's `SSL` stands on memory BIOs and every byte passes here: one `recv` for a chunk of records, one
-/// `send` for what a turn produced. Records are fed one at a time, so that ``InboundInspector`` sees the plaintext of each
-/// before libmosquitto does. On plain TCP libmosquitto reads and writes its socket itself.
+/// Every byte passes here, with TLS and without: one `recv` for a chunk, and one `send` for what a turn produced. What was
+/// received is shown to ``InboundInspector`` piece by piece before libmosquitto sees it. How it gets to libmosquitto is the
+/// ``Transport``'s.
 final class Connection {
     enum Stage: Comparable {
         case handshaking, established
@@ -26,7 +25,7 @@ final class Connection {
     /// What a call has brought about.
     enum Progress {
         case none
-        /// ``answer(_:)`` has to say whether the broker is to be trusted.
+        /// ``answer(isTrusted:)`` has to say whether the broker is to be trusted.
         case asks(TLSPeer)
         case handshaken
         /// The broker has closed its side after our DISCONNECT, and all is sent.
@@ -42,15 +41,16 @@ final class Connection {
     var isReadingPaused = false { didSet { updateInterest() } }
 
     private let socket: StreamSocket
+    private let transport: any Transport
+    /// The same, if it is TLS.
+    private let tls: TLSStream?
     private var inspector: InboundInspector
     private let scratch: UnsafeMutableRawBufferPointer
-    /// Ciphertext that has not been fed: less than a record, or what a pause holds back.
-    private var inbound: [UInt8] = []
-    /// Where in `inbound` the next record begins.
-    private var inboundStart = 0
-    private var inboundEnd = false
+    /// What was received and not opened: less than a record, or what a pause holds back.
+    private var received = ByteQueue()
     private var hasReceived = false
-    /// Nothing is done until ``answer(_:)``.
+    private var hasEnded = false
+    /// Nothing is done until ``answer(isTrusted:)``.
     private var isAsking = false
     private var findings: [MosquittoEvent] = []
 
@@ -58,24 +58,34 @@ final class Connection {
     init(
         _ handle: MosquittoHandle, _ winner: ConnectRace.Winner, configuration: MQTTClientConfiguration,
         scratch: UnsafeMutableRawBufferPointer
-    ) {
+    ) throws(MQTTError) {
         self.handle = handle
         self.scratch = scratch
         address = winner.address
         socket = winner.socket
         inspector = InboundInspector(version: configuration.version, maximumPacketSize: configuration.maximumPacketSize)
-        stage = handle.tls == nil ? .established : .handshaking
+        tls = handle.tls.map { TLSStream(handle, $0) }
+        stage = tls == nil ? .established : .handshaking
+        if let tls {
+            transport = tls
+        } else {
+            do throws(MQTTError) {
+                transport = try PlainStream(handle)
+            } catch {
+                winner.socket.close()
+                throw error
+            }
+        }
     }
 
     deinit { close() }
 
     var descriptor: Int32 { socket.descriptor }
 
-    /// Bytes that wait to be sent, over TLS.
-    private var unsent: Int { handle.tls.map { cmq_tls_unsent($0.record) } ?? 0 }
-
     /// Whether the socket takes no more for now: nothing is to be handed over until it has.
-    var isBacklogged: Bool { handle.tls == nil ? handle.socket >= 0 && handle.wantsWrite : unsent > 1 << 20 }
+    var isBacklogged: Bool { transport.unsent > Self.backlog }
+
+    private static let backlog = 1 << 20
 
     /// What the library and the inspector have told, in order.
     func takeEvents() -> [MosquittoEvent] {
@@ -85,21 +95,8 @@ final class Connection {
         return events
     }
 
-    /// Version and cipher of an established TLS connection.
-    var tlsInfo: MQTTConnectionInfo.TLS? {
-        guard let ssl = handle.ssl else { return nil }
-        return MQTTConnectionInfo.TLS(
-            version: String(cString: SSL_get_version(ssl)),
-            cipher: String(cString: SSL_CIPHER_get_name(SSL_get_current_cipher(ssl))),
-            resumed: SSL_session_reused(ssl) == 1, applicationProtocol: Self.applicationProtocol(of: ssl))
-    }
-
-    private static func applicationProtocol(of ssl: OpaquePointer) -> String? {
-        var name: UnsafePointer<UInt8>?
-        var length: UInt32 = 0
-        SSL_get0_alpn_selected(ssl, &name, &length)
-        return length == 0 ? nil : String(decoding: UnsafeBufferPointer(start: name, count: Int(length)), as: UTF8.self)
-    }
+    /// What TLS negotiated.
+    var tlsInfo: MQTTConnectionInfo.TLS? { tls?.info }
 
     // MARK: Driving
 
@@ -113,105 +110,93 @@ final class Connection {
         case .established:
             // The connection is gone; what it has left to read is little, and ends the polling for it.
             if events.contains(.failed) { isReadingPaused = false }
-            if handle.tls != nil {
-                if !isReadingPaused, !events.isDisjoint(with: [.readable, .failed]) {
-                    inboundEnd = try receive()
-                    try consume()
-                }
-                if events.contains(.writable) { try flush() }
-            } else {
-                if events.contains(.writable) { try flush() }
-                if !isReadingPaused, !events.isDisjoint(with: [.readable, .failed]) { try readPlain() }
+            if !isReadingPaused, !events.isDisjoint(with: [.readable, .failed]) {
+                hasEnded = try receive()
+                try consume()
             }
+            if events.contains(.writable) { try flush() }
             return .none
         case .closing: return try advanceClosing(events)
         case .closed: return .none
         }
     }
 
-    /// The steps of the TLS handshake that can be made now.
+    /// Begins: with TLS, the steps of the handshake that can be made now.
     func advanceHandshake() throws(MQTTError) -> Progress {
-        guard let tls = handle.tls, let ssl = handle.ssl else {
-            throw MQTTError(.tlsProtocol, "TLS was not set up", phase: .tlsHandshake)
+        guard stage == .handshaking, let tls else { return .handshaken }
+        let step: Result<TLSStream.Step, MQTTError>
+        do throws(MQTTError) { step = .success(try tls.handshake(&received)) } catch { step = .failure(error) }
+        // An alert is sent whatever comes of it.
+        let code = tls.send(socket)
+        let result = try step.get()
+        if code != 0 { throw lost(code, .tlsHandshake) }
+        defer { updateInterest() }
+        switch result {
+        case .pending: return .none
+        case .asks(let peer):
+            isAsking = true
+            return .asks(peer)
+        case .finished:
+            stage = .established
+            // libmosquitto <= 2.0.14 notices only in loop_read that its handshake is over; until then it writes nothing.
+            _ = handle.read()
+            try consume()
+            return .handshaken
         }
-        while true {
-            let status = cmq_tls_handshake(tls.record, ssl)
-            let sent = cmq_tls_send(tls.record, socket.descriptor)
-            if status == CMQ_TLS_FAILED {
-                throw TLSFailure(tls.record, host: tls.verifiedName).error(phase: .tlsHandshake)
-            }
-            if sent != 0 { throw lost(sent, .tlsHandshake) }
-            if status == CMQ_TLS_DONE { break }
-            if status == CMQ_TLS_ASKS {
-                isAsking = true
-                updateInterest()
-                return .asks(TLSPeer(ssl, host: tls.verifiedName))
-            }
-            guard try feedRecord() else {
-                updateInterest()
-                return .none
-            }
-        }
-        stage = .established
-        // libmosquitto <= 2.0.14 notices only in loop_read that its handshake is over; until then it writes nothing.
-        _ = handle.read()
-        try consume()
-        return .handshaken
     }
 
     /// Goes on with a handshake that has asked.
     func answer(isTrusted: Bool) throws(MQTTError) -> Progress {
-        guard stage == .handshaking, isAsking, let tls = handle.tls else { return .none }
+        guard stage == .handshaking, isAsking, let tls else { return .none }
         isAsking = false
-        tls.record.pointee.answer = isTrusted ? 1 : -1
+        tls.answer(isTrusted: isTrusted)
         return try advanceHandshake()
     }
 
     /// Writes what the library has queued, and sends it.
     func flush() throws(MQTTError) {
         guard stage == .established || stage == .closing else { return }
-        if handle.socket >= 0 {
-            let rc = handle.write()
-            if rc != Int32(MOSQ_ERR_SUCCESS.rawValue), stage == .established { throw libraryClosed(rc) }
-        }
-        if let tls = handle.tls {
-            let code = cmq_tls_send(tls.record, socket.descriptor)
-            if code != 0 {
-                // The broker may have said why before it closed.
-                if stage == .established {
-                    inboundEnd = try receive()
-                    try consume()
-                }
-                throw lost(code, .connected)
+        var collected: Int
+        repeat {
+            if handle.socket >= 0 {
+                let rc = handle.write()
+                if rc != Int32(MOSQ_ERR_SUCCESS.rawValue), stage == .established { throw libraryClosed(rc) }
             }
+            collected = transport.collect(scratch)
+        } while collected > 0 && handle.wantsWrite && handle.socket >= 0 && !isBacklogged
+        let code = transport.send(socket)
+        if code != 0 {
+            // The broker may have said why before it closed.
+            if stage == .established {
+                hasEnded = try receive()
+                try consume()
+            }
+            throw lost(code, .connected)
         }
         updateInterest()
     }
 
-    /// Whether AUTH packets can be sent: over TLS every packet of libmosquitto's is written whole, and one of ours fits between
-    /// two of them.
-    var canAuthenticate: Bool { handle.tls != nil }
+    /// Whether AUTH packets can be sent.
+    var canAuthenticate: Bool { tls != nil }
 
     /// Writes an AUTH packet (MQTT 5.0, section 3.15). ``flush()`` sends it.
     func sendAuthentication(_ reasonCode: UInt8, method: String, data: [UInt8]?) throws(MQTTError) {
-        guard stage == .established, let tls = handle.tls, let ssl = handle.ssl else { return }
+        guard stage == .established, let tls else { return }
         var packet = AuthenticationPacket.bytes(reasonCode, method: method, data: data)
         defer { SecretBytes.cleanse(&packet) }
-        guard cmq_tls_write(ssl, packet, Int32(packet.count)) else {
-            throw TLSFailure(tls.record, host: tls.verifiedName).error(phase: .connected)
-        }
+        try tls.write(packet)
     }
 
     /// Goes on with what a pause held back.
     func resumeReading() throws(MQTTError) {
         isReadingPaused = false
-        if handle.tls != nil, stage == .established { try consume() }
+        if stage == .established { try consume() }
     }
 
     private func updateInterest() {
         guard stage != .closed else { return }
         interest = isReadingPaused || isAsking ? [] : .readable
-        if handle.tls != nil ? unsent > 0 : handle.socket >= 0 && handle.wantsWrite { interest.insert(.writable) }
+        if transport.unsent > 0 { interest.insert(.writable) }
     }
 
     // MARK: Reading
@@ -220,11 +205,7 @@ final class Connection {
     private func receive() throws(MQTTError) -> Bool {
         switch socket.receive(into: scratch) {
         case .bytes(let count):
-            if inboundStart > 0 {
-                inbound.removeFirst(inboundStart)
-                inboundStart = 0
-            }
-            inbound.append(contentsOf: scratch[..<count])
+            received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             hasReceived = true
             if !inspector.connackSeen { socket.acknowledgeAtOnce() }
             return false
@@ -232,93 +213,59 @@ final class Connection {
         case .end: return true
         case .failed(let code):
             // What was received before the reset still counts: it may be an alert that says why.
-            if !inbound.isEmpty, stage == .established { try consume() }
+            if !received.isEmpty, stage == .established { try consume() }
             throw lost(code, stage == .handshaking ? .tlsHandshake : .connected)
         }
     }
 
-    /// The header, and the 2^14 + 2,048 bytes that TLS 1.2 allows.
-    private static let maximumRecord = 5 + 16_384 + 2_048
-
-    /// Feeds the next whole record. What is no TLS is fed as it came: OpenSSL says what it is.
-    private func feedRecord() throws(MQTTError) -> Bool {
-        let start = inboundStart
-        var length = inbound.count - start
-        guard let tls = handle.tls, length > 0 else { return false }
-        if (20...24).contains(inbound[start]), length < 2 || inbound[start + 1] == 3 {
-            // RFC 8446, section 5.1: type, version, and the length of what follows.
-            guard length >= 5 else { return false }
-            let record = 5 + (Int(inbound[start + 3]) << 8 | Int(inbound[start + 4]))
-            // One that is too long to be legal (section 5.2) is not waited for: OpenSSL refuses its header.
-            if record <= Self.maximumRecord {
-                guard length >= record else { return false }
-                length = record
-            }
-        }
-        let isFed = inbound.withUnsafeBytes { cmq_tls_feed(tls.record, $0.baseAddress.map { $0 + start }, length) }
-        guard isFed else { throw MosquittoHandle.systemError(ENOMEM, "a TLS record could not be stored") }
-        inboundStart += length
-        if inboundStart == inbound.count {
-            inbound.removeAll(keepingCapacity: true)
-            inboundStart = 0
-        }
-        return true
-    }
-
-    /// Decrypts, inspects and hands over record by record.
+    /// Opens, inspects and hands over piece by piece.
     private func consume() throws(MQTTError) {
-        guard let tls = handle.tls else { return }
-        while !isReadingPaused, stage == .established {
-            guard try feedRecord() else { break }
-            try consumeRecord(tls)
+        if tls == nil, !inspector.connackSeen { try refuseTLS() }
+        while !isReadingPaused, stage == .established, let count = try open() {
+            let piece = UnsafeRawBufferPointer(rebasing: scratch[..<count])
+            try inspector.inspect(piece)
+            defer { findings += inspector.takeFindings() }
+            if inspector.sawOnlyAuthentication {
+                transport.drop(piece)
+            } else {
+                try handOver(piece)
+            }
             if inspector.hasEnded { return }
         }
-        if inboundEnd, !isReadingPaused { throw endOfStream(.connected) }
+        if hasEnded, !isReadingPaused { throw endOfStream(.connected) }
     }
 
-    private func consumeRecord(_ tls: TLSContext) throws(MQTTError) {
-        guard let ssl = handle.ssl else { throw libraryClosed(Int32(MOSQ_ERR_CONN_LOST.rawValue)) }
-        let count = cmq_tls_peek(tls.record, ssl, scratch.baseAddress, Int32(scratch.count))
-        switch count {
-        case Int32(CMQ_TLS_WANT_MORE.rawValue): return
-        case Int32(CMQ_TLS_CLOSED.rawValue): throw endOfStream(.connected)
-        case Int32(CMQ_TLS_FAILED.rawValue):
-            let failure = TLSFailure(tls.record, host: tls.verifiedName)
-            _ = cmq_tls_send(tls.record, socket.descriptor)
-            throw failure.error(phase: .connected)
-        default: break
+    private func open() throws(MQTTError) -> Int? {
+        do throws(MQTTError) {
+            return try transport.open(&received, into: scratch)
+        } catch {
+            // Our alert, if there is one.
+            _ = transport.send(socket)
+            if error.code == .closed { throw endOfStream(.connected) }
+            throw error
         }
-        try inspector.inspect(UnsafeRawBufferPointer(rebasing: scratch[..<Int(count)]))
-        defer { findings += inspector.takeFindings() }
-        if inspector.sawOnlyAuthentication {
-            cmq_tls_discard(ssl, scratch.baseAddress, count)
-            return
-        }
-        // errno cannot tell when to stop (the library's internal socketpair sets it): stop when nothing is consumed any more.
-        var unread = cmq_tls_unread(tls.record, ssl)
+    }
+
+    private func handOver(_ piece: UnsafeRawBufferPointer) throws(MQTTError) {
+        try transport.handOver(piece)
+        // errno cannot tell when to stop (the library's internal socketpair sets it): stop when all is read.
+        var unread = transport.unread
+        var fruitless = 0
         while unread > 0 {
             let rc = handle.read()
             findings += handle.takeEvents()
             if rc != Int32(MOSQ_ERR_SUCCESS.rawValue) || handle.socket < 0 { throw libraryClosed(rc) }
-            let left = cmq_tls_unread(tls.record, ssl)
-            if left >= unread { break }
+            let left = transport.unread
+            fruitless = left < unread ? 0 : fruitless + 1
+            if fruitless > 2 { throw MQTTError(.library, "libmosquitto does not read what it is given") }
             unread = left
         }
     }
 
-    /// Lets libmosquitto read its own socket. A turn reads a bounded number of packets; level-triggered polling does the rest.
-    private func readPlain() throws(MQTTError) {
-        if !hasReceived {
-            // An alert or a handshake record: libmosquitto would take it for an MQTT packet.
-            if let start = socket.peekTwo(), [21, 22].contains(start.0), start.1 == 3 {
-                throw TLSFailure(.tlsRequired).error(phase: .connack)
-            }
-            hasReceived = socket.hasInput
-        }
-        for _ in 0..<64 {
-            let rc = handle.read()
-            if rc != Int32(MOSQ_ERR_SUCCESS.rawValue) || handle.socket < 0 { throw libraryClosed(rc) }
-            if isReadingPaused || !socket.hasInput { break }
+    /// An alert or a handshake record of TLS would be taken for an MQTT packet that a broker may not send.
+    private func refuseTLS() throws(MQTTError) {
+        if received.count >= 2, [21, 22].contains(received[0]), received[1] == 3 {
+            throw TLSFailure(.tlsRequired).error(phase: .connack)
         }
     }
 
@@ -335,8 +282,9 @@ final class Connection {
     }
 
     private func finishWritingIfSent() {
-        // libmosquitto 2.1 keeps its socket until the peer closes; the DISCONNECT is out when nothing is unsent.
-        if unsent == 0, handle.tls != nil || handle.socket < 0 { socket.finishWriting() }
+        // libmosquitto 2.1 keeps its socket until the peer closes.
+        let isWritten = handle.socket < 0 || !handle.wantsWrite
+        if isWritten, transport.unsent == 0 { socket.finishWriting() }
     }
 
     private func advanceClosing(_ events: PollEvents) throws(MQTTError) -> Progress {
@@ -360,33 +308,17 @@ final class Connection {
         socket.close()
     }
 
+    /// The keep-alive check: sends PINGREQ when it is due; throws when no answer came to the last one.
+    func keepAlive() throws(MQTTError) {
+        guard stage == .established else { return }
+        handle.keepAlive()
+        if handle.socket < 0 { throw libraryClosed(Int32(MOSQ_ERR_KEEPALIVE.rawValue)) }
+    }
+
     // MARK: Errors
 
     private func endOfStream(_ phase: MQTTError.Phase) -> MQTTError {
-        var error = MQTTError(.closed, "the broker closed the connection", phase: phase)
-        explain(&error)
-        return error
-    }
-
-    /// What the end of a connection that never got its CONNACK suggests.
-    private func explain(_ error: inout MQTTError) {
-        guard let tls = handle.tls else {
-            if !hasReceived { error.message += " without an answer to CONNECT; it may want TLS at this port" }
-            return
-        }
-        if stage == .handshaking, !hasReceived {
-            let failure = TLSFailure(.notTLS)
-            error.message +=
-                " without an answer to the TLS handshake, as a port does that has no TLS; \(failure.remedy)"
-            error.tls = failure
-        } else if stage == .established, !inspector.connackSeen, tls.record.pointee.certificate_requested,
-            let ssl = handle.ssl, SSL_version(ssl) == TLS1_3_VERSION
-        {
-            // RFC 8446, section 4.4.2.4: the server learns only after its own part of the handshake, and some send no alert.
-            let failure = TLSFailure(.clientCertificate)
-            error.message += " after it had asked for a client certificate: \(failure); \(failure.remedy)"
-            error.tls = failure
-        }
+        explained(MQTTError(.closed, "the broker closed the connection", phase: phase))
     }
 
     private func lost(_ code: Int32, _ phase: MQTTError.Phase) -> MQTTError {
@@ -395,7 +327,25 @@ final class Connection {
             .closed, wasReset ? "the connection was reset" : "the connection was lost: \(errorText(code).lowercased())",
             phase: phase)
         error.systemCode = code
-        explain(&error)
+        return explained(error)
+    }
+
+    /// What the end of a connection that never got its CONNACK suggests.
+    private func explained(_ error: MQTTError) -> MQTTError {
+        if inspector.connackSeen { return error }
+        var error = error
+        if tls == nil, !hasReceived {
+            error.message += " without an answer to CONNECT; it may want TLS at this port"
+        } else if stage == .handshaking, !hasReceived {
+            let failure = TLSFailure(.notTLS)
+            error.message += " without an answer to the TLS handshake, as a port does that has no TLS; \(failure.remedy)"
+            error.tls = failure
+        } else if stage == .established, tls?.mayRefuseCertificate == true {
+            // RFC 8446, section 4.4.2.4: some brokers close without the alert.
+            let failure = TLSFailure(.clientCertificate)
+            error.message += " after it had asked for a client certificate: \(failure); \(failure.remedy)"
+            error.tls = failure
+        }
         return error
     }
 
@@ -414,12 +364,5 @@ final class Connection {
             return endOfStream(.connected)
         default: return handle.libraryError(rc, "the connection failed", phase: .connected)
         }
-    }
-
-    /// The keep-alive check: sends PINGREQ when it is due; throws when no answer came to the last one.
-    func keepAlive() throws(MQTTError) {
-        guard stage == .established else { return }
-        handle.keepAlive()
-        if handle.socket < 0 { throw libraryClosed(Int32(MOSQ_ERR_KEEPALIVE.rawValue)) }
     }
 }

@@ -5,17 +5,15 @@ enum MosquittoEvent {
     case connack(code: UInt8, sessionPresent: Bool, properties: MQTTConnackProperties)
     /// PUBACK, PUBCOMP, or a PUBREC that refuses.
     case published(packetID: UInt16, reasonCode: UInt8)
-    /// PUBREC: the broker has taken a QoS 2 message over. Seen over TLS only.
+    /// PUBREC: the broker has taken a QoS 2 message over.
     case publishReceived(packetID: UInt16)
     case subscribed(packetID: UInt16, reasonCodes: [UInt8])
     case unsubscribed(packetID: UInt16)
     case message(MQTTMessage)
     /// A DISCONNECT of the broker.
     case serverDisconnect(ServerDisconnect)
-    /// An AUTH packet of the broker. Seen over TLS only.
+    /// An AUTH packet of the broker.
     case authentication(ServerAuthentication)
-    /// The library has closed the connection: 0 after our own DISCONNECT, else `MOSQ_ERR_…` or the broker's reason code.
-    case closed(Int32)
 }
 
 /// A broker's DISCONNECT (MQTT 5.0, section 3.14).

@@ -310,9 +310,6 @@ final class MosquittoHandle {
                     code: UInt8(truncatingIfNeeded: code), sessionPresent: flags & 1 != 0,
                     properties: properties.map { MQTTConnackProperties(reading: $0) } ?? .init()))
         }
-        mosquitto_disconnect_v5_callback_set(pointer) { _, context, code, _ in
-            MosquittoHandle.append(context, .closed(code))
-        }
         mosquitto_publish_v5_callback_set(pointer) { _, context, packetID, code, _ in
             guard let context else { return }
             let box = Unmanaged<EventBox>.fromOpaque(context).takeUnretainedValue()

@@ -15,6 +15,15 @@ func errorText(_ code: Int32) -> String { String(cString: strerror(code)) }
 /// The `errno` of a call that failed.
 struct SystemCallError: Error { let code: Int32 }
 
+/// `send(2)` without SIGPIPE, under a name that a method called `send` does not hide.
+private func sendBytes(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+    #if canImport(Darwin)
+    send(descriptor, bytes.baseAddress, bytes.count, 0)  // SO_NOSIGPIPE is set
+    #else
+    send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+    #endif
+}
+
 #if canImport(Darwin)
 let streamType = SOCK_STREAM
 #else
@@ -57,6 +66,23 @@ struct StreamSocket {
         }
     }
 
+    init(descriptor: Int32) { self.descriptor = descriptor }
+
+    /// Two sockets that are connected to each other. `nil` with `errno` set.
+    static func pair(bufferSize: Int32) -> (StreamSocket, StreamSocket)? {
+        var descriptors: [Int32] = [-1, -1]
+        guard socketpair(AF_UNIX, streamType, 0, &descriptors) == 0 else { return nil }
+        for descriptor in descriptors {
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+            var size = bufferSize
+            let length = socklen_t(MemoryLayout<Int32>.size)
+            setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, length)
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, length)
+        }
+        return (StreamSocket(descriptor: descriptors[0]), StreamSocket(descriptor: descriptors[1]))
+    }
+
     private func setOptions() {
         var one: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
@@ -89,14 +115,15 @@ struct StreamSocket {
         return connected == 0 ? 0 : errno == ENOTCONN ? ECONNREFUSED : errno
     }
 
-    enum Received {
+    /// What a call has moved.
+    enum Transfer {
         case bytes(Int)
         case nothing
         case end
         case failed(Int32)
     }
 
-    func receive(into buffer: UnsafeMutableRawBufferPointer) -> Received {
+    func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         while true {
             let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
             if count > 0 { return .bytes(count) }
@@ -116,17 +143,19 @@ struct StreamSocket {
         #endif
     }
 
-    /// The next two bytes, which stay; `nil` if there are not two.
-    func peekTwo() -> (UInt8, UInt8)? {
-        var bytes: (UInt8, UInt8) = (0, 0)
-        let count = withUnsafeMutableBytes(of: &bytes) { recv(descriptor, $0.baseAddress, $0.count, Int32(MSG_PEEK)) }
-        return count == 2 ? bytes : nil
+    func send(_ bytes: UnsafeRawBufferPointer) -> Transfer {
+        while true {
+            let count = sendBytes(descriptor, bytes)
+            if count >= 0 { return .bytes(count) }
+            if errno == EINTR { continue }
+            return errno == EAGAIN || errno == EWOULDBLOCK ? .nothing : .failed(errno)
+        }
     }
 
-    /// Whether bytes wait to be read.
-    var hasInput: Bool {
+    /// How many bytes wait to be read.
+    var inputCount: Int {
         var count: Int32 = 0
-        return ioctl(descriptor, UInt(FIONREAD), &count) == 0 && count > 0
+        return ioctl(descriptor, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
     }
 
     /// Tells the peer that nothing follows.

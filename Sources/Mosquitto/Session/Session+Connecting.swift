@@ -104,17 +104,13 @@ extension Session {
     }
 
     private func connected(_ winner: ConnectRace.Winner, _ handle: MosquittoHandle) throws(MQTTError) {
-        let connection = Connection(handle, winner, configuration: configuration, scratch: loop.scratch)
+        let connection = try Connection(handle, winner, configuration: configuration, scratch: loop.scratch)
         self.connection = connection
         interest = connection.interest
         token = loop.register(connection.descriptor, client: self, interest: interest)
         if token == nil { throw MQTTError(.system, "the socket cannot be watched") }
-        if handle.tls != nil {
-            perform(machine.entered(.tlsHandshake))
-            try follow(try connection.advanceHandshake(), of: connection)
-        } else {
-            try handshaken(connection)
-        }
+        if handle.tls != nil { perform(machine.entered(.tlsHandshake)) }
+        try follow(try connection.advanceHandshake(), of: connection)
     }
 
     private func endRace() {
@@ -266,11 +262,6 @@ extension Session {
         case .unsubscribed: break
         case .serverDisconnect(let disconnect): disconnected(disconnect)
         case .authentication(let packet): authentication(packet)
-        case .closed(let code):
-            // On plain TCP nobody inspects: the library passes a DISCONNECT's reason code on, and no more.
-            if code >= 0x80, handle?.tls == nil {
-                disconnected(ServerDisconnect(reasonCode: UInt8(truncatingIfNeeded: code)))
-            }
         }
     }
 

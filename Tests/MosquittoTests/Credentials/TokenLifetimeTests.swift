@@ -17,19 +17,19 @@ func makeToken(_ payload: String) -> String {
 @Suite struct `Claims of a JWT` {
     @Test func `its times are read`() throws {
         let claims = try #require(
-            JWTClaims(token: makeToken(#"{"exp":1700003600,"iat":1700000000,"nbf":1700000001,"sub":"d"}"#)))
+            JWTClaims(token: MQTTSecret(makeToken(#"{"exp":1700003600,"iat":1700000000,"nbf":1700000001,"sub":"d"}"#))))
         #expect(claims.expiresAt == 1_700_003_600)
         #expect(claims.issuedAt == 1_700_000_000)
     }
 
     @Test(arguments: [#"{}"#, #"{"a":"b"}"#, #"{"ab":"c"}"#, #"{"abc":"d"}"#, #"{"name":"ÿþ???>>>"}"#])
     func `payloads of every length decode, with the alphabet of URLs`(payload: String) throws {
-        #expect(try #require(JWTClaims(token: makeToken(payload))).expiresAt == nil)
+        #expect(try #require(JWTClaims(token: MQTTSecret(makeToken(payload)))).expiresAt == nil)
     }
 
     @Test func `fractions of a second are kept`() throws {
-        #expect(try #require(JWTClaims(token: makeToken(#"{"exp":1.5e9}"#))).expiresAt == 1_500_000_000)
-        #expect(try #require(JWTClaims(token: makeToken(#"{"exp":10.25}"#))).expiresAt == 10.25)
+        #expect(try #require(JWTClaims(token: MQTTSecret(makeToken(#"{"exp":1.5e9}"#)))).expiresAt == 1_500_000_000)
+        #expect(try #require(JWTClaims(token: MQTTSecret(makeToken(#"{"exp":10.25}"#)))).expiresAt == 10.25)
     }
 
     @Test(arguments: [
@@ -38,7 +38,7 @@ func makeToken(_ payload: String) -> String {
         makeToken("not json"), "\u{0}.\u{0}.\u{0}", "e30.e30-\u{301}.x",
     ])
     func `what is no JWT is an opaque token`(token: String) {
-        #expect(JWTClaims(token: token) == nil)
+        #expect(JWTClaims(token: MQTTSecret(token)) == nil)
     }
 }
 
