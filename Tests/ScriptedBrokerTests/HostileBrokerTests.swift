@@ -15,13 +15,14 @@ struct HostileBrokerTests {
         ("a length of five bytes", accepted + [0x30, 0xFF, 0xFF, 0xFF, 0xFF, 0x01]),
         ("an unknown property in CONNACK", [0x20, 5, 0, 0, 2, 4, 1]),
         ("a PUBACK before CONNACK", [0x40, 2, 0, 1]),
-    ])
-    func `a violation of the protocol is a typed failure, and the client goes on`(what: String, bytes: [UInt8])
-        async throws
-    {
+    ], [TestTLS.identity, nil])
+    func `a violation of the protocol is a typed failure, and the client goes on`(
+        violation: (what: String, bytes: [UInt8]), tls: TestIdentity?
+    ) async throws {
         let broker = try await ScriptedBroker.start(
-            tls: TestTLS.identity, script: [.reply(bytes, close: false), .serve])
+            tls: tls, script: [.reply(violation.bytes, close: false), .serve])
         var configuration = testConfiguration(port: broker.port)
+        if tls == nil { configuration.tls = nil }
         configuration.maximumPacketSize = 1_000_000
         try await withRunningClient(configuration) { client, log in
             #expect(await broker.waitUntil { $0.connects.count == 2 })

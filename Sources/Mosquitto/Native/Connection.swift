@@ -63,7 +63,9 @@ final class Connection {
         self.scratch = scratch
         address = winner.address
         socket = winner.socket
-        inspector = InboundInspector(version: configuration.version, maximumPacketSize: configuration.maximumPacketSize)
+        inspector = InboundInspector(
+            version: configuration.version, maximumPacketSize: configuration.maximumPacketSize,
+            expectsAuthentication: configuration.authenticator != nil)
         tls = handle.tls.map { TLSStream(handle, $0) }
         stage = tls == nil ? .established : .handshaking
         if let tls {
@@ -227,6 +229,10 @@ final class Connection {
             defer { findings += inspector.takeFindings() }
             if inspector.sawOnlyAuthentication {
                 transport.drop(piece)
+            } else if inspector.sawEmptyAuthentication {
+                throw MQTTError(
+                    .protocolViolation,
+                    "the broker sent an empty AUTH among other packets, which libmosquitto cannot take")
             } else {
                 try handOver(piece)
             }
@@ -338,7 +344,8 @@ final class Connection {
             error.message += " without an answer to CONNECT; it may want TLS at this port"
         } else if stage == .handshaking, !hasReceived {
             let failure = TLSFailure(.notTLS)
-            error.message += " without an answer to the TLS handshake, as a port does that has no TLS; \(failure.remedy)"
+            error.message +=
+                " without an answer to the TLS handshake, as a port does that has no TLS; \(failure.remedy)"
             error.tls = failure
         } else if stage == .established, tls?.mayRefuseCertificate == true {
             // RFC 8446, section 4.4.2.4: some brokers close without the alert.
@@ -353,7 +360,7 @@ final class Connection {
     private func libraryClosed(_ rc: Int32) -> MQTTError {
         switch rc {
         case Int32(MOSQ_ERR_PROTOCOL.rawValue), Int32(MOSQ_ERR_MALFORMED_PACKET.rawValue),
-            Int32(MOSQ_ERR_MALFORMED_UTF8.rawValue):
+            Int32(MOSQ_ERR_MALFORMED_UTF8.rawValue), Int32(MOSQ_ERR_DUPLICATE_PROPERTY.rawValue):
             var error = MQTTError(.protocolViolation, "the broker broke the protocol", phase: .connected)
             error.libraryCode = rc
             return error

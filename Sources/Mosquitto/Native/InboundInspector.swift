@@ -6,6 +6,8 @@
 struct InboundInspector {
     private let version: MQTTVersion
     private let maximumPacketSize: Int
+    /// Whether the client has asked for enhanced authentication: AUTH is for nobody else (MQTT 5.0, section 4.12).
+    private let expectsAuthentication: Bool
 
     /// The beginning of a packet that has not come whole yet.
     private var carry: [UInt8] = []
@@ -18,10 +20,13 @@ struct InboundInspector {
     private(set) var hasEnded = false
     /// The last chunk was nothing but an AUTH packet, which libmosquitto has no use for, and does not take if it is empty.
     private(set) var sawOnlyAuthentication = false
+    /// The last chunk ended such an AUTH packet that is empty, alone or not.
+    private(set) var sawEmptyAuthentication = false
     /// What libmosquitto would not tell, in order.
     private(set) var findings: [MosquittoEvent] = []
 
-    init(version: MQTTVersion, maximumPacketSize: Int) {
+    init(version: MQTTVersion, maximumPacketSize: Int, expectsAuthentication: Bool = true) {
+        self.expectsAuthentication = expectsAuthentication
         self.version = version
         self.maximumPacketSize = maximumPacketSize
     }
@@ -36,6 +41,7 @@ struct InboundInspector {
     mutating func inspect(_ chunk: UnsafeRawBufferPointer) throws(MQTTError) {
         var position = 0
         sawOnlyAuthentication = false
+        sawEmptyAuthentication = false
         let isAtStart = skip == 0 && carry.isEmpty
         while position < chunk.count, !hasEnded {
             let available = chunk.count - position
@@ -85,6 +91,8 @@ struct InboundInspector {
     }
 
     private mutating func examine(_ packet: UnsafeRawBufferPointer) throws(MQTTError) -> Progress {
+        // libmosquitto gets the beginning of a packet before the inspector has all of it, and takes a first byte of 0 for none.
+        try examineFirstByte(packet[0])
         guard packet.count >= 2 else { return .needs(2) }
         guard let (remaining, lengthBytes) = try Self.variableByteInteger(packet, at: 1) else {
             return .needs(packet.count + 1)
@@ -95,16 +103,31 @@ struct InboundInspector {
             throw Self.violation(
                 "the broker sent a packet of \(total) bytes; at most \(maximumPacketSize) are accepted")
         }
-        let flags = packet[0] & 0x0F
         if packet[0] >> 4 == 3 {
-            if !connackSeen { throw Self.violation("the broker sent PUBLISH before CONNACK") }
             return try examinePublish(
-                UnsafeRawBufferPointer(rebasing: packet.prefix(total)), head: head, total: total, flags: flags)
+                UnsafeRawBufferPointer(rebasing: packet.prefix(total)), head: head, total: total,
+                flags: packet[0] & 0x0F)
         }
         guard packet.count >= total else { return .needs(total) }
-        try examineControl(
-            type: packet[0] >> 4, flags: flags, body: UnsafeRawBufferPointer(rebasing: packet[head..<total]))
+        try examineControl(packet[0] >> 4, UnsafeRawBufferPointer(rebasing: packet[head..<total]))
         return .finished(total: total)
+    }
+
+    /// MQTT 5.0, section 2.1: the type, its flags, and whether it may come now.
+    private func examineFirstByte(_ byte: UInt8) throws(MQTTError) {
+        let (type, flags) = (byte >> 4, byte & 0x0F)
+        if type == 3 {
+            if !connackSeen { throw Self.violation("the broker sent PUBLISH before CONNACK") }
+            if flags >> 1 & 3 == 3 { throw Self.violation("the broker sent a PUBLISH with QoS 3") }
+            return
+        }
+        guard let name = Self.names[type], version == .v5_0 || type < 14 else {
+            throw Self.violation("the broker sent a packet of type \(type), which a server must not")
+        }
+        if flags != (type == 6 ? 2 : 0) { throw Self.violation("the broker sent \(name) with the flags \(flags)") }
+        if type != 2, !connackSeen, type != 15, type != 14 {
+            throw Self.violation("the broker sent \(name) before CONNACK")
+        }
     }
 
     /// MQTT 5.0, section 3.3.
@@ -112,7 +135,6 @@ struct InboundInspector {
         _ packet: UnsafeRawBufferPointer, head: Int, total: Int, flags: UInt8
     ) throws(MQTTError) -> Progress {
         let qos = flags >> 1 & 3
-        if qos == 3 { throw Self.violation("the broker sent a PUBLISH with QoS 3") }
         guard total >= head + 2 else { throw Self.malformed("PUBLISH") }
         guard packet.count >= head + 2 else { return .needs(head + 2) }
         let afterTopic = head + 2 + Self.integer16(packet, at: head) + (qos > 0 ? 2 : 0)
@@ -127,20 +149,12 @@ struct InboundInspector {
         let start = afterTopic + lengthBytes
         guard start + length <= total else { throw Self.malformed("PUBLISH") }
         guard packet.count >= start + length else { return .needs(start + length) }
-        try Self.walkProperties(UnsafeRawBufferPointer(rebasing: packet[start..<start + length]), of: "PUBLISH") {
-            _, _ in
-        }
+        try Self.walkProperties(UnsafeRawBufferPointer(rebasing: packet[start..<start + length]), of: 3) { _, _ in }
         return .finished(total: total)
     }
 
-    private mutating func examineControl(type: UInt8, flags: UInt8, body: UnsafeRawBufferPointer) throws(MQTTError) {
-        guard let name = Self.names[type], version == .v5_0 || type < 14 else {
-            throw Self.violation("the broker sent a packet of type \(type), which a server must not")
-        }
-        if flags != (type == 6 ? 2 : 0) { throw Self.violation("the broker sent \(name) with the flags \(flags)") }
-        if type != 2, !connackSeen, type != 15, type != 14 {
-            throw Self.violation("the broker sent \(name) before CONNACK")
-        }
+    private mutating func examineControl(_ type: UInt8, _ body: UnsafeRawBufferPointer) throws(MQTTError) {
+        let name = Self.name(of: type)
         switch type {
         case 2: try examineConnack(body)
         case 4...7: try examineAcknowledgement(type, name, body)
@@ -153,9 +167,11 @@ struct InboundInspector {
 
     /// MQTT 5.0, section 3.15: all of it may be left out, which is a success.
     private mutating func examineAuthentication(_ body: UnsafeRawBufferPointer) throws(MQTTError) {
+        if !expectsAuthentication { throw Self.violation("the broker sent AUTH, which this client did not ask for") }
+        if body.isEmpty { sawEmptyAuthentication = true }
         var packet = ServerAuthentication(reasonCode: body.first ?? 0)
         if body.count > 1 {
-            try properties(of: "AUTH", body, at: 1) { identifier, value in
+            try properties(of: 15, body, at: 1) { identifier, value in
                 if identifier == 0x16 { packet.data = Array(value.dropFirst(2)) }
             }
         }
@@ -165,7 +181,10 @@ struct InboundInspector {
     private mutating func examineConnack(_ body: UnsafeRawBufferPointer) throws(MQTTError) {
         if connackSeen {
             // mosquitto 2.0.11 refuses a re-authentication so, instead of with a DISCONNECT.
-            guard body.count >= 2, body[1] >= 0x80 else { throw Self.violation("the broker sent a second CONNACK") }
+            guard expectsAuthentication, version == .v5_0, body.count >= 2, body[1] >= 0x80 else {
+                throw Self.violation("the broker sent a second CONNACK")
+            }
+            if body.count > 2 { try properties(of: 2, body, at: 2) { _, _ in } }
             hasEnded = true
             findings.append(.serverDisconnect(ServerDisconnect(reasonCode: body[1])))
             return
@@ -178,7 +197,7 @@ struct InboundInspector {
                 if body[1] == 0 { throw Self.malformed("CONNACK") }
                 throw MQTTError.refusal(.v3(body[1]))
             }
-            try properties(of: "CONNACK", body, at: 2) { _, _ in }
+            try properties(of: 2, body, at: 2) { _, _ in }
         }
         if body[1] != 0 { hasEnded = true }
     }
@@ -188,7 +207,7 @@ struct InboundInspector {
     ) throws(MQTTError) {
         guard body.count >= 2, version == .v5_0 || body.count == 2 else { throw Self.malformed(name) }
         let reasonCode = body.count > 2 ? body[2] : 0
-        if body.count > 3 { try properties(of: name, body, at: 3) { _, _ in } }
+        if body.count > 3 { try properties(of: type, body, at: 3) { _, _ in } }
         if type == 5, reasonCode < 0x80 {
             findings.append(.publishReceived(packetID: UInt16(Self.integer16(body, at: 0))))
         }
@@ -202,14 +221,16 @@ struct InboundInspector {
             if type == 9 ? body.count < 3 : body.count != 2 { throw Self.malformed(name) }
             return
         }
-        try properties(of: name, body, at: 2) { _, _ in }
+        let end = try properties(of: type, body, at: 2) { _, _ in }
+        // A reason code for each filter, and no packet has none.
+        if end == body.count { throw Self.malformed(name) }
     }
 
     /// MQTT 5.0, section 3.14: both the reason code and the properties may be left out.
     private mutating func examineDisconnect(_ body: UnsafeRawBufferPointer) throws(MQTTError) {
         var disconnect = ServerDisconnect(reasonCode: body.first ?? 0)
         if body.count > 1 {
-            try properties(of: "DISCONNECT", body, at: 1) { identifier, value in
+            try properties(of: 14, body, at: 1) { identifier, value in
                 switch identifier {
                 case 0x1F: disconnect.reasonString = String(decoding: value.dropFirst(2), as: UTF8.self)
                 case 0x1C: disconnect.serverReference = String(decoding: value.dropFirst(2), as: UTF8.self)
@@ -223,25 +244,57 @@ struct InboundInspector {
 
     // MARK: Properties
 
+    /// Returns where they end.
+    @discardableResult
     private func properties(
-        of name: String, _ body: UnsafeRawBufferPointer, at offset: Int,
+        of type: UInt8, _ body: UnsafeRawBufferPointer, at offset: Int,
         _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
-    ) throws(MQTTError) {
+    ) throws(MQTTError) -> Int {
         guard offset < body.count, let (length, lengthBytes) = try Self.variableByteInteger(body, at: offset),
             offset + lengthBytes + length <= body.count
-        else { throw Self.malformed(name) }
+        else { throw Self.malformed(Self.name(of: type)) }
         let start = offset + lengthBytes
-        try Self.walkProperties(UnsafeRawBufferPointer(rebasing: body[start..<start + length]), of: name, visit)
+        try Self.walkProperties(UnsafeRawBufferPointer(rebasing: body[start..<start + length]), of: type, visit)
+        return start + length
     }
+
+    /// Which properties a broker may send in a packet of which type (MQTT 5.0, section 2.2.2.2), as bits of their identifiers.
+    private static let allowed: [UInt8: UInt64] = {
+        let acknowledgement: [UInt8] = [0x1F, 0x26]
+        let identifiers: [UInt8: [UInt8]] = [
+            2: [
+                0x11, 0x12, 0x13, 0x15, 0x16, 0x1A, 0x1C, 0x1F, 0x21, 0x22, 0x24, 0x25, 0x26, 0x27, 0x28, 0x29, 0x2A,
+            ],
+            3: [0x01, 0x02, 0x03, 0x08, 0x09, 0x0B, 0x23, 0x26],
+            4: acknowledgement, 5: acknowledgement, 6: acknowledgement, 7: acknowledgement, 9: acknowledgement,
+            11: acknowledgement, 14: [0x1C, 0x1F, 0x26], 15: [0x15, 0x16, 0x1F, 0x26],
+        ]
+        return identifiers.mapValues { $0.reduce(into: 0) { bits, identifier in bits |= 1 << UInt64(identifier) } }
+    }()
+
+    /// A user property, and in PUBLISH a subscription identifier, may come more than once.
+    private static let repeatable: UInt64 = 1 << 0x26 | 1 << 0x0B
 
     /// MQTT 5.0, section 2.2.2.2: the type of a value follows from its identifier; there is no length to skip unknown ones by.
     private static func walkProperties(
-        _ bytes: UnsafeRawBufferPointer, of name: String, _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
+        _ bytes: UnsafeRawBufferPointer, of type: UInt8, _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
     ) throws(MQTTError) {
+        if bytes.isEmpty { return }
+        let name = name(of: type)
+        let allowed = allowed[type] ?? 0
+        var seen: UInt64 = 0
         var position = 0
         while position < bytes.count {
             let identifier = bytes[position]
             let start = position + 1
+            let bit: UInt64 = identifier < 64 ? 1 << UInt64(identifier) : 0
+            if allowed & bit == 0 {
+                throw violation("the broker sent \(name) with the property \(identifier), which it does not have")
+            }
+            if seen & bit & ~repeatable != 0 {
+                throw violation("the broker sent \(name) with the property \(identifier) twice")
+            }
+            seen |= bit
             let length: Int
             switch identifier {
             case 0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A: length = 1
@@ -258,8 +311,7 @@ struct InboundInspector {
                 let second = start + 2 + integer16(bytes, at: start)
                 guard second + 2 <= bytes.count else { throw malformed(name) }
                 length = second - start + 2 + integer16(bytes, at: second)
-            default:
-                throw violation("the broker sent \(name) with the unknown property \(identifier)")
+            default: throw malformed(name)
             }
             guard start + length <= bytes.count else { throw malformed(name) }
             visit(identifier, UnsafeRawBufferPointer(rebasing: bytes[start..<start + length]))
@@ -290,6 +342,8 @@ struct InboundInspector {
     private static func malformed(_ name: String) -> MQTTError { violation("the broker sent a malformed \(name)") }
 
     private static func violation(_ message: String) -> MQTTError { MQTTError(.protocolViolation, message) }
+
+    private static func name(of type: UInt8) -> String { names[type] ?? "PUBLISH" }
 
     private static let names: [UInt8: String] = [
         2: "CONNACK", 4: "PUBACK", 5: "PUBREC", 6: "PUBREL", 7: "PUBCOMP", 9: "SUBACK", 11: "UNSUBACK", 13: "PINGRESP",

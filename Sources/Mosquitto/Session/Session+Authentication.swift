@@ -25,9 +25,7 @@ extension Session {
 
     /// An AUTH packet of the broker.
     func authentication(_ packet: ServerAuthentication) {
-        guard let authenticator = configuration.authenticator else {
-            return ended(MQTTError(.protocolViolation, "the broker sent AUTH, which this client did not ask for"))
-        }
+        guard let authenticator = configuration.authenticator else { return }
         switch MQTTReasonCode(rawValue: packet.reasonCode) {
         case .continueAuthentication: answer(packet.data, authenticator)
         case .success: perform(machine.reauthenticated(refreshIn: refreshDelay()))

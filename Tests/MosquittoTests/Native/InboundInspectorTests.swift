@@ -168,7 +168,7 @@ private struct Outcome: Equatable {
         for identifier: UInt8 in [0x04, 0x0A, 0x0C, 0x10, 0x14, 0x1B, 0x1D, 0x20, 0x2B, 0x80, 0xFF] {
             #expect(
                 inspect(.v5_0, Sample.publish(.v5_0, [identifier])).message
-                    == "the broker sent PUBLISH with the unknown property \(identifier)")
+                    == "the broker sent PUBLISH with the property \(identifier), which it does not have")
         }
     }
 
