@@ -27,7 +27,7 @@ extension MQTTClient {
         try session.enqueue(publish)
     }
 
-    private func makePublish(
+    func makePublish(
         _ payload: some MQTTPayload, to topic: MQTTTopic, qos: MQTTQoS, retain: Bool, properties: MQTTPublishProperties
     ) throws(MQTTError) -> OutgoingPublish {
         try topic.validate()

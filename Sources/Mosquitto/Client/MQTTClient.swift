@@ -17,6 +17,7 @@ public import ServiceLifecycle
 public final class MQTTClient: Sendable, Service {
     let session: Session
     let shared: SharedState
+    let responses: ResponseRouter
     /// The configuration that it was made with.
     public let configuration: MQTTClientConfiguration
 
@@ -40,6 +41,7 @@ public final class MQTTClient: Sendable, Service {
         self.configuration = configuration
         shared = SharedState(queueLimit: configuration.maximumQueuedMessages)
         session = Session(configuration, eventLoop: eventLoop, shared: shared, logger: logger, resolve: resolve)
+        responses = ResponseRouter(session, topic: configuration.effectiveResponseTopic)
     }
 
     deinit { session.abandon() }

@@ -46,6 +46,9 @@ public struct MQTTClientConfiguration: Sendable {
     public var maximumPacketSize = 268_435_460
     /// User properties of CONNECT; MQTT 5.0 only.
     public var userProperties: [MQTTUserProperty] = []
+    /// Where responses to ``MQTTClient/request(_:to:qos:properties:timeout:)`` are sent to; no other client may use it. `nil`, the
+    /// default, for "responses/" and the client identifier.
+    public var responseTopic: String?
     /// When and how often a failed connection is tried again.
     public var retry: MQTTRetryPolicy = .production
     /// Deadlines.
@@ -65,6 +68,8 @@ public struct MQTTClientConfiguration: Sendable {
         self.clientID = "swift-" + String(repeating: "0", count: 16 - digits.count) + digits
     }
 
+    var effectiveResponseTopic: String { responseTopic ?? "responses/" + clientID }
+
     /// Throws ``MQTTError`` with the offending value and what to do, never a secret.
     public func validate() throws(MQTTError) {
         try validateEndpoints()
@@ -72,6 +77,7 @@ public struct MQTTClientConfiguration: Sendable {
         try timeouts.validate()
         try retry.validate()
         try will?.validate()
+        if let responseTopic { try MQTTTopic(responseTopic).validate() }
         if clientID.isEmpty {
             throw .invalid(.invalidConfiguration, "clientID is empty; leave the default or give a name")
         }

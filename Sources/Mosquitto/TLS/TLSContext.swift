@@ -133,6 +133,8 @@ final class TLSContext: @unchecked Sendable {
     func prepare(
         for endpoint: MQTTEndpoint, _ material: TLSMaterial, passphrase: MQTTSecret?, turn number: Int
     ) throws(MQTTError) {
+        // What was tried in vain on the way stays in this thread's queue, which belongs to whoever runs on it next.
+        defer { ERR_clear_error() }
         let result: Result<Void, MQTTError> = turn.withLock { last in
             guard number >= last else { return .failure(MQTTError(.cancelled, "a later attempt has taken its place")) }
             last = number

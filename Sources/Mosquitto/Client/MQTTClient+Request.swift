@@ -1,0 +1,41 @@
+extension MQTTClient {
+    /// Publishes a request and waits for its response (MQTT 5.0, section 4.10).
+    ///
+    /// The request has a Response Topic, ``MQTTClientConfiguration/responseTopic``, and Correlation Data of its own. With the
+    /// first request the client subscribes to that topic, for as long as it runs; the broker has to allow it.
+    ///
+    /// - Parameters:
+    ///   - properties: its `responseTopic` and `correlationData` are set by this call.
+    ///   - timeout: for all of it: the connection, if there is none, the request and the response.
+    /// - Throws: ``MQTTError``: ``MQTTError/Code/timeout``; ``MQTTError/Code/operationRefused`` if the broker refuses the
+    ///   subscription or the request, such as with "no matching subscribers"; ``MQTTError/Code/unsupported`` with MQTT 3.1.1;
+    ///   what ``publish(_:to:qos:retain:properties:)`` throws.
+    public func request(
+        _ payload: some MQTTPayload, to topic: MQTTTopic, qos: MQTTQoS = .atLeastOnce,
+        properties: MQTTPublishProperties = .init(), timeout: Duration = .seconds(30)
+    ) async throws(MQTTError) -> MQTTMessage {
+        let correlation = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
+        var properties = properties
+        properties.responseTopic = configuration.effectiveResponseTopic
+        properties.correlationData = correlation
+        let publish = try makePublish(payload, to: topic, qos: qos, retain: false, properties: properties)
+        return try await responses.request(publish, correlation, timeout: timeout).get()
+    }
+
+    /// Publishes the response to a request: to its Response Topic, with its Correlation Data.
+    ///
+    /// - Throws: ``MQTTError/Code/invalidTopic`` if the message asks for no response; what
+    ///   ``publish(_:to:qos:retain:properties:)`` throws.
+    @discardableResult
+    public func respond(
+        to request: MQTTMessage, with payload: some MQTTPayload, qos: MQTTQoS = .atLeastOnce,
+        properties: MQTTPublishProperties = .init()
+    ) async throws(MQTTError) -> MQTTPublishResult {
+        guard let topic = request.properties.responseTopic else {
+            throw .invalid(.invalidTopic, "the message on \(quoted(request.topic)) has no response topic; it is no request")
+        }
+        var properties = properties
+        properties.correlationData = request.properties.correlationData
+        return try await publish(payload, to: MQTTTopic(topic), qos: qos, properties: properties)
+    }
+}

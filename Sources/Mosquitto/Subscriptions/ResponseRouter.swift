@@ -1,0 +1,98 @@
+/// Brings the responses that arrive on a client's response topic to the requests that wait for them.
+///
+/// It subscribes with the first request, and stays subscribed for as long as the client runs.
+actor ResponseRouter {
+    private struct Waiting {
+        let continuation: CheckedContinuation<Result<MQTTMessage, MQTTError>, Never>
+        let sending: Task<Void, Never>
+        let deadline: Task<Void, Never>
+    }
+
+    private let session: Session
+    private let consumer: MessageBuffer
+    private var subscription: Task<Result<Void, MQTTError>, Never>?
+    private var waiting: [[UInt8]: Waiting] = [:]
+
+    init(_ session: Session, topic: String) {
+        self.session = session
+        let subscription = MQTTSubscription(MQTTTopicFilter(topic), retainHandling: .doNotSend)
+        consumer = MessageBuffer([subscription], policy: .default, wake: session.wakeReader)
+    }
+
+    /// Publishes a request, and waits for the response that has its correlation data.
+    nonisolated func request(
+        _ publish: OutgoingPublish, _ correlation: [UInt8], timeout: Duration
+    ) async -> Result<MQTTMessage, MQTTError> {
+        await withTaskCancellationHandler {
+            await self.wait(publish, correlation, timeout)
+        } onCancel: {
+            Task { await self.finish(correlation, .failure(Self.cancelled)) }
+        }
+    }
+
+    private static var cancelled: MQTTError { MQTTError(.cancelled, "the request was cancelled") }
+
+    private func wait(
+        _ publish: OutgoingPublish, _ correlation: [UInt8], _ timeout: Duration
+    ) async -> Result<MQTTMessage, MQTTError> {
+        // The job of a cancellation comes before this one or after it, not between.
+        if Task.isCancelled { return .failure(Self.cancelled) }
+        return await withCheckedContinuation { continuation in
+            let sending = Task { await self.send(publish, correlation) }
+            let deadline = Task {
+                guard (try? await Task.sleep(for: timeout)) != nil else { return }
+                let error = MQTTError(.timeout, "there was no response within \(timeout)")
+                self.finish(correlation, .failure(error))
+            }
+            waiting[correlation] = Waiting(continuation: continuation, sending: sending, deadline: deadline)
+        }
+    }
+
+    private func finish(_ correlation: [UInt8], _ outcome: Result<MQTTMessage, MQTTError>) {
+        guard let request = waiting.removeValue(forKey: correlation) else { return }
+        request.sending.cancel()
+        request.deadline.cancel()
+        request.continuation.resume(returning: outcome)
+    }
+
+    private func send(_ publish: OutgoingPublish, _ correlation: [UInt8]) async {
+        do throws(MQTTError) {
+            try await subscribe()
+            _ = try await session.publish(publish)
+        } catch {
+            finish(correlation, .failure(error))
+        }
+    }
+
+    // MARK: Responses
+
+    /// Returns when the broker has granted the subscription. After a refusal the next request asks again.
+    private func subscribe() async throws(MQTTError) {
+        let task = subscription ?? Task { await Self.subscribe(self.session, self.consumer) }
+        if subscription == nil {
+            subscription = task
+            Task { await self.receive() }
+        }
+        let outcome = await task.value
+        if case .failure = outcome { subscription = nil }
+        try outcome.get()
+    }
+
+    private static func subscribe(_ session: Session, _ consumer: MessageBuffer) async -> Result<Void, MQTTError> {
+        do throws(MQTTError) {
+            _ = try await session.subscribe(consumer)
+            return .success(())
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func receive() async {
+        while let message = await consumer.next(isolation: self) {
+            if let correlation = message.properties.correlationData { finish(correlation, .success(message)) }
+        }
+        for correlation in Array(waiting.keys) {
+            finish(correlation, .failure(MQTTError(.stopped, "the client has stopped")))
+        }
+    }
+}
