@@ -62,7 +62,7 @@ struct Sub: AsyncParsableCommand {
 
     private func subscriptions() throws -> [MQTTSubscription] {
         let qos = try connection.messageQoS
-        let isVersion5 = try connection.configuration(.subscribe).version == .v5_0
+        let isVersion5 = try connection.protocolVersion() == .v5_0
         return try topics.map { topic in
             let filter = MQTTTopicFilter(topic)
             do { try filter.validate() } catch {

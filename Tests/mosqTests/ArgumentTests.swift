@@ -96,12 +96,10 @@ struct ArgumentTests {
     }
 
     @Test(arguments: [
-        (["--insecure"], "always verified"), (["--capath", "d"], "--cafile"), (["--ciphers", "c"], "--ciphers"),
-        (["--keyform", "pem"], "--keyform"), (["--tls-alpn", "mqtt"], "--tls-alpn"), (["--tls-engine", "e"], "engine"),
-        (["--tls-engine-kpass-sha1", "e"], "kpass"), (["--psk", "00"], "--psk"), (["--psk-identity", "i"], "--psk"),
+        (["--tls-engine-kpass-sha1", "e"], "kpass"),
         (["--proxy", "socks5h://p"], "--proxy"), (["-A", "127.0.0.1"], "-A"),
         (["-L", "mqtt://h/t"], "-L"), (["--url", "mqtt://h/t"], "-L"),
-        (["-D", "connect", "receive-maximum", "1"], "-D"), (["--tls-version", "tlsv1.3"], "tlsv1.3"),
+        (["-D", "connect", "receive-maximum", "1"], "-D"), (["--tls-version", "tlsv1.1"], "RFC 8996"),
         (["-V", "mqttv31"], "MQTT 3.1"),
     ])
     func `what cannot be honoured is refused with a reason`(arguments: [String], reason: String) throws {

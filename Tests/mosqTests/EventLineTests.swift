@@ -45,7 +45,8 @@ struct EventLineTests {
 
     @Test func `attemptFailed by an alert`() throws {
         var error = MQTTError(.tlsAlert, "it failed", phase: .tlsHandshake)
-        error.tls = TLSFailure(.clientCertificate, alert: .init(received: true, code: 116, name: "certificate_required"))
+        error.tls = TLSFailure(
+            .clientCertificate, alert: .init(received: true, code: 116, name: "certificate_required"))
         let failed = MQTTConnectionAttemptFailed(
             attempt: 1, endpoint: endpoint, error: error, decision: .stop, retryIn: nil)
         #expect(try line(.attemptFailed(failed))["tls"] == ["alert": "certificate_required"])

@@ -28,6 +28,7 @@ final class TLSContext: @unchecked Sendable {
     private var endpoint: MQTTEndpoint?
     private var material: TLSMaterial?
     private var trust: TrustStore?
+    private var lacksPassphrase = false
     /// What the record points to.
     private var serverName: UnsafeMutablePointer<CChar>?
     private let pins: UnsafeMutableBufferPointer<UInt8>
@@ -120,13 +121,16 @@ final class TLSContext: @unchecked Sendable {
     ) async throws(MQTTError) -> TLSContext {
         let material = try await TLSMaterial(configuration)
         let context: TLSContext = if let known { known } else { try TLSContext(configuration) }
-        let passphrase = context.needsIdentity(of: material) ? try await material.askForPassphrase() : nil
-        try context.prepare(for: endpoint, material, passphrase: passphrase, turn: turn)
+        do throws(MQTTError) {
+            try context.prepare(for: endpoint, material, passphrase: nil, turn: turn)
+        } catch {
+            // Nobody is asked for the passphrase of a key that has none.
+            guard context.turn.withLock({ _ in context.lacksPassphrase }),
+                let passphrase = try await material.askForPassphrase()
+            else { throw error }
+            try context.prepare(for: endpoint, material, passphrase: passphrase, turn: turn)
+        }
         return context
-    }
-
-    private func needsIdentity(of new: TLSMaterial) -> Bool {
-        turn.withLock { _ in material.map { !new.hasSameIdentity(as: $0) } ?? true }
     }
 
     /// Not while a handshake is under way.
@@ -186,7 +190,9 @@ final class TLSContext: @unchecked Sendable {
             isChanged = true
         }
         if let identity = new.identity, old.map({ !new.hasSameIdentity(as: $0) }) ?? true {
-            try TLSIdentityLoader(context: pointer, passphrase: passphrase).use(identity)
+            var loader = TLSIdentityLoader(context: pointer, passphrase: passphrase)
+            defer { lacksPassphrase = loader.lacksPassphrase }
+            try loader.use(identity)
             isChanged = true
         }
         material = new

@@ -75,6 +75,7 @@ extension TLSFailure.Alert {
         case 115: "Check the identity of the pre-shared key: the broker does not know it."
         case 20, 51:
             "Check that both sides have the same key; if they do, something between them changes what is sent."
+        case 47: "Check that both sides have the same pre-shared key, if there is one; else read the broker's log."
         case 120: "Offer an application protocol that the broker has: see `applicationProtocols`."
         default: nil
         }

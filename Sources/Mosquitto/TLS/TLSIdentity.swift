@@ -2,7 +2,7 @@ extension TLSConfiguration {
     /// A client certificate and its private key. Its description, mirror and dump never show the key.
     public struct Identity: Sendable, CustomStringConvertible, CustomReflectable {
         /// Gives the passphrase of an encrypted key, or the PIN of a token. Called off the event loop, each time that the key is
-        /// read. If it throws, the attempt fails like one whose credential provider throws.
+        /// read, if it turns out to need one. If it throws, the attempt fails like one whose credential provider throws.
         public typealias Passphrase = @Sendable () async throws -> MQTTSecret
 
         enum Source: Sendable, Hashable {

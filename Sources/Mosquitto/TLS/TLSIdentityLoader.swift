@@ -5,8 +5,10 @@ import CMosquittoShim
 struct TLSIdentityLoader {
     let context: OpaquePointer
     let passphrase: MQTTSecret?
+    /// The key is encrypted, and there was no passphrase.
+    private(set) var lacksPassphrase = false
 
-    func use(_ identity: TLSConfiguration.Identity.Source) throws(MQTTError) {
+    mutating func use(_ identity: TLSConfiguration.Identity.Source) throws(MQTTError) {
         switch identity {
         case .files(let certificatePath, let keyPath):
             let certificate = "certificate file \(quoted(certificatePath))"
@@ -30,7 +32,7 @@ struct TLSIdentityLoader {
             try useCertificate(TLSFile.read(certificatePath, "certificate file"), certificate)
             // The URI is not named: it may have a PIN.
             let key = "the stored key" + (engine.map { " of engine \(quoted($0))" } ?? "")
-            try use(key, "with \(certificate)") { cmq_ctx_use_stored_key(context, uri, engine, &$0) }
+            try use(key, "with \(certificate)") { [context] in cmq_ctx_use_stored_key(context, uri, engine, &$0) }
         }
     }
 
@@ -40,20 +42,20 @@ struct TLSIdentityLoader {
         }
     }
 
-    private func useKey(_ key: MQTTSecret, _ what: String, _ certificate: String) throws(MQTTError) {
-        try use(what, "with \(certificate)") { passphrase in
+    private mutating func useKey(_ key: MQTTSecret, _ what: String, _ certificate: String) throws(MQTTError) {
+        try use(what, "with \(certificate)") { [context] passphrase in
             key.withBytes { cmq_ctx_use_key(context, $0.baseAddress, $0.count, &passphrase) }
         }
     }
 
-    private func useContainer(_ container: MQTTSecret, _ what: String) throws(MQTTError) {
-        try use(what, nil) { passphrase in
+    private mutating func useContainer(_ container: MQTTSecret, _ what: String) throws(MQTTError) {
+        try use(what, nil) { [context] passphrase in
             container.withBytes { cmq_ctx_use_pkcs12(context, $0.baseAddress, $0.count, &passphrase) }
         }
     }
 
     /// What C does with the passphrase at hand, which it may not need.
-    private func use(
+    private mutating func use(
         _ what: String, _ companion: String?, _ body: (inout cmq_passphrase) -> Int32
     ) throws(MQTTError) {
         var asked = cmq_passphrase()
@@ -66,6 +68,7 @@ struct TLSIdentityLoader {
         if result == 1 { return }
         let failure = TLSContext.failure("\(what) cannot be used" + (companion.map { " " + $0 } ?? ""))
         guard asked.was_asked else { throw failure }
+        lacksPassphrase = passphrase == nil
         var error = failure
         error.message = "TLS: \(what) is encrypted, and "
         error.message += passphrase == nil ? "there is no passphrase for it" : "the passphrase does not fit"

@@ -127,7 +127,7 @@ struct ConnectionOptions: ParsableArguments {
         }
     }
 
-    private func protocolVersion() throws -> MQTTVersion {
+    func protocolVersion() throws -> MQTTVersion {
         switch version {
         case "mqttv5", "5": return .v5_0
         case "mqttv311", "311": return .v3_1_1

@@ -2,15 +2,7 @@ import ArgumentParser
 
 /// The flags of mosquitto's commands that this library cannot honour: refused with a reason, never ignored.
 struct RefusedOptions: ParsableArguments {
-    @Flag(name: .long) var insecure = false
-    @Option(name: .customLong("capath"), parsing: .unconditional) var authorityFolder: String?
-    @Option(name: .long, parsing: .unconditional) var ciphers: String?
-    @Option(name: .long, parsing: .unconditional) var keyform: String?
-    @Option(name: .long, parsing: .unconditional) var tlsAlpn: String?
-    @Option(name: .long, parsing: .unconditional) var tlsEngine: String?
     @Option(name: .customLong("tls-engine-kpass-sha1"), parsing: .unconditional) var enginePassword: String?
-    @Option(name: .customLong("psk"), parsing: .unconditional) var preSharedKey: String?
-    @Option(name: .customLong("psk-identity"), parsing: .unconditional) var preSharedKeyIdentity: String?
     @Option(name: .long, parsing: .unconditional) var proxy: String?
     @Option(name: .customShort("A"), parsing: .unconditional) var bindAddress: String?
     @Option(name: [.customShort("L"), .long], parsing: .unconditional) var url: String?
@@ -18,15 +10,10 @@ struct RefusedOptions: ParsableArguments {
 
     func check() throws {
         try Self.refuse([
-            (insecure, "--insecure: the broker's certificate and name are always verified; trust it with --cafile."),
-            (authorityFolder != nil, "--capath is not supported; give one file with --cafile."),
-            (ciphers != nil, "--ciphers is not supported; OpenSSL's default cipher suites are used."),
-            (keyform != nil, "--keyform is not supported; the key is a PEM file."),
-            (tlsAlpn != nil, "--tls-alpn is not supported."),
-            (tlsEngine != nil, "--tls-engine is not supported; the key is a PEM file."),
-            (enginePassword != nil, "--tls-engine-kpass-sha1 is not supported; the key is a PEM file."),
-            (preSharedKey != nil, "--psk is not supported; use certificates."),
-            (preSharedKeyIdentity != nil, "--psk-identity is not supported; use certificates."),
+            (
+                enginePassword != nil,
+                "--tls-engine-kpass-sha1 is not supported: a hash is no passphrase; put the PIN into the key's URI."
+            ),
             (proxy != nil, "--proxy is not supported; connections are direct."),
             (bindAddress != nil, "-A is not supported; the system chooses the local address."),
             (url != nil, "-L is not supported; give -h, -p, -u, -P and -t."),

@@ -2,45 +2,155 @@ import ArgumentParser
 import FoundationEssentials
 import Mosquitto
 
-/// TLS, which any of the files turns on.
+/// TLS, which any of the files, a pre-shared key, or port 8883 turns on.
 struct TLSOptions: ParsableArguments {
     @Option(
         name: .customLong("cafile"), parsing: .unconditional,
-        help: "A PEM file with the certificate authorities to trust.")
+        help: "A file with the certificate authorities to trust, PEM or DER.")
     var cafile: String?
 
-    @Option(name: .customLong("cert"), parsing: .unconditional, help: "The client certificate, PEM.")
+    @Option(
+        name: .customLong("capath"), parsing: .unconditional,
+        help: "A directory of certificate authorities to trust, with the hashed names of \"openssl rehash\".")
+    var capath: String?
+
+    @Option(name: .customLong("cert"), parsing: .unconditional, help: "The client certificate, PEM or DER.")
     var certificate: String?
 
-    @Option(name: .customLong("key"), parsing: .unconditional, help: "The client certificate's private key, PEM.")
+    @Option(
+        name: .customLong("key"), parsing: .unconditional,
+        help: "The client certificate's private key, PEM or DER; with --keyform engine its name in the engine.")
     var key: String?
+
+    @Option(name: .long, parsing: .unconditional, help: "The form of --key: pem, or engine.")
+    var keyform: String?
+
+    @Option(
+        name: .customLong("tls-engine"), parsing: .unconditional, help: "The OpenSSL engine that has the key.")
+    var engine: String?
 
     @Flag(name: .customLong("tls-use-os-certs"), help: "Trust the system's certificate authorities.")
     var useSystemTrust = false
 
+    @Flag(
+        name: .long,
+        help:
+            "Do not verify the broker's host name: any certificate of a trusted authority is accepted. For tests only.")
+    var insecure = false
+
     @Option(
         name: .customLong("tls-version"), parsing: .unconditional,
-        help: "tlsv1.2, which is the minimum anyway; 1.3 is preferred.")
+        help: "The lowest version that is accepted: tlsv1.2 (the default) or tlsv1.3.")
     var version: String?
 
+    @Option(name: .long, parsing: .unconditional, help: "The ciphers of TLS 1.2, in OpenSSL's language.")
+    var ciphers: String?
+
+    @Option(
+        name: .customLong("tls-alpn"), parsing: .unconditional, help: "The application protocol to offer, such as mqtt."
+    )
+    var applicationProtocol: String?
+
+    @Option(
+        name: .customLong("psk"), parsing: .unconditional,
+        help: "A pre-shared key in hexadecimal digits, instead of certificates.")
+    var preSharedKey: String?
+
+    @Option(name: .customLong("psk-identity"), parsing: .unconditional, help: "The name of the pre-shared key.")
+    var preSharedKeyIdentity: String?
+
+    @Option(
+        name: .customLong("tls-keylog"), parsing: .unconditional,
+        help: "A file to append the connection's secrets to, for Wireshark. For debugging only.")
+    var keyLogFile: String?
+
     /// `--tls-use-os-certs` alone does not change it, as with mosquitto's commands.
-    var defaultPort: Int { cafile != nil || certificate != nil || key != nil ? 8_883 : 1_883 }
+    var defaultPort: Int {
+        // As documented for mosquitto's commands, whose code leaves --cert and --key out.
+        [cafile, capath, certificate, key, preSharedKey].contains { $0 != nil } ? 8_883 : 1_883
+    }
 
     /// - Parameter port: as given. mosquitto's commands take 8883 for TLS with the system's trust.
     func configuration(port: Int?) throws -> TLSConfiguration? {
-        if let version, version != "tlsv1.2" {
-            throw CommandFailure(message: "--tls-version \(version) is not supported; only the minimum tlsv1.2 is.")
+        try check()
+        let minimumVersion = try minimumVersion()
+        let turnsOn = [cafile, capath, certificate, preSharedKey].contains { $0 != nil }
+        guard turnsOn || useSystemTrust || port == 8_883 else { return nil }
+        var tls = TLSConfiguration(trust: trust)
+        tls.identity = try identity()
+        tls.minimumVersion = minimumVersion
+        tls.ciphers = ciphers
+        tls.applicationProtocols = applicationProtocol.map { [$0] } ?? []
+        tls.keyLogFile = keyLogFile
+        if let preSharedKey, let preSharedKeyIdentity {
+            do {
+                tls.preSharedKey = try .init(identity: preSharedKeyIdentity, hexadecimalKey: preSharedKey)
+            } catch {
+                throw CommandFailure(message: "Problem setting TLS-PSK options.")
+            }
+        } else if insecure {
+            tls.verification = .withoutHostName
         }
-        if (certificate == nil) != (key == nil) {
-            throw CommandFailure(message: "Both certfile and keyfile must be provided if one of them is set.")
-        }
-        for file in [cafile, certificate, key].compactMap({ $0 })
-        where !FileManager.default.isReadableFile(atPath: file) {
+        return tls
+    }
+
+    /// What mosquitto's commands say of flags that do not go together.
+    private func check() throws {
+        let complaints: [(Bool, String)] = [
+            ((certificate == nil) != (key == nil), "Both certfile and keyfile must be provided if one of them is set."),
+            (keyform != nil && key == nil, "If keyform is set, keyfile must be also specified."),
+            (
+                preSharedKey != nil && (cafile != nil || capath != nil),
+                "Only one of --psk or --cafile/--capath may be used at once."
+            ),
+            (preSharedKey != nil && preSharedKeyIdentity == nil, "--psk-identity required if --psk used."),
+            (
+                keyform != nil && keyform != "pem" && keyform != "engine",
+                "Problem setting key form, it must be one of 'pem' or 'engine'."
+            ),
+            (keyform == "engine" && engine == nil, "--keyform engine needs --tls-engine, the engine that has the key."),
+        ]
+        if let complaint = complaints.first(where: \.0) { throw CommandFailure(message: complaint.1) }
+        let files = [cafile, capath, certificate, keyform == "engine" ? nil : key].compactMap { $0 }
+        if files.contains(where: { !FileManager.default.isReadableFile(atPath: $0) }) {
             throw CommandFailure(message: "Problem setting TLS options: File not found.")
         }
-        guard cafile != nil || certificate != nil || useSystemTrust || port == 8_883 else { return nil }
-        var tls = TLSConfiguration(trust: cafile.map { .file($0) } ?? .system)
-        if let certificate, let key { tls.identity = .files(certificate: certificate, key: key) }
-        return tls
+    }
+
+    private var trust: TLSConfiguration.Trust {
+        switch (cafile, capath) {
+        case (let file?, let directory?): [.file(file), .directory(directory)]
+        case (let file?, nil): .file(file)
+        case (nil, let directory?): .directory(directory)
+        case (nil, nil): .system
+        }
+    }
+
+    private func identity() throws -> TLSConfiguration.Identity? {
+        guard let certificate, let key else { return nil }
+        if keyform == "engine" {
+            return .stored(certificate: certificate, keyURI: key, engine: engine)
+        }
+        guard isEncrypted(key) else { return .files(certificate: certificate, key: key) }
+        // Asked for now, not when a deadline runs.
+        let passphrase = try Terminal.readSecret(prompt: "Enter PEM pass phrase:")
+        return .files(certificate: certificate, key: key) { passphrase }
+    }
+
+    /// PEM says so, in the label of PKCS #8 or in a header of the older format.
+    private func isEncrypted(_ path: String) -> Bool {
+        guard let data = FileManager.default.contents(atPath: path) else { return false }
+        let text = String(decoding: data, as: UTF8.self)
+        return text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED")
+    }
+
+    private func minimumVersion() throws -> TLSConfiguration.Version {
+        switch version {
+        case nil, "tlsv1.2": .v1_2
+        case "tlsv1.3": .v1_3
+        case "tlsv1.1", "tlsv1":
+            throw CommandFailure(message: "TLS 1.2 is the minimum; older ones are broken (RFC 8996).")
+        case let other?: throw CommandFailure(message: "Invalid TLS version \(other): it must be tlsv1.2 or tlsv1.3.")
+        }
     }
 }
