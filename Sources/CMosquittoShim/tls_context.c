@@ -6,9 +6,9 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-int cmq_error_reason(char *buffer, size_t size)
+int cmq_error_reason(char *buffer, size_t size, bool first)
 {
-    unsigned long error = ERR_peek_last_error();
+    unsigned long error = first ? ERR_peek_error() : ERR_peek_last_error();
     const char *text = ERR_reason_error_string(error);
     if (error != 0 && text == NULL && ERR_SYSTEM_ERROR(error)) {
         text = strerror(ERR_GET_REASON(error));
@@ -52,12 +52,12 @@ static int new_session_callback(SSL *ssl, SSL_SESSION *session)
     return 0; // OpenSSL keeps its reference
 }
 
-// The broker has asked for a client certificate; the one of the context is used, if there is one.
+// The broker has asked for a client certificate.
 static int certificate_callback(SSL *ssl, void *argument)
 {
-    (void)ssl;
-    ((cmq_tls *)argument)->certificate_requested = true;
-    return 1;
+    cmq_tls *tls = argument;
+    tls->certificate_requested = true;
+    return tls->key == NULL || SSL_use_cert_and_key(ssl, tls->certificate, tls->key, tls->chain, 1) == 1;
 }
 
 static unsigned int psk_callback(SSL *ssl, const char *hint, char *identity, unsigned int identity_size,

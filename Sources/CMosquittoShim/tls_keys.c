@@ -98,25 +98,42 @@ int cmq_store_add_crls(X509_STORE *store, const void *bytes, size_t length)
 
 // ---- Identity ----
 
-int cmq_ctx_use_certificate(SSL_CTX *ctx, const void *bytes, size_t length)
+void cmq_tls_forget_identity(cmq_tls *tls)
 {
+    X509_free(tls->certificate);
+    sk_X509_pop_free(tls->chain, X509_free);
+    EVP_PKEY_free(tls->key);
+    tls->certificate = NULL;
+    tls->chain = NULL;
+    tls->key = NULL;
+}
+
+static int add_to_chain(cmq_tls *tls, X509 *certificate)
+{
+    if (tls->chain == NULL) {
+        tls->chain = sk_X509_new_null();
+    }
+    if (certificate != NULL && tls->chain != NULL && sk_X509_push(tls->chain, certificate) > 0) {
+        return 1;
+    }
+    X509_free(certificate);
+    return 0;
+}
+
+int cmq_tls_use_certificate(cmq_tls *tls, const void *bytes, size_t length)
+{
+    cmq_tls_forget_identity(tls);
     BIO *bio = BIO_new_mem_buf(bytes, (int)length);
     if (bio == NULL) {
         return 0;
     }
     bool pem = is_pem(bytes, length);
-    X509 *certificate = pem ? PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL) : d2i_X509_bio(bio, NULL);
-    int ok = certificate != NULL && SSL_CTX_use_certificate(ctx, certificate) == 1;
-    X509_free(certificate);
-    if (ok) {
-        SSL_CTX_clear_chain_certs(ctx);
-    }
+    tls->certificate = pem ? PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL) : d2i_X509_bio(bio, NULL);
+    int ok = tls->certificate != NULL;
     if (ok && pem) {
+        X509 *certificate;
         while (ok && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-            if (SSL_CTX_add0_chain_cert(ctx, certificate) != 1) {
-                X509_free(certificate);
-                ok = 0;
-            }
+            ok = add_to_chain(tls, certificate);
         }
         ok = ok && is_end_of_pem();
     }
@@ -124,15 +141,10 @@ int cmq_ctx_use_certificate(SSL_CTX *ctx, const void *bytes, size_t length)
     return ok;
 }
 
-int cmq_ctx_add_intermediate(SSL_CTX *ctx, const void *bytes, size_t length)
+int cmq_tls_add_intermediate(cmq_tls *tls, const void *bytes, size_t length)
 {
     const unsigned char *start = bytes;
-    X509 *certificate = d2i_X509(NULL, &start, (long)length);
-    if (certificate != NULL && SSL_CTX_add0_chain_cert(ctx, certificate) == 1) {
-        return 1;
-    }
-    X509_free(certificate);
-    return 0;
+    return add_to_chain(tls, d2i_X509(NULL, &start, (long)length));
 }
 
 // Without it, OpenSSL would ask on the terminal.
@@ -148,14 +160,23 @@ static int passphrase_callback(char *buffer, int size, int writing, void *contex
     return (int)passphrase->length;
 }
 
-static int use_key(SSL_CTX *ctx, EVP_PKEY *key)
+// Takes over the key.
+static int use_key(cmq_tls *tls, SSL_CTX *ctx, EVP_PKEY *key)
 {
-    int ok = key != NULL && SSL_CTX_use_PrivateKey(ctx, key) == 1 && SSL_CTX_check_private_key(ctx) == 1;
-    EVP_PKEY_free(key);
+    if (key == NULL || tls->certificate == NULL || X509_check_private_key(tls->certificate, key) != 1) {
+        EVP_PKEY_free(key);
+        return 0;
+    }
+    // OpenSSL's security level may refuse it.
+    SSL *probe = SSL_new(ctx);
+    int ok = probe != NULL && SSL_use_cert_and_key(probe, tls->certificate, key, tls->chain, 1) == 1;
+    SSL_free(probe);
+    EVP_PKEY_free(tls->key);
+    tls->key = key;
     return ok;
 }
 
-int cmq_ctx_use_key(SSL_CTX *ctx, const void *bytes, size_t length, cmq_passphrase *passphrase)
+int cmq_tls_use_key(cmq_tls *tls, SSL_CTX *ctx, const void *bytes, size_t length, cmq_passphrase *passphrase)
 {
     BIO *bio = BIO_new_mem_buf(bytes, (int)length);
     EVP_PKEY *key = NULL;
@@ -170,10 +191,10 @@ int cmq_ctx_use_key(SSL_CTX *ctx, const void *bytes, size_t length, cmq_passphra
         }
     }
     BIO_free(bio);
-    return use_key(ctx, key);
+    return use_key(tls, ctx, key);
 }
 
-int cmq_ctx_use_pkcs12(SSL_CTX *ctx, const void *bytes, size_t length, cmq_passphrase *passphrase)
+int cmq_tls_use_pkcs12(cmq_tls *tls, SSL_CTX *ctx, const void *bytes, size_t length, cmq_passphrase *passphrase)
 {
     char text[1025] = "";
     if (passphrase->length >= sizeof text) {
@@ -194,13 +215,11 @@ int cmq_ctx_use_pkcs12(SSL_CTX *ctx, const void *bytes, size_t length, cmq_passp
         passphrase->was_asked = ERR_GET_LIB(error) == ERR_LIB_PKCS12
             && ERR_GET_REASON(error) == PKCS12_R_MAC_VERIFY_FAILURE;
     }
-    ok = ok && key != NULL && certificate != NULL
-        && SSL_CTX_use_cert_and_key(ctx, certificate, key, chain, 1) == 1;
     PKCS12_free(container);
-    EVP_PKEY_free(key);
-    X509_free(certificate);
-    sk_X509_pop_free(chain, X509_free);
-    return ok;
+    cmq_tls_forget_identity(tls);
+    tls->certificate = certificate;
+    tls->chain = chain;
+    return use_key(tls, ctx, key) && ok;
 }
 
 static EVP_PKEY *load_from_store(const char *uri, UI_METHOD *method, cmq_passphrase *passphrase)
@@ -244,7 +263,8 @@ static EVP_PKEY *load_from_engine(const char *uri, const char *name, UI_METHOD *
 #endif
 }
 
-int cmq_ctx_use_stored_key(SSL_CTX *ctx, const char *uri, const char *engine, cmq_passphrase *passphrase)
+int cmq_tls_use_stored_key(
+    cmq_tls *tls, SSL_CTX *ctx, const char *uri, const char *engine, cmq_passphrase *passphrase)
 {
     UI_METHOD *method = UI_UTIL_wrap_read_pem_callback(passphrase_callback, 0);
     if (method == NULL) {
@@ -253,5 +273,5 @@ int cmq_ctx_use_stored_key(SSL_CTX *ctx, const char *uri, const char *engine, cm
     EVP_PKEY *key = engine != NULL ? load_from_engine(uri, engine, method, passphrase)
                                    : load_from_store(uri, method, passphrase);
     UI_destroy_method(method);
-    return use_key(ctx, key);
+    return use_key(tls, ctx, key);
 }

@@ -23,6 +23,7 @@ void cmq_tls_reset(cmq_tls *tls)
     tls->verify_certificate = NULL;
     tls->misses_pin = false;
     tls->certificate_requested = false;
+    tls->session_offered = false;
     tls->alert = -1;
     tls->alert_received = false;
     tls->reason_code = 0;
@@ -66,14 +67,14 @@ void cmq_tls_attach(cmq_tls *tls, SSL *ssl)
     }
     if (tls->session != NULL) {
         // RFC 8446, appendix C.4: a ticket is used once, so that connections cannot be linked.
-        SSL_set_session(ssl, tls->session);
+        tls->session_offered = SSL_set_session(ssl, tls->session) == 1;
         cmq_tls_forget_session(tls);
     }
 }
 
 static cmq_tls_status fail(cmq_tls *tls)
 {
-    tls->reason_code = cmq_error_reason(tls->reason, sizeof tls->reason);
+    tls->reason_code = cmq_error_reason(tls->reason, sizeof tls->reason, false);
     return CMQ_TLS_FAILED;
 }
 

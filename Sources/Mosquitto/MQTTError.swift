@@ -80,7 +80,7 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
     public enum Phase: String, Sendable, Hashable, CaseIterable {
         /// Asking the credential provider.
         case credentials
-        /// Looking the host name up.
+        /// Looking the host name up, and before it what TLS needs: its files and providers.
         case resolve
         /// Connecting TCP.
         case connect

@@ -53,6 +53,9 @@ typedef struct cmq_tls {
     int key_log;                 // a descriptor, or -1
     bool resumes;                // whether sessions are kept for the next connection
     SSL_SESSION *session;        // the newest one; NULL if none. Owned
+    X509 *certificate;           // what to show to a broker that asks; NULL for nothing. Owned, like the next two
+    STACK_OF(X509) *chain;
+    EVP_PKEY *key;
 
     // What was seen
     BIO *inbound;                // ciphertext from the broker; owned
@@ -63,6 +66,7 @@ typedef struct cmq_tls {
     X509 *verify_certificate;    // the one that failed; NULL if there is none. Owned
     bool misses_pin;             // verify_error is because no pin matches
     bool certificate_requested;  // the broker asked for a client certificate
+    bool session_offered;        // an earlier session
     int alert;                   // the fatal alert; -1 if none
     bool alert_received;
     int reason_code;             // ERR_GET_REASON of a failure of OpenSSL's TLS; 0 if none
@@ -81,9 +85,9 @@ int cmq_ctx_set_groups(SSL_CTX *ctx, const char *groups);
 // Verifies the broker's certificate against this host name, or this address if it is one. NULL for no check. 1 on success.
 int cmq_ctx_verify_name(SSL_CTX *ctx, const char *name, bool is_address);
 
-// OpenSSL's reason for the last error of this thread as text; clears the error queue. Returns the reason's number if it is
-// one of OpenSSL's TLS (SSL_R_...), else 0.
-int cmq_error_reason(char *buffer, size_t size);
+// OpenSSL's reason for the last error of this thread as text, or for the first one; clears the error queue. Returns the
+// reason's number if it is one of OpenSSL's TLS (SSL_R_...), else 0.
+int cmq_error_reason(char *buffer, size_t size, bool first);
 
 // Keys and certificates (tls_keys.c)
 
@@ -100,20 +104,26 @@ int cmq_store_add_certificates(X509_STORE *store, const void *bytes, size_t leng
 // Adds certificate revocation lists, in PEM or DER. Returns how many, or -1 if one cannot be read.
 int cmq_store_add_crls(X509_STORE *store, const void *bytes, size_t length);
 
-// Uses a certificate, in PEM with its chain after it, or in DER. 1 on success; the reason of a failure is cmq_error_reason().
-int cmq_ctx_use_certificate(SSL_CTX *ctx, const void *bytes, size_t length);
+// The identity is the record's and not the SSL_CTX's, which has a place for each kind of key and would go on showing a
+// certificate of another kind. All return 1 on success; the reason of a failure is cmq_error_reason().
 
-// Adds a certificate in DER to the chain of the one in use.
-int cmq_ctx_add_intermediate(SSL_CTX *ctx, const void *bytes, size_t length);
+// Takes a certificate, in PEM with its chain after it, or in DER, in the place of an earlier one and its key.
+int cmq_tls_use_certificate(cmq_tls *tls, const void *bytes, size_t length);
 
-// Uses a private key, in PEM or DER, and checks that it belongs to the certificate in use.
-int cmq_ctx_use_key(SSL_CTX *ctx, const void *bytes, size_t length, cmq_passphrase *passphrase);
+// Adds a certificate in DER to its chain.
+int cmq_tls_add_intermediate(cmq_tls *tls, const void *bytes, size_t length);
 
-// Uses certificate, chain and key of a PKCS #12 container.
-int cmq_ctx_use_pkcs12(SSL_CTX *ctx, const void *bytes, size_t length, cmq_passphrase *passphrase);
+// Takes its private key, in PEM or DER, and checks that the two belong together and that `ctx` can use them.
+int cmq_tls_use_key(cmq_tls *tls, SSL_CTX *ctx, const void *bytes, size_t length, cmq_passphrase *passphrase);
 
-// Uses a private key that stays where it is: in a provider's store, or in an engine if one is named.
-int cmq_ctx_use_stored_key(SSL_CTX *ctx, const char *uri, const char *engine, cmq_passphrase *passphrase);
+// Takes certificate, chain and key of a PKCS #12 container.
+int cmq_tls_use_pkcs12(cmq_tls *tls, SSL_CTX *ctx, const void *bytes, size_t length, cmq_passphrase *passphrase);
+
+// Takes a private key that stays where it is: in a provider's store, or in an engine if one is named.
+int cmq_tls_use_stored_key(
+    cmq_tls *tls, SSL_CTX *ctx, const char *uri, const char *engine, cmq_passphrase *passphrase);
+
+void cmq_tls_forget_identity(cmq_tls *tls);
 
 // Verification (tls_verify.c)
 

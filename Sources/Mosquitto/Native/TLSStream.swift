@@ -64,7 +64,8 @@ final class TLSStream: Transport {
         return MQTTConnectionInfo.TLS(
             version: String(cString: SSL_get_version(ssl)),
             cipher: String(cString: SSL_CIPHER_get_name(SSL_get_current_cipher(ssl))),
-            resumed: SSL_session_reused(ssl) == 1,
+            // With a pre-shared key OpenSSL says so of every connection in TLS 1.3.
+            resumed: record.pointee.session_offered && SSL_session_reused(ssl) == 1,
             applicationProtocol: chosen.isEmpty ? nil : String(decoding: chosen, as: UTF8.self))
     }
 

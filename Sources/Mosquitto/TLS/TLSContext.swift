@@ -79,6 +79,7 @@ final class TLSContext: @unchecked Sendable {
         _ keyIdentity: UnsafeMutablePointer<CChar>?
     ) {
         cmq_tls_reset(record)
+        cmq_tls_forget_identity(record)
         if record.pointee.key_log >= 0 { close(record.pointee.key_log) }
         record.deallocate()
         pins.deallocate()
@@ -190,7 +191,7 @@ final class TLSContext: @unchecked Sendable {
             isChanged = true
         }
         if let identity = new.identity, old.map({ !new.hasSameIdentity(as: $0) }) ?? true {
-            var loader = TLSIdentityLoader(context: pointer, passphrase: passphrase)
+            var loader = TLSIdentityLoader(record: record, context: pointer, passphrase: passphrase)
             defer { lacksPassphrase = loader.lacksPassphrase }
             try loader.use(identity)
             isChanged = true
@@ -220,9 +221,9 @@ final class TLSContext: @unchecked Sendable {
     // MARK: Errors
 
     /// With OpenSSL's reason, where it left one.
-    static func failure(_ message: String) -> MQTTError {
+    static func failure(_ message: String, firstReason: Bool = false) -> MQTTError {
         var reason = [CChar](repeating: 0, count: 160)
-        cmq_error_reason(&reason, reason.count)
+        cmq_error_reason(&reason, reason.count, firstReason)
         let text = String(cArray: reason)
         var error = MQTTError(.tlsConfiguration, "TLS: " + message + (text.isEmpty ? "" : ": " + text))
         error.tls = TLSFailure(.configuration, reason: text.isEmpty ? nil : text)

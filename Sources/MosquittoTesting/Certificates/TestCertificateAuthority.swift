@@ -1,4 +1,3 @@
-internal import Crypto
 internal import SwiftASN1
 internal import X509
 
@@ -25,35 +24,39 @@ public struct TestCertificateAuthority: Sendable {
     public let certificatePEM: String
 
     private let name: DistinguishedName
-    private let key: P256.Signing.PrivateKey
+    private let keyAlgorithm: TestKeyAlgorithm
+    private let key: TestKey
 
-    /// Mints a root certificate over a new P-256 key.
+    /// Mints a root certificate over a new key.
     ///
     /// Two authorities with the same name have different keys, hence a leaf of one is not trusted by the other.
     ///
-    /// - Parameter commonName: The common name of the root certificate.
+    /// - Parameters:
+    ///   - commonName: The common name of the root certificate.
+    ///   - keyAlgorithm: What the keys are, its own and those of the identities that it mints.
     /// - Throws: An error of swift-certificates if the name cannot be encoded.
-    public init(commonName: String = "swift-mosquitto test CA") throws {
+    public init(commonName: String = "swift-mosquitto test CA", keyAlgorithm: TestKeyAlgorithm = .p256) throws {
         let name = try DistinguishedName { CommonName(commonName) }
-        let key = P256.Signing.PrivateKey()
+        let key = try TestKey(keyAlgorithm)
         let extensions = try Certificate.Extensions {
             Critical(BasicConstraints.isCertificateAuthority(maxPathLength: nil))
             Critical(KeyUsage(keyCertSign: true, cRLSign: true))
-            SubjectKeyIdentifier(keyIdentifier: key.publicKey.keyIdentifier)
+            SubjectKeyIdentifier(keyIdentifier: key.identifier)
         }
         let certificate = try Certificate(
             version: .v3,
             serialNumber: Certificate.SerialNumber(),
-            publicKey: Certificate.PublicKey(key.publicKey),
+            publicKey: key.privateKey.publicKey,
             notValidBefore: Date(timeIntervalSinceNow: -86_400 * 365),
             notValidAfter: Date(timeIntervalSinceNow: 86_400 * 365),
             issuer: name,
             subject: name,
-            signatureAlgorithm: .ecdsaWithSHA256,
+            signatureAlgorithm: key.signatureAlgorithm,
             extensions: extensions,
-            issuerPrivateKey: Certificate.PrivateKey(key)
+            issuerPrivateKey: key.privateKey
         )
         self.name = name
+        self.keyAlgorithm = keyAlgorithm
         self.key = key
         certificatePEM = try certificate.serializeAsPEM().pemString
     }
@@ -111,13 +114,13 @@ public struct TestCertificateAuthority: Sendable {
         notBefore: Date,
         notAfter: Date
     ) throws -> TestIdentity {
-        let leafKey = P256.Signing.PrivateKey()
+        let leafKey = try TestKey(keyAlgorithm)
         let extensions = try Certificate.Extensions {
             Critical(BasicConstraints.notCertificateAuthority)
             Critical(KeyUsage(digitalSignature: true))
             try ExtendedKeyUsage([usage])
-            SubjectKeyIdentifier(keyIdentifier: leafKey.publicKey.keyIdentifier)
-            AuthorityKeyIdentifier(keyIdentifier: key.publicKey.keyIdentifier)
+            SubjectKeyIdentifier(keyIdentifier: leafKey.identifier)
+            AuthorityKeyIdentifier(keyIdentifier: key.identifier)
             // RFC 5280, 4.2.1.6: the extension, if present, holds at least one name.
             if !alternatives.isEmpty {
                 SubjectAlternativeNames(alternatives)
@@ -126,18 +129,18 @@ public struct TestCertificateAuthority: Sendable {
         let certificate = try Certificate(
             version: .v3,
             serialNumber: Certificate.SerialNumber(),
-            publicKey: Certificate.PublicKey(leafKey.publicKey),
+            publicKey: leafKey.privateKey.publicKey,
             notValidBefore: notBefore,
             notValidAfter: notAfter,
             issuer: name,
             subject: DistinguishedName { CommonName(commonName) },
-            signatureAlgorithm: .ecdsaWithSHA256,
+            signatureAlgorithm: key.signatureAlgorithm,
             extensions: extensions,
-            issuerPrivateKey: Certificate.PrivateKey(key)
+            issuerPrivateKey: key.privateKey
         )
         return TestIdentity(
             certificatePEM: try certificate.serializeAsPEM().pemString,
-            privateKeyPEM: leafKey.pemRepresentation
+            privateKeyPEM: leafKey.pem
         )
     }
 
@@ -158,11 +161,4 @@ extension TestCertificateAuthority: CustomStringConvertible, CustomReflectable {
     public var description: String { "TestCertificateAuthority(private key redacted)" }
 
     public var customMirror: Mirror { Mirror(self, children: ["certificatePEM": certificatePEM]) }
-}
-
-extension P256.Signing.PublicKey {
-    /// RFC 7093, section 2, method 1: the leftmost 160 bits of the SHA-256 of the public key.
-    fileprivate var keyIdentifier: ArraySlice<UInt8> {
-        ArraySlice(SHA256.hash(data: x963Representation).prefix(20))
-    }
 }

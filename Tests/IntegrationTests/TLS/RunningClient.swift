@@ -1,0 +1,18 @@
+import Mosquitto
+
+/// Runs a client while `body` runs, which sees its events from the first on.
+func withRunningClient<R>(
+    _ configuration: MQTTClientConfiguration, _ body: (MQTTClient, MQTTConnectionEvents) async throws -> R
+) async throws -> R {
+    let client = MQTTClient(configuration, logger: quiet)
+    let events = client.events()
+    try await client.start()
+    do {
+        let result = try await body(client, events)
+        await client.shutdown()
+        return result
+    } catch {
+        await client.shutdown()
+        throw error
+    }
+}

@@ -1,0 +1,61 @@
+import Mosquitto
+import MosquittoTesting
+import Testing
+
+/// One row of the matrix: a client and `openssl s_server`, and what becomes of them.
+struct TLSRow: Sendable, CustomTestStringConvertible {
+    typealias Client = @Sendable (inout Mosquitto.TLSConfiguration, Certificates) throws -> Void
+
+    var name: String
+    /// The arguments of `openssl s_server`.
+    var server: String
+    var host: String
+    var expected: TLSExpectation
+    /// What the server has to say of it.
+    var serverSays: String?
+    /// Changes a configuration that trusts the root and takes one version.
+    var client: Client
+
+    var testDescription: String { name }
+
+    init(
+        _ name: String, server: String, host: String = "localhost", _ expected: TLSExpectation,
+        serverSays: String? = nil,
+        client: @escaping Client = { _, _ in }
+    ) {
+        self.name = name
+        self.server = server
+        self.host = host
+        self.expected = expected
+        self.serverSays = serverSays
+        self.client = client
+    }
+
+    func configuration(_ version: TLSVersion, port: Int, _ certificates: Certificates) throws -> MQTTClientConfiguration
+    {
+        var tls = Mosquitto.TLSConfiguration(trust: .pem(try certificates.text("root.pem")))
+        tls.minimumVersion = version
+        tls.maximumVersion = version
+        try client(&tls, certificates)
+        return MQTTClientConfiguration(host: host, port: port, tls: tls)
+    }
+
+    /// Makes the connection and compares.
+    func check(_ version: TLSVersion) async throws {
+        let certificates = try Certificates.current
+        let server = try await OpenSSLServer.start(self.server, certificates)
+        defer { server.stop() }
+        let outcome = await TLSOutcome.of(try configuration(version, port: server.port, certificates), certificates)
+        #expect(outcome == expected[version], "\(outcome); the server said: \(server.output)")
+        if case .failed(let failure) = outcome, failure.kind == .verification {
+            // The alert is of no use if it does not arrive.
+            #expect(await eventually { server.output.contains("SSL alert number") }, "\(server.output)")
+        }
+        if let serverSays {
+            #expect(await eventually { server.output.contains(serverSays) }, "\(server.output)")
+        }
+    }
+}
+
+/// The arguments of `openssl s_server` for a certificate.
+func showing(_ name: String, _ more: String = "") -> String { "-cert \(name).pem -key \(name).key \(more)" }
