@@ -95,6 +95,8 @@ cmq_tls_status cmq_tls_handshake(cmq_tls *tls, SSL *ssl)
         return CMQ_TLS_WANT_MORE;
     case SSL_ERROR_WANT_RETRY_VERIFY:
         return CMQ_TLS_ASKS;
+    case SSL_ERROR_ZERO_RETURN:
+        return CMQ_TLS_CLOSED;
     default:
         return fail(tls);
     }

@@ -63,6 +63,25 @@ import Testing
         #expect(try await run("/usr/bin/openssl", "verify", "-CAfile", authorityPath, strangerPath).status != 0)
     }
 
+    @Test(arguments: zip(TestKeyAlgorithm.allCases, ["ecdsa-with-SHA256", "sha256WithRSAEncryption", "ED25519"]))
+    func `OpenSSL verifies certificates of each key algorithm, and reads their keys`(
+        algorithm: TestKeyAlgorithm, signature: String
+    ) async throws {
+        let authority = try TestCertificateAuthority(keyAlgorithm: algorithm)
+        let identity = try authority.serverIdentity()
+        let root = try directory.write(authority.certificatePEM, to: "root.pem")
+        let leaf = try directory.write(identity.certificatePEM, to: "leaf.pem")
+        let key = try directory.write(identity.privateKeyPEM, to: "leaf.key")
+        let options = ["-x509_strict", "-purpose", "sslserver", "-verify_hostname", "localhost", "-CAfile", root]
+        let verification = try await RunningCommand("/usr/bin/openssl", ["verify"] + options + [leaf]).result()
+        #expect(verification.status == 0, "\(verification.output)")
+        let text = try await run("/usr/bin/openssl", "x509", "-in", leaf, "-noout", "-text")
+        #expect(text.output.contains("Signature Algorithm: \(signature)"))
+        let ofCertificate = try await run("/usr/bin/openssl", "x509", "-in", leaf, "-noout", "-pubkey")
+        let ofKey = try await run("/usr/bin/openssl", "pkey", "-in", key, "-pubout")
+        #expect(ofKey.status == 0 && ofKey.output == ofCertificate.output)
+    }
+
     @Test func `No description shows a private key`() throws {
         let identity = try authority.serverIdentity()
         var dumped = ""

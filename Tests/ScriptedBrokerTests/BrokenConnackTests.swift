@@ -4,13 +4,14 @@ import Testing
 
 @Suite("What is not a proper CONNACK is never taken for one")
 struct BrokenConnackTests {
-    @Test(arguments: [
-        (UInt8(1), MQTTReasonCode.unsupportedProtocolVersion, MQTTRetryPolicy.Decision.stop),
-        (2, .clientIdentifierNotValid, .stop),
-        (3, .serverUnavailable, .retry(.standard)),
-        (5, .notAuthorized, .retryWithFreshCredentials),
-        (0x87, .notAuthorized, .retryWithFreshCredentials),
-    ], [TestTLS.identity, nil])
+    @Test(
+        arguments: [
+            (UInt8(1), MQTTReasonCode.unsupportedProtocolVersion, MQTTRetryPolicy.Decision.stop),
+            (2, .clientIdentifierNotValid, .stop),
+            (3, .serverUnavailable, .retry(.standard)),
+            (5, .notAuthorized, .retryWithFreshCredentials),
+            (0x87, .notAuthorized, .retryWithFreshCredentials),
+        ], [TestTLS.identity, nil])
     func `a refusal in the form of 3_1_1 answers a CONNECT of 5_0`(
         refusal: (code: UInt8, meaning: MQTTReasonCode, decision: MQTTRetryPolicy.Decision), tls: TestIdentity?
     ) async throws {

@@ -7,15 +7,16 @@ struct HostileBrokerTests {
     /// CONNACK, then bytes that break the protocol; each would abort, stall or mislead libmosquitto 2.0.11.
     private static let accepted: [UInt8] = [0x20, 3, 0, 0, 0]
 
-    @Test(arguments: [
-        ("an unknown property", accepted + [0x40, 6, 0, 1, 0, 2, 0x7E, 0]),
-        ("a second CONNACK", accepted + accepted),
-        ("a packet that only clients send", accepted + [0x82, 2, 0, 1]),
-        ("a PUBLISH of 256 MB", accepted + [0x30, 0xFF, 0xFF, 0xFF, 0x7F, 0, 1, 0x61]),
-        ("a length of five bytes", accepted + [0x30, 0xFF, 0xFF, 0xFF, 0xFF, 0x01]),
-        ("an unknown property in CONNACK", [0x20, 5, 0, 0, 2, 4, 1]),
-        ("a PUBACK before CONNACK", [0x40, 2, 0, 1]),
-    ], [TestTLS.identity, nil])
+    @Test(
+        arguments: [
+            ("an unknown property", accepted + [0x40, 6, 0, 1, 0, 2, 0x7E, 0]),
+            ("a second CONNACK", accepted + accepted),
+            ("a packet that only clients send", accepted + [0x82, 2, 0, 1]),
+            ("a PUBLISH of 256 MB", accepted + [0x30, 0xFF, 0xFF, 0xFF, 0x7F, 0, 1, 0x61]),
+            ("a length of five bytes", accepted + [0x30, 0xFF, 0xFF, 0xFF, 0xFF, 0x01]),
+            ("an unknown property in CONNACK", [0x20, 5, 0, 0, 2, 4, 1]),
+            ("a PUBACK before CONNACK", [0x40, 2, 0, 1]),
+        ], [TestTLS.identity, nil])
     func `a violation of the protocol is a typed failure, and the client goes on`(
         violation: (what: String, bytes: [UInt8]), tls: TestIdentity?
     ) async throws {

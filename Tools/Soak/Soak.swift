@@ -4,5 +4,13 @@ import ArgumentParser
 @main
 struct Soak: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measurements that are too long for the tests.", subcommands: [RotationGaps.self])
+        abstract: "Measurements that are too long for the tests.", subcommands: subcommands)
+
+    private static var subcommands: [any ParsableCommand.Type] {
+        #if os(Linux)
+        [Connects.self, Handshakes.self, RotationGaps.self]
+        #else
+        [RotationGaps.self]
+        #endif
+    }
 }

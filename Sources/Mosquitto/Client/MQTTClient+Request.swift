@@ -32,7 +32,8 @@ extension MQTTClient {
         properties: MQTTPublishProperties = .init()
     ) async throws(MQTTError) -> MQTTPublishResult {
         guard let topic = request.properties.responseTopic else {
-            throw .invalid(.invalidTopic, "the message on \(quoted(request.topic)) has no response topic; it is no request")
+            throw .invalid(
+                .invalidTopic, "the message on \(quoted(request.topic)) has no response topic; it is no request")
         }
         var properties = properties
         properties.correlationData = request.properties.correlationData

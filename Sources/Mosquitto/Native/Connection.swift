@@ -89,6 +89,10 @@ final class Connection {
 
     private static let backlog = 1 << 20
 
+    /// Not while a consumer is full, nor while a broker that reads nothing has more to be acknowledged than one that keeps to
+    /// the protocol can have: 65,535 packet identifiers, each in a record of its own, beside our own backlog.
+    private var mayRead: Bool { !isReadingPaused && transport.unsent <= 4 * Self.backlog }
+
     /// What the library and the inspector have told, in order.
     func takeEvents() -> [MosquittoEvent] {
         var events = findings
@@ -112,7 +116,7 @@ final class Connection {
         case .established:
             // The connection is gone; what it has left to read is little, and ends the polling for it.
             if events.contains(.failed) { isReadingPaused = false }
-            if !isReadingPaused, !events.isDisjoint(with: [.readable, .failed]) {
+            if events.contains(.failed) || mayRead && events.contains(.readable) {
                 hasEnded = try receive()
                 try consume()
             }
@@ -168,14 +172,20 @@ final class Connection {
         } while collected > 0 && handle.wantsWrite && handle.socket >= 0 && !isBacklogged
         let code = transport.send(socket)
         if code != 0 {
-            // The broker may have said why before it closed.
-            if stage == .established {
-                hasEnded = try receive()
-                try consume()
-            }
+            if stage == .established { try readRest() }
             throw lost(code, .connected)
         }
         updateInterest()
+    }
+
+    /// Reads what the broker sent before it closed, which may say why. It is no more than the socket's buffer has.
+    private func readRest() throws(MQTTError) {
+        isReadingPaused = false
+        try consume()
+        while case .bytes(let count) = socket.receive(into: scratch) {
+            received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
+            try consume()
+        }
     }
 
     /// Whether AUTH packets can be sent.
@@ -197,7 +207,7 @@ final class Connection {
 
     private func updateInterest() {
         guard stage != .closed else { return }
-        interest = isReadingPaused || isAsking ? [] : .readable
+        interest = mayRead && !isAsking ? .readable : []
         if transport.unsent > 0 { interest.insert(.writable) }
     }
 
@@ -298,13 +308,15 @@ final class Connection {
             try flush()
             finishWritingIfSent()
         }
-        while true {
+        // A broker that goes on sending does not keep the loop.
+        for _ in 0..<16 {
             switch socket.receive(into: scratch) {
             case .bytes: continue
             case .nothing: return .none
             case .end, .failed: return .finished
             }
         }
+        return .none
     }
 
     /// Ends the connection at once.

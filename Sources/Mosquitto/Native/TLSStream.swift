@@ -41,6 +41,8 @@ final class TLSStream: Transport {
             case CMQ_TLS_DONE: return .finished
             case CMQ_TLS_ASKS: return .asks(TLSPeer(ssl, host: context.verifiedName))
             case CMQ_TLS_FAILED: throw failure(phase: .tlsHandshake)
+            case CMQ_TLS_CLOSED:
+                throw MQTTError(.closed, "the broker closed the connection in the handshake", phase: .tlsHandshake)
             default: guard try feedRecord(&received) else { return .pending }
             }
         }

@@ -1,0 +1,112 @@
+import MosquittoTesting
+import Testing
+
+@testable import Mosquitto
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// The tests of this folder, so that they can be run by its name.
+@Suite("The data path")
+enum DataPath {
+    /// Those that keep a processor busy for seconds, one after the other: others have deadlines to keep.
+    @Suite("Under load", .serialized)
+    enum UnderLoad {}
+}
+
+/// ThreadSanitizer makes everything ten times as slow, and sees no more in ten times the work.
+func scaled(_ count: Int) -> Int { dlsym(nil, "__tsan_init") == nil ? count : count / 10 }
+
+/// What a connection is made of.
+enum Wire: String, Sendable, CaseIterable {
+    case plain, tls12, tls13
+
+    static let tls: [Wire] = [.tls12, .tls13]
+
+    var identity: TestIdentity? { self == .plain ? nil : TestTLS.identity }
+
+    /// OpenSSL's name of the version.
+    var versionName: String? {
+        switch self {
+        case .plain: nil
+        case .tls12: "TLSv1.2"
+        case .tls13: "TLSv1.3"
+        }
+    }
+}
+
+/// A client that ends with its first failure, at the other end of a proxy.
+func configuration(of proxy: TamperingProxy, _ wire: Wire) -> MQTTClientConfiguration {
+    var configuration = testConfiguration(port: 1)
+    configuration.endpoints = [proxy.endpoint]
+    if wire == .plain {
+        configuration.tls = nil
+    } else {
+        configuration.tls?.serverName = "localhost"
+        configuration.tls?.maximumVersion = wire == .tls12 ? .v1_2 : .v1_3
+    }
+    configuration.retry = .none
+    return configuration
+}
+
+/// Runs a client on a loop of its own: what it does at length is not to hold up the clients of other tests.
+func withBusyClient<R>(
+    _ configuration: MQTTClientConfiguration, _ body: (MQTTClient, EventLog) async throws -> R
+) async throws -> R {
+    let loop = MosquittoEventLoop(name: "data-path")
+    return try await withRunning(MQTTClient(configuration, eventLoop: loop, logger: quiet), body)
+}
+
+extension ConnectionScript {
+    /// Closes, with close_notify if there is TLS, when the client has published something. A client of MQTT 3.1.1 is
+    /// sent no packet before.
+    static let goodbye = ConnectionScript.disconnectOn(.publish, reasonCode: 0)
+}
+
+/// A payload of 16 KiB that tells its number.
+enum NumberedPayload {
+    static let size = 16_384
+
+    static func make(_ number: Int) -> [UInt8] {
+        var payload = [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: size)
+        for index in 0..<4 { payload[index] = UInt8(truncatingIfNeeded: number >> (8 * index)) }
+        return payload
+    }
+
+    /// The number, if it is a whole payload.
+    static func number(of payload: [UInt8]) -> Int? {
+        guard payload.count == size else { return nil }
+        let number = (0..<4).reduce(0) { $0 | Int(payload[$1]) << (8 * $1) }
+        // The rest is one byte over and over, which memcmp(3) sees faster than a loop in a debug build.
+        let isWhole = payload.withUnsafeBytes { bytes in
+            bytes[4] == UInt8(truncatingIfNeeded: number)
+                && bytes.baseAddress.map { memcmp($0 + 4, $0 + 5, size - 5) } == 0
+        }
+        return isWhole ? number : nil
+    }
+}
+
+extension Session {
+    /// Whether the socket is watched for what comes.
+    var isReading: Bool { connection?.interest.contains(.readable) == true }
+
+    /// Whether all was handed over, and the socket does not take it.
+    var isStuckInSocket: Bool { pending.isEmpty && connection?.interest.contains(.writable) == true }
+}
+
+/// The value, once it has stayed the same for a while.
+func settled<T: Equatable>(_ value: () async -> T) async throws -> T {
+    var last = await value()
+    var since = ContinuousClock.now
+    while ContinuousClock.now - since < .milliseconds(300) {
+        try await Task.sleep(for: .milliseconds(10))
+        let next = await value()
+        if next != last { (last, since) = (next, .now) }
+    }
+    return last
+}

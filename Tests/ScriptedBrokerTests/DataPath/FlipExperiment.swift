@@ -1,0 +1,102 @@
+import Mosquitto
+import MosquittoTesting
+import Testing
+
+/// A client that connects and is sent ten messages, with a byte on its way changed. The broker's stream then ends, so
+/// that what waits for bytes that were promised by a changed length ends too.
+struct FlipExperiment: Sendable {
+    static let topics = (0..<10).map { "message/\($0)" }
+
+    let broker: ScriptedBroker
+    let wire: Wire
+    /// All is on Unix sockets: thousands of connections would use up the ports of other tests.
+    private let folder: TemporaryDirectory
+    /// What the broker sends when nothing is changed.
+    let records: [TLSRecord]
+    /// The order of the messages, which is the broker's choice.
+    let order: [String]
+
+    struct Outcome: Sendable {
+        var delivered: [String] = []
+        var error: MQTTError?
+        var wasConnected = false
+        var hasFlipped = false
+        var time = Duration.zero
+    }
+
+    /// Runs the client once with nothing changed.
+    init(_ wire: Wire) async throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path + "/broker.sock"
+        let broker = try await ScriptedBroker.start(unixSocket: path, tls: TestTLS.identity)
+        for topic in Self.topics { broker.publish(topic: topic, payload: "payload of \(topic)", retain: true) }
+        self.broker = broker
+        self.wire = wire
+        self.folder = folder
+        let proxy = try TamperingProxy(to: .unixSocket(path), at: folder.path + "/measure.sock")
+        (records, order) = try await withRunningClient(configuration(of: proxy, wire)) { client, _ in
+            try await client.subscribe(to: "message/#") { messages in
+                var order: [String] = []
+                for await message in messages {
+                    order.append(message.topic)
+                    if order.count == Self.topics.count { break }
+                }
+                return (proxy[.toClient].records, order)
+            }
+        }
+    }
+
+    // Each message, the SUBACK and the CONNACK are a record of their own, and nothing follows the messages.
+    var firstMessage: Int { records.count - Self.topics.count }
+    var suback: Int { firstMessage - 1 }
+    var connack: Int { firstMessage - 2 }
+
+    /// Every byte that the broker sends.
+    var addresses: [TamperingProxy.Address] {
+        records.indices.flatMap { record in
+            (0..<records[record].length).map { TamperingProxy.Address(record: record, byte: $0) }
+        }
+    }
+
+    /// A proxy before the broker; with a name of its own, which is that of its socket.
+    func makeProxy(_ name: String, _ plan: TamperingProxy.Plan = .init()) throws -> TamperingProxy {
+        try TamperingProxy(
+            to: .unixSocket(folder.path + "/broker.sock"), at: "\(folder.path)/\(name).sock", plan: plan)
+    }
+
+    func run(
+        _ proxy: TamperingProxy, _ flip: (address: TamperingProxy.Address, mask: UInt8)?,
+        on loop: MosquittoEventLoop = MosquittoEventLoop(name: "data-path")
+    ) async throws -> Outcome {
+        proxy.setPlan(.init(flip: flip, end: .init(record: records.count)))
+        var configuration = configuration(of: proxy, wire)
+        configuration.timeouts.tlsHandshake = .seconds(1)
+        configuration.timeouts.connack = .seconds(1)
+        let start = ContinuousClock.now
+        let client = MQTTClient(configuration, eventLoop: loop, logger: quiet)
+        let log = EventLog(client)
+        try await client.start()
+        var outcome = Outcome()
+        do {
+            outcome.delivered = try await client.subscribe(to: "message/#") { messages in
+                var delivered: [String] = []
+                for await message in messages {
+                    let isAsSent = message.payloadString == "payload of \(message.topic)"
+                    delivered.append(isAsSent ? message.topic : "damaged: \(message.topic) \(message.payloadString)")
+                }
+                return delivered
+            }
+        } catch is MQTTError {
+            // The same error ends the client.
+        }
+        // The client ends by itself: nothing here shuts it down before.
+        _ = await log.wait(timeout: .seconds(10)) { $0.stopped != nil }
+        outcome.time = ContinuousClock.now - start
+        outcome.error = await log.terminalError
+        outcome.wasConnected = await !log.connections.isEmpty
+        await client.shutdown()
+        _ = await eventually { !proxy.isConnected }
+        outcome.hasFlipped = proxy.hasFlipped
+        return outcome
+    }
+}

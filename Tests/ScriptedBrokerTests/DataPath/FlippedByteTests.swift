@@ -1,0 +1,94 @@
+import MosquittoTesting
+import Testing
+
+@testable import Mosquitto
+
+extension DataPath.UnderLoad {
+    @Suite("A byte that was changed on its way is found out", .timeLimit(.minutes(2)))
+    struct FlippedByteTests {
+        private static let codes: Set<MQTTError.Code> = [
+            .tlsProtocol, .tlsAlert, .tlsVerification, .closed, .timeout, .protocolViolation,
+        ]
+
+        /// RFC 8446, section 5.1: legacy_record_version is to be ignored. OpenSSL looks at its second byte, but not in
+        /// the first record.
+        private static let meaningless = TamperingProxy.Address(record: 0, byte: 2)
+
+        @Test(arguments: Wire.tls)
+        func `each byte of the handshake and of ten records, one by one`(wire: Wire) async throws {
+            let experiment = try await FlipExperiment(wire)
+            let addresses = experiment.addresses
+            var masks = JitterGenerator(seed: 5)
+            let flips = addresses.shuffled(using: &masks).prefix(scaled(addresses.count))
+                .map { (address: $0, mask: UInt8.random(in: 1 ... .max, using: &masks)) }
+            let next = Counter()
+            let loop = MosquittoEventLoop(name: "data-path")
+            let workers = 8
+            let complaints = try await withThrowingTaskGroup(of: [String].self) { group in
+                for worker in 0..<workers {
+                    group.addTask {
+                        let proxy = try experiment.makeProxy("\(worker)")
+                        var complaints: [String] = []
+                        while true {
+                            let index = await next.next() - 1
+                            guard index < flips.count else { return complaints }
+                            let flip = flips[index]
+                            let outcome = try await experiment.run(proxy, flip, on: loop)
+                            if let complaint = Self.complaint(outcome, flip.address, experiment) {
+                                complaints.append("\(flip.address) ^ \(flip.mask): \(complaint)")
+                            }
+                        }
+                    }
+                }
+                return try await group.reduce([]) { $0 + $1 }
+            }
+            #expect(complaints.isEmpty, "\(flips.count) bytes; \(complaints.joined(separator: "\n"))")
+            await experiment.broker.stop()
+        }
+
+        /// What is wrong with an outcome; `nil` if nothing is.
+        private static func complaint(
+            _ outcome: FlipExperiment.Outcome, _ address: TamperingProxy.Address, _ experiment: FlipExperiment
+        ) -> String? {
+            guard let error = outcome.error else { return "the client did not end" }
+            // Its deadlines are of one second each.
+            if outcome.time > .seconds(10) { return "it took \(outcome.time)" }
+            if !codes.contains(error.code) { return "the code is \(error.code): \(error)" }
+            // A signature of this run may be a byte or two shorter than that of the one that was measured.
+            if !outcome.hasFlipped || address == meaningless {
+                return outcome.delivered == experiment.order && error.code == .closed
+                    ? nil : "nothing was changed, but \(error), and delivered was \(outcome.delivered)"
+            }
+            // Of a record, and of a message in a record of the handshake, which may not be encrypted.
+            let isLength = [3, 4].contains(address.byte)
+            if error.code == .timeout, !isLength, ![6, 7, 8].contains(address.byte) {
+                return "it was waited for: \(error)"
+            }
+            if outcome.wasConnected != (address.record > experiment.connack) {
+                return "connected: \(outcome.wasConnected)"
+            }
+            if outcome.wasConnected {
+                let whole = max(0, address.record - experiment.firstMessage)
+                if outcome.delivered != Array(experiment.order.prefix(whole)) {
+                    return "delivered was \(outcome.delivered)"
+                }
+                if error.code != .tlsProtocol, !(isLength && error.code == .closed) { return "\(error)" }
+            } else if !outcome.delivered.isEmpty {
+                return "delivered was \(outcome.delivered)"
+            }
+            return nil
+        }
+
+        @Test(arguments: Wire.tls) func `the broker is told by an alert`(wire: Wire) async throws {
+            let experiment = try await FlipExperiment(wire)
+            let address = TamperingProxy.Address(record: experiment.firstMessage, byte: 10)
+            let proxy = try experiment.makeProxy("alert")
+            let outcome = try await experiment.run(proxy, (address, 0x20))
+            #expect(outcome.error?.tls?.alert == .init(received: false, code: 20, name: "bad_record_mac"))
+            let last = try #require(proxy[.toBroker].records.last)
+            // TLS 1.3 hides the type of a record; two bytes, the type and the tag are 19.
+            #expect(wire == .tls12 ? last.type == 21 : last == TLSRecord(type: 23, length: 5 + 19))
+            await experiment.broker.stop()
+        }
+    }
+}

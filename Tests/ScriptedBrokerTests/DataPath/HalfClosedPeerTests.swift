@@ -1,0 +1,80 @@
+import Mosquitto
+import MosquittoTesting
+import Testing
+
+/// How a peer ends its side, while it still reads.
+enum HalfClose: String, Sendable, CaseIterable {
+    /// FIN alone.
+    case fin
+    /// The goodbye of TLS, and FIN.
+    case closeNotifyAndFIN
+    /// The goodbye of TLS alone.
+    case closeNotify
+}
+
+extension DataPath {
+    @Suite("A peer that has closed its side is left at once, in every phase", .timeLimit(.minutes(1)))
+    struct HalfClosedPeerTests {
+        /// What ended a client, which must be before any of its deadlines.
+        private func end(
+            _ broker: ScriptedBroker, _ plan: TamperingProxy.Plan, _ wire: Wire
+        ) async throws -> MQTTError? {
+            let proxy = try TamperingProxy(to: broker.port, plan: plan)
+            let (error, log) = try await runUntilStopped(configuration(of: proxy, wire))
+            #expect(await log.span < 5, "the deadlines are 10 s")
+            await broker.stop()
+            return error
+        }
+
+        @Test(arguments: Wire.tls, [0, 3, 5, 40])
+        func `in the handshake, after so many bytes`(wire: Wire, bytes: Int) async throws {
+            let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
+            let error = try await end(broker, .init(end: .init(record: 0, byte: bytes)), wire)
+            #expect(error?.code == .closed, "\(error as Any)")
+            #expect(error?.phase == .tlsHandshake)
+        }
+
+        @Test(arguments: Wire.tls, [true, false])
+        func `in the handshake, with close_notify`(wire: Wire, hidesEnd: Bool) async throws {
+            // A warning, which is no handshake: RFC 8446, section 6.1.
+            let broker = try await ScriptedBroker.start(script: [.raw([21, 3, 3, 0, 2, 1, 0])])
+            let error = try await end(broker, .init(end: hidesEnd ? nil : .init(record: 1)), wire)
+            #expect(error?.code == .closed, "\(error as Any)")
+            #expect(error?.phase == .tlsHandshake)
+        }
+
+        @Test(arguments: Wire.tls, HalfClose.allCases)
+        func `before CONNACK`(wire: Wire, half: HalfClose) async throws {
+            let broker = try await ScriptedBroker.start(
+                tls: TestTLS.identity, script: [half == .fin ? .serve : .closeAfterConnect])
+            var plan = TamperingProxy.Plan()
+            if half == .fin {
+                let experiment = try await FlipExperiment(wire)
+                await experiment.broker.stop()
+                plan.end = .init(record: experiment.connack)
+            }
+            plan.hidesEnd = half == .closeNotify
+            let error = try await end(broker, plan, wire)
+            #expect(error?.code == .closed, "\(error as Any)")
+            #expect(error?.phase == .connack)
+        }
+
+        @Test(arguments: Wire.allCases, HalfClose.allCases)
+        func `while connected`(wire: Wire, half: HalfClose) async throws {
+            if wire == .plain, half != .fin { return }
+            let broker = try await ScriptedBroker.start(tls: wire.identity, script: [half == .fin ? .serve : .goodbye])
+            let proxy = try TamperingProxy(to: broker.port, plan: .init(hidesEnd: half == .closeNotify))
+            var configuration = configuration(of: proxy, wire)
+            configuration.version = .v3_1_1
+            try await withRunningClient(configuration) { client, log in
+                try await client.waitUntilConnected(timeout: .seconds(30))
+                if half == .fin { proxy.finish() } else { try client.enqueue("bye", to: "b") }
+                #expect(await log.wait(timeout: .seconds(5)) { $0.stopped != nil })
+                let error = try #require(await log.terminalError)
+                #expect(error.code == .closed, "\(error)")
+                #expect(error.phase == .connected)
+            }
+            await broker.stop()
+        }
+    }
+}

@@ -1,0 +1,76 @@
+import MosquittoTesting
+import Testing
+
+@testable import Mosquitto
+
+extension DataPath.UnderLoad {
+    @Suite("A broker that sends without end and reads nothing", .timeLimit(.minutes(1)))
+    struct HostileFlowTests {
+        /// QoS 1, no payload, to the topic "a", in the shape of MQTT 5.0: 8 bytes, for which a PUBACK takes 26 with TLS
+        /// 1.3.
+        private static let publishes = (1...2_048).flatMap { number -> [UInt8] in
+            [0x32, 6, 0, 1, 0x61, UInt8(number >> 8), UInt8(number & 0xFF), 0]
+        }
+
+        /// A broker that minds Receive Maximum, or has 65,535 packet identifiers, makes 1.7 MB of them due at most.
+        /// Without TLS they are smaller than what they answer.
+        @Test(arguments: Wire.tls)
+        func `has no more than so many acknowledgements kept for it`(wire: Wire) async throws {
+            let broker = try await ScriptedBroker.start(tls: wire.identity)
+            let proxy = try TamperingProxy(to: broker.port, kernelBuffer: 65_536)
+            try await withBusyClient(configuration(of: proxy, wire)) { client, _ in
+                try await client.waitUntilConnected(timeout: .seconds(30))
+                proxy.set(.toBroker, .shut)
+                var injected = 0
+                // Eight megabytes of them, and 27 MB of acknowledgements.
+                for _ in 0..<512 where await client.session.isReading {
+                    broker.inject(Self.publishes)
+                    injected += Self.publishes.count
+                    // Either it takes them, or it does not read any more.
+                    try #require(
+                        await eventually {
+                            let isTaken = proxy[.toClient].sent >= injected
+                            let isReading = await client.session.isReading
+                            return isTaken || !isReading
+                        })
+                }
+                #expect(await !client.session.isReading, "\(injected) bytes were taken")
+                #expect(client.state.isConnected)
+                proxy.set(.toBroker, .open)
+                #expect(await eventually { await client.session.isReading })
+            }
+            await broker.stop()
+        }
+
+        @Test(arguments: Wire.allCases) func `does not keep a client from its end`(wire: Wire) async throws {
+            let broker = try await ScriptedBroker.start(tls: wire.identity)
+            broker.recordPublishes = false
+            let proxy = try TamperingProxy(to: broker.port)
+            try await withBusyClient(configuration(of: proxy, wire)) { client, log in
+                try await client.subscribe(to: MQTTSubscription("down", qos: .atMostOnce)) { messages in
+                    let publisher = Task {
+                        var number = 0
+                        while !Task.isCancelled {
+                            _ = await eventually(pollEvery: .milliseconds(1)) {
+                                number * NumberedPayload.size - proxy[.toClient].received < 4 << 20
+                            }
+                            broker.publish(topic: "down", payload: NumberedPayload.make(number))
+                            number += 1
+                        }
+                    }
+                    #expect(await messages.first { _ in true } != nil)
+                    // The broker goes on, since it hears of no DISCONNECT.
+                    proxy.set(.toBroker, .shut)
+                    let start = ContinuousClock.now
+                    await client.shutdown()
+                    let time = ContinuousClock.now - start
+                    #expect(time < .seconds(5), "the broker has 1 s to close, which it did not; it took \(time)")
+                    publisher.cancel()
+                    await publisher.value
+                }
+            }
+            proxy.set(.toBroker, .open)
+            await broker.stop()
+        }
+    }
+}

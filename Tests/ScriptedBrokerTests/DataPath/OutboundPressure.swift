@@ -1,0 +1,84 @@
+import MosquittoTesting
+import Testing
+
+@testable import Mosquitto
+
+/// A client that publishes to a broker which does not read, and an observer of what gets there in the end.
+struct OutboundPressure {
+    static let queueLimit = 256
+
+    let broker: ScriptedBroker
+    let proxy: TamperingProxy
+    let client: MQTTClient
+    let log: EventLog
+
+    static func run<R>(_ wire: Wire, _ body: (OutboundPressure) async throws -> R) async throws -> R {
+        let broker = try await ScriptedBroker.start(tls: wire.identity)
+        broker.recordPublishes = false
+        let proxy = try TamperingProxy(to: broker.port, kernelBuffer: 65_536)
+        var configuration = configuration(of: proxy, wire)
+        configuration.maximumQueuedMessages = queueLimit
+        configuration.timeouts.drain = .seconds(30)
+        configuration.timeouts.close = .seconds(30)
+        let result = try await withBusyClient(configuration) { client, log in
+            try await client.waitUntilConnected(timeout: .seconds(30))
+            return try await body(OutboundPressure(broker: broker, proxy: proxy, client: client, log: log))
+        }
+        await broker.stop()
+        return result
+    }
+
+    /// Enqueues the messages from `first` to `end`, waiting while the queue is full, until all are taken or none is for
+    /// a while. Returns the first one that was not.
+    func publish(from first: Int, to end: Int, patience: Duration = .milliseconds(300)) async throws -> Int {
+        var number = first
+        var last = ContinuousClock.now
+        while number < end, ContinuousClock.now - last < patience {
+            do throws(MQTTError) {
+                try client.enqueue(NumberedPayload.make(number), to: "up", qos: .atMostOnce)
+                number += 1
+                last = .now
+            } catch {
+                try #require(error.code == .queueFull)
+                try await Task.sleep(for: .milliseconds(1))
+            }
+        }
+        return number
+    }
+
+    /// Publishes until the kernel takes no more and nothing waits in the queue: what is left is with libmosquitto and
+    /// OpenSSL.
+    func fillSocket() async throws -> Int {
+        var number = 0
+        while await !client.session.isStuckInSocket {
+            try #require(number < 4_096)
+            try client.enqueue(NumberedPayload.make(number), to: "up", qos: .atMostOnce)
+            number += 1
+            try #require(await eventually { await client.session.pending.isEmpty })
+        }
+        return number
+    }
+
+    /// Has another client collect what the broker is sent while `body` runs, until it has so many as `body` returns.
+    func observed(_ body: @Sendable () async throws -> Int) async throws -> [Int?] {
+        var configuration = testConfiguration(port: broker.port, tls: nil)
+        configuration.tls = proxyless
+        return try await withBusyClient(configuration) { observer, _ in
+            try await observer.subscribe(to: MQTTSubscription("up", qos: .atMostOnce)) { messages in
+                let count = try await body()
+                var numbers: [Int?] = []
+                if count == 0 { return [] }
+                for await message in messages {
+                    numbers.append(NumberedPayload.number(of: message.payload))
+                    if numbers.count == count { break }
+                }
+                return numbers
+            }
+        }
+    }
+
+    /// The observer's way is the client's, without the proxy.
+    private var proxyless: Mosquitto.TLSConfiguration? {
+        client.configuration.tls == nil ? nil : .init(trust: .pem(TestTLS.authority.certificatePEM))
+    }
+}

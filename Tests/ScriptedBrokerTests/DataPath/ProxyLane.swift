@@ -1,0 +1,153 @@
+@testable import Mosquitto
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// One way of one connection: bytes from a socket, what is done to them, and to the other socket.
+struct ProxyLane {
+    let source: ProxySocket
+    let sink: ProxySocket
+    private let pieces: TamperingProxy.Pieces
+    private let hidesEnd: Bool
+    /// Whether each piece waits until the one before has been read.
+    private let isStepping: Bool
+
+    var valve = TamperingProxy.Valve.open
+    /// FIN was sent on.
+    private var isFinished = false
+    private var received = 0
+    private var sent = 0
+    private var hasEnded = false
+
+    private var scanner: RecordScanner
+    private var pending: [UInt8] = []
+    private var position = 0
+    /// The end follows what is pending.
+    private var isEnding = false
+    private var isBlocked = false
+    private var generator: JitterGenerator
+
+    private static let readSize = 65_536
+
+    init(_ flow: Flow, from source: ProxySocket, to sink: ProxySocket, plan: TamperingProxy.Plan, isStepping: Bool) {
+        self.source = source
+        self.sink = sink
+        pieces = plan.pieces
+        hidesEnd = flow == .toClient && plan.hidesEnd
+        self.isStepping = isStepping
+        scanner = RecordScanner(flip: flow == .toClient ? plan.flip : nil, end: flow == .toClient ? plan.end : nil)
+        let seed: UInt64 = if case .random(let seed) = plan.pieces { seed } else { 0 }
+        generator = JitterGenerator(seed: seed)
+    }
+
+    var hasFlipped: Bool { scanner.hasFlipped }
+
+    private var isEmpty: Bool { position == pending.count }
+
+    var wantsRead: Bool { !hasEnded && valve != .shut && (isEmpty || valve == .collecting) }
+    var wantsWrite: Bool { isBlocked && !isEmpty && valve == .open }
+    /// Whether there is something to do without an event of poll(2).
+    var isBusy: Bool { !isBlocked && !isEmpty && valve == .open }
+
+    /// Whether nothing changes without an event of poll(2): an acknowledgement is none.
+    var isIdle: Bool { acknowledged == sent }
+
+    mutating func inject(_ bytes: [UInt8]) { pending += bytes }
+    mutating func finish() { isEnding = true }
+
+    /// Whether all that has come so far has been acknowledged.
+    var isDelivered: Bool { isEmpty && acknowledged == sent }
+
+    private(set) var acknowledged = 0
+
+    /// Whether nothing more will pass.
+    var isOver: Bool { isFinished || hidesEnd && hasEnded && isEmpty }
+
+    mutating func report(to count: inout TamperingProxy.Count) {
+        acknowledged = sent - sink.unread
+        count.acknowledged = acknowledged
+        count.received = received
+        count.sent = sent
+        count.hasEnded = hasEnded
+        count.records += scanner.takeRecords()
+    }
+
+    /// Writes as much as goes without waiting. Returns whether the socket is alive.
+    mutating func write() -> Bool {
+        isBlocked = false
+        if !send() { return false }
+        if isEnding, !hidesEnd, isEmpty, valve == .open, !isFinished {
+            isFinished = true
+            sink.finishWriting()
+        }
+        return true
+    }
+
+    /// Reads once, if it is time to. Returns whether the socket is alive.
+    mutating func read() -> Bool {
+        guard wantsRead else { return true }
+        if isEmpty {
+            pending.removeAll(keepingCapacity: true)
+            position = 0
+        }
+        let start = pending.count
+        var result = ProxySocket.Result.wouldBlock
+        pending += [UInt8](unsafeUninitializedCapacity: Self.readSize) { buffer, size in
+            result = source.receive(into: UnsafeMutableRawBufferPointer(buffer))
+            if case .bytes(let count) = result { size = count }
+        }
+        switch result {
+        case .bytes(let received):
+            self.received += received
+            // After the end of the plan, what comes is dropped.
+            if isEnding {
+                pending.removeSubrange(start...)
+                return true
+            }
+            if scanner.scan(&pending, from: start) { isEnding = true }
+        case .end:
+            hasEnded = true
+            isEnding = true
+        case .wouldBlock: break
+        case .failed: return false
+        }
+        return true
+    }
+
+    private mutating func send() -> Bool {
+        while !isEmpty, valve == .open, !isBlocked {
+            // That it was read is no event of poll(2).
+            if isStepping, sink.unread > 0 {
+                usleep(20)
+                return true
+            }
+            let length = min(pending.count - position, nextPiece())
+            let isLast = isEnding && !hidesEnd && length == pending.count - position
+            let result = pending.withUnsafeBytes {
+                sink.send(UnsafeRawBufferPointer(rebasing: $0[position..<position + length]), isLast: isLast)
+            }
+            switch result {
+            case .bytes(let taken):
+                position += taken
+                sent += taken
+            case .wouldBlock: isBlocked = true
+            case .end, .failed: return false
+            }
+        }
+        return true
+    }
+
+    private mutating func nextPiece() -> Int {
+        switch pieces {
+        case .asTheyCome: .max
+        case .single: 1
+        // Half of them are smaller than a header and what is next to it.
+        case .random: Int.random(in: 1...(Bool.random(using: &generator) ? 16 : 1_400), using: &generator)
+        }
+    }
+}

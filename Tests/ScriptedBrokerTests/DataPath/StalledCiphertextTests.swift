@@ -1,0 +1,61 @@
+import MosquittoTesting
+import Testing
+
+@testable import Mosquitto
+
+extension DataPath {
+    @Suite("A broker that falls silent is left at a deadline, wherever it stopped", .timeLimit(.minutes(1)))
+    struct StalledCiphertextTests {
+        /// Of the bytes before CONNACK, a sample.
+        @Test(arguments: Wire.tls) func `before there is a connection`(wire: Wire) async throws {
+            let experiment = try await FlipExperiment(wire)
+            var generator = JitterGenerator(seed: 3)
+            let addresses = experiment.addresses.filter { $0.record <= experiment.connack }
+                .shuffled(using: &generator).prefix(24)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for address in addresses {
+                    group.addTask {
+                        let name = "\(address.record)-\(address.byte)"
+                        let proxy = try experiment.makeProxy(name, .init(end: address, hidesEnd: true))
+                        var configuration = configuration(of: proxy, wire)
+                        configuration.timeouts.tlsHandshake = .milliseconds(500)
+                        configuration.timeouts.connack = .milliseconds(500)
+                        let (error, log) = try await runUntilStopped(configuration)
+                        #expect(error?.code == .timeout, "\(address): \(error as Any)")
+                        #expect(await log.span < 8, "\(address)")
+                    }
+                }
+                try await group.waitForAll()
+            }
+            await experiment.broker.stop()
+        }
+
+        /// Half a record counts as nothing. Of all kinds at once, since the shortest keep-alive is of five seconds.
+        @Test func `in the middle of a message`() async throws {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for wire in Wire.allCases { group.addTask { try await stall(wire) } }
+                try await group.waitForAll()
+            }
+        }
+
+        private func stall(_ wire: Wire) async throws {
+            let broker = try await ScriptedBroker.start(tls: wire.identity)
+            let proxy = try TamperingProxy(to: broker.port)
+            var configuration = configuration(of: proxy, wire)
+            configuration.keepAlive = .seconds(5)
+            try await withRunningClient(configuration) { client, log in
+                // The answer to this comes after all that belongs to the handshake.
+                try await client.publish("x", to: "a")
+                let half: [UInt8] = wire == .plain ? [0x30, 100, 0, 1, 0x61] : [23, 3, 3, 1, 0, 1, 2, 3]
+                let before = proxy[.toClient].sent
+                proxy.inject(half)
+                #expect(await eventually { proxy[.toClient].sent == before + half.count })
+                // What the broker still says would end the wait.
+                proxy.set(.toClient, .collecting)
+                #expect(await log.wait { $0.stopped != nil })
+                #expect(await log.terminalError?.code == .keepAliveTimeout, "\(wire)")
+            }
+            await broker.stop()
+        }
+    }
+}

@@ -1,0 +1,145 @@
+import ArgumentParser
+import Mosquitto
+import MosquittoTesting
+
+#if os(Linux)
+import Glibc
+
+/// A day of connections, one each 8.64 s, in a few minutes: what is left behind.
+struct Connects: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "10,000 connections of four clients, with faults: memory, descriptors, threads and OpenSSL's errors."
+    )
+
+    @Option(help: "How many connections, all clients together.")
+    var connections = 10_000
+
+    @Option(help: "Decides what happens, and when.")
+    var seed: UInt64 = 1
+
+    @Option(help: ArgumentHelp("scripts/soak.d/forwarder.py", visibility: .hidden))
+    var forwarder: String
+
+    /// Pools fill and caches warm up until this part of the connections has been made; then nothing may grow.
+    private static let warmUp = 0.2
+    private static let measurements = 10
+
+    func validate() throws {
+        if connections < 200 { throw ValidationError("Fewer than 200 connections show nothing.") }
+    }
+
+    func run() async throws {
+        let start = ContinuousClock.now
+        let broker = try await DayBroker()
+        let signals = EndingSignals { broker.mosquitto.kill() }
+        defer { withExtendedLifetime(signals) {} }
+        let forwarder = try Forwarder(script: forwarder, lanes: 4)
+        let lanes = try (0..<4).map { number in
+            try DayLane(
+                number, seed: seed, version: number < 2 ? .v1_3 : .v1_2, resumes: number % 2 == 0, broker: broker,
+                forwarder: forwarder)
+        }
+        let footprints: [Footprint]
+        do {
+            footprints = try await measure(lanes, broker.mosquitto)
+        } catch {
+            // To end with connections that are alive would take OpenSSL from under them.
+            for lane in lanes { await lane.shutDown() }
+            throw error
+        }
+        let tally = await Self.sum(lanes)
+        for lane in lanes { await lane.shutDown() }
+        await broker.mosquitto.terminate()
+        report(tally, took: .now - start)
+        try check(footprints, tally)
+    }
+
+    private func measure(_ lanes: [DayLane], _ broker: LocalMosquitto) async throws -> [Footprint] {
+        for lane in lanes { try await lane.start() }
+        print("| connections | day | heap | resident | descriptors | threads, the library's | OpenSSL's error queue |")
+        print("| ---: | ---: | ---: | ---: | ---: | ---: | --- |")
+        var footprints: [Footprint] = []
+        for round in 1...Self.measurements {
+            let goal = connections * round / Self.measurements / lanes.count
+            try await withThrowingTaskGroup { group in
+                for lane in lanes { group.addTask { try await lane.run(until: goal) } }
+                group.addTask { try await Self.restart(broker) }
+                // The first failure ends the others.
+                while try await group.next() != nil {}
+            }
+            await DispatchCaches.fill()
+            let footprint = try await Footprint.settled()
+            footprints.append(footprint)
+            let tally = await Self.sum(lanes)
+            print(row(tally.connections, footprint, hasErrors: !tally.leftBehind.isEmpty))
+            fflush(nil)
+        }
+        return footprints
+    }
+
+    /// While connections are made: with a DISCONNECT and close_notify, or without a word.
+    private static func restart(_ broker: LocalMosquitto) async throws {
+        try await broker.restart()
+        broker.kill()
+        try await broker.restart()
+    }
+
+    private static func sum(_ lanes: [DayLane]) async -> DayTally {
+        var sum = DayTally()
+        for lane in lanes { sum = sum + (await lane.tally) }
+        return sum
+    }
+
+    // MARK: The table
+
+    private func row(_ connections: Int, _ footprint: Footprint, hasErrors: Bool) -> String {
+        let minutes = Int(Double(connections) * 8.64 / 60)
+        let columns = [
+            "\(connections)", "\(minutes / 60) h \(minutes % 60) min", "\(footprint.heap / 1_024) KB",
+            "\(footprint.residentKB) KB", "\(footprint.descriptors)",
+            "\(footprint.threads), \(footprint.libraryThreads)",
+            hasErrors ? "not empty" : "empty",
+        ]
+        return "| \(columns.joined(separator: " | ")) |"
+    }
+
+    private func report(_ tally: DayTally, took time: Duration) {
+        print("\nIn \(time.components.seconds) s with seed \(seed): \(tally.attempts) attempts, ", terminator: "")
+        print("\(tally.connections) connections of which \(tally.resumed) resumed a TLS session, ", terminator: "")
+        print("\(tally.published) messages published and \(tally.received) received, ", terminator: "")
+        print("client certificates replaced \(tally.certificates) times.")
+        print("What happened: \(list(tally.happenings.map { ("\($0)", $1) })).")
+        print("What the clients said: \(list(tally.failures.map { ($0, $1) })).")
+    }
+
+    private func list(_ counts: [(String, Int)]) -> String {
+        counts.sorted { ($1.1, $0.0) < ($0.1, $1.0) }.map { "\($0.1) \($0.0)" }.joined(separator: ", ")
+    }
+
+    // MARK: The verdict
+
+    private func check(_ footprints: [Footprint], _ tally: DayTally) throws {
+        let first = footprints[Int(Double(Self.measurements) * Self.warmUp) - 1]
+        guard let last = footprints.last else { return }
+        var failures: [String] = []
+        func bound(_ what: String, _ grown: Int, _ most: Int) {
+            if grown > most { failures.append("\(what) grew by \(grown), more than \(most)") }
+        }
+        let connections = Int(Double(connections) * (1 - Self.warmUp))
+        let growth = last.heap - first.heap
+        let ofNewThreads = max(0, last.threads - first.threads) * DispatchCaches.bytesPerThread
+        // The smallest allocation takes 32 bytes: one that every second connection leaves behind is too much.
+        bound("the heap in bytes", growth - ofNewThreads, max(65_536, connections * 16))
+        bound("resident memory in KB", last.residentKB - first.residentKB, 4_096)
+        bound("the number of descriptors", last.descriptors - first.descriptors, 0)
+        bound("the number of the library's threads", last.libraryThreads - first.libraryThreads, 0)
+        // Those of Swift's pool and of Foundation come and go, whatever the clients do.
+        bound("the number of threads", last.threads - first.threads, 2)
+        failures += tally.leftBehind.sorted { $0.key < $1.key }.map { "\($1) times in OpenSSL's queue of \($0)" }
+        for failure in failures { print("failed: \(failure)") }
+        if !failures.isEmpty { throw ExitCode.failure }
+        print("The heap grew by \(growth) bytes in the last \(connections) connections, ", terminator: "")
+        print("\((Double(growth) / Double(connections) * 10).rounded() / 10) bytes for each.")
+    }
+}
+#endif

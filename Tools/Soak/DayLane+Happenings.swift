@@ -1,0 +1,75 @@
+import Mosquitto
+import MosquittoTesting
+
+#if os(Linux)
+/// What happens to the connections of a client.
+extension DayLane {
+    func perform(_ happening: DayHappening) async throws {
+        let (connections, failures) = (tally.connections, tally.failed)
+        switch happening {
+        case .rotatesCredentials: await rotate { try await client.rotateCredentials() }
+        case .rotatesIdentity: await rotate { try await client.rotateIdentity() }
+        case .brokerCloses: try await forwarder.end(number, .close)
+        case .brokerResets: try await forwarder.end(number, .reset)
+        case .handshakeIsCut:
+            let ending = Forwarder.Ending.allCases.randomElement(using: &numbers) ?? .close
+            let bytes = Int.random(in: 1...3_000, using: &numbers)
+            try await forwarder.route(number, to: broker.mosquitto.port, ending, after: bytes)
+            try await forwarder.end(number, .close)
+            // More bytes than the handshake has, and the connection is made after all.
+            try await wait("to be cut") { $0.tally.failed > failures || $0.tally.connections > connections }
+            try await forwarder.route(number, to: broker.mosquitto.port)
+            try await forwarder.end(number, .reset)
+        case .brokerIsForeign: try await fail(at: broker.foreignPort)
+        case .brokerHasExpired: try await fail(at: broker.expiredPort)
+        case .passwordIsRefused:
+            credentials.isUnknown = true
+            try await fail(at: broker.mosquitto.port)
+            credentials.isUnknown = false
+        case .certificateIsRefused:
+            try showIdentity(of: broker.stranger)
+            try await fail(at: broker.mosquitto.port)
+            try showIdentity(of: broker.authority)
+        case .keyIsBroken:
+            try folder.write("-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n", to: "client.key")
+            try await fail(at: broker.mosquitto.port)
+            try showIdentity(of: broker.authority)
+        }
+        try await wait("to connect after \(happening)") {
+            $0.tally.connections > connections && $0.isConnected
+        }
+    }
+
+    /// A rotation that the broker's own end has overtaken is one all the same.
+    private func rotate(_ rotation: () async throws -> Void) async {
+        do { try await rotation() } catch { tally.overtakenRotations += 1 }
+    }
+
+    /// Lets one to three attempts fail at this port.
+    private func fail(at port: Int) async throws {
+        let goal = tally.failed + Int.random(in: 1...3, using: &numbers)
+        try await forwarder.route(number, to: port)
+        try await forwarder.end(number, .close)
+        try await wait("to fail") { $0.tally.failed >= goal }
+        try await forwarder.route(number, to: broker.mosquitto.port)
+    }
+
+    func replaceFiles() throws {
+        nextReplacement += 100
+        try showIdentity(of: broker.authority)
+        // The authorities too, and more of them than before: the connections after that are verified anew.
+        if Bool.random(using: &numbers) {
+            try folder.write(
+                broker.authority.certificatePEM + "\n" + TestCertificateAuthority().certificatePEM, to: "authority.pem")
+        }
+    }
+
+    /// A new key and certificate each time. An attempt may see one without the other, and fails.
+    func showIdentity(of authority: TestCertificateAuthority) throws {
+        let identity = try authority.clientIdentity(commonName: "day-\(number)")
+        try folder.write(identity.certificatePEM, to: "client.pem")
+        try folder.write(identity.privateKeyPEM, to: "client.key")
+        tally.certificates += 1
+    }
+}
+#endif

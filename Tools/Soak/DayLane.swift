@@ -1,0 +1,164 @@
+import Foundation
+import Mosquitto
+import MosquittoTesting
+
+#if os(Linux)
+/// One client of the compressed day. What happens to it comes from the seed; how fast, from the machine.
+actor DayLane {
+    nonisolated let name: String
+    var tally = DayTally()
+
+    let number: Int
+    let broker: DayBroker
+    let forwarder: Forwarder
+    let folder: TemporaryDirectory
+    let credentials = DayCredentials()
+    let client: MQTTClient
+    private let probe = LoopProbe(.shared)
+    var numbers: SeededGenerator
+    private var background: [Task<Void, any Error>] = []
+    /// The files are replaced when there have been so many connections.
+    var nextReplacement = 100
+
+    init(
+        _ number: Int, seed: UInt64, version: Mosquitto.TLSConfiguration.Version, resumes: Bool, broker: DayBroker,
+        forwarder: Forwarder
+    ) throws {
+        name = "TLS \(version == .v1_3 ? "1.3" : "1.2"), \(resumes ? "resuming" : "not resuming")"
+        self.number = number
+        self.broker = broker
+        self.forwarder = forwarder
+        numbers = SeededGenerator(seed: seed &+ UInt64(number))
+        folder = try TemporaryDirectory()
+        let identity = Mosquitto.TLSConfiguration.Identity.files(
+            certificate: folder.path + "/client.pem", key: folder.path + "/client.key")
+        var tls = Mosquitto.TLSConfiguration(
+            trust: .file(try folder.write(broker.authority.certificatePEM, to: "authority.pem")), identity: identity)
+        (tls.minimumVersion, tls.maximumVersion, tls.resumesSessions) = (version, version, resumes)
+        var configuration = MQTTClientConfiguration(host: "localhost", port: forwarder.ports[number], tls: tls)
+        configuration.clientID = "day-\(number)"
+        // Each has one of TLS 1.2 and one of 1.3, one that resumes and one that does not.
+        configuration.version = [0, 3].contains(number % 4) ? .v5_0 : .v3_1_1
+        configuration.session = number % 2 == 0 ? .persistent : .clean
+        configuration.credentials = credentials
+        // Swift keeps a cancelled sleep until its time, and each question to a provider has one of this length.
+        configuration.timeouts.credentials = .seconds(1)
+        configuration.retry.baseDelay = .milliseconds(2)
+        configuration.retry.maximumDelay = .milliseconds(20)
+        configuration.retry.minimumDelay = .milliseconds(1)
+        configuration.retry.minimumAuthenticationDelay = .milliseconds(1)
+        configuration.retry.resetAfter = .milliseconds(1)
+        configuration.retry.budget = nil
+        configuration.retry.seed = seed
+        configuration.retry.decide = { failure in
+            let decision = MQTTRetryPolicy.Decision.standard(for: failure)
+            // The day goes on: what looks like a mistake in the configuration is this tool's doing.
+            return decision == .stop ? .retry(.standard) : decision
+        }
+        client = MQTTClient(configuration, logger: .criticalOnly)
+    }
+
+    // MARK: The life of the lane
+
+    func start() async throws {
+        try showIdentity(of: broker.authority)
+        try await forwarder.route(number, to: broker.mosquitto.port)
+        let events = client.events()
+        background.append(
+            Task {
+                for await event in events {
+                    note(event.kind)
+                    // At once: the next attempt clears the queue before it begins.
+                    if event.kind.isFailure { await lookForErrors() }
+                }
+            })
+        try await client.start()
+        background.append(
+            Task { [client, number] in
+                try await client.subscribe(to: MQTTSubscription("day/\(number)", qos: .exactlyOnce)) { messages in
+                    for await _ in messages { noteMessage() }
+                }
+            })
+        try await wait("to connect") { $0.isConnected }
+    }
+
+    /// Goes on until there have been so many connections.
+    func run(until connections: Int) async throws {
+        while tally.connections < connections {
+            let happening = DayHappening.random(using: &numbers)
+            tally.happenings[happening, default: 0] += 1
+            let messages = (0..<Int.random(in: 0...4, using: &numbers)).map { _ in
+                Message(
+                    size: Int.random(in: 1...4_000, using: &numbers),
+                    qos: MQTTQoS.allCases.randomElement(using: &numbers) ?? .atMostOnce)
+            }
+            let published = tally.published + messages.count
+            // Under way while it happens.
+            async let publishing: Void = publish(messages)
+            try await perform(happening)
+            try await wait("for acknowledgements after \(happening)") { $0.tally.published >= published }
+            try await publishing
+            if tally.connections >= nextReplacement { try replaceFiles() }
+            await lookForErrors()
+        }
+    }
+
+    func shutDown() async {
+        await client.shutdown()
+        for task in background { _ = await task.result }
+    }
+
+    private struct Message: Sendable {
+        var size: Int
+        var qos: MQTTQoS
+    }
+
+    private nonisolated func publish(_ messages: [Message]) async throws {
+        for message in messages {
+            try await client.publish(
+                [UInt8](repeating: 0x61, count: message.size), to: "day/\(number)", qos: message.qos)
+            await notePublished()
+        }
+    }
+
+    // MARK: What is seen
+
+    var isConnected: Bool { client.state.isConnected }
+
+    private func note(_ event: MQTTConnectionEvent.Kind) {
+        switch event {
+        case .attemptStarted: tally.attempts += 1
+        case .connected(let info):
+            tally.connections += 1
+            if info.tls?.resumed == true { tally.resumed += 1 }
+        case .attemptFailed(let failed): tally.note(failed.error)
+        case .disconnected(let lost): tally.note(lost.error)
+        default: break
+        }
+    }
+
+    private func notePublished() { tally.published += 1 }
+
+    private func noteMessage() { tally.received += 1 }
+
+    /// On the loop's thread, and on whichever thread of Swift's pool this is.
+    private func lookForErrors() async {
+        if let error = await probe.oldestOpenSSLError { tally.leftBehind["the event loop: \(error)", default: 0] += 1 }
+        if let error = OpenSSLErrors.oldest() { tally.leftBehind["Swift's pool: \(error)", default: 0] += 1 }
+    }
+
+    func wait(_ what: String, _ condition: @Sendable (isolated DayLane) -> Bool) async throws {
+        if await eventually(timeout: .seconds(30), pollEvery: .milliseconds(1), { condition(self) }) { return }
+        throw SoakFailure("\(name): waited \(what) for 30 s; \(client.state), \(tally)")
+    }
+}
+
+extension MQTTConnectionEvent.Kind {
+    fileprivate var isFailure: Bool {
+        switch self {
+        case .attemptFailed, .disconnected: true
+        default: false
+        }
+    }
+}
+#endif

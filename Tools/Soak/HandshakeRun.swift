@@ -1,0 +1,124 @@
+import Foundation
+import Mosquitto
+import MosquittoTesting
+import Synchronization
+
+#if os(Linux)
+import Glibc
+
+/// What a number of reconnects of one kind has shown.
+struct HandshakeRun {
+    /// Of this process, for each reconnect: the event loop's thread and the others.
+    var processorTime: Duration
+    /// Of the event loop's thread alone.
+    var loopTime: Duration
+    /// From the start of the attempt to the accepted connection.
+    var latencies: [Duration] = []
+
+    /// Reconnects a client of its own `count` times, on an event loop of its own.
+    static func measure(_ handshake: HandshakeCase, _ broker: HandshakeBroker, count: Int) async throws -> HandshakeRun
+    {
+        let loop = MosquittoEventLoop()
+        let probe = LoopProbe(loop)
+        let configuration = configuration(handshake, broker, port: broker.port(for: handshake))
+        return try await withMQTTClient(configuration, eventLoop: loop, logger: .criticalOnly) { client in
+            var connections = Reconnects(client, handshake)
+            // The first ones fill caches; the very first one is never resumed.
+            for _ in 0..<5 { _ = try await connections.next() }
+            let (processor, thread) = (Duration.clock(CLOCK_PROCESS_CPUTIME_ID), await probe.processorTime)
+            var latencies: [Duration] = []
+            for _ in 0..<count { latencies.append(try await connections.next()) }
+            return HandshakeRun(
+                processorTime: (.clock(CLOCK_PROCESS_CPUTIME_ID) - processor) / count,
+                loopTime: (await probe.processorTime - thread) / count, latencies: latencies)
+        }
+    }
+
+    /// What the reconnects carry up to the CONNACK. Not while time is measured: the forwarder is slower than a broker.
+    static func traffic(
+        _ handshake: HandshakeCase, _ broker: HandshakeBroker, _ forwarder: Forwarder
+    ) async throws -> [Forwarder.Traffic] {
+        try await forwarder.route(0, to: broker.port(for: handshake))
+        let configuration = configuration(handshake, broker, port: forwarder.ports[0])
+        return try await withMQTTClient(configuration, logger: .criticalOnly) { client in
+            var connections = Reconnects(client, handshake)
+            var traffic: [Forwarder.Traffic] = []
+            for _ in 0..<11 {
+                _ = try await connections.next()
+                traffic.append(try await forwarder.traffic(0))
+            }
+            return traffic
+        }
+    }
+
+    private static func configuration(
+        _ handshake: HandshakeCase, _ broker: HandshakeBroker, port: Int
+    ) -> MQTTClientConfiguration {
+        var tls: Mosquitto.TLSConfiguration?
+        if let version = handshake.version {
+            var options = Mosquitto.TLSConfiguration(trust: .pem(broker.authority.certificatePEM))
+            (options.minimumVersion, options.maximumVersion) = (version, version)
+            options.resumesSessions = handshake.kind.isResumed
+            if handshake.kind.hasClientCertificate {
+                options.identity = .pem(
+                    certificate: broker.client.certificatePEM, key: MQTTSecret(broker.client.privateKeyPEM))
+            }
+            tls = options
+        }
+        var configuration = MQTTClientConfiguration(host: "localhost", port: port, tls: tls)
+        configuration.firstConnection = .failFast
+        configuration.clientID = "soak"
+        configuration.credentials = CountingCredentials()
+        return configuration
+    }
+}
+
+/// Has something new to rotate to each time, always of the same length.
+private final class CountingCredentials: MQTTCredentialProvider {
+    private let asked = Mutex(100_000)
+
+    func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
+        let number = asked.withLock { asked in
+            asked += 1
+            return asked
+        }
+        return MQTTCredentials(username: "soak", password: MQTTSecret("\(number)"))
+    }
+}
+
+/// The connections of one client, one rotation after the other.
+private struct Reconnects {
+    private let client: MQTTClient
+    private let handshake: HandshakeCase
+    private var events: MQTTConnectionEvents.AsyncIterator
+    private var count = 0
+
+    init(_ client: MQTTClient, _ handshake: HandshakeCase) {
+        self.client = client
+        self.handshake = handshake
+        events = client.events().makeAsyncIterator()
+    }
+
+    /// Reconnects, and returns how long that took.
+    mutating func next() async throws -> Duration {
+        try await client.rotateCredentials()
+        count += 1
+        var start: Date?
+        while let event = await events.next() {
+            switch event.kind {
+            case .attemptStarted: start = event.time
+            case .connected(let info):
+                // The rotation makes the second connection, which has a session to resume.
+                if info.tls.map({ $0.resumed != handshake.kind.isResumed }) ?? false {
+                    let what = handshake.kind.isResumed ? "not resumed" : "resumed"
+                    throw SoakFailure("\(handshake.columns): connection \(count) was \(what)")
+                }
+                if let start { return .seconds(event.time.timeIntervalSince(start)) }
+            case .attemptFailed(let failed): throw failed.error
+            default: break
+            }
+        }
+        throw SoakFailure("\(handshake.columns): the client has stopped")
+    }
+}
+#endif

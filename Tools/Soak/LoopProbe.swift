@@ -1,0 +1,33 @@
+import Mosquitto
+
+#if os(Linux)
+import Glibc
+
+/// Runs on the thread of an event loop, between two of its turns.
+actor LoopProbe {
+    private nonisolated let loop: MosquittoEventLoop
+
+    init(_ loop: MosquittoEventLoop) { self.loop = loop }
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    /// Left behind by the library, since nothing else of the loop is under way.
+    var oldestOpenSSLError: String? { OpenSSLErrors.oldest() }
+
+    /// What the loop's thread has used.
+    var processorTime: Duration { .clock(CLOCK_THREAD_CPUTIME_ID) }
+}
+
+extension Duration {
+    /// What a clock of the system says. Seconds and nanoseconds are not taken by their names, since the compiler finds
+    /// `timespec` now in Glibc and now in CoreFoundation.
+    static func clock(_ clock: clockid_t) -> Duration {
+        var time = (seconds: 0, nanoseconds: 0)
+        withUnsafeMutableBytes(of: &time) { bytes in
+            guard let start = bytes.baseAddress else { return }
+            clock_gettime(clock, start.assumingMemoryBound(to: timespec.self))
+        }
+        return .seconds(time.seconds) + .nanoseconds(time.nanoseconds)
+    }
+}
+#endif
