@@ -182,7 +182,7 @@ final class Connection {
     private func readRest() throws(MQTTError) {
         isReadingPaused = false
         try consume()
-        while case .bytes(let count) = socket.receive(into: scratch) {
+        while !inspector.hasEnded, case .bytes(let count) = socket.receive(into: scratch) {
             received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             try consume()
         }
@@ -233,6 +233,8 @@ final class Connection {
     /// Opens, inspects and hands over piece by piece.
     private func consume() throws(MQTTError) {
         if tls == nil, !inspector.connackSeen { try refuseTLS() }
+        // Nothing counts after a refusal or a DISCONNECT, and nothing of it is inspected.
+        if inspector.hasEnded { return }
         while !isReadingPaused, stage == .established, let count = try open() {
             let piece = UnsafeRawBufferPointer(rebasing: scratch[..<count])
             try inspector.inspect(piece)

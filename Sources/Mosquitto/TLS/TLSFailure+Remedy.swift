@@ -33,6 +33,8 @@ extension TLSFailure {
             "Change `minimumVersion` or `maximumVersion`, or the broker's versions: there is none that both sides have."
         case "dh key too small", "ee key too small", "ca key too small", "ca md too weak", "wrong signature type":
             "Give the broker a stronger key and certificate: OpenSSL's security level refuses these."
+        case "packet length too long", "decryption failed or bad record mac", "bad record mac", "unexpected record":
+            "Look for what changes the bytes on their way: a proxy, a middlebox, or faulty hardware."
         case "unexpected eof while reading":
             "Read the broker's log: it closed the connection in the middle of TLS."
         default: nil
