@@ -107,9 +107,10 @@ struct Connects: AsyncParsableCommand {
         print("\nIn \(time.components.seconds) s with seed \(seed): \(tally.attempts) attempts, ", terminator: "")
         print("\(tally.connections) connections of which \(tally.resumed) resumed a TLS session, ", terminator: "")
         print("\(tally.published) messages published and \(tally.received) received, ", terminator: "")
-        print("client certificates replaced \(tally.certificates) times.")
+        print("client certificates written \(tally.certificates) times.")
         print("What happened: \(list(tally.happenings.map { ("\($0)", $1) })).")
-        print("What the clients said: \(list(tally.failures.map { ($0, $1) })).")
+        print("What the clients said: \(list(tally.failures.map { ($0, $1) })); ", terminator: "")
+        print("\(tally.overtakenRotations) rotations were overtaken by it.")
     }
 
     private func list(_ counts: [(String, Int)]) -> String {

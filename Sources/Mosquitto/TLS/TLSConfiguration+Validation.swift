@@ -15,7 +15,7 @@ extension TLSConfiguration {
         var names = [serverName]
         if case .name(let name) = serverNameIndication { names.append(name) }
         for name in names {
-            if let name, name.isEmpty || name.utf8.contains(0) {
+            if let name, !(1...255).contains(name.utf8.count) || name.utf8.contains(0) {
                 throw Self.invalid("\(quoted(name)) is not a server name")
             }
         }

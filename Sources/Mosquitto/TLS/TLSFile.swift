@@ -51,6 +51,12 @@ enum TLSFile {
     static func openKeyLog(_ path: String) throws(MQTTError) -> Int32 {
         let descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         if descriptor < 0 { throw failure("key log file \(quoted(path)) cannot be opened", errno) }
+        // One that is there already may be for others' eyes.
+        if fchmod(descriptor, 0o600) != 0 {
+            let code = errno
+            closeDescriptor(descriptor)
+            throw failure("key log file \(quoted(path)) belongs to somebody else", code)
+        }
         return descriptor
     }
 

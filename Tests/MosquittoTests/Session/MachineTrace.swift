@@ -74,6 +74,7 @@ struct MachineTrace {
     mutating func rotationFailed(retryAfter: Duration? = nil, isPermanent: Bool = false) -> [String] {
         render(machine.rotationFailed("the issuer is down", retryAfter: retryAfter, isPermanent: isPermanent))
     }
+    mutating func rotateIdentity() -> [String] { render(machine.rotateIdentity()) }
     mutating func drained() -> [String] { render(machine.drained(now: now)) }
     mutating func closed() -> [String] { render(machine.closed(now: now)) }
 

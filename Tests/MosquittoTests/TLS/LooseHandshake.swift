@@ -1,0 +1,130 @@
+import CMosquitto
+import CMosquittoShim
+import MosquittoTesting
+
+@testable import Mosquitto
+
+/// A TLS server without a socket, for handshakes with a ``TLSContext`` in memory. It asks for a client certificate, and takes any.
+/// For one thread.
+final class LooseServer {
+    struct Failure: Error {}
+
+    let pointer: OpaquePointer
+
+    init(_ identity: TestIdentity, maximumVersion: Int32 = TLS1_3_VERSION) throws {
+        guard let pointer = SSL_CTX_new(TLS_server_method()) else { throw Failure() }
+        self.pointer = pointer
+        let certificate = identity.certificatePEM.withBIO { PEM_read_bio_X509($0, nil, nil, nil) }
+        let key = identity.privateKeyPEM.withBIO { PEM_read_bio_PrivateKey($0, nil, nil, nil) }
+        defer {
+            X509_free(certificate)
+            EVP_PKEY_free(key)
+        }
+        guard SSL_CTX_use_certificate(pointer, certificate) == 1, SSL_CTX_use_PrivateKey(pointer, key) == 1,
+            cmq_ctx_set_versions(pointer, TLS1_2_VERSION, maximumVersion) == 1,
+            SSL_CTX_set_session_id_context(pointer, [1], 1) == 1
+        else { throw Failure() }
+        SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER) { _, _ in 1 }
+    }
+
+    deinit { SSL_CTX_free(pointer) }
+
+    /// What each side has seen of a finished handshake.
+    struct Outcome {
+        let version: String
+        let cipher: String
+        let isResumed: Bool
+        /// The name that the client has asked for (SNI).
+        let serverName: String?
+        let applicationProtocol: String?
+        /// What the client has shown, its own certificate first.
+        let clientCertificates: [TLSCertificate]
+    }
+
+    /// Makes a connection with the context, up to the tickets that the server sends after the handshake, and ends it.
+    func handshake(with context: TLSContext) throws -> Outcome {
+        let record = context.record
+        cmq_tls_reset(record)
+        guard let client = SSL_new(context.pointer), let server = SSL_new(pointer) else { throw Failure() }
+        defer {
+            SSL_free(client)
+            SSL_free(server)
+            cmq_tls_reset(record)
+        }
+        guard let received = BIO_new(BIO_s_mem()), let sent = BIO_new(BIO_s_mem()) else { throw Failure() }
+        SSL_set_bio(server, received, sent)
+        SSL_set_connect_state(client)
+        SSL_set_accept_state(server)
+        var isFinished = false
+        for _ in 0..<20 where !isFinished {
+            let step = cmq_tls_handshake(record, client)
+            if step == CMQ_TLS_FAILED {
+                throw TLSFailure(record, host: context.verifiedName).error(phase: .tlsHandshake)
+            }
+            _ = move(from: record.pointee.outbound, to: received)
+            let isServed = SSL_do_handshake(server) == 1
+            ERR_clear_error()
+            let count = move(from: sent, to: record.pointee.inbound)
+            isFinished = step == CMQ_TLS_DONE && isServed && count == 0
+        }
+        guard isFinished else { throw Failure() }
+        var byte: UInt8 = 0
+        _ = cmq_tls_peek(record, client, &byte, 1)
+        return outcome(client, server, record)
+    }
+
+    /// The bytes that were moved.
+    private func move(from source: OpaquePointer?, to target: OpaquePointer?) -> Int {
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        var count = 0
+        while case let length = BIO_read(source, &buffer, Int32(buffer.count)), length > 0 {
+            BIO_write(target, buffer, length)
+            count += Int(length)
+        }
+        return count
+    }
+
+    private func outcome(
+        _ client: OpaquePointer, _ server: OpaquePointer, _ record: UnsafeMutablePointer<cmq_tls>
+    ) -> Outcome {
+        var name: UnsafePointer<UInt8>?
+        var length: UInt32 = 0
+        SSL_get0_alpn_selected(client, &name, &length)
+        let chosen = UnsafeBufferPointer(start: name, count: Int(length))
+        let own = SSL_get1_peer_certificate(server)
+        defer { X509_free(own) }
+        let others = SSL_get_peer_cert_chain(server)
+        let shown =
+            [own] + (0..<max(0, OPENSSL_sk_num(others))).map { OpaquePointer(OPENSSL_sk_value(others, $0)) }
+        return Outcome(
+            version: String(cString: SSL_get_version(client)),
+            cipher: String(cString: SSL_CIPHER_get_name(SSL_get_current_cipher(client))),
+            isResumed: SSL_session_reused(client) == 1,
+            serverName: SSL_get_servername(server, TLSEXT_NAMETYPE_host_name).map { String(cString: $0) },
+            applicationProtocol: chosen.isEmpty ? nil : String(decoding: chosen, as: UTF8.self),
+            clientCertificates: shown.compactMap { $0.map { TLSCertificate($0) } })
+    }
+}
+
+extension String {
+    fileprivate func withBIO<R>(_ body: (OpaquePointer?) -> R) -> R {
+        let bytes = Array(utf8)
+        return bytes.withUnsafeBytes { buffer in
+            let bio = BIO_new_mem_buf(buffer.baseAddress, Int32(buffer.count))
+            defer { BIO_free(bio) }
+            return body(bio)
+        }
+    }
+}
+
+extension TLSContext {
+    static let testEndpoint = MQTTEndpoint(host: "a.example", port: 8_883)
+
+    /// Prepared for a connection.
+    static func prepared(
+        _ configuration: Mosquitto.TLSConfiguration, again known: TLSContext? = nil,
+        for endpoint: MQTTEndpoint = testEndpoint, turn: Int = 0
+    ) async throws -> TLSContext {
+        try await prepare(known, configuration, for: endpoint, turn: turn)
+    }
+}
