@@ -53,8 +53,12 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         public static let alreadyRunning = Code("alreadyRunning")
         /// The task was cancelled.
         public static let cancelled = Code("cancelled")
-        /// The queue of outgoing messages is full.
+        /// The queue of outgoing messages is full, or dropped the message for a newer one; see ``MQTTQueuePolicy``.
         public static let queueFull = Code("queueFull")
+        /// There is no connection, and the message was not to wait for one; see ``MQTTQueuePolicy/queuesQoS0Offline``.
+        public static let notConnected = Code("notConnected")
+        /// The message expired before it could be sent (MQTT 5.0, section 3.3.2.3.3).
+        public static let messageExpired = Code("messageExpired")
         /// The broker refused a publish, subscribe or unsubscribe; see ``MQTTError/reasonCode``.
         public static let operationRefused = Code("operationRefused")
 
@@ -106,6 +110,8 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
     public var rawReasonCode: UInt8?
     /// The broker's own text (MQTT 5.0, Reason String).
     public var reasonString: String?
+    /// What else the broker said (MQTT 5.0, User Property).
+    public var userProperties: [MQTTUserProperty] = []
     /// Another broker to use, as the broker said (MQTT 5.0, Server Reference).
     public var serverReference: String?
     /// The detail of a TLS failure.
@@ -127,7 +133,7 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
 
     /// Whether the default retry policy tries again after this failure of a connection. `false` for an error of anything else.
     public var isRetryable: Bool {
-        if code == .operationRefused || code == .queueFull { return false }
+        if [.operationRefused, .queueFull, .notConnected, .messageExpired].contains(code) { return false }
         return !MQTTRetryPolicy.Decision.standard(for: MQTTFailure(error: self, attempt: 1, isInitial: true)).isStop
     }
 
@@ -136,7 +142,8 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         var children: [(label: String?, value: Any)] = [("code", code), ("message", message)]
         let details: [(String, Any?)] = [
             ("phase", phase), ("endpoint", endpoint), ("reasonCode", reasonCode), ("rawReasonCode", rawReasonCode),
-            ("reasonString", reasonString), ("serverReference", serverReference), ("tls", tls),
+            ("reasonString", reasonString), ("userProperties", userProperties.isEmpty ? nil : userProperties),
+            ("serverReference", serverReference), ("tls", tls),
             ("libraryCode", libraryCode), ("systemCode", systemCode),
             ("underlying", underlying.map { "\(type(of: $0))" }),
         ]

@@ -2,9 +2,12 @@ extension MQTTClient {
     /// Publishes a message and waits until the broker has taken it (`mosquitto_publish_v5`).
     ///
     /// QoS 0 returns when the packet was handed to the transport, QoS 1 at its PUBACK, QoS 2 at its PUBCOMP. While there is
-    /// no connection the message waits; it survives reconnects and rotations. A cancelled call may or may not have published.
+    /// no connection the message waits, as ``MQTTClientConfiguration/queue`` says; it survives reconnects and rotations. A message
+    /// with a Message Expiry Interval waits no longer than that, and is sent with what is left of it. A cancelled call may or
+    /// may not have published.
     ///
     /// - Throws: ``MQTTError``: bad input at once; ``MQTTError/Code/operationRefused`` with the broker's reason code;
+    ///   ``MQTTError/Code/queueFull``, ``MQTTError/Code/notConnected`` and ``MQTTError/Code/messageExpired``;
     ///   ``MQTTError/Code/stopped`` if the client ends first; ``MQTTError/Code/cancelled``.
     @discardableResult
     public func publish(
@@ -18,7 +21,7 @@ extension MQTTClient {
     /// Queues a message and returns at once: for high rates, and for callers that are not asynchronous.
     ///
     /// The message is sent like one of ``publish(_:to:qos:retain:properties:)``, but nobody learns how it ended; a refusal
-    /// is logged. ``MQTTError/Code/queueFull`` says that ``MQTTClientConfiguration/maximumQueuedMessages`` are waiting.
+    /// is logged. Throws ``MQTTError/Code/queueFull`` and ``MQTTError/Code/notConnected`` as ``MQTTClientConfiguration/queue`` says.
     public func enqueue(
         _ payload: some MQTTPayload, to topic: MQTTTopic, qos: MQTTQoS = .atLeastOnce, retain: Bool = false,
         properties: MQTTPublishProperties = .init()

@@ -41,11 +41,12 @@ extension MQTTClient {
         let consumer = MessageBuffer(subscriptions, policy: buffer, wake: session.wakeReader)
         do {
             let granted = try await session.subscribe(consumer)
-            let result = try await body(MQTTMessages(buffer: consumer, grantedReasonCodes: granted))
-            await session.unsubscribe(consumer)
+            let result = try await body(
+                MQTTMessages(buffer: consumer, grantedReasonCodes: granted, end: session.endSubscription))
+            await session.unsubscribe(consumer, hasHandledAll: true)
             return result
         } catch {
-            await session.unsubscribe(consumer)
+            await session.unsubscribe(consumer, hasHandledAll: false)
             throw error
         }
     }

@@ -39,7 +39,7 @@ public final class MQTTClient: Sendable, Service {
         resolve: @escaping @Sendable (String) async -> Resolver.Answer
     ) {
         self.configuration = configuration
-        shared = SharedState(queueLimit: configuration.maximumQueuedMessages)
+        shared = SharedState(configuration.queue)
         session = Session(configuration, eventLoop: eventLoop, shared: shared, logger: logger, resolve: resolve)
         responses = ResponseRouter(session, topic: configuration.effectiveResponseTopic)
     }
@@ -81,6 +81,14 @@ public final class MQTTClient: Sendable, Service {
     /// Returns when it has ended.
     public func shutdown() async {
         await session.shutDownAndWait(isGraceful: true)
+    }
+
+    /// Ends a running client as ``shutdown()`` does, and tells the broker more; MQTT 5.0 only.
+    ///
+    /// Throws ``MQTTError/Code/invalidProperty`` or ``MQTTError/Code/unsupported`` if that cannot be said, and does nothing then.
+    public func shutdown(_ disconnect: MQTTDisconnect) async throws(MQTTError) {
+        try disconnect.validate(configuration)
+        await session.shutDownAndWait(isGraceful: true, disconnect)
     }
 
     /// Waits until there is a connection.

@@ -1,6 +1,14 @@
-/// How a broker answered a publish.
+/// How a broker answered a publish: its PUBACK, or its PUBREC and PUBCOMP (MQTT 5.0, sections 3.4, 3.5 and 3.7).
 public struct MQTTPublishResult: Sendable, Hashable {
-    /// Success, or "no matching subscribers" where the broker tells. QoS 0 is always success: nobody
-    /// acknowledges it.
+    /// Success, or "no matching subscribers" where the broker tells. QoS 0 is always success: nobody acknowledges it.
     public var reasonCode: MQTTReasonCode
+    /// The broker's own text.
+    public var reasonString: String?
+    /// User properties of the acknowledgement, in order.
+    public var userProperties: [MQTTUserProperty] = []
+
+    init(reasonCode: MQTTReasonCode, _ explanation: Explanation? = nil) {
+        self.reasonCode = reasonCode
+        if let explanation { (reasonString, userProperties) = (explanation.reasonString, explanation.userProperties) }
+    }
 }

@@ -37,13 +37,26 @@ public struct MQTTClientConfiguration: Sendable {
     public var will: MQTTWill?
     /// How many QoS 1 and 2 messages the broker may send before it has an acknowledgement, 1 to 65,535; MQTT 5.0 only. Default 65,535.
     public var receiveMaximum: UInt16 = 65_535
+    /// Whether subscriptions that overlap get Subscription Identifiers (MQTT 5.0, section 3.8.2.1.2), by which each consumer gets a
+    /// message once from a broker that sends a copy for each of them, as mosquitto does.
+    ///
+    /// libmosquitto does not take messages with several identifiers, which other brokers send instead of copies. `nil`, the default,
+    /// is for clean sessions only, until the broker has sent such a message, which costs the connection once. With a persistent
+    /// session it would come again and again: `true` is for brokers that are known to send copies.
+    public var usesSubscriptionIdentifiers: Bool?
+    /// When received messages are acknowledged. Default ``MQTTAcknowledgement/onReceipt``.
+    public var acknowledgement: MQTTAcknowledgement = .onReceipt
     /// How many QoS 1 and 2 publishes are in flight at most, 1 to 65,535; the broker's Receive Maximum lowers it. Default 100.
     public var maximumInFlight = 100
-    /// How many messages ``MQTTClient/enqueue(_:to:qos:retain:properties:)`` may queue. Default 100,000.
-    public var maximumQueuedMessages = 100_000
+    /// How much may wait to be published, and what happens when it is too much.
+    public var queue = MQTTQueuePolicy()
     /// The largest packet in bytes that is accepted from the broker; a larger one ends the connection before it is
     /// allocated. Default 268,435,460, the protocol's own limit.
     public var maximumPacketSize = 268_435_460
+    /// Whether the broker is asked for ``MQTTConnackProperties/responseInformation`` (MQTT 5.0, section 3.1.2.11.6). Default no.
+    public var requestsResponseInformation = false
+    /// Whether the broker may send Reason Strings and User Properties with its failures (MQTT 5.0, section 3.1.2.11.7). Default yes.
+    public var requestsProblemInformation = true
     /// User properties of CONNECT; MQTT 5.0 only.
     public var userProperties: [MQTTUserProperty] = []
     /// Where responses to ``MQTTClient/request(_:to:qos:properties:timeout:)`` are sent to; no other client may use it. `nil`, the
@@ -104,10 +117,7 @@ public struct MQTTClientConfiguration: Sendable {
         if !(1...65_535).contains(maximumInFlight) {
             throw .invalid(.invalidConfiguration, "maximumInFlight is \(maximumInFlight); it must be from 1 to 65535")
         }
-        if maximumQueuedMessages < 1 {
-            throw .invalid(
-                .invalidConfiguration, "maximumQueuedMessages is \(maximumQueuedMessages); it must be at least 1")
-        }
+        try queue.validate()
         if !(128...268_435_460).contains(maximumPacketSize) {
             throw .invalid(
                 .invalidConfiguration, "maximumPacketSize is \(maximumPacketSize); it must be from 128 to 268435460")
@@ -120,7 +130,8 @@ public struct MQTTClientConfiguration: Sendable {
             try validateString(property.value, "user property value")
         }
         if version == .v3_1_1,
-            !userProperties.isEmpty || will.map({ !$0.properties.isEmpty || $0.delayInterval > 0 }) == true
+            !userProperties.isEmpty || requestsResponseInformation || !requestsProblemInformation
+                || will.map({ !$0.properties.isEmpty || $0.delayInterval > 0 }) == true
         {
             throw .invalid(.unsupported, "properties need MQTT 5.0; set version to .v5_0 or leave them out")
         }

@@ -53,6 +53,10 @@ final class Connection {
     /// Nothing is done until ``answer(isTrusted:)``.
     private var isAsking = false
     private var findings: [MosquittoEvent] = []
+    /// Whether all was read that had come when reading was paused last.
+    private var hasCaughtUp = true
+    /// How many keep-alive checks have passed since then.
+    private var checksBehind = 0
 
     /// Takes over a connected socket.
     init(
@@ -66,18 +70,30 @@ final class Connection {
         inspector = InboundInspector(
             version: configuration.version, maximumPacketSize: configuration.maximumPacketSize,
             expectsAuthentication: configuration.authenticator != nil)
-        tls = handle.tls.map { TLSStream(handle, $0) }
-        stage = tls == nil ? .established : .handshaking
-        if let tls {
-            transport = tls
-        } else {
-            do throws(MQTTError) {
-                transport = try PlainStream(handle)
-            } catch {
-                winner.socket.close()
-                throw error
-            }
+        do throws(MQTTError) {
+            (transport, tls) = try Self.makeTransport(
+                handle, holdsAcknowledgements: configuration.acknowledgement == .afterHandling)
+        } catch {
+            winner.socket.close()
+            throw error
         }
+        stage = tls == nil ? .established : .handshaking
+        // While reading is paused, nothing else tells that the broker is gone.
+        if configuration.keepAlive > .zero { socket.setUserTimeout(configuration.keepAlive * 2) }
+    }
+
+    private static func makeTransport(
+        _ handle: MosquittoHandle, holdsAcknowledgements: Bool
+    ) throws(MQTTError) -> (any Transport, TLSStream?) {
+        guard let context = handle.tls else {
+            return (try PlainStream(handle, holdsAcknowledgements: holdsAcknowledgements), nil)
+        }
+        if holdsAcknowledgements {
+            let piped = try PipedTLSStream(handle, context)
+            return (piped, piped.tls)
+        }
+        let tls = TLSStream(handle, context)
+        return (tls, tls)
     }
 
     deinit { close() }
@@ -188,16 +204,16 @@ final class Connection {
         }
     }
 
-    /// Whether AUTH packets can be sent.
-    var canAuthenticate: Bool { tls != nil }
-
     /// Writes an AUTH packet (MQTT 5.0, section 3.15). ``flush()`` sends it.
     func sendAuthentication(_ reasonCode: UInt8, method: String, data: [UInt8]?) throws(MQTTError) {
-        guard stage == .established, let tls else { return }
+        guard stage == .established else { return }
         var packet = AuthenticationPacket.bytes(reasonCode, method: method, data: data)
         defer { SecretBytes.cleanse(&packet) }
-        try tls.write(packet)
+        try transport.insert(packet)
     }
+
+    /// A message of QoS 1 or 2 has been handled, or will not be: ``flush()`` sends what that allows.
+    func release(_ packetID: UInt16, isHandled: Bool) { transport.release(packetID, isHandled: isHandled) }
 
     /// Goes on with what a pause held back.
     func resumeReading() throws(MQTTError) {
@@ -219,9 +235,12 @@ final class Connection {
         case .bytes(let count):
             received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             hasReceived = true
+            if count < scratch.count, !isReadingPaused { hasCaughtUp = true }
             if !inspector.connackSeen { socket.acknowledgeAtOnce() }
             return false
-        case .nothing: return false
+        case .nothing:
+            hasCaughtUp = received.isEmpty
+            return false
         case .end: return true
         case .failed(let code):
             // What was received before the reset still counts: it may be an alert that says why.
@@ -237,8 +256,8 @@ final class Connection {
         if inspector.hasEnded { return }
         while !isReadingPaused, stage == .established, let count = try open() {
             let piece = UnsafeRawBufferPointer(rebasing: scratch[..<count])
-            try inspector.inspect(piece)
             defer { findings += inspector.takeFindings() }
+            try inspector.inspect(piece)
             if inspector.sawOnlyAuthentication {
                 transport.drop(piece)
             } else if inspector.sawEmptyAuthentication {
@@ -290,11 +309,11 @@ final class Connection {
     // MARK: Ending
 
     /// Sends DISCONNECT after all that is queued, and then waits for the broker to close: ``Progress/finished``.
-    func disconnect() throws(MQTTError) {
+    func disconnect(_ disconnect: MQTTDisconnect) throws(MQTTError) {
         guard stage == .established else { return }
         stage = .closing
         isReadingPaused = false
-        handle.disconnect()
+        handle.disconnect(disconnect)
         try flush()
         finishWritingIfSent()
     }
@@ -328,12 +347,25 @@ final class Connection {
         socket.close()
     }
 
-    /// The keep-alive check: sends PINGREQ when it is due; throws when no answer came to the last one.
+    /// The keep-alive check, to be made ``keepAliveChecks`` times in a keep-alive: sends PINGREQ when it is due; throws when no
+    /// answer came to the last one.
+    ///
+    /// While reading is paused an answer would not be seen. So PINGREQ goes out all the same, for the broker's sake, and the
+    /// answer is waited for when all has been read again.
     func keepAlive() throws(MQTTError) {
         guard stage == .established else { return }
+        if isReadingPaused { hasCaughtUp = false }
+        guard hasCaughtUp else {
+            if checksBehind % (Self.keepAliveChecks - 2) == 0 { try transport.insert([0xC0, 0]) }
+            checksBehind += 1
+            return
+        }
+        checksBehind = 0
         handle.keepAlive()
         if handle.socket < 0 { throw libraryClosed(Int32(MOSQ_ERR_KEEPALIVE.rawValue)) }
     }
+
+    static let keepAliveChecks = 10
 
     // MARK: Errors
 

@@ -1,8 +1,9 @@
 /// Looks at every packet from the broker before libmosquitto does.
 ///
-/// Needed for three things that libmosquitto cannot do: an unknown property identifier makes it abort the process (2.0.11
-/// to 2.1), it allocates whatever size a header claims, and it drops what a DISCONNECT says. Packets are looked at in place;
-/// only one that spans chunks is copied, and of a PUBLISH only what comes before the payload.
+/// Needed for what libmosquitto cannot do: an unknown property identifier makes it abort the process (2.0.11 to 2.1), it
+/// allocates whatever size a header claims, it drops what a DISCONNECT and an UNSUBACK say, and it takes a QoS 2 message that is
+/// sent again after a lost connection for another one. Packets are looked at in place; only one that spans chunks is copied, and
+/// of a PUBLISH, unless it has QoS 2, only what comes before the payload.
 struct InboundInspector {
     private let version: MQTTVersion
     private let maximumPacketSize: Int
@@ -131,7 +132,7 @@ struct InboundInspector {
     }
 
     /// MQTT 5.0, section 3.3.
-    private func examinePublish(
+    private mutating func examinePublish(
         _ packet: UnsafeRawBufferPointer, head: Int, total: Int, flags: UInt8
     ) throws(MQTTError) -> Progress {
         let qos = flags >> 1 & 3
@@ -139,6 +140,11 @@ struct InboundInspector {
         guard packet.count >= head + 2 else { return .needs(head + 2) }
         let afterTopic = head + 2 + Self.integer16(packet, at: head) + (qos > 0 ? 2 : 0)
         guard afterTopic <= total else { throw Self.malformed("PUBLISH") }
+        if qos == 2 {
+            guard packet.count >= total else { return .needs(total) }
+            try takePublish(packet, head: head, afterTopic: afterTopic, isRetained: flags & 1 == 1)
+            return .finished(total: total)
+        }
         guard version == .v5_0 else { return .finished(total: total) }
         guard afterTopic < total else { throw Self.malformed("PUBLISH") }
         guard packet.count > afterTopic else { return .needs(afterTopic + 1) }
@@ -149,8 +155,41 @@ struct InboundInspector {
         let start = afterTopic + lengthBytes
         guard start + length <= total else { throw Self.malformed("PUBLISH") }
         guard packet.count >= start + length else { return .needs(start + length) }
-        try Self.walkProperties(UnsafeRawBufferPointer(rebasing: packet[start..<start + length]), of: 3) { _, _ in }
+        var identifiers = 0
+        try Self.walkProperties(UnsafeRawBufferPointer(rebasing: packet[start..<start + length]), of: 3) {
+            property, _ in
+            if property == 0x0B { identifiers += 1 }
+        }
+        if identifiers > 1 {
+            throw severalIdentifiers()
+        }
         return .finished(total: total)
+    }
+
+    /// A whole PUBLISH of QoS 2.
+    private mutating func takePublish(
+        _ packet: UnsafeRawBufferPointer, head: Int, afterTopic: Int, isRetained: Bool
+    ) throws(MQTTError) {
+        let packetID = UInt16(Self.integer16(packet, at: afterTopic - 2))
+        if packetID == 0 { throw Self.violation("the broker sent a PUBLISH with the packet identifier 0") }
+        var properties = MQTTPublishProperties()
+        var payload = afterTopic
+        if version == .v5_0 {
+            payload = try self.properties(of: 3, packet, at: afterTopic) { properties.read($0, $1) }
+        }
+        let message = MQTTMessage(
+            topic: String(decoding: packet[(head + 2)..<(afterTopic - 2)], as: UTF8.self),
+            payload: Array(packet[payload...]), qos: .exactlyOnce, retain: isRetained, properties: properties)
+        findings.append(.message(message, packetID: packetID))
+        if properties.subscriptionIdentifiers.count > 1 { throw severalIdentifiers() }
+    }
+
+    /// It is not the broker's mistake (MQTT-3.3.4-3), but libmosquitto's (2.0.11, `mosquitto_property_check_all`).
+    private mutating func severalIdentifiers() -> MQTTError {
+        findings.append(.severalSubscriptionIdentifiers)
+        return MQTTError(
+            .library, "the broker names several subscriptions in one message, which libmosquitto does not take",
+            phase: .connected)
     }
 
     private mutating func examineControl(_ type: UInt8, _ body: UnsafeRawBufferPointer) throws(MQTTError) {
@@ -172,7 +211,7 @@ struct InboundInspector {
         var packet = ServerAuthentication(reasonCode: body.first ?? 0)
         if body.count > 1 {
             try properties(of: 15, body, at: 1) { identifier, value in
-                if identifier == 0x16 { packet.data = Array(value.dropFirst(2)) }
+                if identifier == 0x16 { packet.data = WireValue.binary(value) }
             }
         }
         findings.append(.authentication(packet))
@@ -207,23 +246,36 @@ struct InboundInspector {
     ) throws(MQTTError) {
         guard body.count >= 2, version == .v5_0 || body.count == 2 else { throw Self.malformed(name) }
         let reasonCode = body.count > 2 ? body[2] : 0
-        if body.count > 3 { try properties(of: type, body, at: 3) { _, _ in } }
-        if type == 5, reasonCode < 0x80 {
-            findings.append(.publishReceived(packetID: UInt16(Self.integer16(body, at: 0))))
+        var explanation = Explanation()
+        if body.count > 3 {
+            try properties(of: type, body, at: 3) { if type == 5 { explanation.read($0, $1) } }
         }
+        let packetID = UInt16(Self.integer16(body, at: 0))
+        if type == 5, reasonCode < 0x80 {
+            findings.append(.publishReceived(packetID: packetID, reasonCode: reasonCode, explanation: explanation))
+        }
+        if type == 6 { findings.append(.released(packetID: packetID)) }
     }
 
-    private func examineSubscriptionAcknowledgement(
+    private mutating func examineSubscriptionAcknowledgement(
         _ type: UInt8, _ name: String, _ body: UnsafeRawBufferPointer
     ) throws(MQTTError) {
         guard body.count >= 2 else { throw Self.malformed(name) }
-        guard version == .v5_0 else {
-            if type == 9 ? body.count < 3 : body.count != 2 { throw Self.malformed(name) }
-            return
+        var explanation = Explanation()
+        var end = 2
+        if version == .v5_0 {
+            end = try properties(of: type, body, at: 2) { explanation.read($0, $1) }
+            // A reason code for each filter, and no packet has none.
+            if end == body.count { throw Self.malformed(name) }
+        } else if type == 9 ? body.count < 3 : body.count != 2 {
+            throw Self.malformed(name)
         }
-        let end = try properties(of: type, body, at: 2) { _, _ in }
-        // A reason code for each filter, and no packet has none.
-        if end == body.count { throw Self.malformed(name) }
+        // libmosquitto tells of a SUBACK itself.
+        guard type == 11 else { return }
+        findings.append(
+            .unsubscribed(
+                packetID: UInt16(Self.integer16(body, at: 0)), reasonCodes: Array(body[end...]),
+                explanation: explanation))
     }
 
     /// MQTT 5.0, section 3.14: both the reason code and the properties may be left out.
@@ -231,11 +283,8 @@ struct InboundInspector {
         var disconnect = ServerDisconnect(reasonCode: body.first ?? 0)
         if body.count > 1 {
             try properties(of: 14, body, at: 1) { identifier, value in
-                switch identifier {
-                case 0x1F: disconnect.reasonString = String(decoding: value.dropFirst(2), as: UTF8.self)
-                case 0x1C: disconnect.serverReference = String(decoding: value.dropFirst(2), as: UTF8.self)
-                default: break
-                }
+                disconnect.explanation.read(identifier, value)
+                if identifier == 0x1C { disconnect.serverReference = WireValue.string(value) }
             }
         }
         hasEnded = true

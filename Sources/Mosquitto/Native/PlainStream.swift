@@ -11,6 +11,7 @@ import Musl
 final class PlainStream: Transport {
     private let pipe: StreamSocket
     private let handle: MosquittoHandle
+    private var filter: OutboundFilter
     private var outbound = ByteQueue()
 
     /// Large enough for a piece and what libmosquitto may have left of the one before.
@@ -18,11 +19,12 @@ final class PlainStream: Transport {
     private static let pieceSize = 1 << 15
 
     /// Puts one end of the pair under libmosquitto's descriptor.
-    init(_ handle: MosquittoHandle) throws(MQTTError) {
+    init(_ handle: MosquittoHandle, holdsAcknowledgements: Bool) throws(MQTTError) {
         guard let (inner, outer) = StreamSocket.pair(bufferSize: Self.pipeSize) else {
             throw MosquittoHandle.systemError(errno, "a pair of sockets could not be made")
         }
         self.handle = handle
+        filter = OutboundFilter(holdsAcknowledgements: holdsAcknowledgements)
         pipe = outer
         let isReplaced = inner.replace(handle.socket)
         let code = errno
@@ -58,11 +60,21 @@ final class PlainStream: Transport {
     func collect(_ scratch: UnsafeMutableRawBufferPointer) -> Int {
         var total = 0
         while case .bytes(let count) = pipe.receive(into: scratch) {
-            outbound.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
+            filter.pass(UnsafeRawBufferPointer(rebasing: scratch[..<count]), to: &outbound)
             total += count
             if count < scratch.count { break }
         }
         return total
+    }
+
+    func insert(_ packet: [UInt8]) throws(MQTTError) { filter.insert(packet, to: &outbound) }
+
+    func release(_ packetID: UInt16, isHandled: Bool) { filter.release(packetID, isHandled: isHandled, to: &outbound) }
+
+    /// Takes what has been collected.
+    func take<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+        defer { outbound.remove(outbound.count) }
+        return outbound.withPrefix(.max, body)
     }
 
     var unsent: Int { outbound.count }

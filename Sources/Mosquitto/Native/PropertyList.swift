@@ -17,6 +17,10 @@ struct PropertyList {
         if let value { mosquitto_property_add_int32(&pointer, Int32(identifier.rawValue), value) }
     }
 
+    mutating func add(_ identifier: mqtt5_property, variableByteInteger value: UInt32?) {
+        if let value { mosquitto_property_add_varint(&pointer, Int32(identifier.rawValue), value) }
+    }
+
     mutating func add(_ identifier: mqtt5_property, string value: String?) {
         if let value { mosquitto_property_add_string(&pointer, Int32(identifier.rawValue), value) }
     }

@@ -115,6 +115,15 @@ struct StreamSocket {
         return connected == 0 ? 0 : errno == ENOTCONN ? ECONNREFUSED : errno
     }
 
+    /// Ends the connection when what was sent is not acknowledged for so long; Linux alone.
+    func setUserTimeout(_ timeout: Duration) {
+        #if os(Linux)
+        var milliseconds = Int32(clamping: timeout.components.seconds * 1_000)
+        setsockopt(
+            descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, socklen_t(MemoryLayout<Int32>.size))
+        #endif
+    }
+
     /// What a call has moved.
     enum Transfer {
         case bytes(Int)

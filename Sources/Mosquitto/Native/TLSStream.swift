@@ -1,8 +1,8 @@
 import CMosquitto
 import CMosquittoShim
 
-/// A connection with TLS, whose `SSL` is libmosquitto's and stands on memory BIOs: what was received is fed to it record by
-/// record, and what it has encrypted is sent.
+/// A connection with TLS, whose `SSL` stands on memory BIOs: what was received is fed to it record by record, and what it has
+/// encrypted is sent. The `SSL` is libmosquitto's, or our own where libmosquitto has no TLS (``PipedTLSStream``).
 final class TLSStream: Transport {
     enum Step {
         case finished
@@ -14,6 +14,8 @@ final class TLSStream: Transport {
 
     let context: TLSContext
     private let handle: MosquittoHandle
+    /// Our own `SSL`; `nil` for libmosquitto's.
+    private let own: OpaquePointer?
     private var record: UnsafeMutablePointer<cmq_tls> { context.record }
 
     /// The header, and the 2^14 + 2,048 bytes that TLS 1.2 allows (RFC 5246, section 6.2.3).
@@ -22,10 +24,26 @@ final class TLSStream: Transport {
     init(_ handle: MosquittoHandle, _ context: TLSContext) {
         self.handle = handle
         self.context = context
+        own = nil
     }
 
+    /// With an `SSL` of its own.
+    init(owningFor handle: MosquittoHandle, _ context: TLSContext) throws(MQTTError) {
+        self.handle = handle
+        self.context = context
+        own = SSL_new(context.pointer)
+        guard let own else { throw MosquittoHandle.systemError(ENOMEM, "OpenSSL could not make a connection") }
+        SSL_set_connect_state(own)
+        cmq_tls_attach(record, own)
+    }
+
+    deinit { SSL_free(own) }
+
+    /// libmosquitto frees its own when it closes.
+    private var current: OpaquePointer? { own ?? handle.ssl }
+
     private func ssl() throws(MQTTError) -> OpaquePointer {
-        guard let ssl = handle.ssl else {
+        guard let ssl = current else {
             throw MQTTError(.closed, "libmosquitto has closed the connection", phase: .connected)
         }
         return ssl
@@ -53,12 +71,12 @@ final class TLSStream: Transport {
 
     /// Whether the broker has asked for a client certificate in a handshake of TLS 1.3, in which it judges it afterwards.
     var mayRefuseCertificate: Bool {
-        record.pointee.certificate_requested && handle.ssl.map { SSL_version($0) == TLS1_3_VERSION } ?? false
+        record.pointee.certificate_requested && current.map { SSL_version($0) == TLS1_3_VERSION } ?? false
     }
 
     /// What was negotiated.
     var info: MQTTConnectionInfo.TLS? {
-        guard let ssl = handle.ssl else { return nil }
+        guard let ssl = current else { return nil }
         var name: UnsafePointer<UInt8>?
         var length: UInt32 = 0
         SSL_get0_alpn_selected(ssl, &name, &length)
@@ -112,21 +130,32 @@ final class TLSStream: Transport {
     func handOver(_ piece: UnsafeRawBufferPointer) throws(MQTTError) {}
 
     func drop(_ piece: UnsafeRawBufferPointer) {
-        guard let ssl = handle.ssl else { return }
+        guard let ssl = current else { return }
         withUnsafeTemporaryAllocation(byteCount: piece.count, alignment: 1) {
             cmq_tls_discard(ssl, $0.baseAddress, Int32($0.count))
         }
     }
 
-    var unread: Int { handle.ssl.map { cmq_tls_unread(record, $0) } ?? 0 }
+    var unread: Int { current.map { cmq_tls_unread(record, $0) } ?? 0 }
 
     // MARK: Outbound
 
-    /// Encrypts a packet that is not libmosquitto's. Every packet of libmosquitto's is written whole, so this one fits between
-    /// two of them.
-    func write(_ packet: [UInt8]) throws(MQTTError) {
-        guard cmq_tls_write(try ssl(), packet, Int32(packet.count)) else { throw failure(phase: .connected) }
+    /// Every packet of libmosquitto's is written whole, so this one fits between two of them.
+    func insert(_ packet: [UInt8]) throws(MQTTError) {
+        guard packet.withUnsafeBytes({ write($0) }) else { throw failure(phase: .connected) }
     }
+
+    /// Encrypts.
+    func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let ssl = current else { return false }
+        return bytes.isEmpty || cmq_tls_write(ssl, bytes.baseAddress, Int32(bytes.count))
+    }
+
+    /// libmosquitto's acknowledgements are encrypted when they get here: too late to be held.
+    func release(_ packetID: UInt16, isHandled: Bool) {}
+
+    /// Says that nothing follows (RFC 8446, section 6.1). libmosquitto does so for its own.
+    func notifyOfClose() { if let own { SSL_shutdown(own) } }
 
     func collect(_ scratch: UnsafeMutableRawBufferPointer) -> Int { 0 }
 

@@ -14,6 +14,10 @@ protocol Transport: AnyObject {
 
     /// Takes over what libmosquitto has written. Returns how much that was, if it is not in its place already.
     func collect(_ scratch: UnsafeMutableRawBufferPointer) -> Int
+    /// Sends a packet of our own, between two of libmosquitto's.
+    func insert(_ packet: [UInt8]) throws(MQTTError)
+    /// A message of QoS 1 or 2 has been handled, or will not be: its acknowledgement waits for this, if the transport can hold it.
+    func release(_ packetID: UInt16, isHandled: Bool)
     /// What has been collected and not sent yet.
     var unsent: Int { get }
     /// Sends what can be sent without blocking. Returns 0, or an `errno` other than `EAGAIN`.

@@ -13,7 +13,7 @@ extension MQTTError {
     }
 
     /// A broker's DISCONNECT (MQTT 5.0, section 3.14).
-    static func disconnect(_ code: MQTTReasonCode, reason: String?, reference: String?) -> MQTTError {
+    static func disconnect(_ code: MQTTReasonCode, reference: String?) -> MQTTError {
         let kind: MQTTError.Code =
             switch code {
             case .notAuthorized: .notAuthorized
@@ -27,8 +27,23 @@ extension MQTTError {
         )
         error.reasonCode = code
         error.rawReasonCode = code.rawValue
-        error.reasonString = reason
         error.serverReference = reference
         return error
+    }
+
+    /// What the broker refused of a connection that goes on, or rules out by what it said in its CONNACK.
+    static func operationRefused(_ code: MQTTReasonCode, _ message: String, libraryCode: Int32? = nil) -> MQTTError {
+        var error = MQTTError(.operationRefused, message, phase: .connected)
+        error.reasonCode = code
+        error.rawReasonCode = code.rawValue
+        error.libraryCode = libraryCode
+        return error
+    }
+
+    /// What the broker says of it.
+    mutating func explain(_ explanation: Explanation?) {
+        guard let explanation else { return }
+        reasonString = explanation.reasonString
+        userProperties = explanation.userProperties
     }
 }

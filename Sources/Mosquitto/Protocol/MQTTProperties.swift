@@ -53,10 +53,14 @@ public struct MQTTPublishProperties: Sendable, Hashable {
             throw .invalid(
                 .invalidProperty, "correlation data has \(correlationData.count) bytes; at most 65535 are allowed")
         }
-        for property in userProperties {
-            try validateString(property.name, "user property name")
-            try validateString(property.value, "user property value")
-        }
+        try Mosquitto.validate(userProperties)
+    }
+}
+
+func validate(_ userProperties: [MQTTUserProperty]) throws(MQTTError) {
+    for property in userProperties {
+        try validateString(property.name, "user property name")
+        try validateString(property.value, "user property value")
     }
 }
 

@@ -20,16 +20,19 @@ public struct MQTTSubscription: Sendable, Hashable, ExpressibleByStringInterpola
     public var retainAsPublished: Bool
     /// When retained messages are sent; MQTT 5.0 only.
     public var retainHandling: RetainHandling
+    /// User properties of its SUBSCRIBE (section 3.8.2.1.3); MQTT 5.0 only.
+    public var userProperties: [MQTTUserProperty]
 
     public init(
         _ filter: MQTTTopicFilter, qos: MQTTQoS = .atLeastOnce, noLocal: Bool = false, retainAsPublished: Bool = false,
-        retainHandling: RetainHandling = .sendOnSubscribe
+        retainHandling: RetainHandling = .sendOnSubscribe, userProperties: [MQTTUserProperty] = []
     ) {
         self.filter = filter
         self.qos = qos
         self.noLocal = noLocal
         self.retainAsPublished = retainAsPublished
         self.retainHandling = retainHandling
+        self.userProperties = userProperties
     }
 
     /// A filter at QoS 1 with default options.
@@ -37,6 +40,7 @@ public struct MQTTSubscription: Sendable, Hashable, ExpressibleByStringInterpola
 
     func validate() throws(MQTTError) {
         try filter.validate()
+        try Mosquitto.validate(userProperties)
         if noLocal, filter.isShared {
             throw .invalid(
                 .invalidTopicFilter,
@@ -51,5 +55,10 @@ public struct MQTTSubscription: Sendable, Hashable, ExpressibleByStringInterpola
     }
 
     /// Whether an option is set that MQTT 3.1.1 does not have.
-    var needsVersion5: Bool { options != 0 }
+    var needsVersion5: Bool { options != 0 || !userProperties.isEmpty }
+
+    /// Whether one SUBSCRIBE can carry both: `mosquitto_subscribe_multiple` has one QoS and one set of options for all.
+    func sharesPacket(with other: MQTTSubscription) -> Bool {
+        qos == other.qos && options == other.options && userProperties == other.userProperties
+    }
 }

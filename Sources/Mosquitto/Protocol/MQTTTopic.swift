@@ -71,6 +71,24 @@ public struct MQTTTopicFilter: Sendable, Hashable, CustomStringConvertible, Expr
     /// Whether its first level is `$share`.
     var isShared: Bool { filter.utf8.starts(with: "$share/".utf8) || filter == "$share" }
 
+    var hasWildcard: Bool { filter.utf8.contains { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") } }
+
+    /// Whether a topic can match both filters, which differ. `isExact`: the other one has no wildcard and is not shared.
+    func overlaps(_ other: MQTTTopicFilter, isExact: Bool) -> Bool {
+        if isExact, !isShared { return hasWildcard && matches(other.filter) }
+        var mine = matched.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)[...]
+        var others = other.matched.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)[...]
+        func isWildcard(_ level: Substring.UTF8View?, _ character: Unicode.Scalar) -> Bool {
+            level?.count == 1 && level?.first == UInt8(ascii: character)
+        }
+        while true {
+            let (left, right) = (mine.popFirst(), others.popFirst())
+            if isWildcard(left, "#") || isWildcard(right, "#") { return true }
+            guard let left, let right else { return left == nil && right == nil }
+            if !isWildcard(left, "+"), !isWildcard(right, "+"), !left.elementsEqual(right) { return false }
+        }
+    }
+
     /// The filter without a leading `$share/GROUP/`, which is what topics are matched against.
     var matched: Substring {
         let slash = UInt8(ascii: "/")

@@ -1,30 +1,32 @@
 /// A message on its way out, from the call to the acknowledgement.
 ///
-/// `@unchecked Sendable`: the caller makes it and hands it over through the outbox, whose lock orders the two; from then on
-/// only the loop's thread reads and writes the variables.
+/// `@unchecked Sendable`: the caller makes it and posts it to the ``OutgoingQueue``, whose lock guards the variables; once the
+/// loop has taken it from there, only the loop's thread reads and writes them, but for ``counts``, which stays the lock's.
 final class OutgoingPublish: @unchecked Sendable {
     typealias Outcome = Result<MQTTPublishResult, MQTTError>
+    typealias Continuation = UnsafeContinuation<Outcome, Never>
 
     let topic: String
     let payload: [UInt8]
     let qos: MQTTQoS
     let retain: Bool
     let properties: MQTTPublishProperties
+    /// When it must not be sent any more (MQTT 5.0, section 3.3.2.3.3).
+    let expiry: ContinuousClock.Instant?
 
-    /// How far it has come on its way to the loop. Guarded by the outbox's lock.
-    enum Admission { case new, admitted, withdrawn }
-    var admission = Admission.new
+    /// How far it has come on its way to the loop.
+    enum Stage { case new, waiting, queued, taken, withdrawn }
+    var stage = Stage.new
+    /// Whether it counts against the limits of the queue.
+    var counts = false
 
-    /// Who waits for the outcome; `nil` for an enqueued message, and when it has been told. Set before it is admitted, and
-    /// the loop's from then on.
-    var continuation: UnsafeContinuation<Outcome, Never>?
-    /// Whether it counts against the limit of the queue.
-    var isEnqueued = false
+    /// Who waits for the outcome; `nil` for an enqueued message, and when it has been told. Set before it is posted.
+    var continuation: Continuation?
     /// The order in which messages were handed to the library.
     var sequence: UInt64 = 0
-    /// Whether the broker has sent PUBREC: it owns the message now, and sending it again would duplicate it.
-    var isReceived = false
-    /// Whether the waiting call was cancelled before the message was sent.
+    /// What the broker's PUBREC said: it owns the message now, and sending it again would duplicate it.
+    var received: MQTTPublishResult?
+    /// Whether the waiting call was cancelled before the message was acknowledged.
     var isCancelled = false
 
     init(topic: String, payload: [UInt8], qos: MQTTQoS, retain: Bool, properties: MQTTPublishProperties) {
@@ -33,10 +35,30 @@ final class OutgoingPublish: @unchecked Sendable {
         self.qos = qos
         self.retain = retain
         self.properties = properties
+        expiry = properties.messageExpiryInterval.map { .now + .seconds($0) }
     }
 
-    func complete(_ outcome: Outcome) {
-        continuation?.resume(returning: outcome)
-        continuation = nil
+    /// What it takes in the queue.
+    var size: Int { topic.utf8.count + payload.count }
+
+    func hasExpired(_ now: ContinuousClock.Instant) -> Bool { expiry.map { $0 <= now } ?? false }
+
+    /// The Message Expiry Interval that is left: the time it waited is taken off, and a second that has begun counts.
+    func remainingExpiryInterval(_ now: ContinuousClock.Instant) -> UInt32? {
+        expiry.map { expiry in
+            let (seconds, attoseconds) = (expiry - now).components
+            return UInt32(clamping: max(seconds, 0) + (attoseconds > 0 ? 1 : 0))
+        }
     }
+
+    func received(_ code: UInt8, _ explanation: Explanation) {
+        received = MQTTPublishResult(reasonCode: MQTTReasonCode(rawValue: code), explanation)
+    }
+
+    func takeContinuation() -> Continuation? {
+        defer { continuation = nil }
+        return continuation
+    }
+
+    func complete(_ outcome: Outcome) { takeContinuation()?.resume(returning: outcome) }
 }

@@ -1,28 +1,73 @@
 import DequeModule
 
-/// Messages that have not been handed to the library, in the order of their publication.
+/// Outgoing messages in their order. A cancelled one stays as an empty place until there are more of those than messages: so
+/// cancelling is cheap however long the queue is.
 struct PublishQueue {
     private var messages = Deque<OutgoingPublish>()
+    private var cancelled = 0
 
-    var isEmpty: Bool { messages.isEmpty }
-    var count: Int { messages.count }
-    var first: OutgoingPublish? { messages.first }
+    var isEmpty: Bool { messages.count == cancelled }
+    var count: Int { messages.count - cancelled }
 
-    mutating func append(_ new: [OutgoingPublish]) { messages.append(contentsOf: new) }
+    /// The next message, without the empty places before it.
+    var first: OutgoingPublish? {
+        mutating get {
+            while let first = messages.first, first.isCancelled { dropFirst() }
+            return messages.first
+        }
+    }
+
+    private mutating func dropFirst() {
+        messages.removeFirst()
+        cancelled -= 1
+    }
+
+    mutating func append(_ message: OutgoingPublish) { messages.append(message) }
 
     /// Puts back what was handed over and not acknowledged.
     mutating func prepend(_ old: [OutgoingPublish]) { messages.prepend(contentsOf: old) }
 
-    mutating func popFirst() -> OutgoingPublish? { messages.popFirst() }
+    mutating func popFirst() -> OutgoingPublish? { first == nil ? nil : messages.removeFirst() }
 
-    mutating func remove(_ message: OutgoingPublish) {
-        if let index = messages.firstIndex(where: { $0 === message }) { messages.remove(at: index) }
+    func contains(_ message: OutgoingPublish) -> Bool { messages.contains { $0 === message } }
+
+    /// Marks a message that is in the queue.
+    mutating func cancel(_ message: OutgoingPublish) {
+        message.isCancelled = true
+        cancelled += 1
+        if cancelled > 32, cancelled > messages.count / 2 {
+            messages.removeAll { $0.isCancelled }
+            cancelled = 0
+        }
     }
 
-    mutating func takeAll() -> [OutgoingPublish] {
-        // An array of an empty deque writes to the storage that all empty arrays share, on whatever thread.
-        if messages.isEmpty { return [] }
-        defer { messages.removeAll() }
-        return Array(messages)
+    /// Takes out the messages for which this is true.
+    mutating func remove(where isUnwanted: (OutgoingPublish) -> Bool) -> [OutgoingPublish] {
+        var removed: [OutgoingPublish] = []
+        messages.removeAll { message in
+            if message.isCancelled { return true }
+            guard isUnwanted(message) else { return false }
+            removed.append(message)
+            return true
+        }
+        cancelled = 0
+        return removed
     }
+
+    /// Takes out the first messages for which `isUnwanted` is true, until `isEnough`.
+    mutating func removeFirst(
+        where isUnwanted: (OutgoingPublish) -> Bool, until isEnough: (OutgoingPublish?) -> Bool
+    ) -> [OutgoingPublish] {
+        var removed: [OutgoingPublish] = []
+        var isDone = isEnough(nil)
+        messages.removeAll { message in
+            guard !isDone, !message.isCancelled, isUnwanted(message) else { return false }
+            removed.append(message)
+            isDone = isEnough(message)
+            return true
+        }
+        return removed
+    }
+
+    mutating func takeAll() -> [OutgoingPublish] { messages.isEmpty ? [] : remove { _ in true } }
 }

@@ -16,7 +16,7 @@ extension Session {
 
     /// Begins a re-authentication with the new credentials.
     func reauthenticate() {
-        guard let authenticator = configuration.authenticator, connection?.canAuthenticate == true else {
+        guard let authenticator = configuration.authenticator, connection != nil else {
             return perform(machine.reauthenticationFailed())
         }
         shown = credentials

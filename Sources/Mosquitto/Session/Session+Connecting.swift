@@ -235,10 +235,10 @@ extension Session {
     // MARK: Events
 
     func handleEvents(of connection: Connection) {
-        var messages: [MQTTMessage] = []
+        var messages: [IncomingMessage] = []
         for event in connection.takeEvents() {
-            if case .message(let message) = event {
-                messages.append(message)
+            if case .message(let message, let packetID) = event {
+                if let message = received(message, packetID, connection) { messages.append(message) }
                 continue
             }
             if !messages.isEmpty {
@@ -256,10 +256,12 @@ extension Session {
         case .message: break
         case .connack(let code, let sessionPresent, let properties):
             code == 0 ? accepted(connection, sessionPresent, properties) : refused(code, properties)
-        case .published(let packetID, let reasonCode): acknowledged(packetID, reasonCode)
-        case .publishReceived(let packetID): inFlight[packetID]?.isReceived = true
-        case .subscribed(let packetID, let codes): subscribed(packetID, codes)
-        case .unsubscribed: break
+        case .released(let packetID): unreleased[packetID] = nil
+        case .published(let packetID, let code, let explanation): acknowledged(packetID, code, explanation)
+        case .publishReceived(let packetID, let code, let explanation): inFlight[packetID]?.received(code, explanation)
+        case .subscribed(let packetID, let codes, let explanation): subscribed(packetID, codes, explanation)
+        case .unsubscribed(let packetID, let codes, let explanation): unsubscribed(packetID, codes, explanation)
+        case .severalSubscriptionIdentifiers: canIdentify = false
         case .serverDisconnect(let disconnect): disconnected(disconnect)
         case .authentication(let packet): authentication(packet)
         }
@@ -273,38 +275,71 @@ extension Session {
             // The handle has the state of a session that the broker has lost: what it is about to send again the broker
             // knows nothing of, and a stale QoS 2 message would be delivered instead of a new one with its identifier. A
             // fresh handle publishes anew; nothing of this one's was written yet.
-            requeueInFlight()
-            dropHandle()
-            closeConnection()
-            subscriptions.forgetSession()
-            return connect(to: [connection.address], port: machine.endpoint.port)
+            sessionForgotten()
+            return reconnectWithFreshHandle(connection)
         }
-        if !sessionPresent { subscriptions.forgetSession() }
+        if sessionPresent, handleHasSession, isLoosened(properties) {
+            // libmosquitto (<= 2.1) keeps a limit of an earlier CONNACK that this one does not have.
+            return reconnectWithFreshHandle(connection)
+        }
+        if !sessionPresent {
+            sessionForgotten()
+            unreleased.removeAll()
+        }
+        handleLimits = (properties.maximumQoS, properties.maximumPacketSize)
+        subscriptions.usesIdentifiers = mayIdentify && properties.subscriptionIdentifiersAvailable
         let info = MQTTConnectionInfo(
             attempt: 0, endpoint: machine.endpoint, address: connection.address, sessionPresent: sessionPresent,
             tls: connection.tlsInfo, clientID: configuration.clientID, properties: properties)
         rejected = nil
         handleHasSession = true
         window = min(maximumInFlight, Int(properties.receiveMaximum))
+        limits = properties
+        aliases = TopicAliases(maximum: properties.topicAliasMaximum)
         perform(machine.accepted(info, refreshIn: refreshDelay(), now: .now))
     }
+
+    /// Whether overlapping filters have identifiers. In a persistent session a message that libmosquitto cannot take would come again
+    /// with every connection, so there it has to be asked for.
+    private var mayIdentify: Bool {
+        guard configuration.version == .v5_0 else { return false }
+        return configuration.usesSubscriptionIdentifiers ?? (configuration.session == .clean && canIdentify)
+    }
+
+    /// Nothing of the old handle was written on this connection yet.
+    private func reconnectWithFreshHandle(_ connection: Connection) {
+        requeueInFlight()
+        dropHandle()
+        closeConnection()
+        connect(to: [connection.address], port: machine.endpoint.port)
+    }
+
+    /// Whether the handle has a limit that is none any more. It stays while it has QoS 2 messages half through, which a fresh one
+    /// would not know.
+    private func isLoosened(_ properties: MQTTConnackProperties) -> Bool {
+        guard let handleLimits, !hasExactlyOnceInFlight else { return false }
+        guard let size = handleLimits.packetSize else { return properties.maximumQoS > handleLimits.qos }
+        return properties.maximumQoS > handleLimits.qos || properties.maximumPacketSize == nil
+            || properties.maximumPacketSize.map { $0 > size } == true
+    }
+
+    private var hasExactlyOnceInFlight: Bool { inFlight.values.contains { $0.qos == .exactlyOnce } }
 
     private func refused(_ code: UInt8, _ properties: MQTTConnackProperties) {
         let isVersion5 = configuration.version == .v5_0 || code >= 0x80
         var error = MQTTError.refusal(isVersion5 ? .v5(MQTTReasonCode(rawValue: code)) : .v3(code))
         error.reasonString = properties.reasonString
+        error.userProperties = properties.userProperties
         error.serverReference = properties.serverReference
         ended(error)
     }
 
     private func disconnected(_ disconnect: ServerDisconnect) {
         giveUpSuspects(MQTTReasonCode(rawValue: disconnect.reasonCode))
-        ended(
-            .disconnect(
-                MQTTReasonCode(rawValue: disconnect.reasonCode),
-                reason: disconnect.reasonString,
-                reference: disconnect.serverReference
-            ))
+        var error = MQTTError.disconnect(
+            MQTTReasonCode(rawValue: disconnect.reasonCode), reference: disconnect.serverReference)
+        error.explain(disconnect.explanation)
+        ended(error)
     }
 
     // MARK: Established
@@ -323,7 +358,7 @@ extension Session {
     private func scheduleKeepAlive(_ info: MQTTConnectionInfo) {
         let seconds = info.properties.serverKeepAlive.map(Int64.init) ?? configuration.keepAlive.components.seconds
         guard seconds > 0 else { return }
-        let interval = max(Duration.seconds(1), .seconds(seconds) / 10)
+        let interval = max(Duration.seconds(1), .seconds(seconds) / Connection.keepAliveChecks)
         keepAliveTimer = loop.setTimer(after: interval) { [weak self] in
             self?.assumeIsolated { session in
                 session.keepAliveTimer = nil
@@ -348,8 +383,9 @@ extension Session {
     func disconnect() {
         guard let connection else { return perform(machine.closed(now: .now)) }
         cancelKeepAlive()
+        let isLast = if case .disconnecting(.shutdown) = machine.state { true } else { false }
         do throws(MQTTError) {
-            try connection.disconnect()
+            try connection.disconnect(isLast ? farewell : MQTTDisconnect())
             updateInterest()
         } catch {
             perform(machine.closed(now: .now))
@@ -363,11 +399,15 @@ extension Session {
         endRace()
         closeConnection()
         isDraining = false
+        connectionEndedUnsubscribing()
         if configuration.session == .clean || !handleHasSession {
             // The broker forgets, and so must the library: stale QoS 2 state and sticky limits go with the handle.
             dropHandle()
             requeueInFlight()
-            subscriptions.forgetSession()
+            sessionForgotten()
+        } else if repetitions > 0, !hasExactlyOnceInFlight {
+            dropHandle()
+            requeueInFlight()
         }
         restoring = [:]
         for index in subscribing.indices { subscribing[index].packetIDs = [:] }
@@ -376,10 +416,13 @@ extension Session {
     func dropHandle() {
         handle = nil
         handleHasSession = false
+        handleLimits = nil
+        repetitions = 0
     }
 
     private func closeConnection() {
         cancelKeepAlive()
+        limits = nil
         guard let connection else { return }
         if let token { loop.unregister(connection.descriptor, token: token) }
         token = nil

@@ -185,7 +185,7 @@ extension Session {
     func checkDrained() {
         guard isDraining, inFlight.isEmpty, case .draining(let ending) = machine.state else { return }
         // A shutdown waits for what was published before it too.
-        if ending == .shutdown, !pending.isEmpty { return }
+        if ending == .shutdown, !pending.isEmpty || !shared.queue.isEmpty { return }
         isDraining = false
         perform(machine.drained(now: .now))
     }

@@ -11,6 +11,11 @@ extension Session {
         case .stopped(let error): observed = .stopped(error)
         default: break
         }
+        switch kind {
+        case .connected: setOffline(false)
+        case .attemptFailed, .disconnected: setOffline(true)
+        default: break
+        }
         if case .stopped = kind { shared.setState(observed) } else { publishState() }
         log(kind)
         shared.emit(MQTTConnectionEvent(time: Date.now, kind: kind))

@@ -8,8 +8,7 @@ extension Session {
     // MARK: From any thread
 
     nonisolated func enqueue(_ publish: OutgoingPublish) throws(MQTTError) {
-        publish.isEnqueued = true
-        if try shared.post(publish) { loop.schedule(self) }
+        if try shared.queue.post(publish) { loop.schedule(self) }
     }
 
     nonisolated func publish(_ publish: OutgoingPublish) async throws(MQTTError) -> MQTTPublishResult {
@@ -17,59 +16,56 @@ extension Session {
             await withUnsafeContinuation { continuation in
                 publish.continuation = continuation
                 do throws(MQTTError) {
-                    if try shared.post(publish) { loop.schedule(self) }
+                    if try shared.queue.post(publish) { loop.schedule(self) }
                 } catch {
                     publish.complete(.failure(error))
                 }
             }
         } onCancel: {
-            // Before it is admitted, the caller itself finds out; after that, the message is the loop's.
-            if shared.withdraw(publish) { Task { await self.cancel(publish) } }
+            switch shared.queue.withdraw(publish) {
+            // The caller itself finds out.
+            case .unposted: break
+            // A shutdown may have waited for it.
+            case .withdrawn: Task { await self.checkDrained() }
+            case .taken: Task { await self.cancel(publish) }
+            }
         }
         return try outcome.get()
     }
 
     private func cancel(_ publish: OutgoingPublish) {
-        takeOutbox()
-        guard publish.continuation != nil else { return }
-        publish.isCancelled = true
-        publish.complete(.failure(MQTTError(.cancelled, "the publish was cancelled")))
+        guard let continuation = publish.takeContinuation() else { return }
         // What the library has is sent and acknowledged all the same.
-        pending.remove(publish)
+        if publish.sequence == 0 || pending.contains(publish) { pending.cancel(publish) }
+        publish.isCancelled = true
+        shared.queue.release([publish])
+        continuation.resume(returning: .failure(MQTTError(.cancelled, "the publish was cancelled")))
         checkDrained()
     }
 
     // MARK: On the loop
-
-    func takeOutbox() {
-        let messages = shared.takeOutbox()
-        guard !messages.isEmpty else { return }
-        if case .stopped = machine.state {
-            for message in messages { message.complete(.failure(MQTTError(.stopped, "the client has stopped"))) }
-            return
-        }
-        pending.append(messages)
-        needsFlush()
-    }
 
     /// Hands over as much as the window, the socket and the turn allow. ``flush()`` writes it.
     func pump() {
         guard let handle, let connection, connection.stage == .established, isPublishingAllowed,
             !connection.isBacklogged
         else { return }
-        var enqueued = 0
+        var handedOver: [OutgoingPublish] = []
         var sent: [OutgoingPublish] = []
         var bytes = 0
         for _ in 0..<Self.turnLimit.messages where bytes < Self.turnLimit.bytes {
-            guard let publish = pending.first, mayHandOver(publish, handle) else { break }
+            guard let publish = nextPending(), mayHandOver(publish, handle) else { break }
             _ = pending.popFirst()
             bytes += publish.payload.count
-            if publish.isEnqueued {
-                enqueued += 1
-                publish.isEnqueued = false
-            }
+            handedOver.append(publish)
             do throws(MQTTError) {
-                let packetID = try handle.publish(publish)
+                let now = publish.expiry == nil ? nil : ContinuousClock.now
+                if let now, publish.hasExpired(now) { throw Self.expired }
+                try checkLimits(of: publish)
+                let alias = mayHaveAlias(publish) ? aliases.alias(of: publish.topic) : nil
+                let packetID = try handle.publish(
+                    publish, expiry: now.flatMap { publish.remainingExpiryInterval($0) }, alias: alias)
+                if let alias, !alias.isKnown { aliases.told(publish.topic, alias.number) }
                 lastSequence += 1
                 publish.sequence = lastSequence
                 if publish.qos == .atMostOnce {
@@ -81,13 +77,84 @@ extension Session {
                 refuse(publish, error)
             }
         }
-        shared.dequeued(enqueued)
+        shared.queue.release(handedOver)
         for publish in sent { publish.complete(.success(MQTTPublishResult(reasonCode: .success))) }
+    }
+
+    private static let chunk = 256
+
+    private func nextPending() -> OutgoingPublish? {
+        if let publish = pending.first { return publish }
+        for publish in shared.queue.take(Self.chunk) { pending.append(publish) }
+        return pending.first
+    }
+
+    private static var expired: MQTTError {
+        MQTTError(.messageExpired, "the message expired before it could be sent", phase: .connected)
+    }
+
+    /// While messages wait that expire, they are looked at every second.
+    func watchExpiry() {
+        guard expiryTimer == nil, shared.queue.hasExpiring else { return }
+        expiryTimer = loop.setTimer(after: .seconds(1)) { [weak self] in
+            self?.assumeIsolated { $0.removeExpired() }
+        }
+    }
+
+    private func removeExpired() {
+        expiryTimer = nil
+        let now = ContinuousClock.now
+        let expired = pending.remove { $0.hasExpired(now) }
+        shared.queue.release(expired)
+        giveUp(expired + shared.queue.removeExpired(now), Self.expired)
+        watchExpiry()
+        checkDrained()
+    }
+
+    /// There is a connection, or none: what does not wait for one is refused.
+    func setOffline(_ isOffline: Bool) {
+        var unwanted = shared.queue.setOffline(isOffline)
+        if isOffline, !configuration.queue.queuesQoS0Offline {
+            let own = pending.remove { $0.qos == .atMostOnce }
+            shared.queue.release(own)
+            unwanted = own + unwanted
+        }
+        giveUp(unwanted, OutgoingQueue.notConnected)
+    }
+
+    /// What the broker's CONNACK rules out, as far as libmosquitto does not say it or remembers an older one.
+    private func checkLimits(of publish: OutgoingPublish) throws(MQTTError) {
+        guard let limits else { return }
+        if publish.qos > limits.maximumQoS {
+            throw .operationRefused(.qosNotSupported, "the broker takes QoS \(limits.maximumQoS.rawValue) at most")
+        }
+        if publish.retain, !limits.retainAvailable {
+            throw .operationRefused(.retainNotSupported, "the broker does not keep retained messages")
+        }
+    }
+
+    /// An alias is of one connection. What libmosquitto keeps for the next one must not have any.
+    private func mayHaveAlias(_ publish: OutgoingPublish) -> Bool {
+        publish.qos == .atMostOnce || configuration.session == .clean
     }
 
     /// QoS 0 has no packet identifier on the wire. Others wait for the window, and for an identifier that is free.
     private func mayHandOver(_ publish: OutgoingPublish, _ handle: MosquittoHandle) -> Bool {
-        publish.qos == .atMostOnce || inFlight.count < window && inFlight[handle.nextPacketID] == nil
+        publish.qos == .atMostOnce || inFlight.count < window && findFreePacketID(handle)
+    }
+
+    /// Brings the library to a packet identifier that is not in use: it counts on, and does not look. `false` if it cannot be
+    /// brought to skip one.
+    func findFreePacketID(_ handle: MosquittoHandle) -> Bool {
+        while isInUse(handle.nextPacketID) {
+            if !handle.skipPacketID() { return false }
+        }
+        return true
+    }
+
+    private func isInUse(_ packetID: UInt16) -> Bool {
+        inFlight[packetID] != nil || restoring[packetID] != nil || unanswered[packetID] != nil
+            || subscribing.contains { $0.packetIDs[packetID] != nil }
     }
 
     private var isPublishingAllowed: Bool {
@@ -99,21 +166,21 @@ extension Session {
 
     /// Goes on in the next turn with what this one left.
     func resumePumping() {
-        guard let publish = pending.first, isPublishingAllowed, let connection, let handle else { return }
+        guard isPublishingAllowed, let connection, let handle, let publish = nextPending() else { return }
         if mayHandOver(publish, handle), !connection.isBacklogged { loop.schedule(self) }
     }
 
-    func acknowledged(_ packetID: UInt16, _ reasonCode: UInt8) {
+    func acknowledged(_ packetID: UInt16, _ reasonCode: UInt8, _ explanation: Explanation?) {
         guard let publish = inFlight.removeValue(forKey: packetID) else { return }
         let code = MQTTReasonCode(rawValue: reasonCode)
         if code.isError {
-            var error = MQTTError(.operationRefused, "the broker refused the publish: \(code)", phase: .connected)
-            error.reasonCode = code
-            error.rawReasonCode = reasonCode
+            var error = MQTTError.operationRefused(code, "the broker refused the publish: \(code)")
+            error.explain(explanation)
             refuse(publish, error)
             noticeRefusal(code)
         } else {
-            publish.complete(.success(MQTTPublishResult(reasonCode: code)))
+            // Of QoS 2, it is PUBREC that says what became of the message.
+            publish.complete(.success(publish.received ?? MQTTPublishResult(reasonCode: code, explanation)))
         }
         checkDrained()
     }
@@ -131,18 +198,25 @@ extension Session {
     func requeueInFlight() {
         let publishes = inFlight.values.sorted { $0.sequence < $1.sequence }
         inFlight.removeAll()
-        for publish in publishes where publish.isReceived {
-            publish.complete(.success(MQTTPublishResult(reasonCode: .success)))
+        for publish in publishes {
+            if let received = publish.received { publish.complete(.success(received)) }
         }
-        pending.prepend(publishes.filter { !$0.isReceived && !$0.isCancelled })
+        pending.prepend(publishes.filter { $0.received == nil && !$0.isCancelled })
     }
 
     func failPublishes(_ error: MQTTError) {
-        let publishes = Array(inFlight.values) + pending.takeAll() + shared.closeOutbox(error)
+        let publishes = Array(inFlight.values) + pending.takeAll() + shared.queue.close(error)
         inFlight.removeAll()
+        giveUp(publishes, error)
+    }
+
+    /// Refuses many, with one line in the log.
+    private func giveUp(_ publishes: [OutgoingPublish], _ error: MQTTError) {
         let unheard = publishes.count { $0.continuation == nil && !$0.isCancelled }
         if unheard > 0 {
-            logger.warning("enqueued messages were not published", metadata: ["mqtt.messages": "\(unheard)"])
+            logger.warning(
+                "enqueued messages were not published",
+                metadata: ["mqtt.messages": "\(unheard)", "error": "\(error)"])
         }
         for publish in publishes { publish.complete(.failure(error)) }
     }

@@ -6,6 +6,7 @@ struct SubscribeOperation {
     /// The packets under way: the filters of each.
     var packetIDs: [UInt16: [String]] = [:]
     var reasonCodes: [String: MQTTReasonCode] = [:]
+    var explanation: Explanation?
     var continuation: CheckedContinuation<Result<[MQTTReasonCode], MQTTError>, Never>
 
     /// Whether it asked for one of these filters.
@@ -14,7 +15,14 @@ struct SubscribeOperation {
     }
 }
 
-/// Subscriptions, and the messages that come for them.
+/// A SUBSCRIBE for which nobody waits.
+struct Restoration {
+    var filters: [String]
+    /// Whether only the identifier is new.
+    var isSilent: Bool
+}
+
+/// The filters that the broker is asked for. What comes for them: Session+Delivering; their end: Session+Unsubscribing.
 extension Session {
     nonisolated func subscribe(_ consumer: MessageBuffer) async throws(MQTTError) -> [MQTTReasonCode] {
         if Task.isCancelled { throw MQTTError(.cancelled, "the subscription was cancelled") }
@@ -35,7 +43,9 @@ extension Session {
             subscriptions.add(consumer)
             _ = consumer.append(unclaimed.claim(for: consumer))
             subscribing.append(SubscribeOperation(consumer: consumer, continuation: continuation))
-            if case .connected = machine.state { sendSubscribe(subscriptions.groups(of: consumer)) }
+            guard case .connected = machine.state else { return }
+            sendSubscribe(subscriptions.groups(of: consumer))
+            sendSubscribe(subscriptions.unidentified(), isSilent: true)
         }
     }
 
@@ -45,55 +55,72 @@ extension Session {
         operation.continuation.resume(returning: .failure(MQTTError(.cancelled, "the subscription was cancelled")))
     }
 
-    /// The scope of a subscription ends. Nobody waits for the UNSUBACK.
-    func unsubscribe(_ consumer: MessageBuffer) {
-        consumer.finish()
-        subscriptions.remove(consumer)
-        // What still comes for it is not for a later consumer.
-        _ = unclaimed.claim(for: consumer)
-        if case .connected = machine.state { sendUnsubscribe() }
-        resumeReading()
-    }
-
     // MARK: Packets
 
-    private func sendSubscribe(_ groups: [[MQTTSubscription]]) {
-        for group in groups { sendSubscribe(group) }
+    private func sendSubscribe(_ groups: [SubscriptionTable.Group], isSilent: Bool = false) {
+        for group in groups { sendSubscribe(group, isSilent: isSilent) }
         needsFlush()
     }
 
-    private func sendSubscribe(_ group: [MQTTSubscription]) {
+    private func sendSubscribe(_ group: SubscriptionTable.Group, isSilent: Bool) {
         guard let handle, connection != nil else { return }
-        let filters = group.map(\.filter.filter)
+        let (possible, impossible) = checkLimits(of: group)
+        for (filter, error) in impossible { cannotSubscribe(to: filter, error) }
+        if possible.subscriptions.isEmpty { return }
         do throws(MQTTError) {
-            let packetID = try handle.subscribe(filters, qos: group[0].qos, options: group[0].options)
+            let filters = possible.filters
+            try requireFreePacketID(handle)
+            let packetID = try handle.subscribe(possible)
             var isAwaited = false
             for index in subscribing.indices where subscribing[index].isWaiting(for: filters) {
                 subscribing[index].packetIDs[packetID] = filters
                 isAwaited = true
             }
-            if !isAwaited { restoring[packetID] = filters }
+            if !isAwaited { restoring[packetID] = Restoration(filters: filters, isSilent: isSilent) }
         } catch {
             // One filter that cannot be sent must not keep the others of its group from the broker.
-            if group.count > 1 { return sendSubscribe(group.map { [$0] }) }
-            logger.error("a SUBSCRIBE could not be sent", metadata: ["error": "\(error)"])
-            failSubscribing(to: filters[0], error)
+            if possible.subscriptions.count > 1 {
+                for subscription in possible.subscriptions {
+                    sendSubscribe(SubscriptionTable.Group(subscriptions: [subscription]), isSilent: isSilent)
+                }
+            } else {
+                cannotSubscribe(to: possible.filters[0], error)
+            }
         }
+    }
+
+    func requireFreePacketID(_ handle: MosquittoHandle) throws(MQTTError) {
+        if findFreePacketID(handle) { return }
+        throw MQTTError(
+            .library, "libmosquitto would use the packet identifier of an unacknowledged publish", phase: .connected)
+    }
+
+    /// What the broker's CONNACK rules out is not asked for.
+    private func checkLimits(
+        of group: SubscriptionTable.Group
+    ) -> (possible: SubscriptionTable.Group, impossible: [(filter: String, error: MQTTError)]) {
+        guard let limits else { return (group, []) }
+        var possible = group
+        var impossible: [(filter: String, error: MQTTError)] = []
+        possible.subscriptions.removeAll { subscription in
+            guard let code = limits.objection(to: subscription.filter) else { return false }
+            let filter = subscription.filter.filter
+            impossible.append((filter, .operationRefused(code, "the broker does not take \(quoted(filter)): \(code)")))
+            return true
+        }
+        return (possible, impossible)
+    }
+
+    private func cannotSubscribe(to filter: String, _ error: MQTTError) {
+        logger.error(
+            "a topic filter cannot be subscribed to", metadata: ["mqtt.filter": "\(filter)", "error": "\(error)"])
+        failSubscribing(to: filter, error)
     }
 
     func failSubscribing(to filter: String, _ error: MQTTError) {
         let failed = subscribing.filter { $0.isWaiting(for: [filter]) }
         subscribing.removeAll { $0.isWaiting(for: [filter]) }
         for operation in failed { operation.continuation.resume(returning: .failure(error)) }
-    }
-
-    private func sendUnsubscribe() {
-        let filters = subscriptions.takeAbandoned()
-        guard !filters.isEmpty, let handle, connection != nil else { return }
-        do throws(MQTTError) { try handle.unsubscribe(filters) } catch {
-            logger.error("an UNSUBSCRIBE could not be sent", metadata: ["error": "\(error)"])
-        }
-        needsFlush()
     }
 
     /// After a CONNACK: what the broker's session lacks.
@@ -103,7 +130,7 @@ extension Session {
         sendSubscribe(subscriptions.unconfirmed())
     }
 
-    func subscribed(_ packetID: UInt16, _ codes: [UInt8]) {
+    func subscribed(_ packetID: UInt16, _ codes: [UInt8], _ explanation: Explanation?) {
         var finished: [SubscribeOperation] = []
         var filters: [String]?
         for index in subscribing.indices.reversed() {
@@ -112,10 +139,11 @@ extension Session {
             for (filter, code) in zip(named, codes) {
                 subscribing[index].reasonCodes[filter] = MQTTReasonCode(rawValue: code)
             }
+            if let explanation { subscribing[index].explanation = explanation }
             if subscribing[index].packetIDs.isEmpty { finished.append(subscribing.remove(at: index)) }
         }
         let restored = restoring.removeValue(forKey: packetID)
-        for (filter, code) in zip(filters ?? restored ?? [], codes) {
+        for (filter, code) in zip(filters ?? restored?.filters ?? [], codes) {
             if code < 0x80 {
                 subscriptions.confirm(filter)
             } else if filters == nil {
@@ -125,7 +153,7 @@ extension Session {
             }
         }
         for code in codes { noticeRefusal(MQTTReasonCode(rawValue: code)) }
-        if let restored { emit(.resubscribed(filters: restored)) }
+        if let restored, !restored.isSilent { emit(.resubscribed(filters: restored.filters)) }
         for operation in finished { complete(operation) }
     }
 
@@ -137,63 +165,16 @@ extension Session {
             return operation.continuation.resume(returning: .success(codes))
         }
         let filter = operation.consumer.subscriptions[index].filter.filter
-        var error = MQTTError(
-            .operationRefused, "the broker refused the topic filter \(quoted(filter)): \(codes[index])",
-            phase: .connected)
-        error.reasonCode = codes[index]
-        error.rawReasonCode = codes[index].rawValue
+        var error = MQTTError.operationRefused(
+            codes[index], "the broker refused the topic filter \(quoted(filter)): \(codes[index])")
+        error.explain(operation.explanation)
         operation.continuation.resume(returning: .failure(error))
     }
 
     func failSubscriptions(_ error: MQTTError) {
         for operation in subscribing { operation.continuation.resume(returning: .failure(error)) }
         subscribing.removeAll()
+        failUnsubscribing(error)
         for consumer in subscriptions.consumers { consumer.finish() }
-    }
-
-    // MARK: Messages
-
-    /// Hands messages to their consumers, those in a row with the same topic in one go.
-    func deliver(_ messages: [MQTTMessage]) {
-        var start = 0
-        while start < messages.count {
-            var end = start + 1
-            while end < messages.count, messages[end].topic == messages[start].topic { end += 1 }
-            let run = start == 0 && end == messages.count ? messages : Array(messages[start..<end])
-            let consumers = subscriptions.consumers(of: messages[start].topic)
-            if consumers.isEmpty, configuration.session != .clean {
-                let lost = unclaimed.hold(run)
-                if lost > 0 {
-                    logger.warning(
-                        "messages of the resumed session were dropped, since nothing subscribes to their topics",
-                        metadata: ["mqtt.messages": "\(lost)"])
-                }
-            } else if consumers.isEmpty {
-                logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(messages[start].topic)"])
-            }
-            for consumer in consumers where consumer.append(run) {
-                connection?.isReadingPaused = true
-            }
-            start = end
-        }
-        updateInterest()
-    }
-
-    /// A consumer has made room, or is gone.
-    func resumeReading() {
-        guard let connection, connection.isReadingPaused, !subscriptions.consumers.contains(where: \.isPausing) else {
-            return
-        }
-        do throws(MQTTError) {
-            try connection.resumeReading()
-            handleEvents(of: connection)
-            guard self.connection === connection else { return }
-            needsFlush()
-            updateInterest()
-        } catch {
-            handleEvents(of: connection)
-            guard self.connection === connection else { return }
-            ended(error)
-        }
     }
 }

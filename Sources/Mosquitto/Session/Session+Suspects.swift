@@ -37,7 +37,7 @@ extension Session {
     }
 
     private func giveUpSubscriptions(_ code: MQTTReasonCode, where isSuspect: (String) -> Bool) {
-        let unanswered = subscribing.flatMap(\.packetIDs.values) + restoring.values
+        let unanswered = subscribing.flatMap(\.packetIDs.values) + restoring.values.map(\.filters)
         for filter in Set(unanswered.flatMap { $0 }).filter(isSuspect) {
             subscriptions.refuse(filter)
             logger.error(
@@ -50,11 +50,6 @@ extension Session {
 
 extension MQTTError {
     fileprivate static func endedBy(_ code: MQTTReasonCode, _ operation: String) -> MQTTError {
-        var error = MQTTError(
-            .operationRefused, "the broker ended the connection, presumably over \(operation): \(code)",
-            phase: .connected)
-        error.reasonCode = code
-        error.rawReasonCode = code.rawValue
-        return error
+        .operationRefused(code, "the broker ended the connection, presumably over \(operation): \(code)")
     }
 }

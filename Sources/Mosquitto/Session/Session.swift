@@ -24,6 +24,8 @@ actor Session: EventLoopClient {
     var handle: MosquittoHandle?
     /// Whether the handle holds the state of a session that the broker has accepted.
     var handleHasSession = false
+    /// What the library has taken from the last CONNACK.
+    var handleLimits: (qos: MQTTQoS, packetSize: UInt32?)?
     var connection: Connection?
     var token: UInt64?
     var interest: PollEvents = []
@@ -47,10 +49,15 @@ actor Session: EventLoopClient {
     var jitter: JitterGenerator
 
     // Publishing (Session+Publishing)
+    /// Taken from the queue, or put back after a connection, and not handed to the library.
     var pending = PublishQueue()
+    var expiryTimer: TimerID?
     var inFlight: [UInt16: OutgoingPublish] = [:]
     var lastSequence: UInt64 = 0
     var window = 0
+    var aliases = TopicAliases()
+    /// What the broker said of itself in the CONNACK of this connection.
+    var limits: MQTTConnackProperties?
     /// What the window may be at most: less than configured if a broker had too much.
     var maximumInFlight: Int
     var isDraining = false
@@ -58,15 +65,28 @@ actor Session: EventLoopClient {
 
     // Subscribing (Session+Subscribing)
     var subscriptions = SubscriptionTable()
+    /// Whether the broker has not yet shown that it puts several Subscription Identifiers into one message.
+    var canIdentify = true
     var subscribing: [SubscribeOperation] = []
     var unclaimed = UnclaimedMessages()
     /// SUBSCRIBE packets of a reconnect, for which nobody waits.
-    var restoring: [UInt16: [String]] = [:]
+    var restoring: [UInt16: Restoration] = [:]
+    var unsubscribing: [UnsubscribeOperation] = []
+    /// UNSUBSCRIBE packets under way.
+    var unanswered: [UInt16: [String]] = [:]
+
+    // Delivering (Session+Delivering)
+    var unreleased: [UInt16: UnreleasedMessage] = [:]
+    /// QoS 2 messages that came twice: libmosquitto keeps each for as long as the handle lives.
+    var repetitions = 0
+    nonisolated let settledReceipts = Mutex([Receipt]())
 
     // Waiting (Session+Waiting)
     var connectionWaiters = WaiterList<MQTTConnectionInfo>()
     var rotationWaiters = WaiterList<Void>()
     var lastWaiter: UInt64 = 0
+    /// What a shutdown says to the broker.
+    var farewell = MQTTDisconnect()
     var stopWaiters: [CheckedContinuation<Result<Void, MQTTError>, Never>] = []
 
     // What is told (Session+Events)
@@ -151,15 +171,14 @@ actor Session: EventLoopClient {
     }
 
     /// Ends the client, with or without waiting for acknowledgements. Returns when it has ended.
-    func shutDownAndWait(isGraceful: Bool) async {
+    func shutDownAndWait(isGraceful: Bool, _ disconnect: MQTTDisconnect? = nil) async {
+        if let disconnect { farewell = disconnect }
         shutDown(isGraceful: isGraceful)
         if case .stopped = machine.state { return }
         _ = await withCheckedContinuation { stopWaiters.append($0) }
     }
 
     private func shutDown(isGraceful: Bool) {
-        // What was published before this call is part of what a graceful shutdown waits for.
-        takeOutbox()
         perform(machine.shutdown(isGraceful: isGraceful, now: .now))
     }
 
@@ -222,6 +241,8 @@ actor Session: EventLoopClient {
         generation += 1
         cancelFetch()
         if let rotator { Task { await rotator.abandon() } }
+        if let expiryTimer { loop.cancelTimer(expiryTimer) }
+        expiryTimer = nil
         dropHandle()
         tls = nil
         let reason = error ?? MQTTError(.stopped, "the client has stopped")
@@ -242,8 +263,9 @@ actor Session: EventLoopClient {
 
     nonisolated func mailboxReady() {
         assumeIsolated { session in
-            session.takeOutbox()
-            if !session.pending.isEmpty { session.needsFlush() }
+            if !session.pending.isEmpty || !session.shared.queue.isEmpty { session.needsFlush() }
+            session.watchExpiry()
+            session.takeReceipts()
             if session.isReaderWoken.exchange(false, ordering: .acquiring) { session.resumeReading() }
         }
     }

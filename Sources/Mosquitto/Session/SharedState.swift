@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What a client's callers and its loop share: the state to look at, the listeners to events, and the outbox.
+/// What a client's callers and its loop share: the state to look at, the listeners to events, and the queue.
 final class SharedState: Sendable {
     private struct Observed {
         var state: MQTTConnectionState = .idle
@@ -8,20 +8,10 @@ final class SharedState: Sendable {
         var lastListener = 0
     }
 
-    private struct Outbox {
-        var messages: [OutgoingPublish] = []
-        /// Enqueued messages that have not been handed to the library.
-        var enqueued = 0
-        var isScheduled = false
-        /// Why nothing is taken any more.
-        var closed: MQTTError?
-    }
-
     private let observed = Mutex(Observed())
-    private let outbox = Mutex(Outbox())
-    private let queueLimit: Int
+    let queue: OutgoingQueue
 
-    init(queueLimit: Int) { self.queueLimit = queueLimit }
+    init(_ policy: MQTTQueuePolicy = MQTTQueuePolicy()) { queue = OutgoingQueue(policy) }
 
     // MARK: State and events
 
@@ -53,62 +43,5 @@ final class SharedState: Sendable {
         for listener in listeners { listener.yield(event) }
         guard case .stopped = event.kind else { return }
         for listener in listeners { listener.finish() }
-    }
-
-    // MARK: Outbox
-
-    /// Adds a message. Returns whether the loop has to be told.
-    func post(_ publish: OutgoingPublish) throws(MQTTError) -> Bool {
-        let outcome: Result<Bool, MQTTError> = outbox.withLock { outbox in
-            if let closed = outbox.closed { return .failure(closed) }
-            if publish.admission == .withdrawn {
-                return .failure(MQTTError(.cancelled, "the publish was cancelled"))
-            }
-            if publish.isEnqueued {
-                if outbox.enqueued >= queueLimit {
-                    return .failure(
-                        MQTTError(.queueFull, "\(queueLimit) messages are queued already; see maximumQueuedMessages"))
-                }
-                outbox.enqueued += 1
-            }
-            publish.admission = .admitted
-            outbox.messages.append(publish)
-            defer { outbox.isScheduled = true }
-            return .success(!outbox.isScheduled)
-        }
-        return try outcome.get()
-    }
-
-    /// The call for this message was cancelled. Returns whether the loop has it; else it will not be admitted.
-    func withdraw(_ publish: OutgoingPublish) -> Bool {
-        outbox.withLock { _ in
-            if publish.admission == .admitted { return true }
-            publish.admission = .withdrawn
-            return false
-        }
-    }
-
-    /// Takes all messages in one swap.
-    func takeOutbox() -> [OutgoingPublish] {
-        outbox.withLock { outbox in
-            outbox.isScheduled = false
-            var taken: [OutgoingPublish] = []
-            swap(&taken, &outbox.messages)
-            return taken
-        }
-    }
-
-    /// So many enqueued messages have left the queue.
-    func dequeued(_ count: Int) {
-        if count > 0 { outbox.withLock { $0.enqueued -= count } }
-    }
-
-    /// From now on every message is refused with this error. Returns those that were waiting.
-    func closeOutbox(_ error: MQTTError) -> [OutgoingPublish] {
-        outbox.withLock { outbox in
-            outbox.closed = error
-            defer { outbox.messages = [] }
-            return outbox.messages
-        }
     }
 }

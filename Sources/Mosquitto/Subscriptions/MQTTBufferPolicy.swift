@@ -1,10 +1,12 @@
 /// How many received messages wait for a consumer, and what happens when there are more.
+///
+/// A consumer takes what waits in one go, so that at most twice as much is in memory.
 public struct MQTTBufferPolicy: Sendable, Hashable {
     /// What happens to a message that finds the buffer full.
     public enum WhenFull: Sendable, Hashable {
         /// The client stops reading from the socket until the consumer has made room, so that TCP holds the broker back.
-        /// It holds back all subscriptions of the client. A pause of more than the keep-alive ends the connection, since the
-        /// broker's answers to PINGREQ are not read either; the client then reconnects.
+        /// It holds back all subscriptions of the client, and acknowledgements of what it publishes. The connection stays: the
+        /// client goes on sending PINGREQ. Other clients on the same event loop are not affected.
         case pauseReading
         /// The oldest message of the buffer is dropped.
         case dropOldest
@@ -12,22 +14,28 @@ public struct MQTTBufferPolicy: Sendable, Hashable {
         case dropNewest
     }
 
-    /// The size of the buffer, at least 1.
+    /// How many messages wait, at least 1.
     public var capacity: Int
+    /// How many bytes of topics and payloads wait, at least 1; the message that passes the limit is the last. Default 64 MiB.
+    public var maximumBytes: Int
     /// What happens when it is full.
     public var whenFull: WhenFull
 
-    public init(capacity: Int, whenFull: WhenFull) {
+    public init(capacity: Int, maximumBytes: Int = 64 << 20, whenFull: WhenFull) {
         self.capacity = capacity
+        self.maximumBytes = maximumBytes
         self.whenFull = whenFull
     }
 
-    /// 4,096 messages, then the client pauses reading.
+    /// 4,096 messages or 64 MiB, then the client pauses reading.
     public static let `default` = MQTTBufferPolicy(capacity: 4_096, whenFull: .pauseReading)
 
     func validate() throws(MQTTError) {
         if capacity < 1 {
             throw .invalid(.invalidConfiguration, "buffer capacity is \(capacity); it must be at least 1")
+        }
+        if maximumBytes < 1 {
+            throw .invalid(.invalidConfiguration, "buffer maximumBytes is \(maximumBytes); it must be at least 1")
         }
     }
 }

@@ -6,6 +6,16 @@ public struct MQTTMessages: AsyncSequence, Sendable {
     let buffer: MessageBuffer
     /// What the broker granted: the QoS of each subscription, in the order of the call.
     public let grantedReasonCodes: [MQTTReasonCode]
+    var end: @Sendable (MessageBuffer) async throws(MQTTError) -> [MQTTReasonCode] = { _ in [] }
+
+    /// Ends the subscription before its scope does, and returns the broker's reason code for each filter, in the order of the call
+    /// (MQTT 5.0, section 3.11.3; with MQTT 3.1.1 always success).
+    ///
+    /// Messages that have come already can still be read; then the sequence ends. A filter that another subscription of this client
+    /// has too stays, with ``MQTTReasonCode/success``. Without a connection it waits for the next one, if there is a session to
+    /// unsubscribe from. Throws ``MQTTError/Code/stopped`` if the client ends first.
+    @discardableResult
+    public func unsubscribe() async throws(MQTTError) -> [MQTTReasonCode] { try await end(buffer) }
 
     public struct AsyncIterator: AsyncIteratorProtocol {
         let buffer: MessageBuffer

@@ -4,11 +4,20 @@ import Synchronization
 /// The messages between the loop and the consumer of one subscription.
 final class MessageBuffer: Sendable {
     private struct State {
-        var messages: [MQTTMessage] = []
+        var messages: [IncomingMessage] = []
+        var bytes = 0
         var waiting: CheckedContinuation<Void, Never>?
         var isFinished = false
         var isPausing = false
         var dropped = 0
+    }
+
+    /// What the consumer has taken in one go.
+    private struct Taken {
+        var messages: [IncomingMessage] = []
+        var next = 0
+        /// Of the message that the consumer has now.
+        var receipt: Receipt?
     }
 
     let subscriptions: [MQTTSubscription]
@@ -16,9 +25,8 @@ final class MessageBuffer: Sendable {
     /// Tells the loop that there is room again.
     private let wake: @Sendable () -> Void
     private let state = Mutex(State())
-    /// What the consumer has taken in one go and not read yet. A lock that only the consumer takes, and not part of an
-    /// iterator: who breaks out of a loop finds the rest in the next one.
-    private let taken = Mutex((messages: [MQTTMessage](), next: 0))
+    /// A lock that only the consumer takes, and not part of an iterator: who breaks out of a loop finds the rest in the next one.
+    private let taken = Mutex(Taken())
 
     init(_ subscriptions: [MQTTSubscription], policy: MQTTBufferPolicy, wake: @escaping @Sendable () -> Void) {
         self.subscriptions = subscriptions
@@ -35,31 +43,53 @@ final class MessageBuffer: Sendable {
     /// Whether the loop must not read on for now.
     var isPausing: Bool { state.withLock { $0.isPausing } }
 
+    // MARK: The loop
+
     /// Adds messages in one go. Returns whether the loop must stop reading.
-    func append(_ messages: [MQTTMessage]) -> Bool {
-        let (waiting, isPausing) = state.withLock { state in
-            if state.isFinished { return (nil as CheckedContinuation<Void, Never>?, false) }
+    func append(_ messages: [IncomingMessage]) -> Bool {
+        let (waiting, isPausing, dropped) = state.withLock { state in
+            if state.isFinished { return (nil as CheckedContinuation<Void, Never>?, false, messages[...]) }
             state.messages += messages
-            let excess = state.messages.count - policy.capacity
-            if excess > 0 {
-                switch policy.whenFull {
-                case .pauseReading: break
-                case .dropOldest:
-                    state.messages.removeFirst(excess)
-                    state.dropped += excess
-                case .dropNewest:
-                    state.messages.removeLast(excess)
-                    state.dropped += excess
-                }
-            }
-            state.isPausing = policy.whenFull == .pauseReading && excess >= 0
+            for message in messages { state.bytes += message.size }
+            let dropped = policy.whenFull == .pauseReading ? [] : drop(&state)
+            state.isPausing = policy.whenFull == .pauseReading && isFull(state)
             defer { state.waiting = nil }
-            return (state.waiting, state.isPausing)
+            return (state.waiting, state.isPausing, dropped)
         }
+        // What the policy drops is done with.
+        for message in dropped { message.receipt?.settle(isHandled: true) }
         waiting?.resume()
         return isPausing
     }
 
+    private func isFull(_ state: State) -> Bool {
+        state.messages.count >= policy.capacity || state.bytes >= policy.maximumBytes
+    }
+
+    /// Makes the messages fit again. One is kept, however large.
+    private func drop(_ state: inout State) -> ArraySlice<IncomingMessage> {
+        var bytes = state.bytes
+        var excess = 0
+        let count = state.messages.count
+        while count - excess > policy.capacity || bytes > policy.maximumBytes && count - excess > 1 {
+            bytes -= state.messages[policy.whenFull == .dropOldest ? excess : count - 1 - excess].size
+            excess += 1
+        }
+        if excess == 0 { return [] }
+        state.bytes = bytes
+        state.dropped += excess
+        let dropped: ArraySlice<IncomingMessage>
+        if policy.whenFull == .dropOldest {
+            dropped = state.messages.prefix(excess)
+            state.messages.removeFirst(excess)
+        } else {
+            dropped = state.messages.suffix(excess)
+            state.messages.removeLast(excess)
+        }
+        return dropped
+    }
+
+    /// Nothing follows; what is there can still be read.
     func finish() {
         let waiting = state.withLock { state in
             state.isFinished = true
@@ -69,29 +99,58 @@ final class MessageBuffer: Sendable {
         waiting?.resume()
     }
 
-    /// The next message; waits for it. `nil` at the end, and when the task is cancelled.
+    /// The consumer is gone, and has handled its last message or not. What it has not taken, nobody has.
+    func finish(hasHandledLast: Bool) {
+        finish()
+        let (last, rest) = taken.withLock { taken in
+            defer { taken = Taken() }
+            return (taken.receipt, taken.messages[taken.next...])
+        }
+        last?.settle(isHandled: hasHandledLast)
+        let unread = state.withLock { state in
+            defer { (state.messages, state.bytes) = ([], 0) }
+            return state.messages
+        }
+        for message in rest { message.receipt?.settle(isHandled: false) }
+        for message in unread { message.receipt?.settle(isHandled: false) }
+    }
+
+    // MARK: The consumer
+
+    /// The next message; waits for it. `nil` at the end, and when the task is cancelled. The message before it has been handled.
     func next(isolation: isolated (any Actor)?) async -> MQTTMessage? {
+        settleLast()
         while true {
             let message: MQTTMessage? = taken.withLock { taken in
                 guard taken.next < taken.messages.count else { return nil }
                 defer { taken.next += 1 }
-                return taken.messages[taken.next]
+                taken.receipt = taken.messages[taken.next].receipt
+                return taken.messages[taken.next].message
             }
             if let message { return message }
             let batch = await nextBatch(isolation: isolation)
             if batch.isEmpty { return nil }
-            taken.withLock { $0 = (batch, 0) }
+            taken.withLock { $0 = Taken(messages: batch) }
         }
     }
 
+    private func settleLast() {
+        let receipt = taken.withLock { taken in
+            defer { taken.receipt = nil }
+            return taken.receipt
+        }
+        receipt?.settle(isHandled: true)
+    }
+
     /// All messages that are there; waits for one.
-    private func nextBatch(isolation: isolated (any Actor)?) async -> [MQTTMessage] {
+    private func nextBatch(isolation: isolated (any Actor)?) async -> [IncomingMessage] {
         while true {
             if Task.isCancelled { return [] }
             let (batch, isFinished, wasPausing) = state.withLock { state in
                 defer { state.isPausing = false }
-                var batch: [MQTTMessage] = []
+                var batch: [IncomingMessage] = []
                 swap(&batch, &state.messages)
+                state.bytes = 0
                 return (batch, state.isFinished, state.isPausing)
             }
             if wasPausing { wake() }

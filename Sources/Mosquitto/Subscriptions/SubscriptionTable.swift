@@ -1,22 +1,57 @@
 /// Which filters the client subscribes to, for which consumers. A value; the loop's thread owns it.
+///
+/// Where filters overlap, a broker may send a message once for each of them. Such filters have Subscription Identifiers (MQTT 5.0,
+/// section 3.8.2.1.2), by which a copy is told from the other; with them, each consumer gets one.
 struct SubscriptionTable {
     private struct Entry {
         var subscription: MQTTSubscription
         var consumers = 0
-        /// Whether the broker has acknowledged it in the session that it has now.
+        /// Whether the broker has acknowledged it in the session that it has now, with the identifier that it has now.
         var isConfirmed = false
         /// Whether the broker ended a connection over it.
         var isRefused = false
+        /// Only if it overlaps with another one.
+        var identifier: UInt32?
+        /// Whether the broker was asked for it before it had its identifier: retained messages have come.
+        var isRepeated = false
+    }
+
+    /// Filters that one SUBSCRIBE can carry.
+    struct Group: Equatable {
+        var subscriptions: [MQTTSubscription]
+        var identifier: UInt32?
+
+        var filters: [String] { subscriptions.map(\.filter.filter) }
+    }
+
+    /// Who gets the messages of a topic.
+    private struct Route {
+        var consumers: [MessageBuffer] = []
+        /// The identifier of the copy that is for the consumer at the same place; `nil` if every copy is.
+        var identifiers: [UInt32?] = []
+        /// The identifiers of all filters that match.
+        var known: Set<UInt32> = []
+    }
+
+    /// Whether the broker takes identifiers; MQTT 3.1.1 has none.
+    var usesIdentifiers = false {
+        didSet { if usesIdentifiers != oldValue { routes.removeAll() } }
     }
 
     private var entries: [String: Entry] = [:]
+    /// Those of them that have a wildcard or are shared: only they overlap with others that have none.
+    private var wide: Set<String> = []
     private(set) var consumers: [MessageBuffer] = []
     /// Filters that nobody wants any more, of which the broker has not been told.
     private var abandoned: Set<String> = []
     /// The consumers of a topic: a look-up per message instead of a match per filter.
-    private var routes: [String: [MessageBuffer]] = [:]
+    private var routes: [String: Route] = [:]
+    /// Those of an earlier run of this program are in messages that a resumed session brings: they should be others.
+    private var lastIdentifier = UInt32.random(in: 1...200_000_000)
 
     var filters: [String] { entries.keys.sorted() }
+
+    // MARK: Consumers
 
     mutating func add(_ consumer: MessageBuffer) {
         consumers.append(consumer)
@@ -24,6 +59,7 @@ struct SubscriptionTable {
         for subscription in consumer.subscriptions {
             let filter = subscription.filter.filter
             abandoned.remove(filter)
+            if entries[filter] == nil { identifyOverlaps(of: subscription.filter, in: consumer) }
             entries[filter, default: Entry(subscription: subscription)].consumers += 1
             // The last options count, but nobody's QoS is lowered by another consumer.
             let qos = max(subscription.qos, entries[filter]?.subscription.qos ?? .atMostOnce)
@@ -31,20 +67,34 @@ struct SubscriptionTable {
             entries[filter]?.subscription.qos = qos
             entries[filter]?.isConfirmed = false
             entries[filter]?.isRefused = false
+            entries[filter]?.isRepeated = false
         }
     }
 
-    /// The broker ended a connection over this filter: it is not asked for again, unless another consumer wants it.
-    mutating func refuse(_ filter: String) { entries[filter]?.isRefused = true }
-
-    /// What the broker is to be asked for on behalf of a consumer, in groups that one SUBSCRIBE can carry.
-    func groups(of consumer: MessageBuffer) -> [[MQTTSubscription]] {
-        Self.grouped(consumer.subscriptions.compactMap { entries[$0.filter.filter]?.subscription })
+    /// Gives identifiers to a new filter and to those that it overlaps with.
+    private mutating func identifyOverlaps(of filter: MQTTTopicFilter, in consumer: MessageBuffer) {
+        let isExact = !filter.hasWildcard && !filter.isShared
+        if !isExact { wide.insert(filter.filter) }
+        let others = isExact ? Array(wide) : Array(entries.keys)
+        for other in others where other != filter.filter {
+            guard let entry = entries[other], entry.subscription.filter.overlaps(filter, isExact: isExact) else {
+                continue
+            }
+            if entries[filter.filter] == nil {
+                entries[filter.filter] = Entry(
+                    subscription: MQTTSubscription(filter, qos: .atMostOnce), identifier: nextIdentifier())
+            }
+            guard entry.identifier == nil else { continue }
+            let identifier = nextIdentifier()
+            entries[other]?.identifier = identifier
+            if entry.isConfirmed { entries[other]?.isRepeated = true }
+            entries[other]?.isConfirmed = false
+        }
     }
 
-    /// A caller waits for the answer to these filters: they are asked for again, confirmed or not.
-    mutating func expectAnswer(_ consumer: MessageBuffer) {
-        for subscription in consumer.subscriptions { entries[subscription.filter.filter]?.isConfirmed = false }
+    private mutating func nextIdentifier() -> UInt32 {
+        lastIdentifier = lastIdentifier == 268_435_455 ? 1 : lastIdentifier + 1
+        return lastIdentifier
     }
 
     /// Removes a consumer, and the filters that only it wanted.
@@ -59,28 +109,65 @@ struct SubscriptionTable {
                 entries[filter]?.consumers -= 1
             } else {
                 entries[filter] = nil
+                wide.remove(filter)
                 abandoned.insert(filter)
             }
         }
     }
 
+    // MARK: The broker
+
+    /// What the broker is to be asked for on behalf of a consumer, in groups that one SUBSCRIBE can carry.
+    func groups(of consumer: MessageBuffer) -> [Group] {
+        grouped(consumer.subscriptions.compactMap { entries[$0.filter.filter] })
+    }
+
+    /// Filters that have got their identifier after the broker was asked for them.
+    func unidentified() -> [Group] { usesIdentifiers ? grouped(entries.values.filter(\.isRepeated)) : [] }
+
+    /// What the broker has not confirmed.
+    func unconfirmed() -> [Group] { grouped(entries.values.filter { !$0.isConfirmed && !$0.isRefused }) }
+
+    private func grouped(_ entries: [Entry]) -> [Group] {
+        var groups: [Group] = []
+        for entry in entries.sorted(by: { $0.subscription.filter.filter < $1.subscription.filter.filter }) {
+            var subscription = entry.subscription
+            let identifier = usesIdentifiers ? entry.identifier : nil
+            if entry.isRepeated, identifier != nil { subscription.retainHandling = .doNotSend }
+            let fitting = groups.firstIndex { group in
+                group.identifier == nil && identifier == nil && group.subscriptions[0].sharesPacket(with: subscription)
+            }
+            if let fitting {
+                groups[fitting].subscriptions.append(subscription)
+            } else {
+                groups.append(Group(subscriptions: [subscription], identifier: identifier))
+            }
+        }
+        return groups
+    }
+
+    /// A caller waits for the answer to these filters: they are asked for again, confirmed or not.
+    mutating func expectAnswer(_ consumer: MessageBuffer) {
+        for subscription in consumer.subscriptions { entries[subscription.filter.filter]?.isConfirmed = false }
+    }
+
+    mutating func confirm(_ filter: String) {
+        entries[filter]?.isConfirmed = true
+        entries[filter]?.isRepeated = false
+        routes.removeAll()
+    }
+
+    /// The broker ended a connection over this filter: it is not asked for again, unless another consumer wants it.
+    mutating func refuse(_ filter: String) { entries[filter]?.isRefused = true }
+
     /// The broker has no session: all is to be subscribed again.
     mutating func forgetSession() {
-        for filter in entries.keys { entries[filter]?.isConfirmed = false }
+        for filter in entries.keys {
+            entries[filter]?.isConfirmed = false
+            entries[filter]?.isRepeated = false
+        }
         abandoned.removeAll()
-    }
-
-    mutating func confirm(_ filter: String) { entries[filter]?.isConfirmed = true }
-
-    /// What the broker has not confirmed, in groups that one SUBSCRIBE can carry (same QoS and options).
-    func unconfirmed() -> [[MQTTSubscription]] {
-        Self.grouped(entries.values.filter { !$0.isConfirmed && !$0.isRefused }.map(\.subscription))
-    }
-
-    static func grouped(_ subscriptions: [MQTTSubscription]) -> [[MQTTSubscription]] {
-        Dictionary(grouping: subscriptions) { [$0.qos.rawValue, $0.options] }.values
-            .map { $0.sorted { $0.filter.filter < $1.filter.filter } }
-            .sorted { $0[0].filter.filter < $1[0].filter.filter }
+        routes.removeAll()
     }
 
     /// Takes the filters of which the broker is to be told that they are not wanted.
@@ -89,12 +176,40 @@ struct SubscriptionTable {
         return abandoned.sorted()
     }
 
-    /// Who gets a message: each consumer once, however many of its filters match.
-    mutating func consumers(of topic: String) -> [MessageBuffer] {
+    /// The broker may not have been told after all.
+    mutating func abandonAgain(_ filters: [String]) {
+        for filter in filters where entries[filter] == nil { abandoned.insert(filter) }
+    }
+
+    // MARK: Messages
+
+    /// Who gets a message: each consumer once, however many of its filters match, and however many copies the broker sends.
+    mutating func consumers(of topic: String, _ identifiers: [UInt32]) -> [MessageBuffer] {
+        let route = route(of: topic)
+        // Without an identifier of ours nothing tells copies apart: better one too many than none.
+        if identifiers.isEmpty || route.known.isDisjoint(with: identifiers) { return route.consumers }
+        return zip(route.consumers, route.identifiers).compactMap { consumer, identifier in
+            identifier.map { identifiers.contains($0) } ?? true ? consumer : nil
+        }
+    }
+
+    private mutating func route(of topic: String) -> Route {
         if let known = routes[topic] { return known }
         if routes.count >= 10_000 { routes.removeAll() }
-        let matching = consumers.filter { $0.subscriptions.contains { $0.filter.matches(topic) } }
-        routes[topic] = matching
-        return matching
+        var route = Route()
+        for consumer in consumers {
+            let matching = consumer.subscriptions.filter { $0.filter.matches(topic) }
+            if matching.isEmpty { continue }
+            let confirmed = matching.compactMap { self.entries[$0.filter.filter] }
+                .filter { $0.isConfirmed && usesIdentifiers }
+            route.known.formUnion(confirmed.compactMap(\.identifier))
+            // The copy with the highest QoS, if it is certain to come with an identifier.
+            let isCertain = confirmed.count == matching.count
+            let best = isCertain ? confirmed.max { $0.subscription.qos < $1.subscription.qos } : nil
+            route.consumers.append(consumer)
+            route.identifiers.append(best?.identifier)
+        }
+        routes[topic] = route
+        return route
     }
 }

@@ -113,7 +113,7 @@ final class BrokerCore {
                     shared[filter, default: []].append((session, subscription))
                 }
             }
-            deliver(message, to: session, matching: matching)
+            for group in copies(matching) { deliver(message, to: session, matching: group) }
         }
         for members in shared.values {
             sharedDeliveries += 1
@@ -123,7 +123,13 @@ final class BrokerCore {
         }
     }
 
-    /// Delivers one copy, with the highest QoS of all matching subscriptions (MQTT 5.0, 3.3.4).
+    /// The subscriptions of each copy.
+    private func copies(_ matching: [BrokerSession.Subscription]) -> [[BrokerSession.Subscription]] {
+        if settings.mergesCopies { return [matching] }
+        return [matching.filter { $0.identifier == nil }] + matching.filter { $0.identifier != nil }.map { [$0] }
+    }
+
+    /// Delivers one copy, with the highest QoS of these subscriptions (MQTT 5.0, 3.3.4).
     func deliver(
         _ message: BrokerMessage,
         to session: BrokerSession,

@@ -9,6 +9,7 @@ final class BrokerSettings: Sendable {
         var nextInScript = 0
         var tls: NIOSSLContext?
         var connackProperties: [UInt8] = []
+        var mergesCopies = false
     }
 
     private let state: Mutex<State>
@@ -32,6 +33,11 @@ final class BrokerSettings: Sendable {
     var connackProperties: [UInt8] {
         get { state.withLock { $0.connackProperties } }
         set { state.withLock { $0.connackProperties = newValue } }
+    }
+
+    var mergesCopies: Bool {
+        get { state.withLock { $0.mergesCopies } }
+        set { state.withLock { $0.mergesCopies = newValue } }
     }
 
     func setScript(_ script: [ConnectionScript]) {

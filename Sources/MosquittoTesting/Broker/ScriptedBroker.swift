@@ -43,7 +43,8 @@ public final class ScriptedBroker: Sendable {
     ///
     /// - Parameters:
     ///   - address: The numeric address to listen on.
-    ///   - port: The port, or 0 for any free one.
+    ///   - port: The port, or 0 for any free one. One that is in use is tried again for five seconds: a child process that is
+    ///     being spawned holds a listener of this process that was closed, until it becomes its program.
     ///   - tls: The server's certificate and key. Without it the broker speaks plain TCP.
     ///   - clientAuthority: If given, a client must present a certificate of this authority (PEM).
     ///   - authentication: Who may connect.
@@ -100,7 +101,7 @@ public final class ScriptedBroker: Sendable {
                     // The group has one thread, so this is the loop of the broker too.
                     channel.eventLoop.makeCompletedFuture { try core.value.accept(channel) }
                 }
-            let listener = try await bind(bootstrap).get()
+            let listener = try await listen { bind(bootstrap) }
             guard let local = listener.localAddress else { throw MosquittoTestingError.listenerClosed }
             return ScriptedBroker(
                 port: local.port ?? 0,
@@ -114,6 +115,17 @@ public final class ScriptedBroker: Sendable {
         } catch {
             try? await group.shutdownGracefully()
             throw error
+        }
+    }
+
+    private static func listen(_ bind: () -> EventLoopFuture<any Channel>) async throws -> any Channel {
+        let deadline = ContinuousClock.now + .seconds(5)
+        while true {
+            do {
+                return try await bind().get()
+            } catch let error as IOError where error.errnoCode == EADDRINUSE && ContinuousClock.now < deadline {
+                try await Task.sleep(for: .milliseconds(20))
+            }
         }
     }
 
@@ -174,6 +186,13 @@ public final class ScriptedBroker: Sendable {
     public var connackProperties: [UInt8] {
         get { settings.connackProperties }
         set { settings.connackProperties = newValue }
+    }
+
+    /// Whether a client whose subscriptions overlap gets one copy of a message with all their Subscription Identifiers, instead of
+    /// one for each subscription that has an identifier (MQTT 5.0, 3.3.4). Subscriptions without one share a copy in any case.
+    public var mergesCopies: Bool {
+        get { settings.mergesCopies }
+        set { settings.mergesCopies = newValue }
     }
 
     /// Closes all connections abruptly: FIN, but no TLS close_notify and no DISCONNECT. Wills are published.

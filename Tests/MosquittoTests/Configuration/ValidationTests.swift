@@ -95,7 +95,8 @@ import Testing
     private static let badValues: [(Change, String)] = [
         ({ $0.receiveMaximum = 0 }, "receiveMaximum is 0"), ({ $0.maximumInFlight = 0 }, "maximumInFlight is 0"),
         ({ $0.maximumInFlight = 65_536 }, "maximumInFlight is 65536"),
-        ({ $0.maximumQueuedMessages = 0 }, "maximumQueuedMessages is 0"),
+        ({ $0.queue.maximumMessages = 0 }, "queue.maximumMessages is 0"),
+        ({ $0.queue.maximumBytes = 0 }, "queue.maximumBytes is 0"),
         ({ $0.maximumPacketSize = 127 }, "maximumPacketSize is 127"),
         ({ $0.maximumPacketSize = 268_435_461 }, "maximumPacketSize is 268435461"),
         ({ $0.retry.baseDelay = .zero }, "baseDelay is 0.0 seconds"),

@@ -26,6 +26,18 @@ private struct Outcome: Equatable {
     }
 }
 
+/// What the broker adds to a reason code.
+private func explanation(_ text: String, _ userProperties: [MQTTUserProperty] = []) -> Explanation {
+    var explanation = Explanation()
+    (explanation.reasonString, explanation.userProperties) = (text, userProperties)
+    return explanation
+}
+
+/// PUBREC of the packet identifier 258, as a finding.
+private func received(_ code: UInt8) -> String {
+    "\(MosquittoEvent.publishReceived(packetID: 258, reasonCode: code, explanation: Explanation()))"
+}
+
 @Suite struct `The inspector of inbound packets` {
     private func inspect(_ version: MQTTVersion, _ bytes: [UInt8]) -> Outcome {
         Outcome(version, [Sample.connack(version) + bytes])
@@ -76,10 +88,63 @@ private struct Outcome: Equatable {
     }
 
     @Test func `tells of PUBREC unless it refuses`() {
-        #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2])).findings == ["publishReceived(packetID: 258)"])
-        #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x10])).findings == ["publishReceived(packetID: 258)"])
+        #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2])).findings == [received(0)])
+        #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x10])).findings == [received(0x10)])
         #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x87])).findings == [])
-        #expect(inspect(.v3_1_1, Sample.packet(0x50, [1, 2])).findings == ["publishReceived(packetID: 258)"])
+        #expect(inspect(.v3_1_1, Sample.packet(0x50, [1, 2])).findings == [received(0)])
+    }
+
+    @Test func `tells what a PUBREC and an UNSUBACK say`() {
+        let properties = Sample.properties([0x1F] + Sample.string("why") + Sample.userProperty)
+        let explained = explanation("why", [Sample.user])
+        #expect(
+            inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x10] + properties)).findings
+                == ["\(MosquittoEvent.publishReceived(packetID: 258, reasonCode: 0x10, explanation: explained))"])
+        let codes: [UInt8] = [0, 0x11, 0x87]
+        #expect(
+            inspect(.v5_0, Sample.packet(0xB0, [1, 2] + properties + codes)).findings
+                == ["\(MosquittoEvent.unsubscribed(packetID: 258, reasonCodes: codes, explanation: explained))"])
+        #expect(
+            inspect(.v3_1_1, Sample.packet(0xB0, [1, 2])).findings
+                == ["\(MosquittoEvent.unsubscribed(packetID: 258, reasonCodes: [], explanation: Explanation()))"])
+    }
+
+    @Test func `gives a QoS 2 message, and its release, however it is cut`() throws {
+        let all: [UInt8] =
+            [0x01, 1, 0x02, 0, 0, 0, 9, 0x03] + Sample.string("text") + [0x08] + Sample.string("r")
+            + [0x09, 0, 2, 5, 6, 0x0B, 0x80, 0x02] + Sample.userProperty
+        let body = Sample.string("t/1") + [1, 2] + Sample.properties(all) + Array("payload".utf8)
+        var properties = MQTTPublishProperties(
+            payloadIsUTF8: true, messageExpiryInterval: 9, contentType: "text", responseTopic: "r",
+            correlationData: [5, 6], userProperties: [Sample.user])
+        properties.subscriptionIdentifiers = [256]
+        let message = MQTTMessage(
+            topic: "t/1", payload: Array("payload".utf8), qos: .exactlyOnce, retain: true, properties: properties)
+        let expected = [
+            "\(MosquittoEvent.message(message, packetID: 258))", "\(MosquittoEvent.released(packetID: 258))",
+        ]
+        let stream = Sample.connack(.v5_0) + Sample.packet(0x3D, body) + Sample.packet(0x62, [1, 2])
+        #expect(Outcome(.v5_0, [stream]).findings == expected)
+        for cut in 0...stream.count {
+            #expect(Outcome(.v5_0, [stream[..<cut], stream[cut...]]).findings == expected, "cut at \(cut)")
+        }
+        let plain = Sample.packet(0x34, Sample.string("t") + [0, 7, 0xFF])
+        let old = MQTTMessage(topic: "t", payload: [0xFF], qos: .exactlyOnce)
+        #expect(inspect(.v3_1_1, plain).findings == ["\(MosquittoEvent.message(old, packetID: 7))"])
+    }
+
+    @Test(arguments: [UInt8(0x30), 0x34])
+    func `refuses a message of several subscriptions, which libmosquitto does not take`(first: UInt8) {
+        let identifier: [UInt8] = first == 0x30 ? [] : [0, 1]
+        let body = Sample.string("t") + identifier + Sample.properties([0x0B, 1, 0x0B, 2])
+        let outcome = inspect(.v5_0, Sample.packet(first, body))
+        #expect(outcome.code == .library)
+        #expect(outcome.findings.last == "\(MosquittoEvent.severalSubscriptionIdentifiers)")
+    }
+
+    @Test func `refuses a packet identifier of 0`() {
+        let outcome = inspect(.v3_1_1, Sample.packet(0x34, Sample.string("t") + [0, 0]))
+        #expect(outcome.message?.contains("packet identifier 0") == true)
     }
 
     @Test func `tells of each thing once, in order`() throws {
@@ -87,7 +152,7 @@ private struct Outcome: Equatable {
         let stream = Sample.connack(.v5_0) + Sample.packet(0x50, [0, 1]) + Sample.packet(0x50, [0, 2])
         try stream.withUnsafeBytes { try inspector.inspect($0) }
         let identifiers = inspector.takeFindings().map {
-            if case .publishReceived(let id) = $0 { id } else { UInt16.max }
+            if case .publishReceived(let id, _, _) = $0 { id } else { UInt16.max }
         }
         #expect(identifiers == [1, 2])
         #expect(inspector.takeFindings().isEmpty)
@@ -101,9 +166,10 @@ private struct Outcome: Equatable {
                 [0x9D]
                     + Sample.properties(
                         [0x1F] + Sample.string("moved") + Sample.userProperty + [0x1C] + Sample.string("b:1")),
-                ServerDisconnect(reasonCode: 0x9D, reasonString: "moved", serverReference: "b:1")
+                ServerDisconnect(
+                    reasonCode: 0x9D, explanation: explanation("moved", [Sample.user]), serverReference: "b:1")
             ),
-            ([0x80, 4, 0x1F, 0, 1, 0xFF], ServerDisconnect(reasonCode: 0x80, reasonString: "\u{FFFD}")),
+            ([0x80, 4, 0x1F, 0, 1, 0xFF], ServerDisconnect(reasonCode: 0x80, explanation: explanation("\u{FFFD}"))),
         ] as [([UInt8], ServerDisconnect)])
     func `tells what a DISCONNECT says`(body: [UInt8], expected: ServerDisconnect) {
         let outcome = inspect(.v5_0, Sample.packet(0xE0, body))

@@ -34,9 +34,11 @@ final class LooseConnection {
         for number in 1...7 {
             let qos: MQTTQoS = number == 7 ? .exactlyOnce : .atLeastOnce
             _ = try handle.publish(
-                OutgoingPublish(topic: "t", payload: [1], qos: qos, retain: false, properties: .init()))
+                OutgoingPublish(topic: "t", payload: [1], qos: qos, retain: false, properties: .init()),
+                expiry: nil, alias: nil)
         }
-        _ = try handle.subscribe(["a/#"], qos: .exactlyOnce, options: 0)
+        _ = try handle.subscribe(
+            SubscriptionTable.Group(subscriptions: [MQTTSubscription("a/#", qos: .exactlyOnce)]))
         try connection.flush()
     }
 

@@ -20,6 +20,7 @@ enum Sample {
     static func properties(_ bytes: [UInt8]) -> [UInt8] { varint(bytes.count) + bytes }
 
     static let userProperty = [0x26] + string("name") + string("value")
+    static let user = MQTTUserProperty("name", "value")
 
     static func connack(_ version: MQTTVersion, code: UInt8 = 0, _ bytes: [UInt8] = []) -> [UInt8] {
         packet(0x20, [0, code] + (version == .v5_0 ? properties(bytes) : []))

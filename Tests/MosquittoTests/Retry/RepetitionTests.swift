@@ -9,7 +9,7 @@ import Testing
         .malformedPacket, .protocolError, .topicFilterInvalid, .topicNameInvalid, .packetTooLarge,
     ]
 
-    private func disconnect(_ code: MQTTReasonCode) -> MQTTError { .disconnect(code, reason: nil, reference: nil) }
+    private func disconnect(_ code: MQTTReasonCode) -> MQTTError { .disconnect(code, reference: nil) }
 
     // MARK: DISCONNECT
 

@@ -70,7 +70,7 @@ import Testing
 
     @Test(arguments: disconnect)
     func `a broker's DISCONNECT`(code: UInt8, first: Decision, repeated: Decision) {
-        let error = MQTTError.disconnect(MQTTReasonCode(rawValue: code), reason: nil, reference: nil)
+        let error = MQTTError.disconnect(MQTTReasonCode(rawValue: code), reference: nil)
         #expect(decision(error) == first)
         #expect(decision(error, repetitions: 2) == repeated)
         #expect(decision(error, repetitions: 100) == repeated)
@@ -79,7 +79,7 @@ import Testing
     @Test func `a DISCONNECT with a code of another packet is retried`() {
         let defined = Set(Self.disconnect.map(\.0))
         for code in UInt8(0x80)...0xA2 where !defined.contains(code) {
-            let error = MQTTError.disconnect(MQTTReasonCode(rawValue: code), reason: nil, reference: nil)
+            let error = MQTTError.disconnect(MQTTReasonCode(rawValue: code), reference: nil)
             #expect(decision(error, repetitions: 9) == .retry(.standard))
         }
     }

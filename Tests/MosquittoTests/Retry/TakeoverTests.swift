@@ -30,7 +30,7 @@ import Testing
 
     @Test func `the code of MQTT 5.0 ends the client at once`() {
         var trace = MachineTrace.connected()
-        #expect(trace.loses(.disconnect(.sessionTakenOver, reason: nil, reference: nil)) == .stop)
+        #expect(trace.loses(.disconnect(.sessionTakenOver, reference: nil)) == .stop)
         #expect(trace.finished?.code == .sessionTakenOver)
     }
 

@@ -59,7 +59,7 @@ import Testing
         var trace = start()
         trace.connectAgain()
         #expect(
-            trace.loses(.disconnect(.serverShuttingDown, reason: nil, reference: nil), after: .seconds(3_600))
+            trace.loses(.disconnect(.serverShuttingDown, reference: nil), after: .seconds(3_600))
                 == .retry(.standard))
         trace.fire(.retry)
         #expect(trace.dialed == Self.b)

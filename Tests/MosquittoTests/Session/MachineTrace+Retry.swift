@@ -86,6 +86,6 @@ extension MachineTrace {
 extension MQTTError {
     /// A broker sends the client to another one.
     static func redirection(_ code: MQTTReasonCode = .useAnotherServer, to reference: String?) -> MQTTError {
-        .disconnect(code, reason: nil, reference: reference)
+        .disconnect(code, reference: reference)
     }
 }

@@ -12,8 +12,12 @@ import Testing
         }
     }
 
-    private func messages(_ range: Range<Int>) -> [MQTTMessage] {
-        range.map { MQTTMessage(topic: "\($0)", payload: [], qos: .atMostOnce) }
+    private func messages(_ range: Range<Int>, bytes: Int = 0) -> [IncomingMessage] {
+        range.map {
+            IncomingMessage(
+                message: MQTTMessage(
+                    topic: "\($0)", payload: [UInt8](repeating: 0, count: bytes), qos: .atMostOnce))
+        }
     }
 
     private func rest(_ buffer: MessageBuffer) async -> [String] {
@@ -72,6 +76,53 @@ import Testing
         #expect(!buffer.append(messages(6..<7)))
         #expect(buffer.dropped == 3)
         #expect(await rest(buffer) == ["0", "1", "2", "3"])
+    }
+
+    @Test func `are bounded by their bytes too, but one is always kept`() async {
+        func buffer(_ whenFull: MQTTBufferPolicy.WhenFull) -> MessageBuffer {
+            MessageBuffer(["#"], policy: MQTTBufferPolicy(capacity: 100, maximumBytes: 250, whenFull: whenFull)) {}
+        }
+        let pausing = buffer(.pauseReading)
+        #expect(!pausing.append(messages(0..<2, bytes: 100)))
+        #expect(pausing.append(messages(2..<3, bytes: 100)))
+        #expect(await pausing.next(isolation: nil) != nil)
+        #expect(!pausing.append(messages(3..<4, bytes: 100)))
+        for (policy, left) in [(MQTTBufferPolicy.WhenFull.dropOldest, ["3"]), (.dropNewest, ["0", "1"])] {
+            let buffer = buffer(policy)
+            #expect(!buffer.append(messages(0..<3, bytes: 100)))
+            #expect(buffer.dropped == 1)
+            #expect(!buffer.append(messages(3..<4, bytes: 1_000)))
+            #expect(await rest(buffer) == left, "\(policy)")
+        }
+    }
+
+    @Test func `are settled when the next one is asked for`() async {
+        let settled = Mutexed<[String]>([])
+        let buffer = MessageBuffer(["#"], policy: .default) {}
+        let received = messages(0..<4).map { message in
+            let receipt = Receipt(packetID: 1, connection: 1) { receipt in
+                settled.update { $0.append("\(message.message.topic) \(receipt.isHandled)") }
+            }
+            return IncomingMessage(message: message.message, receipt: receipt)
+        }
+        _ = buffer.append(received)
+        #expect(await buffer.next(isolation: nil)?.topic == "0")
+        #expect(settled.value == [])
+        #expect(await buffer.next(isolation: nil)?.topic == "1")
+        #expect(settled.value == ["0 true"])
+        buffer.finish(hasHandledLast: false)
+        #expect(settled.value == ["0 true", "1 false", "2 false", "3 false"])
+    }
+
+    @Test func `one for several consumers is settled by the last`() {
+        let settled = Mutexed<[Bool]>([])
+        let receipt = Receipt(packetID: 1, connection: 1) { receipt in settled.update { $0.append(receipt.isHandled) } }
+        receipt.consumers(3)
+        receipt.settle(isHandled: true)
+        receipt.settle(isHandled: false)
+        #expect(settled.value == [])
+        receipt.settle(isHandled: true)
+        #expect(settled.value == [false])
     }
 
     @Test func `reach a consumer that waits`() async {

@@ -7,7 +7,7 @@ import Testing
         MessageBuffer(subscriptions, policy: .default) {}
     }
 
-    private func filters(_ groups: [[MQTTSubscription]]) -> [[String]] { groups.map { $0.map(\.filter.filter) } }
+    private func filters(_ groups: [SubscriptionTable.Group]) -> [[String]] { groups.map(\.filters) }
 
     @Test func `knows what the broker has not confirmed`() {
         var table = SubscriptionTable()
@@ -36,11 +36,14 @@ import Testing
     }
 
     @Test func `groups filters that one SUBSCRIBE can carry`() {
-        let groups = SubscriptionTable.grouped([
+        var table = SubscriptionTable()
+        let consumer = consumer(
             MQTTSubscription("d", qos: .atMostOnce), "b", MQTTSubscription("c", noLocal: true), "a",
-        ])
-        #expect(filters(groups) == [["a", "b"], ["c"], ["d"]])
-        #expect(SubscriptionTable.grouped([]).isEmpty)
+            MQTTSubscription("e", userProperties: [MQTTUserProperty("k", "v")]))
+        table.add(consumer)
+        #expect(filters(table.unconfirmed()) == [["a", "b"], ["c"], ["d"], ["e"]])
+        #expect(filters(table.groups(of: consumer)) == [["a", "b"], ["c"], ["d"], ["e"]])
+        #expect(table.unconfirmed().allSatisfy { $0.identifier == nil })
     }
 
     @Test func `abandons a filter with its last consumer`() {
@@ -98,24 +101,24 @@ import Testing
         var table = SubscriptionTable()
         let (all, some, none) = (consumer("#", "a/+"), consumer("$share/g/a/#"), consumer("b"))
         for consumer in [all, some, none] { table.add(consumer) }
-        #expect(table.consumers(of: "a/b").map(ObjectIdentifier.init) == [all, some].map(ObjectIdentifier.init))
-        #expect(table.consumers(of: "$SYS/x").isEmpty)
+        #expect(table.consumers(of: "a/b", []).map(ObjectIdentifier.init) == [all, some].map(ObjectIdentifier.init))
+        #expect(table.consumers(of: "$SYS/x", []).isEmpty)
     }
 
     @Test func `consumers that come and go are noticed for topics that were seen before`() {
         var table = SubscriptionTable()
         let (first, second) = (consumer("a"), consumer("+"))
         table.add(first)
-        #expect(table.consumers(of: "a").count == 1)
+        #expect(table.consumers(of: "a", []).count == 1)
         table.add(second)
-        #expect(table.consumers(of: "a").count == 2)
+        #expect(table.consumers(of: "a", []).count == 2)
         table.remove(first)
-        #expect(table.consumers(of: "a").first === second)
+        #expect(table.consumers(of: "a", []).first === second)
     }
 
     @Test func `any number of topics can be looked up`() {
         var table = SubscriptionTable()
         table.add(consumer("t/#"))
-        for number in 0..<25_000 where table.consumers(of: "t/\(number)").count != 1 { Issue.record("t/\(number)") }
+        for number in 0..<25_000 where table.consumers(of: "t/\(number)", []).count != 1 { Issue.record("t/\(number)") }
     }
 }

@@ -1,0 +1,68 @@
+import CMosquitto
+
+/// What a broker adds to a reason code, in any packet of its own: a Reason String and User Properties.
+struct Explanation: Hashable {
+    var reasonString: String?
+    var userProperties: [MQTTUserProperty] = []
+
+    init() {}
+
+    /// Of a packet that libmosquitto has read.
+    init?(reading list: OpaquePointer?) {
+        guard let list else { return nil }
+        PropertyReader(list: list).visit { identifier, property in
+            switch identifier {
+            case MQTT_PROP_REASON_STRING: reasonString = PropertyReader.string(property, identifier)
+            case MQTT_PROP_USER_PROPERTY: userProperties.append(PropertyReader.userProperty(property))
+            default: break
+            }
+        }
+    }
+
+    /// Of a packet that the inspector looks at.
+    mutating func read(_ identifier: UInt8, _ value: UnsafeRawBufferPointer) {
+        switch identifier {
+        case 0x1F: reasonString = WireValue.string(value)
+        case 0x26: userProperties.append(WireValue.pair(value))
+        default: break
+        }
+    }
+}
+
+/// Values of properties as they are on the wire (MQTT 5.0, section 1.5). Their lengths have been checked.
+enum WireValue {
+    static func string(_ value: UnsafeRawBufferPointer) -> String {
+        String(decoding: value.dropFirst(2), as: UTF8.self)
+    }
+
+    static func binary(_ value: UnsafeRawBufferPointer) -> [UInt8] { Array(value.dropFirst(2)) }
+
+    static func integer(_ value: UnsafeRawBufferPointer) -> UInt32 { value.reduce(0) { $0 << 8 | UInt32($1) } }
+
+    static func variableByteInteger(_ value: UnsafeRawBufferPointer) -> UInt32 {
+        value.reversed().reduce(0) { $0 << 7 | UInt32($1 & 0x7F) }
+    }
+
+    static func pair(_ value: UnsafeRawBufferPointer) -> MQTTUserProperty {
+        let length = Int(value[0]) << 8 | Int(value[1])
+        return MQTTUserProperty(
+            String(decoding: value[2..<2 + length], as: UTF8.self),
+            String(decoding: value[(4 + length)...], as: UTF8.self))
+    }
+}
+
+extension MQTTPublishProperties {
+    /// One property of a PUBLISH that the inspector looks at.
+    mutating func read(_ identifier: UInt8, _ value: UnsafeRawBufferPointer) {
+        switch identifier {
+        case 0x01: payloadIsUTF8 = value.first == 1
+        case 0x02: messageExpiryInterval = WireValue.integer(value)
+        case 0x03: contentType = WireValue.string(value)
+        case 0x08: responseTopic = WireValue.string(value)
+        case 0x09: correlationData = WireValue.binary(value)
+        case 0x0B: subscriptionIdentifiers.append(WireValue.variableByteInteger(value))
+        case 0x26: userProperties.append(WireValue.pair(value))
+        default: break
+        }
+    }
+}

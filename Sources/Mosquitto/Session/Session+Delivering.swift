@@ -1,0 +1,108 @@
+import Logging
+import Synchronization
+
+/// Messages on their way to their consumers, and acknowledgements on their way back.
+extension Session {
+    /// Hands messages to their consumers, those in a row with the same topic in one go.
+    func deliver(_ messages: [IncomingMessage]) {
+        var start = 0
+        while start < messages.count {
+            var end = start + 1
+            while end < messages.count, messages[end].isForSame(as: messages[start]) { end += 1 }
+            deliver(
+                start == 0 && end == messages.count ? messages : Array(messages[start..<end]), messages[start].message)
+            start = end
+        }
+        updateInterest()
+    }
+
+    private func deliver(_ run: [IncomingMessage], _ first: MQTTMessage) {
+        let consumers = subscriptions.consumers(of: first.topic, first.properties.subscriptionIdentifiers)
+        if consumers.isEmpty { return unwanted(run, first.topic) }
+        for message in run { message.receipt?.consumers(consumers.count) }
+        for consumer in consumers where consumer.append(run) { connection?.isReadingPaused = true }
+    }
+
+    private func unwanted(_ run: [IncomingMessage], _ topic: String) {
+        guard configuration.session != .clean else {
+            logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(topic)"])
+            for message in run { message.receipt?.settle(isHandled: true) }
+            return
+        }
+        let lost = unclaimed.hold(run)
+        if lost > 0 {
+            logger.warning(
+                "messages of the resumed session were dropped, since nothing subscribes to their topics",
+                metadata: ["mqtt.messages": "\(lost)"])
+        }
+    }
+
+    /// A consumer has made room, or is gone.
+    func resumeReading() {
+        guard let connection, connection.isReadingPaused, !subscriptions.consumers.contains(where: \.isPausing) else {
+            return
+        }
+        do throws(MQTTError) {
+            try connection.resumeReading()
+            handleEvents(of: connection)
+            guard self.connection === connection else { return }
+            needsFlush()
+            updateInterest()
+        } catch {
+            handleEvents(of: connection)
+            guard self.connection === connection else { return }
+            ended(error)
+        }
+    }
+
+    // MARK: Acknowledging
+
+    /// A PUBLISH that came. `nil` if it is the repetition of a QoS 2 message (MQTT 5.0, section 4.3.3).
+    func received(_ message: MQTTMessage, _ packetID: UInt16, _ connection: Connection) -> IncomingMessage? {
+        let holds = configuration.acknowledgement == .afterHandling
+        guard message.qos == .exactlyOnce else {
+            let receipt = holds && message.qos == .atLeastOnce ? makeReceipt(packetID) : nil
+            return IncomingMessage(message: message, receipt: receipt)
+        }
+        if let known = unreleased[packetID] {
+            repetitions += 1
+            // Of one that is being handled, the receipt is yet to come.
+            if case .handled = known, holds { connection.release(packetID, isHandled: true) }
+            return nil
+        }
+        let receipt = holds ? makeReceipt(packetID) : nil
+        unreleased[packetID] = receipt.map { .handling($0) } ?? .handled
+        return IncomingMessage(message: message, receipt: receipt)
+    }
+
+    private func makeReceipt(_ packetID: UInt16) -> Receipt {
+        Receipt(packetID: packetID, connection: generation) { [weak self] in self?.settled($0) }
+    }
+
+    /// Called by a consumer, on any thread.
+    private nonisolated func settled(_ receipt: Receipt) {
+        settledReceipts.withLock { $0.append(receipt) }
+        loop.schedule(self)
+    }
+
+    /// Sends the acknowledgements of what has been handled.
+    func takeReceipts() {
+        let receipts = settledReceipts.withLock { receipts in
+            defer { receipts = [] }
+            return receipts
+        }
+        if receipts.isEmpty { return }
+        for receipt in receipts { take(receipt) }
+        needsFlush()
+    }
+
+    private func take(_ receipt: Receipt) {
+        if case .handling(let pending) = unreleased[receipt.packetID], pending === receipt {
+            // One that was not handled is to be delivered when it comes again.
+            unreleased[receipt.packetID] = receipt.isHandled ? .handled : nil
+        } else if receipt.connection != generation {
+            return
+        }
+        connection?.release(receipt.packetID, isHandled: receipt.isHandled)
+    }
+}

@@ -1,0 +1,127 @@
+import Logging
+
+/// An UNSUBSCRIBE that a caller waits for.
+struct UnsubscribeOperation {
+    let filters: [String]
+    /// Those that the broker was asked to drop and has not answered yet.
+    var open: Set<String>
+    var reasonCodes: [String: MQTTReasonCode] = [:]
+    let continuation: CheckedContinuation<Result<[MQTTReasonCode], MQTTError>, Never>
+}
+
+/// The end of subscriptions.
+extension Session {
+    /// The scope of a subscription ends. Nobody waits for the UNSUBACK. What it has not handled is acknowledged only if it has
+    /// come to its end.
+    func unsubscribe(_ consumer: MessageBuffer, hasHandledAll: Bool) {
+        consumer.finish(hasHandledLast: hasHandledAll)
+        drop(consumer)
+    }
+
+    /// Ends a subscription, and returns the broker's reason codes, in the order of its filters.
+    nonisolated func endSubscription(_ consumer: MessageBuffer) async throws(MQTTError) -> [MQTTReasonCode] {
+        try await self.end(consumer).get()
+    }
+
+    private func end(_ consumer: MessageBuffer) async -> Result<[MQTTReasonCode], MQTTError> {
+        let filters = consumer.subscriptions.map(\.filter.filter)
+        consumer.finish()
+        if case .stopped = machine.state { return .failure(MQTTError(.stopped, "the client has stopped")) }
+        let wasSubscribed = subscriptions.consumers.contains { $0 === consumer }
+        return await withCheckedContinuation { continuation in
+            let others = subscriptions.consumers.filter { $0 !== consumer }
+            let shared = Set(others.flatMap { $0.subscriptions.map(\.filter.filter) })
+            // What another consumer still wants, the broker is not asked to drop.
+            let open = wasSubscribed ? Set(filters).subtracting(shared) : []
+            unsubscribing.append(UnsubscribeOperation(filters: filters, open: open, continuation: continuation))
+            drop(consumer)
+            if case .connected = machine.state {} else if configuration.session == .clean { sessionForgotten() }
+            finishUnsubscribing()
+        }
+    }
+
+    private func drop(_ consumer: MessageBuffer) {
+        subscriptions.remove(consumer)
+        // What still comes for it is not for a later consumer.
+        for message in unclaimed.claim(for: consumer) { message.receipt?.settle(isHandled: false) }
+        if case .connected = machine.state { sendUnsubscribe() }
+        resumeReading()
+    }
+
+    func sendUnsubscribe() {
+        let filters = subscriptions.takeAbandoned()
+        guard !filters.isEmpty, let handle, connection != nil else { return }
+        do throws(MQTTError) {
+            try requireFreePacketID(handle)
+            unanswered[try handle.unsubscribe(filters)] = filters
+        } catch {
+            logger.error("an UNSUBSCRIBE could not be sent", metadata: ["error": "\(error)"])
+            for filter in filters { unsubscribed(filter, .unspecifiedError) }
+            finishUnsubscribing()
+        }
+        needsFlush()
+    }
+
+    /// An UNSUBACK. One of MQTT 3.1.1 has no reason codes.
+    func unsubscribed(_ packetID: UInt16, _ codes: [UInt8], _ explanation: Explanation) {
+        guard let filters = unanswered.removeValue(forKey: packetID) else { return }
+        for (index, filter) in filters.enumerated() {
+            let code = index < codes.count ? MQTTReasonCode(rawValue: codes[index]) : .success
+            unsubscribed(filter, code)
+            if code.isError {
+                logger.warning(
+                    "the broker refused to end a subscription",
+                    metadata: ["mqtt.filter": "\(filter)", "mqtt.reason_code": "\(code)"])
+            }
+        }
+        finishUnsubscribing()
+    }
+
+    private func unsubscribed(_ filter: String, _ code: MQTTReasonCode) {
+        for index in unsubscribing.indices where unsubscribing[index].open.remove(filter) != nil {
+            unsubscribing[index].reasonCodes[filter] = code
+        }
+    }
+
+    private func finishUnsubscribing() {
+        let finished = unsubscribing.filter(\.open.isEmpty)
+        unsubscribing.removeAll(where: \.open.isEmpty)
+        for operation in finished {
+            let codes = operation.filters.map { operation.reasonCodes[$0] ?? .success }
+            operation.continuation.resume(returning: .success(codes))
+        }
+    }
+
+    /// The connection is gone. A session that the broker keeps has the subscriptions still.
+    func connectionEndedUnsubscribing() {
+        for filters in unanswered.values { subscriptions.abandonAgain(filters) }
+        unanswered.removeAll()
+    }
+
+    /// The broker has no session, and no subscription in it.
+    func sessionForgotten() {
+        subscriptions.forgetSession()
+        unanswered.removeAll()
+        for index in unsubscribing.indices {
+            for filter in unsubscribing[index].open {
+                unsubscribing[index].reasonCodes[filter] = .noSubscriptionExisted
+            }
+            unsubscribing[index].open.removeAll()
+        }
+        finishUnsubscribing()
+    }
+
+    func failUnsubscribing(_ error: MQTTError) {
+        for operation in unsubscribing { operation.continuation.resume(returning: .failure(error)) }
+        unsubscribing.removeAll()
+    }
+}
+
+extension MQTTConnackProperties {
+    /// What rules a filter out.
+    func objection(to filter: MQTTTopicFilter) -> MQTTReasonCode? {
+        if filter.isShared, !sharedSubscriptionAvailable { return .sharedSubscriptionsNotSupported }
+        if filter.hasWildcard, !wildcardSubscriptionAvailable { return .wildcardSubscriptionsNotSupported }
+        return nil
+    }
+}

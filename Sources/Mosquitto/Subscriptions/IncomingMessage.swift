@@ -1,0 +1,53 @@
+import Synchronization
+
+/// A message on its way to a consumer.
+struct IncomingMessage: Sendable {
+    var message: MQTTMessage
+    /// What its acknowledgement waits for; `nil` if nothing does.
+    var receipt: Receipt?
+
+    /// What it takes in a buffer.
+    var size: Int { message.topic.utf8.count + message.payload.count }
+
+    func isForSame(as other: IncomingMessage) -> Bool {
+        message.topic == other.message.topic
+            && message.properties.subscriptionIdentifiers == other.message.properties.subscriptionIdentifiers
+    }
+}
+
+/// Waits until all consumers of a message have settled it: then it can be acknowledged, or is left to the broker.
+final class Receipt: Sendable {
+    let packetID: UInt16
+    /// The connection on which it came.
+    let connection: Int
+    private let state = Mutex((remaining: 1, isHandled: true))
+    private let settled: @Sendable (Receipt) -> Void
+
+    init(packetID: UInt16, connection: Int, settled: @escaping @Sendable (Receipt) -> Void) {
+        self.packetID = packetID
+        self.connection = connection
+        self.settled = settled
+    }
+
+    /// Whether all have handled it.
+    var isHandled: Bool { state.withLock { $0.isHandled } }
+
+    /// It goes to so many consumers.
+    func consumers(_ count: Int) { state.withLock { $0.remaining = count } }
+
+    /// One consumer has handled it, or will not.
+    func settle(isHandled: Bool) {
+        let isLast = state.withLock { state in
+            state.remaining -= 1
+            if !isHandled { state.isHandled = false }
+            return state.remaining == 0
+        }
+        if isLast { settled(self) }
+    }
+}
+
+/// A QoS 2 message that the broker has begun to deliver and not released (MQTT 5.0, section 4.3.3).
+enum UnreleasedMessage {
+    case handling(Receipt)
+    case handled
+}
