@@ -46,7 +46,8 @@ public struct MQTTClientConfiguration: Sendable {
     public var usesSubscriptionIdentifiers: Bool?
     /// When received messages are acknowledged. Default ``MQTTAcknowledgement/onReceipt``.
     public var acknowledgement: MQTTAcknowledgement = .onReceipt
-    /// How many QoS 1 and 2 publishes are in flight at most, 1 to 65,535; the broker's Receive Maximum lowers it. Default 100.
+    /// How many QoS 1 and 2 publishes are in flight at most, 1 to 65,535; the broker's Receive Maximum lowers it. Default 100;
+    /// with MQTT 3.1.1, of QoS 2 at most 20, mosquitto's own limit, of which a broker of that version cannot tell.
     public var maximumInFlight = 100
     /// How much may wait to be published, and what happens when it is too much.
     public var queue = MQTTQueuePolicy()

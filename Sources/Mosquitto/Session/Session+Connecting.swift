@@ -323,7 +323,7 @@ extension Session {
             || properties.maximumPacketSize.map { $0 > size } == true
     }
 
-    private var hasExactlyOnceInFlight: Bool { inFlight.values.contains { $0.qos == .exactlyOnce } }
+    private var hasExactlyOnceInFlight: Bool { inFlight.exactlyOnce > 0 }
 
     private func refused(_ code: UInt8, _ properties: MQTTConnackProperties) {
         let isVersion5 = configuration.version == .v5_0 || code >= 0x80

@@ -71,7 +71,7 @@ extension Session {
                 if publish.qos == .atMostOnce {
                     if publish.continuation != nil { sent.append(publish) }
                 } else {
-                    inFlight[packetID] = publish
+                    inFlight.insert(publish, packetID)
                 }
             } catch {
                 refuse(publish, error)
@@ -140,8 +140,13 @@ extension Session {
 
     /// QoS 0 has no packet identifier on the wire. Others wait for the window, and for an identifier that is free.
     private func mayHandOver(_ publish: OutgoingPublish, _ handle: MosquittoHandle) -> Bool {
-        publish.qos == .atMostOnce || inFlight.count < window && findFreePacketID(handle)
+        if publish.qos == .atMostOnce { return true }
+        return inFlight.count < window && inFlight.exactlyOnce < exactlyOnceLimit && findFreePacketID(handle)
     }
+
+    /// MQTT 3.1.1 has no Receive Maximum, and mosquitto up to 2.0 closes the connection over more QoS 2 messages than its
+    /// `max_inflight_messages`, by default 20; which is libmosquitto's default too.
+    private var exactlyOnceLimit: Int { configuration.version == .v3_1_1 ? 20 : .max }
 
     /// Brings the library to a packet identifier that is not in use: it counts on, and does not look. `false` if it cannot be
     /// brought to skip one.
@@ -171,7 +176,7 @@ extension Session {
     }
 
     func acknowledged(_ packetID: UInt16, _ reasonCode: UInt8, _ explanation: Explanation?) {
-        guard let publish = inFlight.removeValue(forKey: packetID) else { return }
+        guard let publish = inFlight.remove(packetID) else { return }
         let code = MQTTReasonCode(rawValue: reasonCode)
         if code.isError {
             var error = MQTTError.operationRefused(code, "the broker refused the publish: \(code)")
@@ -196,8 +201,7 @@ extension Session {
     /// The session is gone: what was not acknowledged is published anew, in its order. What the broker has taken over with
     /// PUBREC would be a duplicate.
     func requeueInFlight() {
-        let publishes = inFlight.values.sorted { $0.sequence < $1.sequence }
-        inFlight.removeAll()
+        let publishes = inFlight.remove()
         for publish in publishes {
             if let received = publish.received { publish.complete(.success(received)) }
         }
@@ -205,8 +209,7 @@ extension Session {
     }
 
     func failPublishes(_ error: MQTTError) {
-        let publishes = Array(inFlight.values) + pending.takeAll() + shared.queue.close(error)
-        inFlight.removeAll()
+        let publishes = inFlight.remove() + pending.takeAll() + shared.queue.close(error)
         giveUp(publishes, error)
     }
 

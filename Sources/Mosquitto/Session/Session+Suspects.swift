@@ -9,12 +9,12 @@ extension Session {
         case .sharedSubscriptionsNotSupported: giveUpSubscriptions(code) { $0.hasPrefix("$share/") }
         case .wildcardSubscriptionsNotSupported: giveUpSubscriptions(code) { $0.contains("+") || $0.contains("#") }
         case .packetTooLarge:
-            let largest = inFlight.values.map(\.payload.count).max()
+            let largest = inFlight.all.map(\.payload.count).max()
             giveUpPublishes(code) { $0.payload.count == largest }
         case .payloadFormatInvalid: giveUpPublishes(code) { $0.properties.payloadIsUTF8 == true }
         case .retainNotSupported: giveUpPublishes(code) { $0.retain }
         case .qosNotSupported:
-            let highest = inFlight.values.map(\.qos.rawValue).max()
+            let highest = inFlight.all.map(\.qos.rawValue).max()
             giveUpPublishes(code) { $0.qos.rawValue == highest }
         case .receiveMaximumExceeded, .messageRateTooHigh:
             // For good: the broker has said what it thinks of more.
@@ -28,12 +28,7 @@ extension Session {
     /// the handle, QoS 2 messages of both directions that are half through would be lost. There the publish is sent again.
     private func giveUpPublishes(_ code: MQTTReasonCode, where isSuspect: (OutgoingPublish) -> Bool) {
         guard configuration.session == .clean else { return }
-        let suspects = inFlight.filter { isSuspect($0.value) }
-        guard !suspects.isEmpty else { return }
-        for packetID in suspects.keys { inFlight[packetID] = nil }
-        for publish in suspects.values.sorted(by: { $0.sequence < $1.sequence }) {
-            refuse(publish, .endedBy(code, "the publish"))
-        }
+        for publish in inFlight.remove(where: isSuspect) { refuse(publish, .endedBy(code, "the publish")) }
     }
 
     private func giveUpSubscriptions(_ code: MQTTReasonCode, where isSuspect: (String) -> Bool) {

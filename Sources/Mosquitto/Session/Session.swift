@@ -52,7 +52,7 @@ actor Session: EventLoopClient {
     /// Taken from the queue, or put back after a connection, and not handed to the library.
     var pending = PublishQueue()
     var expiryTimer: TimerID?
-    var inFlight: [UInt16: OutgoingPublish] = [:]
+    var inFlight = InFlightPublishes()
     var lastSequence: UInt64 = 0
     var window = 0
     var aliases = TopicAliases()

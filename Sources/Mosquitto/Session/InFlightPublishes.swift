@@ -1,0 +1,28 @@
+/// What the library has been given of QoS 1 and 2 and the broker has not acknowledged, by packet identifier.
+struct InFlightPublishes {
+    private var publishes: [UInt16: OutgoingPublish] = [:]
+    /// How many of them have QoS 2.
+    private(set) var exactlyOnce = 0
+
+    var isEmpty: Bool { publishes.isEmpty }
+    var count: Int { publishes.count }
+    var all: some Collection<OutgoingPublish> { publishes.values }
+
+    subscript(packetID: UInt16) -> OutgoingPublish? { publishes[packetID] }
+
+    mutating func insert(_ publish: OutgoingPublish, _ packetID: UInt16) {
+        publishes[packetID] = publish
+        if publish.qos == .exactlyOnce { exactlyOnce += 1 }
+    }
+
+    mutating func remove(_ packetID: UInt16) -> OutgoingPublish? {
+        let publish = publishes.removeValue(forKey: packetID)
+        if publish?.qos == .exactlyOnce { exactlyOnce -= 1 }
+        return publish
+    }
+
+    /// Takes those out for which this is true, in the order in which they were handed over.
+    mutating func remove(where isUnwanted: (OutgoingPublish) -> Bool = { _ in true }) -> [OutgoingPublish] {
+        publishes.filter { isUnwanted($0.value) }.keys.compactMap { remove($0) }.sorted { $0.sequence < $1.sequence }
+    }
+}
