@@ -27,6 +27,7 @@ let package = Package(
     platforms: [.macOS(.v26)],
     products: [
         .library(name: "Mosquitto", targets: ["Mosquitto"]),
+        .library(name: "MosquittoConfiguration", targets: ["MosquittoConfiguration"]),
         .library(name: "MosquittoTokens", targets: ["MosquittoTokens"]),
         .library(name: "MosquittoTesting", targets: ["MosquittoTesting"]),
         .executable(name: "mosq", targets: ["mosq"]),
@@ -36,8 +37,11 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-asn1.git", from: "1.7.4"),
         .package(url: "https://github.com/apple/swift-certificates.git", from: "1.21.1"),
         .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-configuration.git", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-crypto.git", "3.12.3"..<"5.0.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing.git", from: "1.7.3"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
@@ -62,11 +66,18 @@ let package = Package(
             name: "Mosquitto",
             dependencies: [
                 "CMosquittoShim",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "MosquittoConfiguration",
+            dependencies: ["Mosquitto", .product(name: "Configuration", package: "swift-configuration")],
             swiftSettings: settings
         ),
         .target(
@@ -120,6 +131,12 @@ let package = Package(
             swiftSettings: settings
         ),
         .executableTarget(
+            name: "WireClient",
+            dependencies: ["Mosquitto"],
+            path: "Tools/WireClient",
+            swiftSettings: settings
+        ),
+        .executableTarget(
             name: "Soak",
             dependencies: [
                 "Mosquitto", "MosquittoTesting",
@@ -131,7 +148,23 @@ let package = Package(
         ),
         .testTarget(
             name: "MosquittoTests",
-            dependencies: ["Mosquitto", "MosquittoTesting"],
+            dependencies: [
+                "Mosquitto", "MosquittoTesting",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "MosquittoConfigurationTests",
+            dependencies: [
+                "MosquittoConfiguration", "Mosquitto",
+                .product(name: "Configuration", package: "swift-configuration"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(

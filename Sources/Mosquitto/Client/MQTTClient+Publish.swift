@@ -15,7 +15,7 @@ extension MQTTClient {
         properties: MQTTPublishProperties = .init()
     ) async throws(MQTTError) -> MQTTPublishResult {
         let publish = try makePublish(payload, to: topic, qos: qos, retain: retain, properties: properties)
-        return try await session.publish(publish)
+        return try await send(publish)
     }
 
     /// Queues a message and returns at once: for high rates, and for callers that are not asynchronous.
@@ -27,7 +27,7 @@ extension MQTTClient {
         properties: MQTTPublishProperties = .init()
     ) throws(MQTTError) {
         let publish = try makePublish(payload, to: topic, qos: qos, retain: retain, properties: properties)
-        try session.enqueue(publish)
+        try post(publish)
     }
 
     func makePublish(

@@ -19,7 +19,7 @@ extension MQTTClient {
         properties.responseTopic = configuration.effectiveResponseTopic
         properties.correlationData = correlation
         let publish = try makePublish(payload, to: topic, qos: qos, retain: false, properties: properties)
-        return try await responses.request(publish, correlation, timeout: timeout).get()
+        return try await ask(publish, correlation, timeout: timeout)
     }
 
     /// Publishes the response to a request: to its Response Topic, with its Correlation Data.

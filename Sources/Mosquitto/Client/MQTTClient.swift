@@ -39,7 +39,8 @@ public final class MQTTClient: Sendable, Service {
         resolve: @escaping @Sendable (String) async -> Resolver.Answer
     ) {
         self.configuration = configuration
-        shared = SharedState(configuration.queue)
+        shared = SharedState(
+            configuration.queue, metrics: ClientMetrics(configuration.metrics, loop: eventLoop.core))
         session = Session(configuration, eventLoop: eventLoop, shared: shared, logger: logger, resolve: resolve)
         responses = ResponseRouter(session, topic: configuration.effectiveResponseTopic)
     }

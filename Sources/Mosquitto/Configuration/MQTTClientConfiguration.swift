@@ -67,6 +67,10 @@ public struct MQTTClientConfiguration: Sendable {
     public var retry: MQTTRetryPolicy = .production
     /// Deadlines.
     public var timeouts = MQTTTimeouts()
+    /// What is told to the metrics system; `nil` for nothing.
+    public var metrics: MQTTMetricsConfiguration? = MQTTMetricsConfiguration()
+    /// Spans, and the trace context of messages; `nil` for none.
+    public var tracing: MQTTTracing? = MQTTTracing()
 
     /// A client of the broker at `host`. The default port is 8883 with TLS and 1883 without. TLS with the system's trust
     /// is the default; `tls: nil` is plain TCP.
@@ -91,6 +95,7 @@ public struct MQTTClientConfiguration: Sendable {
         try timeouts.validate()
         try retry.validate()
         try will?.validate()
+        try metrics?.validate()
         if let responseTopic { try MQTTTopic(responseTopic).validate() }
         if clientID.isEmpty {
             throw .invalid(.invalidConfiguration, "clientID is empty; leave the default or give a name")

@@ -32,11 +32,19 @@ final class Connection {
         case finished
     }
 
+    /// Bytes on the wire, TLS included.
+    struct Traffic: Equatable {
+        var sent = 0
+        var received = 0
+    }
+
     let handle: MosquittoHandle
     let address: String
     private(set) var stage: Stage
     /// What the socket is to be watched for.
     private(set) var interest: PollEvents = .readable
+    /// What the socket has moved since somebody took the numbers.
+    var traffic = Traffic()
     /// Reading stops while a consumer is full.
     var isReadingPaused = false { didSet { updateInterest() } }
 
@@ -149,7 +157,7 @@ final class Connection {
         let step: Result<TLSStream.Step, MQTTError>
         do throws(MQTTError) { step = .success(try tls.handshake(&received)) } catch { step = .failure(error) }
         // An alert is sent whatever comes of it.
-        let code = tls.send(socket)
+        let code = send()
         let result = try step.get()
         if code != 0 { throw lost(code, .tlsHandshake) }
         defer { updateInterest() }
@@ -186,7 +194,7 @@ final class Connection {
             }
             collected = transport.collect(scratch)
         } while collected > 0 && handle.wantsWrite && handle.socket >= 0 && !isBacklogged
-        let code = transport.send(socket)
+        let code = send()
         if code != 0 {
             if stage == .established { try readRest() }
             throw lost(code, .connected)
@@ -194,11 +202,18 @@ final class Connection {
         updateInterest()
     }
 
+    private func send() -> Int32 {
+        let unsent = transport.unsent
+        defer { traffic.sent += unsent - transport.unsent }
+        return transport.send(socket)
+    }
+
     /// Reads what the broker sent before it closed, which may say why. It is no more than the socket's buffer has.
     private func readRest() throws(MQTTError) {
         isReadingPaused = false
         try consume()
         while !inspector.hasEnded, case .bytes(let count) = socket.receive(into: scratch) {
+            traffic.received += count
             received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             try consume()
         }
@@ -233,6 +248,7 @@ final class Connection {
     private func receive() throws(MQTTError) -> Bool {
         switch socket.receive(into: scratch) {
         case .bytes(let count):
+            traffic.received += count
             received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             hasReceived = true
             if count < scratch.count, !isReadingPaused { hasCaughtUp = true }
@@ -277,7 +293,7 @@ final class Connection {
             return try transport.open(&received, into: scratch)
         } catch {
             // Our alert, if there is one.
-            _ = transport.send(socket)
+            _ = send()
             if error.code == .closed { throw endOfStream(.connected) }
             throw error
         }

@@ -237,9 +237,9 @@ final class MosquittoHandle {
         case Int32(MOSQ_ERR_QOS_NOT_SUPPORTED.rawValue):
             throw .operationRefused(
                 .qosNotSupported, "the broker does not take QoS \(publish.qos.rawValue)", libraryCode: rc)
-        case Int32(MOSQ_ERR_OVERSIZE_PACKET.rawValue):
-            throw .operationRefused(.packetTooLarge, "the message is larger than the broker takes", libraryCode: rc)
-        default: throw libraryError(rc, "publishing to \(quoted(publish.topic))", phase: .connected)
+        default:
+            try checkSize(rc, "the message")
+            throw libraryError(rc, "publishing to \(quoted(publish.topic))", phase: .connected)
         }
     }
 
@@ -256,6 +256,7 @@ final class MosquittoHandle {
                 pointer, &packetID, Int32(filters.count), $0, Int32(first.qos.rawValue), Int32(first.options),
                 list.pointer)
         }
+        try checkSize(rc, "the SUBSCRIBE")
         try check(rc, "subscribing to \(quoted(filters[0]))")
         return given(packetID)
     }
@@ -266,6 +267,7 @@ final class MosquittoHandle {
         let rc = withCStrings(filters) {
             mosquitto_unsubscribe_multiple(pointer, &packetID, Int32(filters.count), $0, nil)
         }
+        try checkSize(rc, "the UNSUBSCRIBE")
         try check(rc, "unsubscribing from \(quoted(filters[0]))")
         return given(packetID)
     }
@@ -321,6 +323,12 @@ final class MosquittoHandle {
 
     private func check(_ rc: Int32, _ what: String) throws(MQTTError) {
         if rc != Int32(MOSQ_ERR_SUCCESS.rawValue) { throw libraryError(rc, what, phase: nil) }
+    }
+
+    private func checkSize(_ rc: Int32, _ what: String) throws(MQTTError) {
+        if rc == Int32(MOSQ_ERR_OVERSIZE_PACKET.rawValue) {
+            throw .operationRefused(.packetTooLarge, "\(what) is larger than the broker takes", libraryCode: rc)
+        }
     }
 
     func libraryError(_ rc: Int32, _ what: String, phase: MQTTError.Phase?) -> MQTTError {

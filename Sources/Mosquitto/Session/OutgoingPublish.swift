@@ -10,7 +10,8 @@ final class OutgoingPublish: @unchecked Sendable {
     let payload: [UInt8]
     let qos: MQTTQoS
     let retain: Bool
-    let properties: MQTTPublishProperties
+    /// Before it is posted, the context of a span is added.
+    var properties: MQTTPublishProperties
     /// When it must not be sent any more (MQTT 5.0, section 3.3.2.3.3).
     let expiry: ContinuousClock.Instant?
 
@@ -22,6 +23,8 @@ final class OutgoingPublish: @unchecked Sendable {
 
     /// Who waits for the outcome; `nil` for an enqueued message, and when it has been told. Set before it is posted.
     var continuation: Continuation?
+    /// When the call began, if somebody measures it. Set before it is posted.
+    var startedAt: ContinuousClock.Instant?
     /// The order in which messages were handed to the library.
     var sequence: UInt64 = 0
     /// What the broker's PUBREC said: it owns the message now, and sending it again would duplicate it.

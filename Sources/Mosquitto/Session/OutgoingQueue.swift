@@ -34,7 +34,15 @@ final class OutgoingQueue: Sendable {
     private let policy: MQTTQueuePolicy
     private let state = Mutex(State())
 
-    init(_ policy: MQTTQueuePolicy) { self.policy = policy }
+    private let metrics: ClientMetrics?
+
+    init(_ policy: MQTTQueuePolicy, metrics: ClientMetrics? = nil) {
+        self.policy = policy
+        self.metrics = metrics
+    }
+
+    /// How many messages the loop has not taken, those without room among them.
+    var length: Int { state.withLock { $0.messages.count + $0.waiting.count } }
 
     /// Whether nothing waits.
     var isEmpty: Bool { state.withLock { $0.messages.isEmpty && $0.waiting.isEmpty } }
@@ -49,11 +57,19 @@ final class OutgoingQueue: Sendable {
 
     /// Adds a message. Returns whether the loop has to be told.
     func post(_ publish: OutgoingPublish) throws(MQTTError) -> Bool {
+        metrics?.begins(publish)
         var dropped: [OutgoingPublish] = []
-        defer { for old in dropped { old.complete(.failure(Self.dropped)) } }
-        return try state.withLock { state in
+        defer {
+            for old in dropped {
+                metrics?.failed(Self.dropped)
+                old.complete(.failure(Self.dropped))
+            }
+        }
+        let outcome = state.withLock { state in
             Result { () throws(MQTTError) in try post(publish, to: &state, &dropped) }
-        }.get()
+        }
+        if case .failure(let error) = outcome { metrics?.failed(error) }
+        return try outcome.get()
     }
 
     private func post(

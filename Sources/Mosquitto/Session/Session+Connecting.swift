@@ -220,6 +220,7 @@ extension Session {
         do throws(MQTTError) {
             pump()
             try connection.flush()
+            metrics?.moved(&connection.traffic)
             handleEvents(of: connection)
             guard self.connection === connection else { return }
             updateInterest()
@@ -426,6 +427,7 @@ extension Session {
         guard let connection else { return }
         if let token { loop.unregister(connection.descriptor, token: token) }
         token = nil
+        metrics?.moved(&connection.traffic)
         connection.close()
         self.connection = nil
     }

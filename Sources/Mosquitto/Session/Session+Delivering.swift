@@ -5,6 +5,7 @@ import Synchronization
 extension Session {
     /// Hands messages to their consumers, those in a row with the same topic in one go.
     func deliver(_ messages: [IncomingMessage]) {
+        metrics?.received(messages)
         var start = 0
         while start < messages.count {
             var end = start + 1

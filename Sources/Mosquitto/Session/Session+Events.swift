@@ -18,6 +18,7 @@ extension Session {
         }
         if case .stopped = kind { shared.setState(observed) } else { publishState() }
         log(kind)
+        metrics?.happened(kind)
         shared.emit(MQTTConnectionEvent(time: Date.now, kind: kind))
     }
 
@@ -31,6 +32,7 @@ extension Session {
             case .connected, .stopped: observed
             case .draining, .disconnecting: .disconnecting
             }
+        metrics?.entered(state)
         shared.setState(state)
     }
 

@@ -69,6 +69,7 @@ extension Session {
                 lastSequence += 1
                 publish.sequence = lastSequence
                 if publish.qos == .atMostOnce {
+                    metrics?.published(publish)
                     if publish.continuation != nil { sent.append(publish) }
                 } else {
                     inFlight.insert(publish, packetID)
@@ -184,6 +185,7 @@ extension Session {
             refuse(publish, error)
             noticeRefusal(code)
         } else {
+            metrics?.published(publish)
             // Of QoS 2, it is PUBREC that says what became of the message.
             publish.complete(.success(publish.received ?? MQTTPublishResult(reasonCode: code, explanation)))
         }
@@ -195,6 +197,7 @@ extension Session {
             logger.warning(
                 "a message was not published", metadata: ["mqtt.topic": "\(publish.topic)", "error": "\(error)"])
         }
+        metrics?.failed(error)
         publish.complete(.failure(error))
     }
 
@@ -203,7 +206,9 @@ extension Session {
     func requeueInFlight() {
         let publishes = inFlight.remove()
         for publish in publishes {
-            if let received = publish.received { publish.complete(.success(received)) }
+            guard let received = publish.received else { continue }
+            metrics?.published(publish)
+            publish.complete(.success(received))
         }
         pending.prepend(publishes.filter { $0.received == nil && !$0.isCancelled })
     }
@@ -221,6 +226,9 @@ extension Session {
                 "enqueued messages were not published",
                 metadata: ["mqtt.messages": "\(unheard)", "error": "\(error)"])
         }
-        for publish in publishes { publish.complete(.failure(error)) }
+        for publish in publishes {
+            if !publish.isCancelled { metrics?.failed(error) }
+            publish.complete(.failure(error))
+        }
     }
 }

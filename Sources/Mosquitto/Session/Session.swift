@@ -121,6 +121,8 @@ actor Session: EventLoopClient {
 
     nonisolated var loop: EventLoopCore { eventLoop.core }
 
+    nonisolated var metrics: ClientMetrics? { shared.metrics }
+
     // MARK: Running
 
     /// Whether this call is the one that may run the session.
@@ -155,7 +157,8 @@ actor Session: EventLoopClient {
     }
 
     private func runUntilStopped(_ invalid: MQTTError?) async -> Result<Void, MQTTError> {
-        await withCheckedContinuation { continuation in
+        metrics?.session = self
+        return await withCheckedContinuation { continuation in
             stopWaiters.append(continuation)
             if case .stopped = machine.state {
                 // Shut down before it ran.
@@ -274,6 +277,7 @@ actor Session: EventLoopClient {
         assumeIsolated { session in
             session.isInTurn = false
             session.flush()
+            session.metrics?.turnEnded()
         }
     }
 

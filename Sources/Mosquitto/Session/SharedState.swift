@@ -11,7 +11,12 @@ final class SharedState: Sendable {
     private let observed = Mutex(Observed())
     let queue: OutgoingQueue
 
-    init(_ policy: MQTTQueuePolicy = MQTTQueuePolicy()) { queue = OutgoingQueue(policy) }
+    let metrics: ClientMetrics?
+
+    init(_ policy: MQTTQueuePolicy = MQTTQueuePolicy(), metrics: ClientMetrics? = nil) {
+        queue = OutgoingQueue(policy, metrics: metrics)
+        self.metrics = metrics
+    }
 
     // MARK: State and events
 

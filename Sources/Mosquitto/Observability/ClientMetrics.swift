@@ -1,0 +1,213 @@
+import CoreMetrics
+
+/// Counts what one client does, and tells it to the metrics system.
+///
+/// What may happen for each message is an addition to a number here. The numbers are told when an interval has passed since the
+/// first change, so that a busy client reports once per interval, and an idle one never. Levels are told as differences:
+/// those of clients with the same dimensions add up.
+///
+/// `@unchecked Sendable`: the loop's thread alone reads and writes the variables. What is called on any thread says so.
+final class ClientMetrics: @unchecked Sendable {
+    /// Has something called later on the loop's thread.
+    typealias Schedule = (_ delay: Duration, _ action: @escaping () -> Void) -> Void
+
+    /// Whose levels are told.
+    weak var session: Session?
+    private let handles: MetricHandles
+    private let interval: Duration
+    private let schedule: Schedule
+
+    private var published = SIMD4<Int>()
+    private var received = SIMD4<Int>()
+    private var traffic = Connection.Traffic()
+    private var inFlight = Level()
+    private var queued = Level()
+    private var state: String?
+    private var attemptedAt: ContinuousClock.Instant?
+    private var tokenFrom: ContinuousClock.Instant?
+    private var hasStopped = false
+    private var isReportDue = false
+    private var isAgeDue = false
+    /// The time of this turn, once something needed it.
+    private var turnTime: ContinuousClock.Instant?
+
+    private struct Level {
+        var now = 0
+        var told = 0
+    }
+
+    /// `nil` if nobody wants to know.
+    convenience init?(_ configuration: MQTTMetricsConfiguration?, loop: EventLoopCore) {
+        guard let configuration else { return nil }
+        self.init(configuration) { _ = loop.setTimer(after: $0, $1) }
+    }
+
+    init?(_ configuration: MQTTMetricsConfiguration, schedule: @escaping Schedule) {
+        let factory = configuration.factory ?? MetricsSystem.factory
+        if factory is NOOPMetricsHandler { return nil }
+        handles = MetricHandles(factory, configuration.dimensions)
+        interval = configuration.interval
+        self.schedule = schedule
+    }
+
+    deinit {
+        // A client that never stopped, since its loop ended before it.
+        if let state { handles.states[state]?.decrement() }
+        handles.inFlight.decrement(by: Double(inFlight.told))
+        handles.queued.decrement(by: Double(queued.told))
+    }
+
+    // MARK: Connections
+
+    func happened(_ kind: MQTTConnectionEvent.Kind) {
+        switch kind {
+        case .attemptStarted:
+            handles.attempts.increment()
+            attemptedAt = .now
+        case .attemptFailed(let failed):
+            let phase = failed.error.phase?.rawValue ?? "none"
+            handles.rare.count("connect_failures_total", ("code", failed.error.code.name), ("phase", phase))
+        case .connected:
+            if let attemptedAt { handles.connectDuration.record(attemptedAt.duration(to: .now)) }
+            reportAge()
+        case .disconnected(let disconnection):
+            handles.rare.count("disconnections_total", ("code", disconnection.error.code.name))
+        case .credentialsRefreshed:
+            handles.rare.count("credential_refreshes_total")
+            tokenFrom = .now
+            reportAge()
+        case .credentialsFailed: handles.rare.count("credential_failures_total")
+        case .credentialsRotated(let rotated):
+            handles.rotations.increment()
+            handles.rotationGap.record(rotated.gap)
+        case .resubscribed: break
+        case .stopped:
+            hasStopped = true
+            report()
+        }
+    }
+
+    func entered(_ state: MQTTConnectionState) {
+        let name = state.measuredName
+        if name != self.state {
+            if let old = self.state { handles.states[old]?.decrement() }
+            if let name { handles.states[name]?.increment() }
+            self.state = name
+        }
+        updateLevels()
+    }
+
+    // MARK: Messages
+
+    /// A publish begins, on any thread.
+    func begins(_ publish: OutgoingPublish) { publish.startedAt = .now }
+
+    /// The broker has a message, or the transport if its QoS is 0.
+    func published(_ publish: OutgoingPublish) {
+        published[Int(publish.qos.rawValue)] += 1
+        if let startedAt = publish.startedAt {
+            let now = turnTime ?? .now
+            turnTime = now
+            // What was published since the turn began took no time.
+            handles.publishDuration.record(max(.zero, startedAt.duration(to: now)))
+        }
+        changed()
+    }
+
+    /// A message was not published. On any thread.
+    func failed(_ error: MQTTError) {
+        if error.code != .cancelled { handles.rare.count("publish_failures_total", ("code", error.code.name)) }
+    }
+
+    func received(_ messages: [IncomingMessage]) {
+        for incoming in messages { received[Int(incoming.message.qos.rawValue)] += 1 }
+        changed()
+    }
+
+    /// Takes what a connection has moved since the last call.
+    func moved(_ new: inout Connection.Traffic) {
+        guard new.sent > 0 || new.received > 0 else { return }
+        traffic.sent += new.sent
+        traffic.received += new.received
+        new = Connection.Traffic()
+        changed()
+    }
+
+    func turnEnded() {
+        turnTime = nil
+        updateLevels()
+    }
+
+    private func updateLevels() {
+        session?.assumeIsolated { session in
+            level(inFlight: session.inFlight.count, queued: session.pending.count + session.shared.queue.length)
+        }
+    }
+
+    func level(inFlight: Int, queued: Int) {
+        self.inFlight.now = inFlight
+        self.queued.now = queued
+        if self.inFlight.now != self.inFlight.told || self.queued.now != self.queued.told { changed() }
+    }
+
+    // MARK: Reporting
+
+    private func changed() {
+        if hasStopped { return report() }
+        guard !isReportDue else { return }
+        isReportDue = true
+        schedule(interval) { [weak self] in
+            self?.isReportDue = false
+            self?.reportInTurn()
+        }
+    }
+
+    private func reportInTurn() {
+        updateLevels()
+        report()
+        // Without a connection the loop is not told of each message that is queued.
+        if queued.now > 0 { changed() }
+    }
+
+    private func report() {
+        for qos in 0...2 {
+            if published[qos] > 0 { handles.published[qos].increment(by: published[qos]) }
+            if received[qos] > 0 { handles.received[qos].increment(by: received[qos]) }
+        }
+        published = SIMD4()
+        received = SIMD4()
+        if traffic.sent > 0 { handles.sentBytes.increment(by: traffic.sent) }
+        if traffic.received > 0 { handles.receivedBytes.increment(by: traffic.received) }
+        traffic = Connection.Traffic()
+        tell(&inFlight, handles.inFlight)
+        tell(&queued, handles.queued)
+    }
+
+    private func tell(_ level: inout Level, _ meter: Meter) {
+        let difference = level.now - level.told
+        if difference > 0 { meter.increment(by: Double(difference)) }
+        if difference < 0 { meter.decrement(by: Double(-difference)) }
+        level.told = level.now
+    }
+
+    /// The age goes on while nothing happens. A client without a provider has no token, and is not woken for it.
+    private func reportAge() {
+        guard let tokenFrom, !hasStopped else { return }
+        handles.tokenAge.set(tokenFrom.duration(to: .now) / .seconds(1))
+        guard !isAgeDue else { return }
+        isAgeDue = true
+        schedule(max(interval, Self.ageInterval)) { [weak self] in
+            self?.isAgeDue = false
+            self?.reportAge()
+        }
+    }
+
+    private static let ageInterval = Duration.seconds(15)
+}
+
+extension Timer {
+    fileprivate func record(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        recordNanoseconds(seconds &* 1_000_000_000 &+ attoseconds / 1_000_000_000)
+    }
+}

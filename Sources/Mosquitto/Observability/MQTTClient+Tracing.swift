@@ -1,0 +1,79 @@
+import Tracing
+
+/// The spans of what a client sends.
+extension MQTTClient {
+    /// Publishes in a span.
+    func send(_ publish: OutgoingPublish) async throws(MQTTError) -> MQTTPublishResult {
+        guard let span = startSpan(.publish, publish) else { return try await session.publish(publish) }
+        defer { span.end() }
+        do throws(MQTTError) {
+            let result = try await session.publish(publish)
+            span.attributes["mqtt.reason_code"] = Int(result.reasonCode.rawValue)
+            return result
+        } catch {
+            span.fail(error)
+            throw error
+        }
+    }
+
+    /// The same for a message whose end nobody waits for.
+    func post(_ publish: OutgoingPublish) throws(MQTTError) {
+        guard let span = startSpan(.enqueue, publish) else { return try session.enqueue(publish) }
+        defer { span.end() }
+        do throws(MQTTError) {
+            try session.enqueue(publish)
+        } catch {
+            span.fail(error)
+            throw error
+        }
+    }
+
+    /// The same for a request, until its response.
+    func ask(
+        _ publish: OutgoingPublish, _ correlation: [UInt8], timeout: Duration
+    ) async throws(MQTTError) -> MQTTMessage {
+        guard let span = startSpan(.request, publish) else {
+            return try await responses.request(publish, correlation, timeout: timeout).get()
+        }
+        defer { span.end() }
+        do throws(MQTTError) {
+            return try await responses.request(publish, correlation, timeout: timeout).get()
+        } catch {
+            span.fail(error)
+            throw error
+        }
+    }
+
+    /// `nil` if nobody traces.
+    private func startSpan(_ operation: MQTTTracing.Operation, _ publish: OutgoingPublish) -> (any Span)? {
+        guard let tracing = configuration.tracing, let tracer = tracing.activeTracer else { return nil }
+        return start(operation, publish, tracing, tracer)
+    }
+
+    private func start(
+        _ operation: MQTTTracing.Operation, _ publish: OutgoingPublish, _ tracing: MQTTTracing, _ tracer: some Tracer
+    ) -> any Span {
+        let span = tracer.startSpan(tracing.spanName(operation, publish.topic), ofKind: operation.kind)
+        tracing.describe(
+            operation, topic: publish.topic, size: publish.payload.count, qos: publish.qos, on: span)
+        if span.isRecording {
+            span.attributes["messaging.client.id"] = configuration.clientID
+            if case .connected(let info) = shared.state {
+                span.attributes["server.address"] = info.endpoint.host
+                if !info.endpoint.isUnixSocket { span.attributes["server.port"] = info.endpoint.port }
+            }
+        }
+        if configuration.version == .v5_0, tracing.propagatesContext {
+            tracer.inject(span.context, into: &publish.properties.userProperties, using: UserPropertyInjector())
+        }
+        return span
+    }
+}
+
+extension Span {
+    func fail(_ error: MQTTError) {
+        attributes["error.type"] = error.code.name
+        recordError(error)
+        setStatus(SpanStatus(code: .error, message: error.message))
+    }
+}

@@ -1,0 +1,92 @@
+import CoreMetrics
+import Synchronization
+
+/// The metrics of one client, as the metrics system knows them.
+struct MetricHandles: Sendable {
+    /// How many clients are in a state, by its name.
+    let states: [String: Meter]
+    let attempts: Counter
+    let connectDuration: Timer
+    let rotations: Counter
+    let rotationGap: Timer
+    let tokenAge: Meter
+    let inFlight: Meter
+    let queued: Meter
+    let publishDuration: Timer
+    /// By QoS.
+    let published: [Counter]
+    let received: [Counter]
+    let sentBytes: Counter
+    let receivedBytes: Counter
+    let rare: RareCounters
+
+    init(_ factory: any MetricsFactory, _ dimensions: [(String, String)]) {
+        func counter(_ name: String, _ own: (String, String)...) -> Counter {
+            Counter(label: metricPrefix + name, dimensions: dimensions + own, factory: factory)
+        }
+        func meter(_ name: String, _ own: (String, String)...) -> Meter {
+            Meter(label: metricPrefix + name, dimensions: dimensions + own, factory: factory)
+        }
+        func timer(_ name: String) -> Timer {
+            Timer(
+                label: metricPrefix + name, dimensions: dimensions, preferredDisplayUnit: .seconds, factory: factory)
+        }
+        rare = RareCounters(factory, dimensions)
+        states = Dictionary(
+            uniqueKeysWithValues: MQTTConnectionState.measured.map { ($0, meter("connection_state", ("state", $0))) })
+        attempts = counter("connect_attempts_total")
+        connectDuration = timer("connect_duration_seconds")
+        rotations = counter("credential_rotations_total")
+        rotationGap = timer("rotation_gap_seconds")
+        tokenAge = meter("token_age_seconds")
+        inFlight = meter("in_flight")
+        queued = meter("queued_messages")
+        publishDuration = timer("publish_duration_seconds")
+        published = MQTTQoS.allCases.map { counter("published_total", ("qos", "\($0.rawValue)")) }
+        received = MQTTQoS.allCases.map { counter("received_total", ("qos", "\($0.rawValue)")) }
+        sentBytes = counter("sent_bytes_total")
+        receivedBytes = counter("received_bytes_total")
+    }
+}
+
+private let metricPrefix = "mqtt_client_"
+
+/// Counters of what is rare, made when it happens, on any thread. What tells them apart comes from a fixed set, so that their
+/// number is bounded.
+final class RareCounters: Sendable {
+    private let factory: any MetricsFactory
+    private let dimensions: [(String, String)]
+    private let known = Mutex<[String: Counter]>([:])
+
+    init(_ factory: any MetricsFactory, _ dimensions: [(String, String)]) {
+        self.factory = factory
+        self.dimensions = dimensions
+    }
+
+    func count(_ name: String, _ own: (String, String)...) {
+        let key = own.reduce(name) { "\($0),\($1.1)" }
+        let counter = known.withLock { known in
+            if let counter = known[key] { return counter }
+            let made = Counter(label: metricPrefix + name, dimensions: dimensions + own, factory: factory)
+            known[key] = made
+            return made
+        }
+        counter.increment()
+    }
+}
+
+extension MQTTConnectionState {
+    /// The states in which a client counts: one that does not run yet, or no more, does not.
+    static let measured = ["connecting", "waiting", "connected", "disconnecting"]
+
+    /// Its name as a dimension; `nil` if it does not count.
+    var measuredName: String? {
+        switch self {
+        case .idle, .stopped: nil
+        case .connecting: "connecting"
+        case .waiting: "waiting"
+        case .connected: "connected"
+        case .disconnecting: "disconnecting"
+        }
+    }
+}

@@ -1,0 +1,182 @@
+public import Configuration
+public import Mosquitto
+
+extension MQTTClientConfiguration {
+    /// A configuration from environment variables, a file, or what else
+    /// [swift-configuration](https://github.com/apple/swift-configuration) reads. The keys are in `docs/configuration.md`.
+    ///
+    /// ```swift
+    /// let config = ConfigReader(provider: EnvironmentVariablesProvider())
+    /// // MQTT_HOST, MQTT_CLIENT_ID, MQTT_TLS_TRUST_FILES, …
+    /// let configuration = try MQTTClientConfiguration(config: config.scoped(to: "mqtt"))
+    /// ```
+    ///
+    /// What no provider has keeps its default. The values are read once. What is no single value, such as a credential provider
+    /// of your own, is set afterwards; ``validate()`` checks the whole when the client starts.
+    ///
+    /// - Throws: ``MQTTError/Code/invalidConfiguration`` with the name of the key, if a value has the wrong type or is none that the
+    ///   key can have. A secret is never in it.
+    public init(config: ConfigReader) throws(MQTTError) {
+        let keys = KeyReader(config)
+        let tls = try TLSConfiguration.configured(by: keys.scoped(to: "tls"))
+        self.init(endpoints: try Self.endpoints(keys, isTLS: tls != nil), tls: tls)
+        try readConnection(keys)
+        try readCredentials(keys)
+        try readSession(keys)
+        try readLimits(keys)
+        will = try MQTTWill.configured(by: keys.scoped(to: "will"))
+        try retry.read(keys.scoped(to: "retry"))
+        try timeouts.read(keys.scoped(to: "timeouts"))
+        try readObservability(keys)
+    }
+
+    // MARK: Parts
+
+    private static func endpoints(_ keys: KeyReader, isTLS: Bool) throws(MQTTError) -> [MQTTEndpoint] {
+        let standard = isTLS ? 8_883 : 1_883
+        let port = try keys.int("port")
+        let host = try keys.string("host")
+        guard let texts = try keys.strings("endpoints") else {
+            guard let host else { throw keys.error("host", "is missing, and so is \(keys.name("endpoints"))") }
+            return [MQTTEndpoint(host: host, port: port ?? standard)]
+        }
+        if host != nil || port != nil {
+            throw keys.error("endpoints", "goes without \(keys.name("host")) and \(keys.name("port"))")
+        }
+        var endpoints: [MQTTEndpoint] = []
+        for text in texts {
+            guard let endpoint = MQTTEndpoint(text: text, standardPort: standard) else {
+                throw keys.error("endpoints", "has an entry that is none of host, host:port, [address]:port, unix:path")
+            }
+            endpoints.append(endpoint)
+        }
+        return endpoints
+    }
+
+    private mutating func readConnection(_ keys: KeyReader) throws(MQTTError) {
+        if let value = try keys.string("clientID") { clientID = value }
+        if let value = try keys.choice("version", ["5.0": MQTTVersion.v5_0, "3.1.1": .v3_1_1]) { version = value }
+        if let value = try keys.choice("endpointOrder", ["ordered": MQTTEndpointOrder.ordered, "shuffled": .shuffled]) {
+            endpointOrder = value
+        }
+        if let value = try keys.choice(
+            "redirects", ["none": MQTTRedirectPolicy.none, "listed": .listed, "any": .any])
+        {
+            redirects = value
+        }
+        if let value = try keys.seconds("keepAlive") { keepAlive = value }
+        let limit = try keys.seconds("firstConnectionLimit")
+        if let value = try keys.choice(
+            "firstConnection", ["background": MQTTFirstConnection.background, "failFast": .failFast])
+        {
+            firstConnection = value
+        }
+        if let limit {
+            guard firstConnection == .background else {
+                throw keys.error("firstConnectionLimit", "goes without \(keys.name("firstConnection"))")
+            }
+            firstConnection = .waitUntilConnected(within: limit)
+        }
+        if let value = try keys.strings("userProperties") {
+            userProperties = try keys.pairs("userProperties", value).map { MQTTUserProperty($0, $1) }
+        }
+        responseTopic = try keys.string("responseTopic")
+    }
+
+    private mutating func readCredentials(_ keys: KeyReader) throws(MQTTError) {
+        let username = try keys.string("username")
+        let password = try keys.secret("password")
+        if let file = try keys.string("tokenFile") {
+            if password != nil { throw keys.error("tokenFile", "goes without \(keys.name("password"))") }
+            credentials = .file(file, username: username)
+        } else if username != nil || password != nil {
+            credentials = .static(username: username, password: password)
+        }
+        if let value = try keys.choice(
+            "rotation",
+            [
+                "onNextConnect": MQTTRotation.onNextConnect, "reconnectNow": .reconnectNow,
+                "reauthenticate": .reauthenticate,
+            ])
+        {
+            rotation = value
+        }
+        if let value = try keys.double("refreshCredentialsAt") { refreshCredentialsAt = value == 0 ? nil : value }
+        if let value = try keys.double("refreshJitter") { refreshJitter = value }
+    }
+
+    private mutating func readSession(_ keys: KeyReader) throws(MQTTError) {
+        let expiry = try keys.seconds("sessionExpiry")
+        guard let isPersistent = try keys.choice("session", ["clean": false, "persistent": true]) else {
+            if expiry != nil { throw keys.error("sessionExpiry", "needs \(keys.name("session")) to be \"persistent\"") }
+            return
+        }
+        if !isPersistent, expiry != nil {
+            throw keys.error("sessionExpiry", "needs \(keys.name("session")) to be \"persistent\"")
+        }
+        session = isPersistent ? expiry.map { .persistent(expiry: $0) } ?? .persistent : .clean
+    }
+
+    private mutating func readLimits(_ keys: KeyReader) throws(MQTTError) {
+        if let value = try keys.number("receiveMaximum", as: UInt16.self) { receiveMaximum = value }
+        if let value = try keys.int("maximumInFlight") { maximumInFlight = value }
+        try queue.read(keys.scoped(to: "queue"))
+        if let value = try keys.int("maximumPacketSize") { maximumPacketSize = value }
+        if let value = try keys.choice(
+            "acknowledgement", ["onReceipt": MQTTAcknowledgement.onReceipt, "afterHandling": .afterHandling])
+        {
+            acknowledgement = value
+        }
+        if let value = try keys.bool("requestsResponseInformation") { requestsResponseInformation = value }
+        if let value = try keys.bool("requestsProblemInformation") { requestsProblemInformation = value }
+    }
+
+    private mutating func readObservability(_ keys: KeyReader) throws(MQTTError) {
+        let metricKeys = keys.scoped(to: "metrics")
+        if let value = try metricKeys.seconds("interval") { metrics?.interval = value }
+        if let value = try metricKeys.strings("dimensions") {
+            metrics?.dimensions = try metricKeys.pairs("dimensions", value)
+        }
+        if try metricKeys.bool("enabled") == false { metrics = nil }
+        let tracingKeys = keys.scoped(to: "tracing")
+        if let value = try tracingKeys.bool("propagatesContext") { tracing?.propagatesContext = value }
+        if try tracingKeys.bool("enabled") == false { tracing = nil }
+    }
+}
+
+extension KeyReader {
+    /// Entries of the form "name=value".
+    fileprivate func pairs(_ key: String, _ entries: [String]) throws(MQTTError) -> [(String, String)] {
+        var pairs: [(String, String)] = []
+        for entry in entries {
+            guard let equals = entry.firstIndex(of: "="), equals > entry.startIndex else {
+                throw error(key, "has the entry \"\(entry)\"; it must be a name, \"=\" and a value")
+            }
+            pairs.append((String(entry[..<equals]), String(entry[entry.index(after: equals)...])))
+        }
+        return pairs
+    }
+}
+
+extension MQTTEndpoint {
+    /// "host", "host:port", "[address]", "[address]:port", or "unix:" and a path.
+    fileprivate init?(text: String, standardPort: Int) {
+        if text.hasPrefix("unix:") {
+            self = .unixSocket(String(text.dropFirst(5)))
+            return
+        }
+        var host = text[...]
+        var port = standardPort
+        if let colon = text.lastIndex(of: ":"), !text[colon...].contains("]") {
+            guard let number = Int(text[text.index(after: colon)...]) else { return nil }
+            port = number
+            host = text[..<colon]
+        }
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+        } else if host.contains(":") {
+            return nil
+        }
+        self.init(host: String(host), port: port)
+    }
+}

@@ -1,0 +1,104 @@
+import Mosquitto
+
+extension TLSConfiguration {
+    /// `nil` if TLS is off. Files are named here, and read when the client connects.
+    static func configured(by keys: KeyReader) throws(MQTTError) -> TLSConfiguration? {
+        if try keys.bool("enabled") == false { return nil }
+        var tls = TLSConfiguration()
+        try tls.readTrust(keys)
+        try tls.readIdentity(keys)
+        try tls.readProtocol(keys)
+        return tls
+    }
+
+    private mutating func readTrust(_ keys: KeyReader) throws(MQTTError) {
+        var sources: [Trust] = try (keys.strings("trustFiles") ?? []).map { .file($0) }
+        sources += try (keys.strings("trustDirectories") ?? []).map { .directory($0) }
+        // Authorities of one's own are instead of the system's, unless both are asked for.
+        if try keys.bool("trustSystem") ?? sources.isEmpty { sources.append(.system) }
+        trust = Self.union(sources)
+        if let value = try keys.choice(
+            "verification",
+            ["full": Verification.full, "withoutHostName": .withoutHostName, "none": Verification.none])
+        {
+            verification = value
+        }
+        serverName = try keys.string("serverName")
+        for text in try keys.strings("pins") ?? [] {
+            do throws(MQTTError) {
+                pins.insert(try TLSPublicKeyPin(text))
+            } catch {
+                throw keys.error("pins", "has a wrong entry: \(error.message)")
+            }
+        }
+        let scope = try keys.choice("revocationScope", ["broker": Revocation.Scope.broker, "chain": .chain])
+        if let files = try keys.strings("revocationFiles") {
+            var lists = Revocation(scope: scope ?? .broker)
+            lists.lists = files.map { .file($0) }
+            revocation = lists
+        } else if scope != nil {
+            throw keys.error("revocationScope", "needs \(keys.name("revocationFiles"))")
+        }
+        if let value = try keys.bool("requiresOcspStaple") { requiresOCSPStaple = value }
+    }
+
+    private static func union(_ sources: [Trust]) -> Trust {
+        switch sources.count {
+        case 1: sources[0]
+        case 2: [sources[0], sources[1]]
+        default: sources.reduce([]) { [$0, $1] }
+        }
+    }
+
+    private mutating func readIdentity(_ keys: KeyReader) throws(MQTTError) {
+        let certificate = try keys.string("certificateFile")
+        let keyFile = try keys.string("keyFile")
+        let keyURI = try keys.string("keyUri")
+        let engine = try keys.string("keyEngine")
+        let pkcs12 = try keys.string("pkcs12")
+        let passphrase = try keys.secret("keyPassphrase").map { secret -> Identity.Passphrase in { secret } }
+        switch (certificate, keyFile, keyURI, pkcs12) {
+        case (nil, nil, nil, nil): break
+        case (let certificate?, let keyFile?, nil, nil):
+            identity = .files(certificate: certificate, key: keyFile, passphrase: passphrase)
+        case (let certificate?, nil, let uri?, nil):
+            identity = .stored(certificate: certificate, keyURI: uri, engine: engine, passphrase: passphrase)
+        case (nil, nil, nil, let file?): identity = .pkcs12(file: file, passphrase: passphrase)
+        default:
+            throw keys.error(
+                "certificateFile",
+                "goes with one of \(keys.name("keyFile")) and \(keys.name("keyUri")), and without \(keys.name("pkcs12"))"
+            )
+        }
+        let psk = keys.scoped(to: "psk")
+        let name = try psk.string("identity")
+        let digits = try psk.string("key", isSecret: true)
+        switch (name, digits) {
+        case (nil, nil): break
+        case (let name?, let digits?):
+            do throws(MQTTError) {
+                preSharedKey = try PreSharedKey(identity: name, hexadecimalKey: digits)
+            } catch {
+                throw psk.error("key", "is not an even number of hexadecimal digits")
+            }
+        default: throw psk.error(name == nil ? "identity" : "key", "is missing; the other one is there")
+        }
+    }
+
+    private mutating func readProtocol(_ keys: KeyReader) throws(MQTTError) {
+        let versions: KeyValuePairs<String, Version> = ["1.2": .v1_2, "1.3": .v1_3]
+        if let value = try keys.choice("minimumVersion", versions) { minimumVersion = value }
+        maximumVersion = try keys.choice("maximumVersion", versions)
+        ciphers = try keys.string("ciphers")
+        cipherSuites = try keys.string("cipherSuites")
+        groups = try keys.string("groups")
+        if let value = try keys.strings("applicationProtocols") { applicationProtocols = value }
+        switch try keys.string("serverNameIndication") {
+        case nil, "automatic": break
+        case "none": serverNameIndication = .none
+        case let name?: serverNameIndication = .name(name)
+        }
+        if let value = try keys.bool("resumesSessions") { resumesSessions = value }
+        keyLogFile = try keys.string("keyLogFile")
+    }
+}

@@ -1,0 +1,86 @@
+import Mosquitto
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// The clients of libmosquitto's own test suite, written with this library.
+///
+/// A driver of the suite starts it as `NAME.test PORT` and compares what it sends, byte by byte. Which client it is, it reads off its
+/// own name.
+@main
+enum WireClient {
+    static func main() async {
+        let name = CommandLine.arguments[0].split(separator: "/").last.map(String.init) ?? ""
+        guard let program = programs[name.replacing(".test", with: "")],
+            let port = CommandLine.arguments.last.flatMap(Int.init)
+        else {
+            print("usage: NAME.test PORT, with NAME one of: \(programs.keys.sorted().joined(separator: " "))")
+            exit(64)
+        }
+        do {
+            try await program(port)
+        } catch {
+            print("\(name): \(error)")
+            exit(1)
+        }
+    }
+
+    typealias Program = @Sendable (_ port: Int) async throws -> Void
+
+    private static let programs: [String: Program] =
+        connecting.merging(subscribing) { first, _ in first }
+        .merging(publishing) { first, _ in first }
+        .merging(receiving) { first, _ in first }
+        .merging(encrypted) { first, _ in first }
+
+    struct Unexpected: Error, CustomStringConvertible {
+        let description: String
+        init(_ description: String) { self.description = description }
+    }
+
+    /// What the programs of the suite have in common: plain TCP, and libmosquitto's default for what it receives.
+    static func configuration(
+        _ port: Int, _ clientID: String, _ version: MQTTVersion = .v3_1_1, keepAlive: Int = 60
+    ) -> MQTTClientConfiguration {
+        var configuration = MQTTClientConfiguration(host: "localhost", port: port, tls: nil)
+        configuration.clientID = clientID
+        configuration.version = version
+        configuration.keepAlive = .seconds(keepAlive)
+        configuration.receiveMaximum = 20
+        return configuration
+    }
+
+    /// Connects, does what the test is about, and disconnects.
+    static func run(
+        _ configuration: MQTTClientConfiguration, _ body: (MQTTClient) async throws -> Void = { _ in }
+    ) async throws {
+        let client = MQTTClient(configuration)
+        try await client.start()
+        try await client.waitUntilConnected(timeout: .seconds(10))
+        try await body(client)
+        await client.shutdown()
+    }
+
+    /// Stays connected until the driver ends it, or the connection.
+    static func stay(_ configuration: MQTTClientConfiguration) async throws {
+        let client = MQTTClient(configuration)
+        try await client.start()
+        for await event in client.events() {
+            if case .disconnected = event.kind { break }
+        }
+    }
+
+    /// The code with which a call was refused.
+    static func refusal(_ body: () async throws -> Void) async throws -> MQTTReasonCode {
+        do { try await body() } catch let error as MQTTError {
+            if let code = error.reasonCode { return code }
+            throw error
+        }
+        throw Unexpected("it was not refused")
+    }
+}
