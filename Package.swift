@@ -69,6 +69,7 @@ let package = Package(
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
+                .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
@@ -130,6 +131,16 @@ let package = Package(
             path: "Tools/RetrySimulation",
             swiftSettings: settings
         ),
+        // What scripts/soak and a test in IntegrationTests share.
+        .target(
+            name: "Promises",
+            dependencies: [
+                "Mosquitto", "MosquittoTesting",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tools/Promises",
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "WireClient",
             dependencies: ["Mosquitto"],
@@ -139,7 +150,7 @@ let package = Package(
         .executableTarget(
             name: "Soak",
             dependencies: [
-                "Mosquitto", "MosquittoTesting",
+                "Mosquitto", "MosquittoTesting", "Promises",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -200,7 +211,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Mosquitto", "MosquittoTesting", "MosquittoTokens",
+                "Mosquitto", "MosquittoTesting", "MosquittoTokens", "Promises",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "_CryptoExtras", package: "swift-crypto"),

@@ -8,7 +8,7 @@ struct Soak: AsyncParsableCommand {
 
     private static var subcommands: [any ParsableCommand.Type] {
         #if os(Linux)
-        [Connects.self, Handshakes.self, RotationGaps.self]
+        [Connects.self, Handshakes.self, PromisesSoak.self, RotationGaps.self, Stall.self]
         #else
         [RotationGaps.self]
         #endif

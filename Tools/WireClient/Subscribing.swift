@@ -38,10 +38,8 @@ extension WireClient {
 
     private static func unsubscribe(_ port: Int, _ version: MQTTVersion) async throws {
         try await run(configuration(port, "unsubscribe-test", version)) { client in
-            try await client.subscribe(to: "unsubscribe/test") { messages in
-                let codes = try await messages.unsubscribe()
-                if codes != [.success] { throw Unexpected("\(codes)") }
-            }
+            let codes = try await client.unsubscribe(from: ["unsubscribe/test"])
+            if codes != [.success] { throw Unexpected("\(codes)") }
         }
     }
 

@@ -15,9 +15,10 @@ import Glibc
 @main
 enum WireClient {
     static func main() async {
-        let name = CommandLine.arguments[0].split(separator: "/").last.map(String.init) ?? ""
-        guard let program = programs[name.replacing(".test", with: "")],
-            let port = CommandLine.arguments.last.flatMap(Int.init)
+        let path = CommandLine.arguments[0].replacing(".test", with: "")
+        let name = path.split(separator: "/").last.map(String.init) ?? ""
+        guard let program = programs[name],
+            let port = CommandLine.arguments.last.flatMap(Int.init) ?? (offline[name] == nil ? nil : 0)
         else {
             print("usage: NAME.test PORT, with NAME one of: \(programs.keys.sorted().joined(separator: " "))")
             exit(64)
@@ -30,6 +31,22 @@ enum WireClient {
         }
     }
 
+    /// 09: what has nothing to do with a broker.
+    private static let offline: [String: Program] = [
+        "09-util-topic-tokenise": { _ in
+            for (topic, levels) in [
+                ("topic", ["topic"]),
+                ("a/deep/topic/hierarchy", ["a", "deep", "topic", "hierarchy"]),
+                ("/a/deep/topic/hierarchy", ["", "a", "deep", "topic", "hierarchy"]),
+                ("a/b/c", ["a", "b", "c"]),
+                ("/a/b/c", ["", "a", "b", "c"]),
+                ("a///hierarchy", ["a", "", "", "hierarchy"]),
+                ("/a///hierarchy", ["", "a", "", "", "hierarchy"]),
+                ("/a///hierarchy/", ["", "a", "", "", "hierarchy", ""]),
+            ] where MQTTTopic(topic).levels.map(String.init) != levels { throw Unexpected(topic) }
+        }
+    ]
+
     typealias Program = @Sendable (_ port: Int) async throws -> Void
 
     private static let programs: [String: Program] =
@@ -37,6 +54,7 @@ enum WireClient {
         .merging(publishing) { first, _ in first }
         .merging(receiving) { first, _ in first }
         .merging(encrypted) { first, _ in first }
+        .merging(offline) { first, _ in first }
 
     struct Unexpected: Error, CustomStringConvertible {
         let description: String

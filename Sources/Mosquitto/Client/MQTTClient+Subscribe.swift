@@ -28,17 +28,60 @@ extension MQTTClient {
         isolation: isolated (any Actor)? = #isolation,
         _ body: (MQTTMessages) async throws -> R
     ) async throws -> R {
+        for subscription in subscriptions where configuration.version == .v3_1_1 && subscription.needsVersion5 {
+            throw MQTTError.invalid(.unsupported, "options of \(quoted(subscription.filter.filter)) need MQTT 5.0")
+        }
+        return try await consume(subscriptions, isLocal: false, buffer: buffer, isolation: isolation, body)
+    }
+
+    /// Gives `body` messages that come without the broker being asked for them.
+    ///
+    /// Some brokers subscribe a client by themselves, and a session that is resumed has the subscriptions of an earlier run. No
+    /// SUBSCRIBE is sent, and no UNSUBSCRIBE at the end. A message that a subscription of this client matches too is given to both.
+    /// What a broker sends together with CONNACK is not missed by who is here before ``start()``.
+    ///
+    /// ```swift
+    /// try await client.receive("devices/kitchen/#") { messages in
+    ///     for await message in messages { print(message.topic) }
+    /// }
+    /// ```
+    ///
+    /// - Throws: ``MQTTError/Code/invalidTopicFilter``, ``MQTTError/Code/stopped``, and whatever `body` throws.
+    @discardableResult
+    public func receive<R>(
+        _ filters: MQTTTopicFilter..., buffer: MQTTBufferPolicy = .default,
+        isolation: isolated (any Actor)? = #isolation,
+        _ body: (MQTTMessages) async throws -> R
+    ) async throws -> R {
+        let subscriptions = filters.map { MQTTSubscription($0) }
+        return try await consume(subscriptions, isLocal: true, buffer: buffer, isolation: isolation, body)
+    }
+
+    /// Ends subscriptions that the broker has and this client did not make: those of an earlier run, in a session that was resumed.
+    ///
+    /// Returns the broker's reason code for each filter, in their order (MQTT 5.0, section 3.11.3; with MQTT 3.1.1 always success).
+    /// Without a connection it waits for the next one, if there is a session to unsubscribe from. A subscription of this client ends
+    /// with its scope, or by ``MQTTMessages/unsubscribe()``.
+    ///
+    /// - Throws: ``MQTTError/Code/invalidTopicFilter``, also if a subscription of this client has the filter;
+    ///   ``MQTTError/Code/stopped``; ``MQTTError/Code/cancelled``, when the UNSUBSCRIBE may have been sent.
+    @discardableResult
+    public func unsubscribe(from filters: [MQTTTopicFilter]) async throws(MQTTError) -> [MQTTReasonCode] {
+        if filters.isEmpty { throw .invalid(.invalidTopicFilter, "no topic filter was given; give at least one") }
+        for filter in filters { try filter.validate() }
+        return try await session.unsubscribe(from: filters.map(\.filter))
+    }
+
+    private func consume<R>(
+        _ subscriptions: [MQTTSubscription], isLocal: Bool, buffer: MQTTBufferPolicy,
+        isolation: isolated (any Actor)?, _ body: (MQTTMessages) async throws -> R
+    ) async throws -> R {
         if subscriptions.isEmpty {
             throw MQTTError.invalid(.invalidTopicFilter, "no topic filter was given; give at least one")
         }
-        for subscription in subscriptions {
-            try subscription.validate()
-            if configuration.version == .v3_1_1, subscription.needsVersion5 {
-                throw MQTTError.invalid(.unsupported, "options of \(quoted(subscription.filter.filter)) need MQTT 5.0")
-            }
-        }
+        for subscription in subscriptions { try subscription.validate() }
         try buffer.validate()
-        let consumer = MessageBuffer(subscriptions, policy: buffer, wake: session.wakeReader)
+        let consumer = MessageBuffer(subscriptions, isLocal: isLocal, policy: buffer, wake: session.wakeReader)
         do {
             let granted = try await session.subscribe(consumer)
             let result = try await body(

@@ -78,8 +78,8 @@ public final class MQTTClient: Sendable, Service {
         }
     }
 
-    /// Ends a running client: waits for unacknowledged publishes up to ``MQTTTimeouts/drain``, sends DISCONNECT and closes.
-    /// Returns when it has ended.
+    /// Ends a running client: waits for unacknowledged publishes, and for the ends of QoS 2 deliveries, up to
+    /// ``MQTTTimeouts/drain``, sends DISCONNECT and closes. Returns when it has ended.
     public func shutdown() async {
         await session.shutDownAndWait(isGraceful: true)
     }

@@ -12,7 +12,8 @@ public struct MQTTTimeouts: Sendable, Hashable {
     public var connack: Duration = .seconds(10)
     /// For all of it but the credential provider. Default 30 s.
     public var attempt: Duration = .seconds(30)
-    /// How long unacknowledged publishes are waited for before the DISCONNECT of a shutdown or a rotation. Default 5 s.
+    /// How long unacknowledged publishes are waited for before the DISCONNECT of a shutdown or a rotation; before that of a
+    /// shutdown also the broker's PUBREL of QoS 2 messages that have come. Default 5 s.
     public var drain: Duration = .seconds(5)
     /// How long the broker has to close its side after a DISCONNECT. Default 1 s.
     public var close: Duration = .seconds(1)

@@ -33,7 +33,7 @@ final class MosquittoHandle {
 
     /// A fresh handle. Throws if memory or descriptors ran out, or the library refuses an option.
     init(_ configuration: MQTTClientConfiguration, tls: TLSContext?) throws(MQTTError) {
-        Self.initializeLibrary
+        MosquittoLibrary.initialize
         let cleanStart = configuration.session == .clean
         let box = Unmanaged.passRetained(EventBox())
         guard let pointer = cmq_new(configuration.clientID, cleanStart, box.toOpaque()) else {
@@ -69,10 +69,6 @@ final class MosquittoHandle {
         mosquitto_destroy(pointer)
         box.release()
     }
-
-    /// `mosquitto_lib_init` is not thread-safe; a static is initialised once. It is never undone, since
-    /// `mosquitto_lib_cleanup` would unload OpenSSL's configuration for the whole process.
-    private static let initializeLibrary: Void = { _ = mosquitto_lib_init() }()
 
     /// What happened since the last call.
     func takeEvents() -> [MosquittoEvent] {

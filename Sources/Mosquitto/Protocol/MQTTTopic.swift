@@ -11,6 +11,9 @@ public struct MQTTTopic: Sendable, Hashable, CustomStringConvertible, Expressibl
 
     public var description: String { name }
 
+    /// What is between its slashes: "a//b" has three levels, one of them empty (section 4.7.1.1).
+    public var levels: [Substring] { split(name) }
+
     /// Throws ``MQTTError/Code/invalidTopic`` if a message cannot be published to this name.
     public func validate() throws(MQTTError) {
         var length = 0
@@ -39,6 +42,9 @@ public struct MQTTTopicFilter: Sendable, Hashable, CustomStringConvertible, Expr
     public init(stringLiteral value: String) { self.filter = value }
 
     public var description: String { filter }
+
+    /// What is between its slashes, those of `$share/GROUP/` included.
+    public var levels: [Substring] { split(filter) }
 
     /// Throws ``MQTTError/Code/invalidTopicFilter`` if the filter breaks a rule of section 4.7.
     public func validate() throws(MQTTError) {
@@ -103,6 +109,11 @@ public struct MQTTTopicFilter: Sendable, Hashable, CustomStringConvertible, Expr
     public func matches(_ topic: String) -> Bool {
         TopicMatcher.matches(filter: matched.utf8, topic: topic.utf8)
     }
+}
+
+/// By bytes: to a Character, "/" and a combining accent are one, and not a "/".
+private func split(_ text: String) -> [Substring] {
+    text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { Substring($0) }
 }
 
 /// The matching rules of section 4.7, over UTF-8 bytes and without allocation.

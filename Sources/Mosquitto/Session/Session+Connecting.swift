@@ -257,7 +257,9 @@ extension Session {
         case .message: break
         case .connack(let code, let sessionPresent, let properties):
             code == 0 ? accepted(connection, sessionPresent, properties) : refused(code, properties)
-        case .released(let packetID): unreleased[packetID] = nil
+        case .released(let packetID):
+            unreleased[packetID] = nil
+            if unfinished.remove(packetID) != nil, unfinished.isEmpty { needsFlush() }
         case .published(let packetID, let code, let explanation): acknowledged(packetID, code, explanation)
         case .publishReceived(let packetID, let code, let explanation): inFlight[packetID]?.received(code, explanation)
         case .subscribed(let packetID, let codes, let explanation): subscribed(packetID, codes, explanation)

@@ -42,6 +42,7 @@ extension Session {
             }
             subscriptions.add(consumer)
             _ = consumer.append(unclaimed.claim(for: consumer))
+            if consumer.isLocal { return continuation.resume(returning: .success([])) }
             subscribing.append(SubscribeOperation(consumer: consumer, continuation: continuation))
             guard case .connected = machine.state else { return }
             sendSubscribe(subscriptions.groups(of: consumer))

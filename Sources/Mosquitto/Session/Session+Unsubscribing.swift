@@ -2,6 +2,10 @@ import Logging
 
 /// An UNSUBSCRIBE that a caller waits for.
 struct UnsubscribeOperation {
+    /// Tells a call from all others.
+    final class Identity: Sendable {}
+
+    let id: Identity
     let filters: [String]
     /// Those that the broker was asked to drop and has not answered yet.
     var open: Set<String>
@@ -20,24 +24,77 @@ extension Session {
 
     /// Ends a subscription, and returns the broker's reason codes, in the order of its filters.
     nonisolated func endSubscription(_ consumer: MessageBuffer) async throws(MQTTError) -> [MQTTReasonCode] {
-        try await self.end(consumer).get()
+        try await awaitingUnsubscription { id in await self.end(consumer, id) }
     }
 
-    private func end(_ consumer: MessageBuffer) async -> Result<[MQTTReasonCode], MQTTError> {
+    /// Unsubscribes from what no subscription of this client has.
+    nonisolated func unsubscribe(from filters: [String]) async throws(MQTTError) -> [MQTTReasonCode] {
+        try await awaitingUnsubscription { id in await self.abandon(filters, id) }
+    }
+
+    private nonisolated func awaitingUnsubscription(
+        _ body: (UnsubscribeOperation.Identity) async -> Result<[MQTTReasonCode], MQTTError>
+    ) async throws(MQTTError) -> [MQTTReasonCode] {
+        let id = UnsubscribeOperation.Identity()
+        let outcome = await withTaskCancellationHandler {
+            await body(id)
+        } onCancel: {
+            Task { await self.cancelUnsubscribing(id) }
+        }
+        return try outcome.get()
+    }
+
+    private func end(_ consumer: MessageBuffer, _ id: UnsubscribeOperation.Identity) async -> Result<
+        [MQTTReasonCode], MQTTError
+    > {
         let filters = consumer.subscriptions.map(\.filter.filter)
         consumer.finish()
         if case .stopped = machine.state { return .failure(MQTTError(.stopped, "the client has stopped")) }
-        let wasSubscribed = subscriptions.consumers.contains { $0 === consumer }
+        let wasSubscribed = !consumer.isLocal && subscriptions.consumers.contains { $0 === consumer }
         return await withCheckedContinuation { continuation in
-            let others = subscriptions.consumers.filter { $0 !== consumer }
+            let others = subscriptions.consumers.filter { $0 !== consumer && !$0.isLocal }
             let shared = Set(others.flatMap { $0.subscriptions.map(\.filter.filter) })
             // What another consumer still wants, the broker is not asked to drop.
             let open = wasSubscribed ? Set(filters).subtracting(shared) : []
-            unsubscribing.append(UnsubscribeOperation(filters: filters, open: open, continuation: continuation))
+            wait(UnsubscribeOperation(id: id, filters: filters, open: open, continuation: continuation))
             drop(consumer)
-            if case .connected = machine.state {} else if configuration.session == .clean { sessionForgotten() }
-            finishUnsubscribing()
+            answerWithoutSession()
         }
+    }
+
+    private func abandon(_ filters: [String], _ id: UnsubscribeOperation.Identity) async -> Result<
+        [MQTTReasonCode], MQTTError
+    > {
+        if case .stopped = machine.state { return .failure(MQTTError(.stopped, "the client has stopped")) }
+        let wanted = Set(subscriptions.filters)
+        if let filter = filters.first(where: wanted.contains) {
+            let advice = "end that subscription instead"
+            return .failure(.invalid(.invalidTopicFilter, "a subscription has \(quoted(filter)); \(advice)"))
+        }
+        return await withCheckedContinuation { continuation in
+            wait(UnsubscribeOperation(id: id, filters: filters, open: Set(filters), continuation: continuation))
+            subscriptions.abandon(filters)
+            if case .connected = machine.state { sendUnsubscribe() }
+            answerWithoutSession()
+        }
+    }
+
+    private func wait(_ operation: UnsubscribeOperation) {
+        unsubscribing.append(operation)
+        // Cancelled before it was there to be found.
+        if Task.isCancelled { cancelUnsubscribing(operation.id) }
+    }
+
+    private func answerWithoutSession() {
+        if case .connected = machine.state {} else if configuration.session == .clean { sessionForgotten() }
+        finishUnsubscribing()
+    }
+
+    /// The UNSUBSCRIBE is sent all the same.
+    private func cancelUnsubscribing(_ id: UnsubscribeOperation.Identity) {
+        guard let index = unsubscribing.firstIndex(where: { $0.id === id }) else { return }
+        let operation = unsubscribing.remove(at: index)
+        operation.continuation.resume(returning: .failure(MQTTError(.cancelled, "the call was cancelled")))
     }
 
     private func drop(_ consumer: MessageBuffer) {
@@ -94,7 +151,7 @@ extension Session {
 
     /// The connection is gone. A session that the broker keeps has the subscriptions still.
     func connectionEndedUnsubscribing() {
-        for filters in unanswered.values { subscriptions.abandonAgain(filters) }
+        for filters in unanswered.values { subscriptions.abandon(filters) }
         unanswered.removeAll()
     }
 

@@ -61,6 +61,8 @@ actor Session: EventLoopClient {
     /// What the window may be at most: less than configured if a broker had too much.
     var maximumInFlight: Int
     var isDraining = false
+    /// QoS 2 messages that a shutdown waits for the broker to release.
+    var unfinished: Set<UInt16> = []
     private var isInTurn = false
 
     // Subscribing (Session+Subscribing)
@@ -101,6 +103,7 @@ actor Session: EventLoopClient {
         _ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop, shared: SharedState, logger: Logger,
         resolve: @escaping @Sendable (String) async -> Resolver.Answer
     ) {
+        MosquittoLibrary.initialize
         self.resolve = resolve
         self.configuration = configuration
         self.eventLoop = eventLoop

@@ -50,4 +50,6 @@ final class Receipt: Sendable {
 enum UnreleasedMessage {
     case handling(Receipt)
     case handled
+
+    var isHandled: Bool { if case .handled = self { true } else { false } }
 }

@@ -21,6 +21,8 @@ final class MessageBuffer: Sendable {
     }
 
     let subscriptions: [MQTTSubscription]
+    /// Whether the broker is not to be asked for them.
+    let isLocal: Bool
     private let policy: MQTTBufferPolicy
     /// Tells the loop that there is room again.
     private let wake: @Sendable () -> Void
@@ -28,8 +30,12 @@ final class MessageBuffer: Sendable {
     /// A lock that only the consumer takes, and not part of an iterator: who breaks out of a loop finds the rest in the next one.
     private let taken = Mutex(Taken())
 
-    init(_ subscriptions: [MQTTSubscription], policy: MQTTBufferPolicy, wake: @escaping @Sendable () -> Void) {
+    init(
+        _ subscriptions: [MQTTSubscription], isLocal: Bool = false, policy: MQTTBufferPolicy,
+        wake: @escaping @Sendable () -> Void
+    ) {
         self.subscriptions = subscriptions
+        self.isLocal = isLocal
         self.policy = policy
         self.wake = wake
     }

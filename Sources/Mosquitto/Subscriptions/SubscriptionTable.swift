@@ -1,3 +1,5 @@
+import OrderedCollections
+
 /// Which filters the client subscribes to, for which consumers. A value; the loop's thread owns it.
 ///
 /// Where filters overlap, a broker may send a message once for each of them. Such filters have Subscription Identifiers (MQTT 5.0,
@@ -43,7 +45,7 @@ struct SubscriptionTable {
     private var wide: Set<String> = []
     private(set) var consumers: [MessageBuffer] = []
     /// Filters that nobody wants any more, of which the broker has not been told.
-    private var abandoned: Set<String> = []
+    private var abandoned: OrderedSet<String> = []
     /// The consumers of a topic: a look-up per message instead of a match per filter.
     private var routes: [String: Route] = [:]
     /// Those of an earlier run of this program are in messages that a resumed session brings: they should be others.
@@ -56,6 +58,7 @@ struct SubscriptionTable {
     mutating func add(_ consumer: MessageBuffer) {
         consumers.append(consumer)
         routes.removeAll()
+        if consumer.isLocal { return }
         for subscription in consumer.subscriptions {
             let filter = subscription.filter.filter
             abandoned.remove(filter)
@@ -102,6 +105,7 @@ struct SubscriptionTable {
         guard let index = consumers.firstIndex(where: { $0 === consumer }) else { return }
         consumers.remove(at: index)
         routes.removeAll()
+        if consumer.isLocal { return }
         for subscription in consumer.subscriptions {
             let filter = subscription.filter.filter
             guard let entry = entries[filter] else { continue }
@@ -110,7 +114,7 @@ struct SubscriptionTable {
             } else {
                 entries[filter] = nil
                 wide.remove(filter)
-                abandoned.insert(filter)
+                abandoned.append(filter)
             }
         }
     }
@@ -173,12 +177,12 @@ struct SubscriptionTable {
     /// Takes the filters of which the broker is to be told that they are not wanted.
     mutating func takeAbandoned() -> [String] {
         defer { abandoned.removeAll() }
-        return abandoned.sorted()
+        return abandoned.elements
     }
 
-    /// The broker may not have been told after all.
-    mutating func abandonAgain(_ filters: [String]) {
-        for filter in filters where entries[filter] == nil { abandoned.insert(filter) }
+    /// Filters that the broker may have, and nobody here wants.
+    mutating func abandon(_ filters: [String]) {
+        for filter in filters where entries[filter] == nil { abandoned.append(filter) }
     }
 
     // MARK: Messages
@@ -200,6 +204,11 @@ struct SubscriptionTable {
         for consumer in consumers {
             let matching = consumer.subscriptions.filter { $0.filter.matches(topic) }
             if matching.isEmpty { continue }
+            if consumer.isLocal {
+                route.consumers.append(consumer)
+                route.identifiers.append(nil)
+                continue
+            }
             let confirmed = matching.compactMap { self.entries[$0.filter.filter] }
                 .filter { $0.isConfirmed && usesIdentifiers }
             route.known.formUnion(confirmed.compactMap(\.identifier))

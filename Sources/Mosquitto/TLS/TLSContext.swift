@@ -38,6 +38,7 @@ final class TLSContext: @unchecked Sendable {
 
     /// Sets what does not change. Throws ``MQTTError/Code/tlsConfiguration``.
     init(_ configuration: TLSConfiguration) throws(MQTTError) {
+        MosquittoLibrary.initialize
         self.configuration = configuration
         let keyLog: Int32? = if let path = configuration.keyLogFile { try TLSFile.openKeyLog(path) } else { nil }
         record = .allocate(capacity: 1)

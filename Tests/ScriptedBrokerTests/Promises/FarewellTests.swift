@@ -110,4 +110,87 @@ struct FarewellTests {
         }
         await broker.stop()
     }
+
+    @Test func `a shutdown lets the broker release the QoS 2 messages that have come`() async throws {
+        let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
+        try await withRunningClient(testConfiguration(port: broker.port)) { client, _ in
+            try await client.subscribe(to: MQTTSubscription("a", qos: .exactlyOnce)) { messages in
+                for number in 0..<20 { broker.publish(topic: "a", payload: "\(number)", qos: 2) }
+                _ = await messages.first { _ in true }
+                await client.shutdown()
+            }
+        }
+        #expect(broker.count(of: .pubcomp) == broker.count(of: .pubrec))
+        await broker.stop()
+    }
+}
+
+@Suite("What no subscription of the client has")
+struct UnsubscribedTests {
+    @Test(arguments: MQTTVersion.allCases)
+    func `is received with the CONNACK by who is there before, without a SUBSCRIBE`(version: MQTTVersion) async throws {
+        let connack: [UInt8] = version == .v5_0 ? [0x20, 3, 0, 0, 0] : [0x20, 2, 0, 0]
+        let properties: [UInt8] = version == .v5_0 ? [0] : []
+        let publish =
+            [0x32, UInt8(6 + properties.count), 0, 1, UInt8(ascii: "a"), 0, 1] + properties + [UInt8(ascii: "!")]
+        let broker = try await ScriptedBroker.start(
+            tls: TestTLS.identity, script: [.reply(connack + publish, close: false)])
+        let client = MQTTClient(testConfiguration(port: broker.port, version: version), logger: quiet)
+        try await client.receive("a", "b/#") { messages in
+            try await client.start()
+            let message = await messages.first { _ in true }
+            #expect(message == MQTTMessage(topic: "a", payload: Array("!".utf8), qos: .atLeastOnce))
+        }
+        #expect(broker.count(of: .subscribe) == 0)
+        #expect(broker.count(of: .unsubscribe) == 0)
+        await client.shutdown()
+        await broker.stop()
+    }
+
+    @Test func `is unsubscribed from in a session that an earlier run has left`() async throws {
+        let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
+        var configuration = testConfiguration(port: broker.port)
+        configuration.session = .persistent
+        configuration.clientID = "returning"
+        try await withRunningClient(configuration) { client, _ in
+            try await client.subscribe(to: "old", "kept") { _ in await client.shutdown() }
+        }
+        try await withRunningClient(configuration) { client, _ in
+            let codes = try await client.unsubscribe(from: ["old", "never"])
+            #expect(codes == [.success, .noSubscriptionExisted])
+            // It is the broker that knows "kept".
+            try await client.receive("#") { messages in
+                for topic in ["old", "kept"] { broker.publish(topic: topic, payload: "x", qos: 1) }
+                let message = await messages.first { _ in true }
+                #expect(message?.topic == "kept")
+            }
+        }
+        await broker.stop()
+    }
+
+    @Test func `is the only thing to unsubscribe from so`() async throws {
+        let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
+        try await withRunningClient(testConfiguration(port: broker.port)) { client, _ in
+            try await client.subscribe(to: "a") { _ in
+                let error = await #expect(throws: MQTTError.self) { try await client.unsubscribe(from: ["b", "a"]) }
+                #expect(error?.code == .invalidTopicFilter)
+                let empty = await #expect(throws: MQTTError.self) { try await client.unsubscribe(from: []) }
+                #expect(empty?.code == .invalidTopicFilter)
+                #expect(broker.count(of: .unsubscribe) == 0)
+            }
+        }
+        await broker.stop()
+    }
+
+    @Test func `needs no connection to be given up`() async throws {
+        var configuration = testConfiguration(port: 1)
+        configuration.session = .persistent
+        let client = MQTTClient(configuration, logger: quiet)
+        try await client.start()
+        let waiting = Task { try await client.unsubscribe(from: ["a"]) }
+        waiting.cancel()
+        let error = await #expect(throws: MQTTError.self) { try await waiting.value }
+        #expect(error?.code == .cancelled)
+        await client.shutdown()
+    }
 }

@@ -1,0 +1,215 @@
+package import Mosquitto
+package import MosquittoTesting
+
+/// Why a run has ended early, in a sentence.
+package struct PromiseFailure: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
+}
+
+/// Random publishes and subscriptions of several clients of a real mosquitto, through a forwarder that cuts their connections.
+///
+/// It goes in rounds. In each, connections are cut while the clients publish; then they are left alone, until all that was
+/// published is acknowledged and has come.
+package struct PromiseRun: Sendable {
+    /// What was seen from the start on.
+    package struct Tally: Sendable {
+        package var connections = 0
+        package var attempts = 0
+        package var newSessions = 0
+        package var subscriptions = 0
+        package var forwarded = CuttingForwarder.Statistics()
+        package var messages: [MQTTQoS: PromiseLedger.Counts] = [:]
+    }
+
+    package var seed: UInt64
+    /// `nil` for some clients of each.
+    package var version: MQTTVersion?
+    package var rounds: Int
+    /// How long connections are cut in each round.
+    package var cutting: Duration
+    /// How many messages each client publishes in a round at most.
+    package var limit: Int?
+    /// Whether connections are cut at all.
+    package var cuts = true
+    /// How long the end of a round may take.
+    package var healing: Duration = .seconds(60)
+
+    package init(seed: UInt64, version: MQTTVersion?, rounds: Int, cutting: Duration, limit: Int? = nil) {
+        self.seed = seed
+        self.version = version
+        self.rounds = rounds
+        self.cutting = cutting
+        self.limit = limit
+    }
+
+    static let topics = ["t/0/a", "t/0/b", "t/1/a", "t/1/b"]
+    static let fleetingTopics = ["f/a", "f/b"]
+
+    private var roles: [PromisePeer.Role] {
+        func role(
+            _ version: MQTTVersion, tls: Bool, _ session: MQTTSession, _ filters: [[MQTTSubscription]], fleeting: Bool
+        ) -> PromisePeer.Role {
+            PromisePeer.Role(
+                version: self.version ?? version, isTLS: tls, session: session, filters: filters,
+                fleeting: fleeting ? "f/+" : nil)
+        }
+        func filter(_ filter: MQTTTopicFilter, _ qos: MQTTQoS) -> MQTTSubscription {
+            MQTTSubscription(filter, qos: qos)
+        }
+        let kept = MQTTSession.persistent(expiry: .seconds(3_600))
+        var roles = [
+            role(.v5_0, tls: true, kept, [[filter("t/#", .exactlyOnce)]], fleeting: true),
+            role(
+                .v3_1_1, tls: false, kept, [[filter("t/+/a", .exactlyOnce)], [filter("t/+/b", .exactlyOnce)]],
+                fleeting: true),
+            role(
+                .v3_1_1, tls: true, kept, [[filter("t/0/#", .exactlyOnce), filter("t/1/#", .atLeastOnce)]],
+                fleeting: false),
+            role(.v5_0, tls: false, kept, [[filter("t/#", .atLeastOnce)]], fleeting: false),
+            role(.v5_0, tls: true, .clean, [], fleeting: true),
+            role(.v3_1_1, tls: false, .clean, [], fleeting: true),
+        ]
+        // Windows that are full most of the time.
+        (roles[2].maximumInFlight, roles[3].receiveMaximum) = (5, 7)
+        return roles
+    }
+
+    /// Throws ``PromiseFailure`` with the first promise that is broken. `afterRound` is called when nothing is under way.
+    @discardableResult
+    package func run(
+        onBroker: (LocalMosquitto) -> Void = { _ in },
+        afterRound: (_ round: Int, Tally) async throws -> Void = { _, _ in }
+    ) async throws -> Tally {
+        let authority = try TestCertificateAuthority()
+        let plainPort = try freePort()
+        let broker = try await LocalMosquitto.start(
+            tls: authority.serverIdentity(),
+            extraConfiguration: """
+                listener \(plainPort) 127.0.0.1
+                max_queued_messages 0
+                # With a limit, a new message overtakes those that wait for it to go down (mosquitto 2.0.11). A client of
+                # MQTT 3.1.1, which is not told, is closed at one more QoS 2 message.
+                max_inflight_messages 0
+                set_tcp_nodelay true
+                log_type none
+                log_type information
+                """)
+        onBroker(broker)
+        let forwarder = try CuttingForwarder(targets: [broker.port, plainPort], seed: seed)
+        defer { forwarder.stop() }
+        let (peers, ledger) = peers(forwarder, authority)
+        var failure: (any Error)?
+        var tally = Tally()
+        do {
+            for peer in peers { try await peer.start() }
+            for round in 0..<rounds {
+                try await run(round, peers, ledger, forwarder)
+                tally = self.tally(peers, ledger, forwarder)
+                try await afterRound(round, tally)
+            }
+        } catch { failure = error }
+        for peer in peers { await peer.shutDown() }
+        await broker.terminate()
+        if let failure { throw failure }
+        if let violation = ledger.violation { throw PromiseFailure("seed \(seed): \(violation)") }
+        return tally
+    }
+
+    private func run(
+        _ round: Int, _ peers: [PromisePeer], _ ledger: PromiseLedger, _ forwarder: CuttingForwarder
+    ) async throws {
+        ledger.beginRound(round)
+        forwarder.isCutting = cuts
+        for (number, peer) in peers.enumerated() {
+            peer.beginRound(seed: seed &+ UInt64(round) << 32 &+ UInt64(number), limit: limit)
+        }
+        _ = await eventually(timeout: cutting, pollEvery: .milliseconds(20)) { ledger.violation != nil }
+        forwarder.isCutting = false
+        for peer in peers { await peer.endRound() }
+        let isDone = await eventually(timeout: healing) {
+            ledger.violation != nil || peers.allSatisfy { $0.waiting == 0 } && ledger.missing() == nil
+        }
+        var failure = ledger.violation
+        if failure == nil, !isDone {
+            let waiting = peers.filter { $0.waiting > 0 }.map { "\($0.description), waits for \($0.waiting) answers" }
+            failure = (waiting + [ledger.missing() ?? "all has come"]).joined(separator: "; ")
+        }
+        guard let failure else { return }
+        // The others get their copies of it.
+        _ = await eventually(timeout: .seconds(1)) { peers.allSatisfy { $0.waiting == 0 } && ledger.missing() == nil }
+        let evidence = ledger.evidence.map { "; " + $0 } ?? ""
+        throw PromiseFailure("seed \(seed), round \(round): \(failure)\(evidence)")
+    }
+
+    private func peers(
+        _ forwarder: CuttingForwarder, _ authority: TestCertificateAuthority
+    ) -> ([PromisePeer], PromiseLedger) {
+        let roles = roles
+        var consumers: [PromiseLedger.Consumer] = []
+        var firsts: [Int] = []
+        for (number, role) in roles.enumerated() {
+            firsts.append(consumers.count)
+            consumers += role.filters.enumerated().map { index, filters in
+                // mosquitto does not keep the order when a client's window is full, see run().
+                PromiseLedger.Consumer(
+                    "subscription \(index) of peer \(number)", filters, isStable: true,
+                    isOrdered: role.receiveMaximum == .max)
+            }
+            if let fleeting = role.fleeting {
+                let subscription = MQTTSubscription(fleeting, qos: .exactlyOnce)
+                consumers.append(
+                    .init(
+                        "the fleeting subscription of peer \(number)", [subscription], isStable: false, isOrdered: false
+                    ))
+            }
+        }
+        let clean = roles.indices.filter { roles[$0].session == .clean }
+        let ledger = PromiseLedger(consumers: consumers, cleanPublishers: Set(clean))
+        let peers = roles.enumerated().map { number, role in
+            PromisePeer(
+                number, role, topics: Self.topics + Self.fleetingTopics,
+                configuration: configuration(number, role, forwarder, authority), ledger: ledger,
+                firstConsumer: firsts[number])
+        }
+        return (peers, ledger)
+    }
+
+    private func configuration(
+        _ number: Int, _ role: PromisePeer.Role, _ forwarder: CuttingForwarder, _ authority: TestCertificateAuthority
+    ) -> MQTTClientConfiguration {
+        var configuration = MQTTClientConfiguration(
+            host: "localhost", port: forwarder.ports[role.isTLS ? 0 : 1],
+            tls: role.isTLS ? Mosquitto.TLSConfiguration(trust: .pem(authority.certificatePEM)) : nil)
+        configuration.clientID = "peer-\(number)"
+        configuration.version = role.version
+        configuration.session = role.session
+        configuration.maximumInFlight = role.maximumInFlight
+        configuration.receiveMaximum = role.receiveMaximum
+        configuration.retry.baseDelay = .milliseconds(2)
+        configuration.retry.maximumDelay = .milliseconds(20)
+        configuration.retry.minimumDelay = .milliseconds(1)
+        configuration.retry.minimumAuthenticationDelay = .milliseconds(1)
+        configuration.retry.resetAfter = .milliseconds(1)
+        configuration.retry.budget = nil
+        configuration.retry.seed = seed
+        configuration.retry.decide = { failure in
+            let decision = MQTTRetryPolicy.Decision.standard(for: failure)
+            // A handshake that is cut may look like a mistake in the configuration.
+            return decision == .stop ? .retry(.standard) : decision
+        }
+        return configuration
+    }
+
+    private func tally(_ peers: [PromisePeer], _ ledger: PromiseLedger, _ forwarder: CuttingForwarder) -> Tally {
+        var tally = Tally(forwarded: forwarder.statistics, messages: ledger.counts)
+        for peer in peers.map(\.counts) {
+            tally.connections += peer.connections
+            tally.attempts += peer.attempts
+            tally.newSessions += peer.newSessions
+            tally.subscriptions += peer.subscriptions
+        }
+        return tally
+    }
+}

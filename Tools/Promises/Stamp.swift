@@ -1,0 +1,50 @@
+package import Mosquitto
+
+/// The messages of one publisher to one topic with one QoS: what their order is promised of.
+package struct Series: Hashable, Sendable, CustomStringConvertible {
+    package var publisher: Int
+    package var topic: String
+    package var qos: MQTTQoS
+
+    package init(publisher: Int, topic: String, qos: MQTTQoS) {
+        self.publisher = publisher
+        self.topic = topic
+        self.qos = qos
+    }
+
+    package var description: String { "QoS \(qos.rawValue) of publisher \(publisher) to \(topic)" }
+}
+
+/// What a message says of itself, so that a payload that comes at the wrong time or place is known.
+package struct Stamp: Hashable, Sendable {
+    package var series: Series
+    package var round: Int
+    package var number: Int
+
+    package init(series: Series, round: Int, number: Int) {
+        self.series = series
+        self.round = round
+        self.number = number
+    }
+
+    /// The stamp and as many bytes more.
+    package func payload(padding: Int) -> [UInt8] {
+        let head = "\(series.publisher) \(series.topic) \(series.qos.rawValue) \(round) \(number) \(padding) "
+        return Array(head.utf8) + [UInt8](repeating: filler, count: padding)
+    }
+
+    /// `nil` if nobody has published that.
+    package init?(payload: [UInt8]) {
+        let fields = payload.split(separator: UInt8(ascii: " "), maxSplits: 6, omittingEmptySubsequences: false)
+        guard fields.count == 7 else { return nil }
+        func number(_ index: Int) -> Int? { Int(String(decoding: fields[index], as: UTF8.self)) }
+        guard let publisher = number(0), let qos = number(2).flatMap({ MQTTQoS(rawValue: UInt8(clamping: $0)) }),
+            let round = number(3), let position = number(4), let padding = number(5)
+        else { return nil }
+        let topic = String(decoding: fields[1], as: UTF8.self)
+        self.init(series: Series(publisher: publisher, topic: topic, qos: qos), round: round, number: position)
+        guard fields[6].count == padding, fields[6].allSatisfy({ $0 == filler }) else { return nil }
+    }
+
+    private var filler: UInt8 { UInt8(ascii: "a") + UInt8(number % 26) }
+}

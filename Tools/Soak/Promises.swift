@@ -1,0 +1,111 @@
+import ArgumentParser
+import Mosquitto
+import MosquittoTesting
+import Promises
+
+#if os(Linux)
+import Glibc
+
+/// Cuts at random bytes, and what MQTT promises all the same.
+struct PromisesSoak: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "promises",
+        abstract: "Random publishes and subscriptions under cuts at random bytes: QoS 1 and 2, order, leaks.")
+
+    @Option(help: "How long connections are cut, all rounds together.")
+    var minutes = 10.0
+
+    @Option(help: "Decides where connections are cut, and what is published.")
+    var seed = UInt64.random(in: 0..<1_000_000)
+
+    @Option(help: "5.0 or 3.1.1; by default some clients have the one and some the other.")
+    var version: String?
+
+    @Flag(inversion: .prefixedNo, help: "Whether connections are cut: without, what is found is not the client's.")
+    var cuts = true
+
+    /// Pools fill and caches warm up until this many rounds are over; then nothing may grow.
+    private static let warmUp = 2
+    private static let rounds = 10
+
+    private var mqttVersion: MQTTVersion? {
+        switch version {
+        case "5.0", "5": .v5_0
+        case "3.1.1": .v3_1_1
+        default: nil
+        }
+    }
+
+    func validate() throws {
+        if minutes <= 0 { throw ValidationError("--minutes has to be more than 0.") }
+        if version != nil, mqttVersion == nil { throw ValidationError("--version is 5.0 or 3.1.1.") }
+    }
+
+    func run() async throws {
+        let start = ContinuousClock.now
+        print("seed \(seed)\n")
+        print("| round | cuts to the broker, to a client | connections | published QoS 0, 1, 2 | ", terminator: "")
+        print("received | duplicates | heap | resident | descriptors | threads, the library's |")
+        print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+        fflush(nil)
+        var run = PromiseRun(
+            seed: seed, version: mqttVersion, rounds: Self.rounds, cutting: .seconds(minutes * 60 / Double(Self.rounds))
+        )
+        run.cuts = cuts
+        var footprints: [Footprint] = []
+        var signals: EndingSignals?
+        defer { withExtendedLifetime(signals) {} }
+        let tally: PromiseRun.Tally
+        do {
+            tally = try await run.run(onBroker: { broker in signals = EndingSignals { broker.kill() } }) {
+                round, tally in
+                await DispatchCaches.fill()
+                let footprint = try await Footprint.settled()
+                footprints.append(footprint)
+                print(row(round + 1, tally, footprint))
+                fflush(nil)
+            }
+        } catch let failure as PromiseFailure {
+            print("failed: \(failure)")
+            throw ExitCode.failure
+        }
+        print("\nIn \((ContinuousClock.now - start).components.seconds) s with seed \(seed): ", terminator: "")
+        print(
+            "\(tally.forwarded.cuts) cuts, \(tally.attempts) attempts, \(tally.connections) connections, ",
+            terminator: "")
+        print("\(tally.newSessions) of them with a new session; ", terminator: "")
+        print("\(tally.subscriptions) times subscribed and unsubscribed.")
+        try check(footprints)
+    }
+
+    private func row(_ round: Int, _ tally: PromiseRun.Tally, _ footprint: Footprint) -> String {
+        func counts(_ count: (PromiseLedger.Counts) -> Int) -> String {
+            MQTTQoS.allCases.map { "\(tally.messages[$0].map(count) ?? 0)" }.joined(separator: ", ")
+        }
+        let columns = [
+            "\(round)", "\(tally.forwarded.cutsToBroker), \(tally.forwarded.cutsToClient)", "\(tally.connections)",
+            counts(\.published), counts(\.received), counts(\.duplicates), "\(footprint.heap / 1_024) KB",
+            "\(footprint.residentKB) KB", "\(footprint.descriptors)",
+            "\(footprint.threads), \(footprint.libraryThreads)",
+        ]
+        return "| \(columns.joined(separator: " | ")) |"
+    }
+
+    private func check(_ footprints: [Footprint]) throws {
+        guard footprints.count > Self.warmUp, let last = footprints.last else { return }
+        let first = footprints[Self.warmUp - 1]
+        var failures: [String] = []
+        func bound(_ what: String, _ grown: Int, _ most: Int) {
+            if grown > most { failures.append("\(what) grew by \(grown), more than \(most)") }
+        }
+        let ofNewThreads = max(0, last.threads - first.threads) * DispatchCaches.bytesPerThread
+        bound("the heap in bytes", last.heap - first.heap - ofNewThreads, 4 << 20)
+        bound("resident memory in KB", last.residentKB - first.residentKB, 16_384)
+        bound("the number of descriptors", last.descriptors - first.descriptors, 0)
+        bound("the number of the library's threads", last.libraryThreads - first.libraryThreads, 0)
+        bound("the number of threads", last.threads - first.threads, 2)
+        for failure in failures { print("failed: \(failure)") }
+        if !failures.isEmpty { throw ExitCode.failure }
+    }
+}
+#endif
