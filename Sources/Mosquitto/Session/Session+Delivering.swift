@@ -21,7 +21,10 @@ extension Session {
         let consumers = subscriptions.consumers(of: first.topic, first.properties.subscriptionIdentifiers)
         if consumers.isEmpty { return unwanted(run, first.topic) }
         for message in run { message.receipt?.consumers(consumers.count) }
-        for consumer in consumers where consumer.append(run) { connection?.isReadingPaused = true }
+        for consumer in consumers where consumer.append(run) {
+            connection?.isReadingPaused = true
+            beginEarly(consumer)
+        }
     }
 
     private func unwanted(_ run: [IncomingMessage], _ topic: String) {

@@ -41,9 +41,10 @@ extension Session {
                 return continuation.resume(returning: .failure(MQTTError(.cancelled, "the subscription was cancelled")))
             }
             subscriptions.add(consumer)
-            _ = consumer.append(unclaimed.claim(for: consumer))
+            let isFull = consumer.append(unclaimed.claim(for: consumer))
             if consumer.isLocal { return continuation.resume(returning: .success([])) }
             subscribing.append(SubscribeOperation(consumer: consumer, continuation: continuation))
+            defer { if isFull { beginEarly(consumer) } }
             guard case .connected = machine.state else { return }
             sendSubscribe(subscriptions.groups(of: consumer))
             sendSubscribe(subscriptions.unidentified(), isSilent: true)
@@ -156,6 +157,19 @@ extension Session {
         for code in codes { noticeRefusal(MQTTReasonCode(rawValue: code)) }
         if let restored, !restored.isSilent { emit(.resubscribed(filters: restored.filters)) }
         for operation in finished { complete(operation) }
+    }
+
+    /// A consumer that waits for its SUBACK is full: of messages of a subscription that its session has from before. As long as
+    /// nobody takes them nothing more is read, the SUBACK included. So it begins; a refusal is one as after a reconnect.
+    func beginEarly(_ consumer: MessageBuffer) {
+        guard let index = subscribing.firstIndex(where: { $0.consumer === consumer }) else { return }
+        let operation = subscribing.remove(at: index)
+        for (packetID, filters) in operation.packetIDs
+        where !subscribing.contains(where: { $0.packetIDs[packetID] != nil }) {
+            restoring[packetID] = Restoration(filters: filters, isSilent: true)
+        }
+        let asked = consumer.subscriptions.map { MQTTReasonCode(rawValue: $0.qos.rawValue) }
+        operation.continuation.resume(returning: .success(asked))
     }
 
     private func complete(_ operation: SubscribeOperation) {

@@ -5,6 +5,8 @@
 public struct MQTTMessages: AsyncSequence, Sendable {
     let buffer: MessageBuffer
     /// What the broker granted: the QoS of each subscription, in the order of the call.
+    ///
+    /// What was asked for, if a resumed session brought so many messages of theirs that the buffer was full before the broker answered.
     public let grantedReasonCodes: [MQTTReasonCode]
     var end: @Sendable (MessageBuffer) async throws(MQTTError) -> [MQTTReasonCode] = { _ in [] }
 
