@@ -226,6 +226,7 @@ extension Session {
             updateInterest()
             resumePumping()
             checkDrained()
+            resumeReading()
         } catch {
             handleEvents(of: connection)
             guard self.connection === connection else { return }
@@ -250,6 +251,7 @@ extension Session {
             guard self.connection === connection else { return }
         }
         if !messages.isEmpty { deliver(messages) }
+        pauseReading()
     }
 
     private func handle(_ event: MosquittoEvent, _ connection: Connection) {
@@ -349,7 +351,8 @@ extension Session {
 
     func establish(_ info: MQTTConnectionInfo) {
         isDraining = false
-        connection?.isReadingPaused = subscriptions.consumers.contains(where: \.isPausing)
+        hasFullConsumer = true
+        pauseReading()
         scheduleKeepAlive(info)
         restoreSubscriptions()
         resumeWaiters(info)

@@ -14,7 +14,6 @@ extension Session {
                 start == 0 && end == messages.count ? messages : Array(messages[start..<end]), messages[start].message)
             start = end
         }
-        updateInterest()
     }
 
     private func deliver(_ run: [IncomingMessage], _ first: MQTTMessage) {
@@ -22,7 +21,7 @@ extension Session {
         if consumers.isEmpty { return unwanted(run, first.topic) }
         for message in run { message.receipt?.consumers(consumers.count) }
         for consumer in consumers where consumer.append(run) {
-            connection?.isReadingPaused = true
+            hasFullConsumer = true
             beginEarly(consumer)
         }
     }
@@ -41,11 +40,30 @@ extension Session {
         }
     }
 
-    /// A consumer has made room, or is gone.
+    // MARK: Pausing
+
+    /// Stops reading if a consumer is full, and nobody waits for what is behind its messages.
+    func pauseReading() {
+        guard hasFullConsumer, let connection, !connection.isReadingPaused, mustPause() else { return }
+        connection.isReadingPaused = true
+        updateInterest()
+    }
+
+    private func mustPause() -> Bool {
+        let fullness = subscriptions.consumers.lazy.map(\.fullness).max() ?? .room
+        hasFullConsumer = fullness != .room
+        return fullness == .overfull || fullness == .full && !awaitsAnswer
+    }
+
+    /// Whether a call waits for the broker. It may be a consumer that publishes what it has got: it takes no more before.
+    private var awaitsAnswer: Bool {
+        !inFlight.isEmpty || !subscribing.isEmpty || !unanswered.isEmpty || !unfinished.isEmpty
+            || awaitedResponses.load(ordering: .acquiring) > 0
+    }
+
+    /// Goes on if a consumer has made room or is gone, or a call waits for the broker.
     func resumeReading() {
-        guard let connection, connection.isReadingPaused, !subscriptions.consumers.contains(where: \.isPausing) else {
-            return
-        }
+        guard let connection, connection.isReadingPaused, !mustPause() else { return }
         do throws(MQTTError) {
             try connection.resumeReading()
             handleEvents(of: connection)

@@ -79,6 +79,10 @@ actor Session: EventLoopClient {
 
     // Delivering (Session+Delivering)
     var unreleased: [UInt16: UnreleasedMessage] = [:]
+    /// Whether it is worth looking which consumer is full.
+    var hasFullConsumer = false
+    /// Requests that wait for their responses.
+    let awaitedResponses = Atomic(0)
     /// QoS 2 messages that came twice: libmosquitto keeps each for as long as the handle lives.
     var repetitions = 0
     nonisolated let settledReceipts = Mutex([Receipt]())

@@ -5,8 +5,11 @@ public struct MQTTBufferPolicy: Sendable, Hashable {
     /// What happens to a message that finds the buffer full.
     public enum WhenFull: Sendable, Hashable {
         /// The client stops reading from the socket until the consumer has made room, so that TCP holds the broker back.
-        /// It holds back all subscriptions of the client, and acknowledgements of what it publishes. The connection stays: the
-        /// client goes on sending PINGREQ. Other clients on the same event loop are not affected.
+        /// It holds back all subscriptions of the client. The connection stays: the client goes on sending PINGREQ. Other
+        /// clients on the same event loop are not affected.
+        ///
+        /// While a call of the client waits for the broker's answer, such as a publish of the consumer itself, reading goes on
+        /// until it has come, or until the buffer has 65,536 messages (or `capacity`, if that is more) or twice `maximumBytes`.
         case pauseReading
         /// The oldest message of the buffer is dropped.
         case dropOldest
@@ -14,7 +17,7 @@ public struct MQTTBufferPolicy: Sendable, Hashable {
         case dropNewest
     }
 
-    /// How many messages wait, at least 1.
+    /// How many messages wait, at least 1; with ``WhenFull/pauseReading`` more, where a call waits for the broker.
     public var capacity: Int
     /// How many bytes of topics and payloads wait, at least 1; the message that passes the limit is the last. Default 64 MiB.
     public var maximumBytes: Int

@@ -3,12 +3,20 @@ import Synchronization
 
 /// The messages between the loop and the consumer of one subscription.
 final class MessageBuffer: Sendable {
+    enum Fullness: Comparable {
+        case room
+        /// Reading stops, unless the client waits for an answer of the broker: it is behind what is not read.
+        case full
+        /// Reading stops.
+        case overfull
+    }
+
     private struct State {
         var messages: [IncomingMessage] = []
         var bytes = 0
         var waiting: CheckedContinuation<Void, Never>?
         var isFinished = false
-        var isPausing = false
+        var fullness = Fullness.room
         var dropped = 0
     }
 
@@ -46,31 +54,36 @@ final class MessageBuffer: Sendable {
         taken.withLock { $0.next == $0.messages.count } && state.withLock { $0.messages.isEmpty }
     }
 
-    /// Whether the loop must not read on for now.
-    var isPausing: Bool { state.withLock { $0.isPausing } }
+    /// Always `room` if the policy drops.
+    var fullness: Fullness { state.withLock { $0.fullness } }
 
     // MARK: The loop
 
-    /// Adds messages in one go. Returns whether the loop must stop reading.
+    /// Adds messages in one go. Returns whether ``fullness`` is more than `room`.
     func append(_ messages: [IncomingMessage]) -> Bool {
-        let (waiting, isPausing, dropped) = state.withLock { state in
+        let (waiting, isFull, dropped) = state.withLock { state in
             if state.isFinished { return (nil as CheckedContinuation<Void, Never>?, false, messages[...]) }
             state.messages += messages
             for message in messages { state.bytes += message.size }
             let dropped = policy.whenFull == .pauseReading ? [] : drop(&state)
-            state.isPausing = policy.whenFull == .pauseReading && isFull(state)
+            state.fullness = policy.whenFull == .pauseReading ? fullness(state) : .room
             defer { state.waiting = nil }
-            return (state.waiting, state.isPausing, dropped)
+            return (state.waiting, state.fullness != .room, dropped)
         }
         // What the policy drops is done with.
         for message in dropped { message.receipt?.settle(isHandled: true) }
         waiting?.resume()
-        return isPausing
+        return isFull
     }
 
-    private func isFull(_ state: State) -> Bool {
-        state.messages.count >= policy.capacity || state.bytes >= policy.maximumBytes
+    private func fullness(_ state: State) -> Fullness {
+        let (count, bytes) = (state.messages.count, state.bytes)
+        if count < policy.capacity, bytes < policy.maximumBytes { return .room }
+        return count < max(policy.capacity, Self.overflow) && bytes / 2 < policy.maximumBytes ? .full : .overfull
     }
+
+    /// More than a broker can have under way in front of an answer: 65,535 packet identifiers (MQTT 5.0, section 3.3.4).
+    static let overflow = 65_536
 
     /// Makes the messages fit again. One is kept, however large.
     private func drop(_ state: inout State) -> ArraySlice<IncomingMessage> {
@@ -152,14 +165,14 @@ final class MessageBuffer: Sendable {
     private func nextBatch(isolation: isolated (any Actor)?) async -> [IncomingMessage] {
         while true {
             if Task.isCancelled { return [] }
-            let (batch, isFinished, wasPausing) = state.withLock { state in
-                defer { state.isPausing = false }
+            let (batch, isFinished, wasFull) = state.withLock { state in
+                defer { state.fullness = .room }
                 var batch: [IncomingMessage] = []
                 swap(&batch, &state.messages)
                 state.bytes = 0
-                return (batch, state.isFinished, state.isPausing)
+                return (batch, state.isFinished, state.fullness != .room)
             }
-            if wasPausing { wake() }
+            if wasFull { wake() }
             if !batch.isEmpty || isFinished { return batch }
             await withTaskCancellationHandler {
                 await withCheckedContinuation(isolation: isolation) { continuation in

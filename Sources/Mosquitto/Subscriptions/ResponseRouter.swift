@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Brings the responses that arrive on a client's response topic to the requests that wait for them.
 ///
 /// It subscribes with the first request, and stays subscribed for as long as the client runs.
@@ -44,12 +46,15 @@ actor ResponseRouter {
                 let error = MQTTError(.timeout, "there was no response within \(timeout)")
                 self.finish(correlation, .failure(error))
             }
+            session.awaitedResponses.add(1, ordering: .releasing)
+            session.wakeReader()
             waiting[correlation] = Waiting(continuation: continuation, sending: sending, deadline: deadline)
         }
     }
 
     private func finish(_ correlation: [UInt8], _ outcome: Result<MQTTMessage, MQTTError>) {
         guard let request = waiting.removeValue(forKey: correlation) else { return }
+        session.awaitedResponses.subtract(1, ordering: .releasing)
         request.sending.cancel()
         request.deadline.cancel()
         request.continuation.resume(returning: outcome)

@@ -37,9 +37,9 @@ import Testing
     @Test func `pause the reading when they fill the buffer, none is dropped`() async {
         let buffer = buffer()
         #expect(!buffer.append(messages(0..<3)))
-        #expect(!buffer.isPausing)
+        #expect(buffer.fullness == .room)
         #expect(buffer.append(messages(3..<4)))
-        #expect(buffer.isPausing)
+        #expect(buffer.fullness == .full)
         #expect(buffer.append(messages(4..<9)))
         #expect(buffer.dropped == 0)
         #expect(await rest(buffer).count == 9)
@@ -52,7 +52,7 @@ import Testing
         #expect(wakes.value == 0)
         _ = buffer.append(messages(1..<5))
         #expect(await buffer.next(isolation: nil)?.topic == "1")
-        #expect(!buffer.isPausing)
+        #expect(buffer.fullness == .room)
         #expect(wakes.value == 1)
         #expect(await buffer.next(isolation: nil)?.topic == "2")
         #expect(wakes.value == 1)
@@ -209,7 +209,7 @@ import Testing
                 }
                 let count = min(next % 7 + 1, 20_000 - next)
                 // As the loop does: it notes the pause after the append, and looks again when it is woken.
-                if buffer.append(messages(next..<next + count)) { room.update { $0 = !buffer.isPausing } }
+                if buffer.append(messages(next..<next + count)) { room.update { $0 = buffer.fullness == .room } }
                 next += count
             }
             buffer.finish()
