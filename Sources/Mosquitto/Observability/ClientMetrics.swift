@@ -19,6 +19,7 @@ final class ClientMetrics: @unchecked Sendable {
 
     private var published = SIMD4<Int>()
     private var received = SIMD4<Int>()
+    private var dropped = 0
     private var traffic = Connection.Traffic()
     private var inFlight = Level()
     private var queued = Level()
@@ -124,6 +125,13 @@ final class ClientMetrics: @unchecked Sendable {
         changed()
     }
 
+    /// A full buffer had no place for so many messages.
+    func dropped(_ count: Int) {
+        guard count > 0 else { return }
+        dropped += count
+        changed()
+    }
+
     /// Takes what a connection has moved since the last call.
     func moved(_ new: inout Connection.Traffic) {
         guard new.sent > 0 || new.received > 0 else { return }
@@ -176,6 +184,8 @@ final class ClientMetrics: @unchecked Sendable {
         }
         published = SIMD4()
         received = SIMD4()
+        if dropped > 0 { handles.dropped.increment(by: dropped) }
+        dropped = 0
         if traffic.sent > 0 { handles.sentBytes.increment(by: traffic.sent) }
         if traffic.received > 0 { handles.receivedBytes.increment(by: traffic.received) }
         traffic = Connection.Traffic()

@@ -16,6 +16,7 @@ struct MetricHandles: Sendable {
     /// By QoS.
     let published: [Counter]
     let received: [Counter]
+    let dropped: Counter
     let sentBytes: Counter
     let receivedBytes: Counter
     let rare: RareCounters
@@ -45,6 +46,7 @@ struct MetricHandles: Sendable {
         published = MQTTQoS.allCases.map { counter("published_total", ("qos", "\($0.rawValue)")) }
         received = MQTTQoS.allCases.map { counter("received_total", ("qos", "\($0.rawValue)")) }
         sentBytes = counter("sent_bytes_total")
+        dropped = counter("dropped_total")
         receivedBytes = counter("received_bytes_total")
     }
 }

@@ -24,6 +24,7 @@ extension Session {
             hasFullConsumer = true
             beginEarly(consumer)
         }
+        if let metrics { for consumer in consumers { metrics.dropped(consumer.takeDropped()) } }
     }
 
     private func unwanted(_ run: [IncomingMessage], _ topic: String) {

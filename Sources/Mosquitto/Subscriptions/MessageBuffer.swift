@@ -18,6 +18,8 @@ final class MessageBuffer: Sendable {
         var isFinished = false
         var fullness = Fullness.room
         var dropped = 0
+        /// How many of these the metrics have.
+        var counted = 0
     }
 
     /// What the consumer has taken in one go.
@@ -49,6 +51,14 @@ final class MessageBuffer: Sendable {
     }
 
     var dropped: Int { state.withLock { $0.dropped } }
+
+    /// How many were dropped since the last call.
+    func takeDropped() -> Int {
+        state.withLock { state in
+            defer { state.counted = state.dropped }
+            return state.dropped - state.counted
+        }
+    }
 
     var isIdle: Bool {
         taken.withLock { $0.next == $0.messages.count } && state.withLock { $0.messages.isEmpty }

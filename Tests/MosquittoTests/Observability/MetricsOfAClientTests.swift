@@ -67,6 +67,19 @@ struct MetricsOfAClientTests {
         await broker.stop()
     }
 
+    @Test func `what a full buffer drops is counted`() async throws {
+        let broker = try await ScriptedBroker.start()
+        try await withMQTTClient(configuration(port: broker.port), logger: quiet) { client in
+            let buffer = MQTTBufferPolicy(capacity: 2, whenFull: .dropOldest)
+            try await client.subscribe(to: "a", buffer: buffer) { messages in
+                for number in 0..<10 { try await client.publish("\(number)", to: "a") }
+                #expect(await eventually { total("dropped_total") == 8 })
+                #expect(messages.dropped == 8)
+            }
+        }
+        await broker.stop()
+    }
+
     @Test func `what waits for a connection is queued, and a refused port counts as such`() async throws {
         let client = MQTTClient(configuration(port: try freePort()), logger: quiet)
         try await client.start()
