@@ -19,6 +19,8 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         public static let networkUnreachable = Code("networkUnreachable")
         /// A system call failed for a reason of this machine, such as no free file descriptor.
         public static let system = Code("system")
+        /// The SOCKS proxy refused, or does not answer as one; see ``MQTTClientConfiguration/proxy``.
+        public static let proxy = Code("proxy")
         /// A deadline passed.
         public static let timeout = Code("timeout")
         /// The broker's certificate failed a check; see ``MQTTError/tls``.
@@ -114,6 +116,8 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
     public var userProperties: [MQTTUserProperty] = []
     /// Another broker to use, as the broker said (MQTT 5.0, Server Reference).
     public var serverReference: String?
+    /// The topic filters that the broker refused, of those that were subscribed to together.
+    public var refusedFilters: [MQTTTopicFilter] = []
     /// The detail of a TLS failure.
     public var tls: TLSFailure?
     /// libmosquitto's code (`MOSQ_ERR_…`).
@@ -143,7 +147,8 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         let details: [(String, Any?)] = [
             ("phase", phase), ("endpoint", endpoint), ("reasonCode", reasonCode), ("rawReasonCode", rawReasonCode),
             ("reasonString", reasonString), ("userProperties", userProperties.isEmpty ? nil : userProperties),
-            ("serverReference", serverReference), ("tls", tls),
+            ("serverReference", serverReference),
+            ("refusedFilters", refusedFilters.isEmpty ? nil : refusedFilters), ("tls", tls),
             ("libraryCode", libraryCode), ("systemCode", systemCode),
             ("underlying", underlying.map { "\(type(of: $0))" }),
         ]

@@ -2,32 +2,38 @@ import Logging
 import Mosquitto
 import UnixSignals
 
-#if canImport(Darwin)
-import Darwin
-#elseif canImport(Musl)
-import Musl
-#else
-import Glibc
-#endif
-
 /// Runs a client for one command, and ends with the exit status of mosquitto's command.
 struct ClientRun: Sendable {
     private let configuration: MQTTClientConfiguration
     private let behavior: CommandBehavior
     private let options: ConnectionOptions
     private let timeout: Duration?
+    private let farewell: MQTTDisconnect
+    /// For an end by a signal or the time limit.
+    private let earlyFarewell: MQTTDisconnect
 
-    /// - Parameter timeout: how long a subscriber runs at most.
+    /// - Parameters:
+    ///   - receiveMaximum: how many messages the broker may send ahead, if nothing else says it.
+    ///   - timeout: how long a subscriber runs at most.
     init(
         _ options: ConnectionOptions, _ behavior: CommandBehavior, receiveMaximum: UInt16? = nil,
         timeout: Duration? = nil
     ) throws {
         var configuration = try options.configuration(behavior)
-        if let receiveMaximum { configuration.receiveMaximum = receiveMaximum }
+        if let receiveMaximum, configuration.receiveMaximum == .max { configuration.receiveMaximum = receiveMaximum }
         self.configuration = configuration
         self.behavior = behavior
         self.options = options
         self.timeout = timeout
+        farewell = try options.farewell(isEarly: false)
+        earlyFarewell = try options.farewell(isEarly: true)
+        if configuration.session == .clean, configuration.cleanSessionExpiry == .zero,
+            farewell.sessionExpiry ?? .zero > .zero
+        {
+            // MQTT 5.0, section 3.14.2.2.2.
+            throw CommandFailure.usage(
+                "-D disconnect session-expiry-interval needs -x: DISCONNECT cannot keep what CONNECT did not ask for.")
+        }
     }
 
     /// Why a client was shut down that had not failed.
@@ -35,6 +41,8 @@ struct ClientRun: Sendable {
 
     /// Runs the client until `body` has ended, which that of a subscriber does when the client has stopped.
     func run(_ body: @escaping @Sendable (MQTTClient) async throws -> Void) async throws {
+        // Before there is a connection that a signal could end without a DISCONNECT.
+        let signals = behavior.isReceiver ? await TrappedSignals(behavior.signals) : nil
         let client = MQTTClient(configuration, logger: logger)
         let events = client.events()
         let watcher = Task { await watch(events) }
@@ -44,7 +52,7 @@ struct ClientRun: Sendable {
         let runner = Task {
             let error = await Self.run(client)
             // A subscriber has still to print what it has received.
-            if behavior != .subscribe { work.cancel() }
+            if !behavior.isReceiver { work.cancel() }
             return error
         }
         let end = FirstValue<End>()
@@ -54,33 +62,38 @@ struct ClientRun: Sendable {
             Task {
                 try await Task.sleep(for: timeout)
                 end.set(.timedOut)
-                await client.shutdown()
+                await leave(client, early: true)
             }
         }
-        let signals = behavior.isInterruptible ? await Signals() : nil
         let interruption = signals.map { signals in
             Task {
-                guard await signals.first() else { return }
-                end.set(.interrupted)
-                await client.shutdown()
+                guard let signal = await signals.first() else { return }
+                end.set(signal == .sigalrm ? .timedOut : .interrupted)
+                await leave(client, early: true)
             }
         }
         var failure: (any Error)?
         do { try await work.value } catch { failure = error }
-        await client.shutdown()
+        await leave(client)
         limit?.cancel()
         interruption?.cancel()
         let stopped = await runner.value
         let wasConnected = await watcher.value
         switch end.value {
-        case .timedOut:
+        case .timedOut where wasConnected || behavior == .request || !isReference:
             throw self.failure(options.retry.events ? "Error: Timed out" : "Timed out", status: 27)
-        case .interrupted:
+        case .timedOut, .interrupted:
             // mosquitto_sub: exit(-1) before the CONNACK.
             if !wasConnected { throw CommandFailure(lines: [], status: 255) }
         case nil:
             if let error = stopped ?? failure { throw self.failure(error) }
         }
+    }
+
+    /// Ends the client with the DISCONNECT that the flags ask for.
+    func leave(_ client: MQTTClient, early: Bool = false) async {
+        // What it says was checked before.
+        do { try await client.shutdown(early ? earlyFarewell : farewell) } catch { await client.shutdown() }
     }
 
     private static func run(_ client: MQTTClient) async -> MQTTError? {
@@ -105,43 +118,20 @@ struct ClientRun: Sendable {
     /// With -d to standard output, as mosquitto's commands do; standard error is for events and the last error.
     private var logger: Logger {
         guard options.debug else { return Logger(label: "mosq") { _ in SwiftLogNoOpLogHandler() } }
-        var logger = Logger(label: "mosq") { StreamLogHandler.standardOutput(label: $0) }
-        logger.logLevel = .debug
-        return logger
+        return Logger(label: "mosq") { _ in DebugLog(printsAll: !isReference) }
     }
+
+    /// Whether nobody asked for more than mosquitto's commands do.
+    private var isReference: Bool { !options.retry.events && !options.retry.retry }
 
     private func failure(_ error: any Error) -> CommandFailure {
         if let failure = error as? CommandFailure { return failure }
         guard let error = error as? MQTTError else { return failure("Error: \(error)", status: 1) }
-        let isReference = !options.retry.events && !options.retry.retry
         let status = CommandExit(error, in: behavior, isReference: isReference)
         return CommandFailure(lines: options.quiet ? [] : status.lines, status: status.code)
     }
 
     private func failure(_ line: String, status: Int32) -> CommandFailure {
         CommandFailure(lines: options.quiet ? [] : [line], status: status)
-    }
-}
-
-extension CommandBehavior {
-    /// A publisher that is interrupted dies of the signal: what it was told to publish may not have been.
-    fileprivate var isInterruptible: Bool { self == .subscribe }
-}
-
-/// SIGINT and SIGTERM, trapped from the initializer on.
-private struct Signals: Sendable {
-    private let sequence: UnixSignalsSequence
-
-    init() async { sequence = await UnixSignalsSequence(trapping: .sigint, .sigterm) }
-
-    /// Waits for the first one. `false` if the task was cancelled before.
-    func first() async -> Bool {
-        for await _ in sequence {
-            // The second one ends the process at once, whatever is in the way of a graceful end.
-            signal(SIGINT, SIG_DFL)
-            signal(SIGTERM, SIG_DFL)
-            return true
-        }
-        return false
     }
 }

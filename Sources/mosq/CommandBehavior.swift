@@ -8,9 +8,14 @@ enum CommandBehavior: Sendable {
     case publishLines
     /// `mosquitto_sub`, in `mosquitto_loop_forever`: a lost connection is made again after a second.
     case subscribe
+    /// `mosquitto_rr`: any failure ends it.
+    case request
+
+    /// Whether it goes on to print what it has received when the client has ended.
+    var isReceiver: Bool { self == .subscribe || self == .request }
 
     var policy: MQTTRetryPolicy {
-        if case .publish = self { return .none }
+        if self == .publish || self == .request { return .none }
         var policy = MQTTRetryPolicy()
         // libmosquitto: reconnect_delay and reconnect_delay_max are 1 s.
         policy.baseDelay = .seconds(1)

@@ -30,8 +30,12 @@ struct CommandExit {
         // MOSQ_ERR_TLS. A handshake that a check or an alert ended fails already in mosquitto_connect(), for which
         // mosquitto's commands have no status of their own.
         case (.closed, .tlsHandshake), (.tlsAlert, .connected), (.tlsProtocol, .connected): return 8
+        // MOSQ_ERR_PROXY
+        case (.proxy, _): return 16
         // MOSQ_ERR_CONN_LOST
         case (.closed, .connack), (_, .connected): return 7
+        // By a proxy: the system has no number for it.
+        case (.closed, .connect) where error.systemCode == nil: return 7
         default: return 1
         }
     }
@@ -39,6 +43,11 @@ struct CommandExit {
     private static func referenceLines(_ error: MQTTError, _ behavior: CommandBehavior) -> [String] {
         if error.phase == .connack, let raw = error.rawReasonCode { return refusalLines(raw, behavior) }
         switch (error.code, error.phase) {
+        case (.closed, .connect) where error.systemCode == nil:
+            return ["Error: The connection was lost."]
+        case (.proxy, _):
+            // As with TLS: what the proxy said is worth a line.
+            return ["Error: Proxy error.", "\(error)"]
         case (_, .connect), (_, .resolve):
             if error.code == .dns { return ["Unable to connect (Lookup error.)."] }
             if let errno = error.systemCode { return ["Error: \(String(cString: strerror(errno)))"] }
@@ -62,10 +71,13 @@ struct CommandExit {
         let isVersion5 = code >= 0x80
         var line = "Connection error: " + (isVersion5 ? reasonString(code) : connackString(code))
         if code == MQTTReasonCode.unsupportedProtocolVersion.rawValue {
-            line += ". Try connecting to an MQTT v5 broker, or use MQTT v3.x mode."
+            line +=
+                behavior == .request
+                ? ". mosquitto_rr only supports connecting to an MQTT v5 broker"
+                : ". Try connecting to an MQTT v5 broker, or use MQTT v3.x mode."
         }
         switch behavior {
-        case .subscribe: return [line]
+        case .subscribe, .request: return [line]
         case .publish where isVersion5:
             return [line, "Error: A network protocol error occurred when communicating with the broker."]
         case .publish, .publishLines: return [line, "Error: The connection was refused."]

@@ -11,6 +11,12 @@ struct MessagePrinter: ParsableArguments {
     @Flag(name: [.customShort("v"), .long], help: "Print the topic before each message.")
     var verbose = false
 
+    @Option(name: .customShort("F"), parsing: .unconditional, help: "The format.")
+    var format: String?
+
+    @Flag(name: .long, help: "The format's JSON with newlines.")
+    var pretty = false
+
     @Flag(name: .customShort("N"), help: "Print no newline after a message.")
     var noNewline = false
 
@@ -26,13 +32,17 @@ struct MessagePrinter: ParsableArguments {
         }
         for topic in filteredOut {
             do { try MQTTTopicFilter(topic).validate() } catch {
-                throw CommandFailure(message: "Invalid filter topic '\(topic)', are all '+' and '#' wildcards correct?")
+                throw CommandFailure.usage("Invalid filter topic '\(topic)', are all '+' and '#' wildcards correct?")
             }
         }
     }
 
     /// Prints until the sequence ends, `limit` messages were taken, or nobody reads any more.
-    func print(_ messages: MQTTMessages, limit: Int?) async {
+    ///
+    /// - Parameter prepare: is called before a message is printed, and says whether it is to be.
+    func print(
+        _ messages: MQTTMessages, limit: Int?, warns: Bool = true, prepare: (MQTTMessage) async -> Bool = { _ in true }
+    ) async {
         let filters = filteredOut.map { MQTTTopicFilter($0) }
         var output = StandardOutput()
         var taken = 0
@@ -40,7 +50,7 @@ struct MessagePrinter: ParsableArguments {
             if retainedOnly, !message.retain { break }
             if noRetained, message.retain { continue }
             if filters.contains(where: { $0.matches(message.topic) }) { continue }
-            write(message, to: &output)
+            if await prepare(message) { write(message, to: &output) }
             // A person or the next program of the pipe sees a message when it has come, not when a buffer is full.
             if messages.isIdle { output.flush() }
             taken += 1

@@ -11,6 +11,9 @@ struct Pub: AsyncParsableCommand {
     @OptionGroup(title: "Message")
     var source: PayloadOptions
 
+    @Flag(name: [.customShort("l"), .customLong("stdin-line")], help: "Send each line of standard input as a message.")
+    var lines = false
+
     @Flag(name: [.customShort("r"), .long], help: "Let the broker retain the message.")
     var retain = false
 
@@ -26,22 +29,24 @@ struct Pub: AsyncParsableCommand {
     var connection: ConnectionOptions
 
     func run() async throws {
-        let payload = try source.payload()
+        if repetitions < 1 { throw CommandFailure.usage("--repeat argument must be >0.") }
+        if repeatDelay < 0 { throw CommandFailure.usage("--repeat-delay argument must be >=0.0.") }
+        let payload = try payload()
         guard let topic, let payload else {
             throw CommandFailure(message: "Both topic and message must be supplied.")
         }
-        if repetitions < 1 { throw CommandFailure(message: "--repeat argument must be >0.") }
-        if repeatDelay < 0 { throw CommandFailure(message: "--repeat-delay argument must be >=0.0.") }
         let delay = repeatDelay == 0 ? .zero : try RetryOptions.seconds(repeatDelay, "--repeat-delay")
         let name = MQTTTopic(topic)
         do { try name.validate() } catch {
-            throw CommandFailure(message: "Invalid publish topic '\(topic)', does it contain '+' or '#'?")
+            throw CommandFailure.usage("Invalid publish topic '\(topic)', does it contain '+' or '#'?")
         }
         let qos = try connection.messageQoS
+        let properties = try connection.publishProperties()
         switch payload {
         case .once(let bytes):
             try await ClientRun(connection, .publish).run { [self] client in
-                var publisher = Publisher(client: client, topic: name, qos: qos, retain: retain, warns: warns)
+                var publisher = Publisher(
+                    client: client, topic: name, qos: qos, retain: retain, properties: properties, warns: warns)
                 for repetition in 0..<repetitions {
                     if repetition > 0, delay > .zero { try await Task.sleep(for: delay) }
                     try await publisher.publish(bytes)
@@ -51,10 +56,15 @@ struct Pub: AsyncParsableCommand {
             try await ClientRun(connection, .publishLines).run { client in
                 // The input is left alone until there is a connection.
                 try await client.waitUntilConnected()
-                var publisher = Publisher(client: client, topic: name, qos: qos, retain: retain, warns: warns)
+                var publisher = Publisher(
+                    client: client, topic: name, qos: qos, retain: retain, properties: properties, warns: warns)
                 try await publisher.publishLines()
             }
         }
+    }
+
+    func payload() throws -> PayloadOptions.Payload? {
+        try source.payload(lines: lines, isQuiet: connection.quiet)
     }
 
     private var warns: Bool { !connection.quiet && !connection.retry.events }

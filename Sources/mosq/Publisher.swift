@@ -6,14 +6,19 @@ struct Publisher {
     let topic: MQTTTopic
     let qos: MQTTQoS
     let retain: Bool
+    let properties: MQTTPublishProperties
     let warns: Bool
     private var count = 0
 
-    init(client: MQTTClient, topic: MQTTTopic, qos: MQTTQoS, retain: Bool, warns: Bool) {
+    init(
+        client: MQTTClient, topic: MQTTTopic, qos: MQTTQoS, retain: Bool, properties: MQTTPublishProperties = .init(),
+        warns: Bool
+    ) {
         self.client = client
         self.topic = topic
         self.qos = qos
         self.retain = retain
+        self.properties = properties
         self.warns = warns
     }
 
@@ -55,11 +60,13 @@ struct Publisher {
 
     private func publish(_ payload: [UInt8], number: Int) async throws {
         do throws(MQTTError) {
-            try await client.publish(payload, to: topic, qos: qos, retain: retain)
+            try await client.publish(payload, to: topic, qos: qos, retain: retain, properties: properties)
         } catch {
             guard error.code == .operationRefused, let code = error.rawReasonCode else { throw error }
             // mosquitto_pub names the packet identifier, which is the count.
-            if warns { standardError("Warning: Publish \(number) failed: \(CommandExit.reasonString(code)).") }
+            guard warns else { return }
+            standardError("Warning: Publish \(number) failed: \(CommandExit.reasonString(code)).")
+            if let reason = error.reasonString { standardError(reason) }
         }
     }
 }

@@ -10,20 +10,31 @@ struct Sub: AsyncParsableCommand {
         help: "A topic filter. May be repeated.")
     var topics: [String] = []
 
+    @Option(
+        name: [.customShort("U"), .customLong("unsubscribe")], parsing: .unconditionalSingleValue,
+        help: "A topic filter to unsubscribe from, which the session (-c) has from an earlier run. May be repeated.")
+    var unsubscribedTopics: [String] = []
+
     @OptionGroup(title: "Output")
     var output: MessagePrinter
+
+    @OptionGroup
+    var chance: RandomFilterOption
 
     @Option(name: .customShort("C"), parsing: .unconditional, help: "End after so many messages.")
     var count: Int?
 
-    @Option(name: .customShort("W"), parsing: .unconditional, help: "End with status 27 after so many seconds.")
-    var timeout: Int?
+    @OptionGroup
+    var timeout: TimeoutOption
 
     @Flag(name: .customShort("E"), help: "End when the broker has acknowledged the subscriptions.")
     var exitAfterSubscribing = false
 
-    @Flag(name: .long, help: "Keep the retain flag as it was published. Applies to MQTT 5.0 only.")
-    var retainAsPublished = false
+    @OptionGroup
+    var remover: RetainedRemover
+
+    @OptionGroup
+    var subscription: SubscriptionOptions
 
     @OptionGroup(title: "Connection")
     var connection: ConnectionOptions
@@ -33,45 +44,72 @@ struct Sub: AsyncParsableCommand {
 
     func run() async throws {
         try refused.check()
-        if topics.isEmpty { throw CommandFailure(message: "You must specify a topic to subscribe to.") }
-        if let count, count < 1 { throw CommandFailure(message: "Invalid message count \"\(count)\".") }
-        if let timeout, !(1...0xFFFF_FFFF).contains(timeout) {
-            throw CommandFailure(message: "Invalid timeout \"\(timeout)\".")
+        let subscriptions = try topics.map {
+            try subscription.subscription(try filter($0, "subscription"), noRetained: output.noRetained, connection)
         }
-        try output.check()
-        let subscriptions = try subscriptions()
+        // What is subscribed to in the same breath stays.
+        let unwanted = try unsubscribedTopics.map { try filter($0, "unsubscribe") }
+            .filter { filter in !subscriptions.contains { $0.filter == filter } }
+        if let count, count < 1 { throw CommandFailure.usage("Invalid message count \"\(count)\".") }
+        let limit = try timeout.duration()
+        try chance.check()
         // The broker holds back what would not be printed.
         let receiveMaximum = count.flatMap { $0 < 20 ? UInt16($0) : nil }
-        let run = try ClientRun(
-            connection, .subscribe, receiveMaximum: receiveMaximum, timeout: timeout.map { .seconds($0) })
+        let run = try ClientRun(connection, .subscribe, receiveMaximum: receiveMaximum, timeout: limit)
+        if subscriptions.isEmpty { throw CommandFailure.usage("You must specify a topic to subscribe to.") }
+        try output.check()
         try await run.run { client in
-            do {
-                try await client.subscribe(to: subscriptions) { messages in
-                    if !exitAfterSubscribing { await output.print(messages, limit: count) }
-                    // Inside the scope, whose end would unsubscribe: a persistent session keeps its subscriptions.
-                    await client.shutdown()
-                }
-            } catch let error as MQTTError where error.code == .operationRefused && subscriptions.count == 1 {
-                // mosquitto_sub has nothing to wait for, and takes that for a success.
-                if !connection.quiet, !connection.retry.events {
-                    standardError("All subscription requests were denied.")
-                }
+            try await subscribe(client, to: subscriptions) { messages in
+                if !unwanted.isEmpty { try await client.unsubscribe(from: unwanted) }
+                if !exitAfterSubscribing { await print(messages, client) }
+                // Inside the scope, whose end would unsubscribe: a persistent session keeps its subscriptions.
+                await run.leave(client)
             }
         }
     }
 
-    private func subscriptions() throws -> [MQTTSubscription] {
-        let qos = try connection.messageQoS
-        let isVersion5 = try connection.protocolVersion() == .v5_0
-        return try topics.map { topic in
-            let filter = MQTTTopicFilter(topic)
-            do { try filter.validate() } catch {
-                throw CommandFailure(
-                    message: "Invalid subscription topic '\(topic)', are all '+' and '#' wildcards correct?")
+    /// Subscribes to what the broker grants, which is enough for mosquitto_sub.
+    private func subscribe(
+        _ client: MQTTClient, to subscriptions: [MQTTSubscription], _ body: (MQTTMessages) async throws -> Void
+    ) async throws {
+        var remaining = subscriptions
+        while !remaining.isEmpty {
+            do {
+                return try await client.subscribe(to: remaining) { messages in
+                    sayGranted(messages.grantedReasonCodes)
+                    try await body(messages)
+                }
+            } catch let error as MQTTError where !error.refusedFilters.isEmpty {
+                remaining.removeAll { error.refusedFilters.contains($0.filter) }
             }
-            return MQTTSubscription(
-                filter, qos: qos, retainAsPublished: isVersion5 && retainAsPublished,
-                retainHandling: isVersion5 && output.noRetained ? .doNotSend : .sendOnSubscribe)
         }
+        // There is nothing to wait for, which is a success.
+        if warns { standardError("All subscription requests were denied.") }
+    }
+
+    private var warns: Bool { !connection.quiet && !connection.retry.events }
+
+    private func sayGranted(_ codes: [MQTTReasonCode]) {
+        guard connection.debug, !connection.quiet else { return }
+        var output = StandardOutput()
+        output.write("Subscribed (mid: 1): \(codes.map { "\($0.rawValue)" }.joined(separator: ", "))\n".utf8)
+        output.flush()
+    }
+
+    private func print(_ messages: MQTTMessages, _ client: MQTTClient) async {
+        var generator = SystemRandomNumberGenerator()
+        await output.print(messages, limit: count, warns: warns) { message in
+            await remover.remove(message, client)
+            return chance.passes(using: &generator)
+        }
+    }
+
+    /// - Parameter kind: what the filter is for.
+    private func filter(_ topic: String, _ kind: String) throws -> MQTTTopicFilter {
+        let filter = MQTTTopicFilter(topic)
+        do { try filter.validate() } catch {
+            throw CommandFailure.usage("Invalid \(kind) topic '\(topic)', are all '+' and '#' wildcards correct?")
+        }
+        return filter
     }
 }

@@ -81,6 +81,22 @@ struct ArgumentTests {
         #expect(withTLS.contains("unix:/s"))
     }
 
+    @Test func `so does the host, if the port is 0`() throws {
+        #expect(try configuration("-h", "/run/mqtt.sock", "-p", "0").endpoints == [.unixSocket("/run/mqtt.sock")])
+    }
+
+    @Test func `a proxy and an address of this machine are on the way to the broker`() throws {
+        let proxy = try configuration("--proxy", "socks5h://me:a%40b%3a%25@proxy:99", "-A", "127.0.0.1")
+        #expect(proxy.proxy?.host == "proxy")
+        #expect(proxy.proxy?.port == 99)
+        #expect(proxy.proxy?.username == "me")
+        #expect(proxy.proxy?.password == "a@b:%")
+        #expect(proxy.localAddress == "127.0.0.1")
+        let short = try configuration("--proxy", "socks5h://proxy").proxy
+        #expect(short?.port == 1_080)
+        #expect(short?.username == nil)
+    }
+
     @Test func `a file turns TLS on, and so do the system's certificates and port 8883`() throws {
         let file = try configuration("--cafile", "/dev/null")
         #expect(file.endpoints[0].port == 8_883)
@@ -90,17 +106,15 @@ struct ArgumentTests {
         #expect(system.tls?.trust.description == "the system's authorities")
         #expect(try configuration("-p", "8883").tls?.trust.description == "the system's authorities")
         #expect(try configuration("-p", "8884").tls == nil)
+        #expect(try configuration("-p", "8883", "--no-tls").tls == nil)
         let identity = try configuration("--cert", "/dev/null", "--key", "/dev/null")
         #expect(identity.endpoints[0].port == 8_883)
         #expect(identity.tls?.identity != nil)
     }
 
     @Test(arguments: [
-        (["--tls-engine-kpass-sha1", "e"], "kpass"),
-        (["--proxy", "socks5h://p"], "--proxy"), (["-A", "127.0.0.1"], "-A"),
-        (["-L", "mqtt://h/t"], "-L"), (["--url", "mqtt://h/t"], "-L"),
-        (["-D", "connect", "receive-maximum", "1"], "-D"), (["--tls-version", "tlsv1.1"], "RFC 8996"),
-        (["-V", "mqttv31"], "MQTT 3.1"),
+        (["--tls-engine-kpass-sha1", "e"], "kpass"), (["-S"], "-S"), (["--ws"], "--ws"),
+        (["--tls-version", "tlsv1.1"], "RFC 8996"), (["-V", "mqttv31"], "MQTT 3.1"),
     ])
     func `what cannot be honoured is refused with a reason`(arguments: [String], reason: String) throws {
         let complaint = try #require(self.complaint(arguments))
@@ -109,13 +123,13 @@ struct ArgumentTests {
         #expect(!complaint.contains("\n"))
     }
 
-    @Test(arguments: [["-F", "%p"], ["--pretty"], ["--random-filter", "1"], ["--remove-retained"], ["-U", "a"]])
+    @Test(arguments: [["--watch"], ["-w"], ["--message-rate"], ["--latency"]])
     func `so it is with what only a subscriber has`(arguments: [String]) {
         #expect(throws: CommandFailure.self) { try Sub.parse(["-t", "a"] + arguments).refused.check() }
     }
 
     @Test(arguments: [
-        (["-p", "0"], "Invalid port given: 0"), (["-p", "65536"], "Invalid port given: 65536"),
+        (["-p", "-1"], "Invalid port given: -1"), (["-p", "65536"], "Invalid port given: 65536"),
         (["-k", "4"], "Invalid keepalive given"), (["-M", "0"], "Maximum inflight messages"),
         (["-V", "4"], "Invalid protocol version argument given."), (["-i", "a", "-I", "b"], "cannot be used together"),
         (["--cert", "/dev/null"], "Both certfile and keyfile must be provided"),
@@ -126,6 +140,11 @@ struct ArgumentTests {
         (["--will-topic", "a", "--will-qos", "3"], "will QoS 3"),
         (["-P", "x"], "Problem setting username and/or password."), (["-h", ""], "host is empty"),
         (["-h", "a b"], "bare name"), (["-i", ""], "clientID is empty"),
+        (["--proxy", "http://p"], "Unsupported proxy protocol: http://p"),
+        (["--proxy", "socks5h://"], "Invalid proxy."),
+        (["--proxy", "socks5h://p:0"], "Invalid proxy port 0"), (["--proxy", "socks5h://u%41@p"], "Invalid proxy."),
+        (["-A", "no.such.host.invalid"], "-A no.such.host.invalid"),
+        (["--no-tls", "--cafile", "/dev/null"], "--no-tls"),
     ])
     func `a mistake is told in one line`(arguments: [String], text: String) throws {
         let complaint = try #require(self.complaint(arguments))
@@ -151,7 +170,7 @@ struct ArgumentTests {
 
     @Test func `the messages of pub come from one source`() throws {
         func payload(_ arguments: String...) throws -> PayloadOptions.Payload? {
-            try PayloadOptions.parse(arguments).payload()
+            try Pub.parse(arguments).payload()
         }
         guard case .once(Array("x".utf8)) = try payload("-m", "x") else {
             Issue.record("not the text")

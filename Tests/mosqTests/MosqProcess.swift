@@ -19,12 +19,36 @@ final class MosqProcess: Sendable {
     private let process: Mutex<Process>
     let pid: Int32
 
-    /// - Parameter input: standard input; `nil` for one that never ends.
-    init(_ arguments: [String], input: String? = "") throws {
+    /// - Parameters:
+    ///   - input: standard input; `nil` for one that never ends.
+    ///   - link: the name of a link to `mosq` to start it by.
+    ///   - options: the content of the options file of `mosquitto_pub`, `_sub` and `_rr`; there is none by default.
+    ///   - executable: the path of another command to run.
+    init(
+        _ arguments: [String], input: String? = "", link: String? = nil, options: String? = nil,
+        executable: String? = nil
+    ) throws {
         let folder = try TemporaryDirectory()
         let process = Process()
-        process.executableURL = Self.executable
+        if let link {
+            let path = "\(folder.path)/\(link)"
+            try FileManager.default.createSymbolicLink(
+                atPath: path, withDestinationPath: Self.executable.resolvingSymlinksInPath().path)
+            process.executableURL = URL(fileURLWithPath: path)
+        } else {
+            process.executableURL = executable.map { URL(fileURLWithPath: $0) } ?? Self.executable
+        }
         process.arguments = arguments
+        // What the machine's user has there is none of a test's business.
+        let configuration = "\(folder.path)/config"
+        try FileManager.default.createDirectory(atPath: configuration, withIntermediateDirectories: true)
+        process.environment = ProcessInfo.processInfo.environment.merging(
+            ["XDG_CONFIG_HOME": configuration], uniquingKeysWith: { $1 })
+        if let options {
+            for name in ["mosquitto_pub", "mosquitto_sub", "mosquitto_rr"] {
+                _ = try folder.write(options, to: "config/\(name)")
+            }
+        }
         if let input {
             process.standardInput = FileHandle(forReadingAtPath: try folder.write(input, to: "input"))
         } else {

@@ -93,9 +93,11 @@ struct PublishCommandTests {
             #expect(result.status == 1)
             #expect(result.errors == "Error: Both topic and message must be supplied.\n")
         }
-        let refused = try await runMosq("pub", "-t", "a", "-m", "x", "--proxy", "socks5h://p")
+        let refused = try await runMosq("pub", "-t", "a", "-m", "x", "-V", "mqttv31")
         #expect(refused.status == 1)
-        #expect(refused.errors == "Error: --proxy is not supported; connections are direct.\n")
+        #expect(
+            refused.errors
+                == "Error: MQTT 3.1 is not supported; use mqttv311 or mqttv5.\n\nUse 'mosq pub --help' to see usage.\n")
         let unknown = try await runMosq("pub", "--foo")
         #expect(unknown.status == 1)
         #expect(unknown.errors.hasPrefix("Error: Unknown option '--foo'"))

@@ -31,9 +31,28 @@ struct SessionArgumentTests {
         #expect(try self.session(["-V", "mqttv5"] + arguments) == session)
     }
 
+    @Test func `a session that is not resumed may be left for a later client`() throws {
+        let configuration = try ConnectionOptions.parse(["-V", "5", "-x", "10"]).configuration(.subscribe)
+        #expect(configuration.session == .clean)
+        #expect(configuration.cleanSessionExpiry == .seconds(10))
+    }
+
+    @Test func `a session that is resumed may end with the command`() throws {
+        let options = try ConnectionOptions.parse(["-V", "5", "-c", "-i", "a", "-x", "0"])
+        #expect(try options.configuration(.subscribe).session == .persistent(expiry: .seconds(1)))
+        #expect(try options.farewell(isEarly: false).sessionExpiry == .zero)
+        #expect(try ConnectionOptions.parse(["-V", "5"]).farewell(isEarly: false) == MQTTDisconnect())
+    }
+
+    @Test func `only MQTT 5 0 says why a command leaves early`() throws {
+        #expect(
+            try ConnectionOptions.parse(["-V", "5"]).farewell(isEarly: true).reasonCode == .disconnectWithWillMessage)
+        #expect(try ConnectionOptions.parse([]).farewell(isEarly: true) == MQTTDisconnect())
+    }
+
     @Test(arguments: [
-        ["-c"], ["-c", "-I", "prefix"], ["-V", "5", "-c"], ["-V", "5", "-x", "-1"], ["-V", "5", "-x", "10"],
-        ["-V", "5", "-c", "-i", "a", "-x", "0"], ["-V", "5", "-c", "-i", "a", "-x", "-2"],
+        ["-c"], ["-c", "-I", "prefix"], ["-V", "5", "-c"], ["-V", "5", "-x", "-1"],
+        ["-V", "5", "-c", "-i", "a", "-x", "-2"],
         ["-V", "5", "-c", "-i", "a", "-x", "4294967296"], ["-V", "5", "-c", "-i", "a", "-x", "1s"],
     ])
     func `what makes no session is refused`(arguments: [String]) {

@@ -26,8 +26,10 @@ struct mosquitto *cmq_new(const char *client_id, bool clean_start, void *user_da
 // to an empty host fails at once, without I/O, but keeps them (libmosquitto 2.0.11 to 2.1.2).
 void cmq_set_connect_properties(struct mosquitto *mosq, int keep_alive, const mosquitto_property *properties);
 
-// mosquitto_connect_async() with the errno that it left in *error (Swift may clobber it).
-int cmq_connect_async(struct mosquitto *mosq, const char *address, int port, int keep_alive, int *error);
+// mosquitto_connect_bind_async() with the errno that it left in *error (Swift may clobber it).
+// local: the address to connect from, or NULL.
+int cmq_connect_async(struct mosquitto *mosq, const char *address, int port, int keep_alive, const char *local,
+                      int *error);
 
 // ---- Threads ----
 

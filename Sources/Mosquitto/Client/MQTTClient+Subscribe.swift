@@ -57,7 +57,8 @@ extension MQTTClient {
         return try await consume(subscriptions, isLocal: true, buffer: buffer, isolation: isolation, body)
     }
 
-    /// Ends subscriptions that the broker has and this client did not make: those of an earlier run, in a session that was resumed.
+    /// Ends subscriptions that the broker has and this client did not make: those of an earlier run, in a session that was resumed
+    /// (`mosquitto_unsubscribe_multiple`).
     ///
     /// Returns the broker's reason code for each filter, in their order (MQTT 5.0, section 3.11.3; with MQTT 3.1.1 always success).
     /// Without a connection it waits for the next one, if there is a session to unsubscribe from. A subscription of this client ends

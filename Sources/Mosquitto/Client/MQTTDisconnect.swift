@@ -41,7 +41,7 @@ public struct MQTTDisconnect: Sendable, Hashable {
                     .invalidProperty, "session expiry is \(sessionExpiry); it must be from 0 to 4294967295 s")
             }
             // MQTT 5.0, section 3.14.2.2.2.
-            if configuration.session == .clean, sessionExpiry > .zero {
+            if configuration.session == .clean, configuration.cleanSessionExpiry == .zero, sessionExpiry > .zero {
                 throw .invalid(.invalidProperty, "a clean session cannot be kept by its DISCONNECT")
             }
         }

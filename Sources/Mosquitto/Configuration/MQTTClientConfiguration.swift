@@ -11,6 +11,11 @@ public struct MQTTClientConfiguration: Sendable {
     public var redirects: MQTTRedirectPolicy = .none
     /// What becomes of the first connection. Default ``MQTTFirstConnection/background``.
     public var firstConnection: MQTTFirstConnection = .background
+    /// The IPv4 or IPv6 address of this machine to connect from; `nil`, the default, for what the system chooses. Addresses of the
+    /// broker of the other family cannot be reached then. Not for Unix sockets.
+    public var localAddress: String?
+    /// The SOCKS proxy to connect through; `nil`, the default, for a direct connection. Not for Unix sockets.
+    public var proxy: MQTTProxy?
     /// TLS, or `nil` for plain TCP. ``init(host:port:tls:)`` sets it.
     public var tls: TLSConfiguration?
     /// The protocol version. Default 5.0.
@@ -30,6 +35,10 @@ public struct MQTTClientConfiguration: Sendable {
     public var refreshJitter = 0.1
     /// What the broker keeps between connections. Default ``MQTTSession/clean``.
     public var session: MQTTSession = .clean
+    /// How long the broker keeps the session that a ``MQTTSession/clean`` client leaves behind, for a later one of the same client
+    /// identifier; whole seconds up to 4,294,967,295. MQTT 5.0 only. Default zero: it ends with the connection. This client never
+    /// resumes it.
+    public var cleanSessionExpiry: Duration = .zero
     /// The longest time without a packet, in whole seconds: zero for no keep-alive, else 5 s to 65,535 s (a limit of
     /// libmosquitto). Default 60 s.
     public var keepAlive: Duration = .seconds(60)
@@ -131,6 +140,14 @@ public struct MQTTClientConfiguration: Sendable {
         if case .persistent(let expiry) = session, expiry < .seconds(1) || expiry > .seconds(UInt32.max) {
             throw .invalid(.invalidConfiguration, "session expiry is \(expiry); it must be from 1 s to 4294967295 s")
         }
+        if cleanSessionExpiry != .zero {
+            try validateCleanSessionExpiry()
+        }
+        try proxy?.validate()
+        if let localAddress, Resolver.numeric(localAddress) == nil {
+            throw .invalid(
+                .invalidConfiguration, "localAddress \(quoted(localAddress)) is not an IPv4 or IPv6 address")
+        }
         for property in userProperties {
             try validateString(property.name, "user property name")
             try validateString(property.value, "user property value")
@@ -142,6 +159,22 @@ public struct MQTTClientConfiguration: Sendable {
             throw .invalid(.unsupported, "properties need MQTT 5.0; set version to .v5_0 or leave them out")
         }
     }
+
+    private func validateCleanSessionExpiry() throws(MQTTError) {
+        if session != .clean {
+            throw .invalid(
+                .invalidConfiguration, "cleanSessionExpiry is for a clean session; a persistent one has its own expiry")
+        }
+        if cleanSessionExpiry < .seconds(1) || cleanSessionExpiry > .seconds(UInt32.max) {
+            throw .invalid(
+                .invalidConfiguration,
+                "cleanSessionExpiry is \(cleanSessionExpiry); it must be zero, or from 1 s to 4294967295 s")
+        }
+        if version == .v3_1_1 {
+            throw .invalid(.unsupported, "cleanSessionExpiry needs MQTT 5.0; set version to .v5_0 or leave it out")
+        }
+    }
+
     private func validateAuthentication() throws(MQTTError) {
         guard let authenticator else {
             if rotation == .reauthenticate {

@@ -26,9 +26,13 @@ final class ConnectRace {
         let socket: StreamSocket
         let token: UInt64
         let isLibrarys: Bool
+        /// What is said to a proxy, once it is connected.
+        var handshake: SOCKSHandshake?
     }
 
     private let port: Int
+    private let local: String?
+    private let proxy: SOCKSHandshake?
     private let handle: MosquittoHandle
     private let loop: EventLoopCore
     private let client: any EventLoopClient
@@ -40,13 +44,18 @@ final class ConnectRace {
     private var failure: MQTTError?
 
     /// - Parameters:
+    ///   - local: the numeric address to connect from.
+    ///   - proxy: what is said first, if the addresses are a proxy's.
     ///   - client: is told by the loop when a socket is ready, and passes that on to ``ready(_:)``.
     ///   - connectLibrary: makes libmosquitto connect to an address.
     init(
-        _ addresses: [String], port: Int, handle: MosquittoHandle, loop: EventLoopCore, client: any EventLoopClient,
+        _ addresses: [String], port: Int, from local: String? = nil, through proxy: SOCKSHandshake? = nil,
+        handle: MosquittoHandle, loop: EventLoopCore, client: any EventLoopClient,
         connectLibrary: @escaping (String) throws(MQTTError) -> Void
     ) {
         self.port = port
+        self.local = local
+        self.proxy = proxy
         self.handle = handle
         self.loop = loop
         self.client = client
@@ -83,7 +92,7 @@ final class ConnectRace {
     private func connect(to address: String) throws(MQTTError) -> StreamSocket {
         if hasLibrarySocket {
             do throws(SystemCallError) {
-                return try StreamSocket(connectingTo: address, port: port)
+                return try StreamSocket(connectingTo: address, port: port, from: local)
             } catch {
                 throw MosquittoHandle.connectError(error.code)
             }
@@ -99,12 +108,13 @@ final class ConnectRace {
     /// A socket is ready: connected or failed. Returns the winner; throws when all have failed.
     func ready(_ token: UInt64) throws(MQTTError) -> Winner? {
         guard let index = runners.firstIndex(where: { $0.token == token }) else { return nil }
+        let outcome = Result { () throws(MQTTError) in try advance(&runners[index]) }
+        if case .success(false) = outcome { return nil }
         let runner = runners.remove(at: index)
         loop.unregister(runner.socket.descriptor, token: runner.token)
-        let code = runner.socket.connectResult()
-        guard code == 0 else {
+        if case .failure(let error) = outcome {
             runner.socket.close()
-            note(MosquittoHandle.connectError(code))
+            note(error)
             try startNext()
             return nil
         }
@@ -115,6 +125,42 @@ final class ConnectRace {
             throw MosquittoHandle.systemError(code, "a socket could not be handed over")
         }
         return Winner(address: runner.address, socket: runner.socket)
+    }
+
+    /// Returns whether the broker is at the other end: with a proxy, that takes more than a connection.
+    private func advance(_ runner: inout Runner) throws(MQTTError) -> Bool {
+        if runner.handshake == nil {
+            let code = runner.socket.connectResult()
+            if code != 0 { throw MosquittoHandle.connectError(code) }
+            guard let proxy else { return true }
+            runner.handshake = proxy
+            loop.setInterest(runner.socket.descriptor, token: runner.token, .readable)
+            try send(proxy.greeting, to: runner)
+        }
+        while let needed = runner.handshake?.needed, needed > 0 {
+            guard let bytes = try receive(needed, from: runner) else { return false }
+            if let answer = try runner.handshake?.receive(bytes) { try send(answer, to: runner) }
+        }
+        return true
+    }
+
+    /// A fresh socket takes these few bytes at once.
+    private func send(_ bytes: [UInt8], to runner: Runner) throws(MQTTError) {
+        switch bytes.withUnsafeBytes({ runner.socket.send($0) }) {
+        case .bytes(bytes.count): break
+        case .failed: throw MQTTError(.closed, "the proxy closed the connection", phase: .connect)
+        default: throw MQTTError(.proxy, "the proxy reads nothing", phase: .connect)
+        }
+    }
+
+    /// No more than is there, and than was asked for: what follows is the broker's. `nil` if there is nothing.
+    private func receive(_ count: Int, from runner: Runner) throws(MQTTError) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: count)
+        switch bytes.withUnsafeMutableBytes({ runner.socket.receive(into: $0) }) {
+        case .bytes(let received): return Array(bytes[..<received])
+        case .nothing: return nil
+        case .end, .failed: throw MQTTError(.closed, "the proxy closed the connection", phase: .connect)
+        }
     }
 
     /// Ends all that are under way.

@@ -1,5 +1,6 @@
 import CMosquitto
 import CMosquittoShim
+import Logging
 
 #if canImport(Darwin)
 import Darwin
@@ -29,10 +30,14 @@ final class MosquittoHandle {
         var events: [MosquittoEvent] = []
         var ignoresPublished = false
         var lastTopic = (bytes: [UInt8](), text: "")
+        /// Gets libmosquitto's own lines; `nil` if nobody wants them.
+        var log: Logger?
     }
 
     /// A fresh handle. Throws if memory or descriptors ran out, or the library refuses an option.
-    init(_ configuration: MQTTClientConfiguration, tls: TLSContext?) throws(MQTTError) {
+    ///
+    /// - Parameter logger: gets libmosquitto's own lines, one for each packet, if its level is trace.
+    init(_ configuration: MQTTClientConfiguration, tls: TLSContext?, logger: Logger? = nil) throws(MQTTError) {
         MosquittoLibrary.initialize
         let cleanStart = configuration.session == .clean
         let box = Unmanaged.passRetained(EventBox())
@@ -63,6 +68,7 @@ final class MosquittoHandle {
         }
         if let will = configuration.will { try setWill(will) }
         installCallbacks()
+        if let logger, logger.logLevel <= .trace { log(to: logger) }
     }
 
     deinit {
@@ -107,7 +113,7 @@ final class MosquittoHandle {
         }
         _ = takeEvents()
         var code: Int32 = 0
-        let rc = cmq_connect_async(pointer, address, Int32(port), keepAlive, &code)
+        let rc = cmq_connect_async(pointer, address, Int32(port), keepAlive, configuration.localAddress, &code)
         guard rc == Int32(MOSQ_ERR_SUCCESS.rawValue) else {
             throw rc == Int32(MOSQ_ERR_ERRNO.rawValue)
                 ? Self.connectError(code) : libraryError(rc, "connecting to \(address)", phase: .connect)
@@ -120,7 +126,9 @@ final class MosquittoHandle {
 
     private static func connectProperties(_ configuration: MQTTClientConfiguration) -> PropertyList {
         var properties = PropertyList()
-        if case .persistent(let expiry) = configuration.session {
+        var expiry = configuration.cleanSessionExpiry
+        if case .persistent(let kept) = configuration.session { expiry = kept }
+        if expiry > .zero {
             properties.add(MQTT_PROP_SESSION_EXPIRY_INTERVAL, int32: UInt32(clamping: expiry.components.seconds))
         }
         properties.add(MQTT_PROP_RECEIVE_MAXIMUM, int16: configuration.receiveMaximum)
@@ -376,6 +384,15 @@ final class MosquittoHandle {
                         retain: message.retain,
                         properties: properties.map { MQTTPublishProperties(reading: $0) } ?? .init()),
                     packetID: UInt16(truncatingIfNeeded: message.mid)))
+        }
+    }
+
+    /// With a callback the library writes every line, so there is none unless somebody reads them.
+    private func log(to logger: Logger) {
+        box.takeUnretainedValue().log = logger
+        mosquitto_log_callback_set(pointer) { _, context, _, text in
+            guard let context, let text else { return }
+            Unmanaged<EventBox>.fromOpaque(context).takeUnretainedValue().log?.trace("\(String(cString: text))")
         }
     }
 

@@ -24,6 +24,11 @@ private func sendBytes(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> 
     #endif
 }
 
+/// `bind(2)`, under a name that a method called `bind` does not hide.
+private func bindDescriptor(_ descriptor: Int32, _ address: UnsafePointer<sockaddr>?, _ length: socklen_t) -> Int32 {
+    bind(descriptor, address, length)
+}
+
 #if canImport(Darwin)
 let streamType = SOCK_STREAM
 #else
@@ -44,26 +49,41 @@ struct StreamSocket {
     }
 
     /// A TCP socket that begins to connect to a numeric address. Throws the `errno` of what fails at once.
-    init(connectingTo address: String, port: Int) throws(SystemCallError) {
-        var hints = addrinfo()
-        hints.ai_family = AF_UNSPEC
-        hints.ai_socktype = streamType
-        hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV
-        var list: UnsafeMutablePointer<addrinfo>?
-        guard getaddrinfo(address, String(port), &hints, &list) == 0, let info = list?.pointee else {
-            throw SystemCallError(code: EADDRNOTAVAIL)
-        }
+    ///
+    /// - Parameter local: the numeric address to connect from.
+    init(connectingTo address: String, port: Int, from local: String? = nil) throws(SystemCallError) {
+        guard let list = Self.numeric(address, port: port) else { throw SystemCallError(code: EADDRNOTAVAIL) }
         defer { freeaddrinfo(list) }
+        let info = list.pointee
         descriptor = socket(info.ai_family, streamType, 0)
         if descriptor < 0 { throw SystemCallError(code: errno) }
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
         setOptions()
-        if connect(descriptor, info.ai_addr, info.ai_addrlen) != 0, errno != EINPROGRESS {
+        if !bind(to: local) || connect(descriptor, info.ai_addr, info.ai_addrlen) != 0, errno != EINPROGRESS {
             let code = errno
             closeDescriptor(descriptor)
             throw SystemCallError(code: code)
         }
+    }
+
+    private func bind(to local: String?) -> Bool {
+        guard let local else { return true }
+        guard let list = Self.numeric(local, port: 0) else {
+            errno = EADDRNOTAVAIL
+            return false
+        }
+        defer { freeaddrinfo(list) }
+        return bindDescriptor(descriptor, list.pointee.ai_addr, list.pointee.ai_addrlen) == 0
+    }
+
+    private static func numeric(_ address: String, port: Int) -> UnsafeMutablePointer<addrinfo>? {
+        var hints = addrinfo()
+        hints.ai_family = AF_UNSPEC
+        hints.ai_socktype = streamType
+        hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV
+        var list: UnsafeMutablePointer<addrinfo>?
+        return getaddrinfo(address, String(port), &hints, &list) == 0 ? list : nil
     }
 
     init(descriptor: Int32) { self.descriptor = descriptor }

@@ -10,7 +10,7 @@ extension Session {
         let known = handle?.tls ?? tls
         let resolve = resolve
         Task { [weak self] in
-            let prepared = await Self.prepare(endpoint, configuration.tls, known, resolve, attempt: attempt)
+            let prepared = await Self.prepare(endpoint, configuration, known, resolve, attempt: attempt)
             await self?.prepared(prepared, endpoint, attempt: attempt)
         }
     }
@@ -22,11 +22,11 @@ extension Session {
 
     @concurrent
     private static func prepare(
-        _ endpoint: MQTTEndpoint, _ tls: TLSConfiguration?, _ known: TLSContext?,
+        _ endpoint: MQTTEndpoint, _ configuration: MQTTClientConfiguration, _ known: TLSContext?,
         _ resolve: @Sendable (String) async -> Resolver.Answer, attempt: Int
     ) async -> Prepared {
         var context = known
-        if let tls {
+        if let tls = configuration.tls {
             do throws(MQTTError) {
                 context = try await TLSContext.prepare(known, tls, for: endpoint, turn: attempt)
             } catch {
@@ -34,10 +34,12 @@ extension Session {
             }
         }
         if endpoint.isUnixSocket { return Prepared(tls: context, addresses: .success([endpoint.host])) }
-        if let address = Resolver.numeric(endpoint.host) {
+        // A proxy resolves the broker's name itself.
+        let host = configuration.proxy?.host ?? endpoint.host
+        if let address = Resolver.numeric(host) {
             return Prepared(tls: context, addresses: .success([address]))
         }
-        return Prepared(tls: context, addresses: await resolve(endpoint.host))
+        return Prepared(tls: context, addresses: await resolve(host))
     }
 
     private func prepared(_ prepared: Prepared, _ endpoint: MQTTEndpoint, attempt: Int) {
@@ -45,30 +47,38 @@ extension Session {
         tls = prepared.tls
         switch prepared.addresses {
         case .failure(let error): fail(error)
-        case .success(let addresses): connect(to: addresses, port: endpoint.port)
+        case .success(let addresses): connect(to: addresses, of: endpoint)
         }
     }
 
-    private func connect(to addresses: [String], port: Int) {
+    private func connect(to addresses: [String], of endpoint: MQTTEndpoint) {
         closeConnection()
         perform(machine.entered(.connect))
         do throws(MQTTError) {
             let handle: MosquittoHandle
-            if let kept = self.handle { handle = kept } else { handle = try MosquittoHandle(configuration, tls: tls) }
+            if let kept = self.handle { handle = kept } else { handle = try makeHandle() }
             self.handle = handle
             let authenticator = configuration.authenticator
             shown = credentials
             try handle.setCredentials(authenticator?.connectCredentials(credentials) ?? credentials)
             let configuration = configuration
             let authentication = authenticator.map { (method: $0.method, data: authenticationData) }
-            race = ConnectRace(addresses, port: port, handle: handle, loop: loop, client: self) {
-                address throws(MQTTError) in
+            let proxy = endpoint.isUnixSocket ? nil : configuration.proxy
+            let port = proxy?.port ?? endpoint.port
+            race = ConnectRace(
+                addresses, port: port, from: configuration.localAddress,
+                through: proxy.map { SOCKSHandshake($0, to: endpoint) }, handle: handle, loop: loop, client: self
+            ) { address throws(MQTTError) in
                 try handle.connect(address: address, port: port, configuration, authentication)
             }
             try startNextRunner()
         } catch {
             fail(error)
         }
+    }
+
+    private func makeHandle() throws(MQTTError) -> MosquittoHandle {
+        try MosquittoHandle(configuration, tls: tls, logger: logger)
     }
 
     /// Tries the next address, and the one after it when the stagger has passed.
@@ -316,7 +326,7 @@ extension Session {
         requeueInFlight()
         dropHandle()
         closeConnection()
-        connect(to: [connection.address], port: machine.endpoint.port)
+        connect(to: [connection.address], of: machine.endpoint)
     }
 
     /// Whether the handle has a limit that is none any more. It stays while it has QoS 2 messages half through, which a fresh one
@@ -410,7 +420,8 @@ extension Session {
             // The broker forgets, and so must the library: stale QoS 2 state and sticky limits go with the handle.
             dropHandle()
             requeueInFlight()
-            sessionForgotten()
+            // A persistent session is the broker's to forget: it may have one from an earlier client.
+            if configuration.session == .clean { sessionForgotten() }
         } else if repetitions > 0, !hasExactlyOnceInFlight {
             dropHandle()
             requeueInFlight()

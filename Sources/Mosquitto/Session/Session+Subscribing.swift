@@ -107,7 +107,9 @@ extension Session {
         possible.subscriptions.removeAll { subscription in
             guard let code = limits.objection(to: subscription.filter) else { return false }
             let filter = subscription.filter.filter
-            impossible.append((filter, .operationRefused(code, "the broker does not take \(quoted(filter)): \(code)")))
+            var error = MQTTError.operationRefused(code, "the broker does not take \(quoted(filter)): \(code)")
+            error.refusedFilters = [subscription.filter]
+            impossible.append((filter, error))
             return true
         }
         return (possible, impossible)
@@ -183,6 +185,7 @@ extension Session {
         var error = MQTTError.operationRefused(
             codes[index], "the broker refused the topic filter \(quoted(filter)): \(codes[index])")
         error.explain(operation.explanation)
+        error.refusedFilters = zip(operation.consumer.subscriptions, codes).filter(\.1.isError).map(\.0.filter)
         operation.continuation.resume(returning: .failure(error))
     }
 

@@ -14,6 +14,8 @@ struct SubscriptionTable {
         var isRefused = false
         /// Only if it overlaps with another one.
         var identifier: UInt32?
+        /// In the order of the calls.
+        var number = 0
         /// Whether the broker was asked for it before it had its identifier: retained messages have come.
         var isRepeated = false
     }
@@ -41,6 +43,7 @@ struct SubscriptionTable {
     }
 
     private var entries: [String: Entry] = [:]
+    private var lastNumber = 0
     /// Those of them that have a wildcard or are shared: only they overlap with others that have none.
     private var wide: Set<String> = []
     private(set) var consumers: [MessageBuffer] = []
@@ -63,7 +66,11 @@ struct SubscriptionTable {
             let filter = subscription.filter.filter
             abandoned.remove(filter)
             if entries[filter] == nil { identifyOverlaps(of: subscription.filter, in: consumer) }
-            entries[filter, default: Entry(subscription: subscription)].consumers += 1
+            if entries[filter]?.number ?? 0 == 0 {
+                lastNumber += 1
+                entries[filter, default: Entry(subscription: subscription)].number = lastNumber
+            }
+            entries[filter]?.consumers += 1
             // The last options count, but nobody's QoS is lowered by another consumer.
             let qos = max(subscription.qos, entries[filter]?.subscription.qos ?? .atMostOnce)
             entries[filter]?.subscription = subscription
@@ -134,7 +141,7 @@ struct SubscriptionTable {
 
     private func grouped(_ entries: [Entry]) -> [Group] {
         var groups: [Group] = []
-        for entry in entries.sorted(by: { $0.subscription.filter.filter < $1.subscription.filter.filter }) {
+        for entry in entries.sorted(by: { $0.number < $1.number }) {
             var subscription = entry.subscription
             let identifier = usesIdentifiers ? entry.identifier : nil
             if entry.isRepeated, identifier != nil { subscription.retainHandling = .doNotSend }

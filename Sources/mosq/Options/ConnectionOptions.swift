@@ -46,8 +46,8 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(
         name: [.customShort("V"), .customLong("protocol-version")], parsing: .unconditional,
-        help: "The protocol version: mqttv5 or mqttv311.")
-    var version = "mqttv311"
+        help: "The protocol version: mqttv5 or mqttv311. Default: mqttv311, of rr mqttv5.")
+    var version: String?
 
     @Option(
         name: .customShort("M"), parsing: .unconditional, help: "How many QoS 1 and 2 messages are in flight at most.")
@@ -56,14 +56,20 @@ struct ConnectionOptions: ParsableArguments {
     @Flag(name: .customLong("nodelay"), help: "Accepted for compatibility: Nagle's algorithm is always off.")
     var noDelay = false
 
-    @Flag(name: [.customShort("d"), .long], help: "Print what the client does to standard output.")
+    @Flag(name: [.customShort("d"), .long], help: "Print a line for each packet to standard output.")
     var debug = false
 
     @Flag(help: "Do not print error messages.")
     var quiet = false
 
+    @OptionGroup(title: "Network")
+    var network: NetworkOptions
+
     @OptionGroup(title: "Session")
     var session: SessionOptions
+
+    @OptionGroup(title: "Properties")
+    var properties: PropertyOptions
 
     @OptionGroup(title: "Will")
     var will: WillOptions
@@ -83,22 +89,26 @@ struct ConnectionOptions: ParsableArguments {
     /// The configuration that the flags describe. Throws what a person can act on.
     func configuration(_ behavior: CommandBehavior) throws -> MQTTClientConfiguration {
         try refused.check()
-        if let port, !(1...65_535).contains(port) { throw CommandFailure(message: "Invalid port given: \(port)") }
+        try properties.check()
+        if let port, !(0...65_535).contains(port) { throw CommandFailure.usage("Invalid port given: \(port)") }
         if !(5...65_535).contains(keepAlive) {
-            throw CommandFailure(message: "Invalid keepalive given, it must be between 5 and 65535 inclusive.")
+            throw CommandFailure.usage("Invalid keepalive given, it must be between 5 and 65535 inclusive.")
         }
         if maximumInFlight < 1 {
-            throw CommandFailure(message: "Maximum inflight messages must be greater than 0.")
+            throw CommandFailure.usage("Maximum inflight messages must be greater than 0.")
         }
         var configuration = MQTTClientConfiguration(
             host: host, port: port ?? tls.defaultPort, tls: try tls.configuration(port: port))
-        if let unixSocket { configuration.endpoints = [.unixSocket(unixSocket)] }
+        if let path = unixSocket ?? (port == 0 ? host : nil) { configuration.endpoints = [.unixSocket(path)] }
         configuration.version = try protocolVersion()
         configuration.clientID = try clientID()
         configuration.keepAlive = .seconds(keepAlive)
-        configuration.session = try session.session(configuration.version, hasStableID: id != nil)
+        try session.apply(
+            to: &configuration, hasStableID: id != nil, property: try properties.sessionExpiry())
         configuration.maximumInFlight = min(maximumInFlight, 65_535)
-        configuration.will = try will.will()
+        try network.apply(to: &configuration)
+        if configuration.version == .v5_0 { try properties.apply(to: &configuration) }
+        configuration.will = try will.will(configuration.version == .v5_0 ? properties : nil)
         if password != nil, username == nil, configuration.version == .v3_1_1 {
             // MQTT 3.1.1, section 3.1.2.9: no password without a user name.
             throw CommandFailure(message: "Problem setting username and/or password.")
@@ -113,14 +123,32 @@ struct ConnectionOptions: ParsableArguments {
 
     static func qos(_ number: Int, _ complaint: String) throws -> MQTTQoS {
         guard let raw = UInt8(exactly: number), let qos = MQTTQoS(rawValue: raw) else {
-            throw CommandFailure(message: complaint)
+            throw CommandFailure.usage(complaint)
         }
         return qos
     }
 
+    /// The properties of what is published. mosquitto's commands leave them out with MQTT 3.1.1.
+    func publishProperties() throws -> MQTTPublishProperties {
+        try protocolVersion() == .v5_0 ? try properties.publish() : .init()
+    }
+
+    /// What DISCONNECT says.
+    ///
+    /// - Parameter isEarly: whether the command ends before its time, which lets the broker publish the will. MQTT 3.1.1 cannot say so.
+    func farewell(isEarly: Bool) throws -> MQTTDisconnect {
+        var disconnect = try properties.disconnect()
+        guard try protocolVersion() == .v5_0 else { return MQTTDisconnect() }
+        if isEarly { disconnect.reasonCode = .disconnectWithWillMessage }
+        if disconnect.sessionExpiry == nil, try session.endsSession(property: properties.sessionExpiry()) {
+            disconnect.sessionExpiry = .zero
+        }
+        return disconnect
+    }
+
     private func clientID() throws -> String {
         switch (id, idPrefix) {
-        case (_?, _?): throw CommandFailure(message: "-i and -I argument cannot be used together.")
+        case (_?, _?): throw CommandFailure.usage("-i and -I argument cannot be used together.")
         case (let id?, nil): return id
         case (nil, let prefix?): return "\(prefix)\(ProcessInfo.processInfo.processIdentifier)"
         case (nil, nil): return "mosq-" + String(UInt64.random(in: .min ... .max), radix: 36)
@@ -130,9 +158,9 @@ struct ConnectionOptions: ParsableArguments {
     func protocolVersion() throws -> MQTTVersion {
         switch version {
         case "mqttv5", "5": return .v5_0
-        case "mqttv311", "311": return .v3_1_1
-        case "mqttv31", "31": throw CommandFailure(message: "MQTT 3.1 is not supported; use mqttv311 or mqttv5.")
-        default: throw CommandFailure(message: "Invalid protocol version argument given.")
+        case "mqttv311", "311", nil: return .v3_1_1
+        case "mqttv31", "31": throw CommandFailure.usage("MQTT 3.1 is not supported; use mqttv311 or mqttv5.")
+        default: throw CommandFailure.usage("Invalid protocol version argument given.")
         }
     }
 }

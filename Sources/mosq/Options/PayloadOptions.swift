@@ -1,7 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 
-/// Where the message of `mosq pub` comes from.
+/// Where the message of `mosq pub` and `mosq rr` comes from.
 struct PayloadOptions: ParsableArguments {
     // Arrays, since each is an error if given twice.
     @Option(name: [.customShort("m"), .long], parsing: .unconditionalSingleValue, help: "The message.")
@@ -14,9 +14,6 @@ struct PayloadOptions: ParsableArguments {
     @Flag(name: [.customShort("n"), .customLong("null-message")], help: "Send an empty message.")
     var empty = false
 
-    @Flag(name: [.customShort("l"), .customLong("stdin-line")], help: "Send each line of standard input as a message.")
-    var lines = false
-
     @Flag(
         name: [.customShort("s"), .customLong("stdin-file")], help: "Send all of standard input as one message.")
     var wholeInput = false
@@ -28,16 +25,21 @@ struct PayloadOptions: ParsableArguments {
     }
 
     /// `nil` if there is none.
-    func payload() throws -> Payload? {
+    ///
+    /// - Parameters:
+    ///   - lines: whether each line of standard input is one.
+    ///   - isQuiet: whether a file that cannot be read ends the command without a word.
+    func payload(lines: Bool = false, isQuiet: Bool = false) throws -> Payload? {
         let given = message.count + file.count + [empty, lines, wholeInput].count { $0 }
-        if given > 1 { throw CommandFailure(message: "Only one type of message can be sent at once.") }
+        if given > 1 { throw CommandFailure.usage("Only one type of message can be sent at once.") }
         if let message = message.first { return .once(Array(message.utf8)) }
         if let file = file.first {
             guard let data = try? Data(contentsOf: URL(filePath: file)) else {
                 throw CommandFailure(
-                    lines: [
-                        "Error: Unable to open file \"\(file)\".", "Error loading input file \"\(file)\".",
-                    ], status: 1)
+                    lines: isQuiet
+                        ? []
+                        : ["Error: Unable to open file \"\(file)\".", "Error loading input file \"\(file)\"."],
+                    status: 1)
             }
             return .once(Array(data))
         }
@@ -46,7 +48,7 @@ struct PayloadOptions: ParsableArguments {
             let bytes = StandardInput.all()
             if bytes.isEmpty {
                 throw CommandFailure(
-                    lines: ["Error: Zero length input.", "Error loading input from stdin."], status: 1)
+                    lines: isQuiet ? [] : ["Error: Zero length input.", "Error loading input from stdin."], status: 1)
             }
             return .once(bytes)
         }

@@ -12,40 +12,51 @@ struct SessionOptions: ParsableArguments {
         help: "The session expiry interval in seconds, -1 or ∞ for none. Applies to MQTT 5.0 only.")
     var expiry: String?
 
-    /// mosquitto's rules, which differ between the versions.
-    func session(_ version: MQTTVersion, hasStableID: Bool) throws -> MQTTSession {
+    /// Sets the session by mosquitto's rules, which differ between the versions.
+    ///
+    /// - Parameter property: the expiry of `-D connect session-expiry-interval`.
+    func apply(to configuration: inout MQTTClientConfiguration, hasStableID: Bool, property: UInt32? = nil) throws {
         let expiry = try expirySeconds()
-        if version == .v3_1_1 {
+        if configuration.version == .v3_1_1 {
             if disableCleanSession, !hasStableID {
-                throw CommandFailure(message: "You must provide a client id if you are using the -c option.")
+                throw CommandFailure.usage("You must provide a client id if you are using the -c option.")
             }
-            return disableCleanSession ? .persistent(expiry: .seconds(UInt32.max)) : .clean
+            configuration.session = disableCleanSession ? .persistent(expiry: .seconds(UInt32.max)) : .clean
+            return
         }
         let seconds = expiry ?? (disableCleanSession ? UInt32.max : 0)
         if seconds == .max, !hasStableID {
-            throw CommandFailure(
-                message: "You must provide a client id if you are using an infinite session expiry interval.")
+            throw CommandFailure.usage(
+                "You must provide a client id if you are using an infinite session expiry interval.")
         }
-        // A session of this library is kept and resumed, or neither.
-        switch (disableCleanSession, seconds) {
-        case (true, 0):
-            throw CommandFailure(message: "-c with -x 0 is not supported; give an expiry, or leave -c out.")
-        case (false, 1...):
-            throw CommandFailure(message: "-x without -c is not supported; add -c, which resumes the session.")
-        case (true, _): return .persistent(expiry: .seconds(seconds))
-        case (false, _): return .clean
+        if property != nil, seconds > 0 {
+            throw CommandFailure.usage(line: "Error in CONNECT properties: Duplicate property in property list")
         }
+        let kept = property ?? seconds
+        if disableCleanSession {
+            // With an expiry of 0, DISCONNECT ends the session: see `endsSession`. A lost connection ends it a second later.
+            configuration.session = .persistent(expiry: .seconds(max(kept, 1)))
+        } else {
+            configuration.session = .clean
+            configuration.cleanSessionExpiry = .seconds(kept)
+        }
+    }
+
+    /// Whether a session is resumed, and not to outlive the command.
+    func endsSession(property: UInt32? = nil) throws -> Bool {
+        let seconds = try property ?? expirySeconds()
+        return disableCleanSession && seconds == 0
     }
 
     private func expirySeconds() throws -> UInt32? {
         guard let expiry else { return nil }
         if expiry == "∞" { return .max }
         guard let number = Self.number(expiry) else {
-            throw CommandFailure(message: "session-expiry-interval not a number.")
+            throw CommandFailure.usage("session-expiry-interval not a number.")
         }
         if number == -1 { return .max }
         guard let seconds = UInt32(exactly: number) else {
-            throw CommandFailure(message: "session-expiry-interval out of range.")
+            throw CommandFailure.usage("session-expiry-interval out of range.")
         }
         return seconds
     }

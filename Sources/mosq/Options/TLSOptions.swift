@@ -64,6 +64,9 @@ struct TLSOptions: ParsableArguments {
         help: "A file to append the connection's secrets to, for Wireshark. For debugging only.")
     var keyLogFile: String?
 
+    @Flag(name: .customLong("no-tls"), help: "No TLS, whatever the port is.")
+    var noTLS = false
+
     /// `--tls-use-os-certs` alone does not change it, as with mosquitto's commands.
     var defaultPort: Int {
         // As documented for mosquitto's commands, whose code leaves --cert and --key out.
@@ -75,7 +78,10 @@ struct TLSOptions: ParsableArguments {
         try check()
         let minimumVersion = try minimumVersion()
         let turnsOn = [cafile, capath, certificate, preSharedKey].contains { $0 != nil }
-        guard turnsOn || useSystemTrust || port == 8_883 else { return nil }
+        if noTLS, turnsOn || useSystemTrust {
+            throw CommandFailure.usage("--no-tls and the flags of TLS exclude each other.")
+        }
+        guard turnsOn || useSystemTrust || port == 8_883, !noTLS else { return nil }
         var tls = TLSConfiguration(trust: trust)
         tls.identity = try identity()
         tls.minimumVersion = minimumVersion
@@ -110,7 +116,7 @@ struct TLSOptions: ParsableArguments {
             ),
             (keyform == "engine" && engine == nil, "--keyform engine needs --tls-engine, the engine that has the key."),
         ]
-        if let complaint = complaints.first(where: \.0) { throw CommandFailure(message: complaint.1) }
+        if let complaint = complaints.first(where: \.0) { throw CommandFailure.usage(complaint.1) }
         let files = [cafile, capath, certificate, keyform == "engine" ? nil : key].compactMap { $0 }
         if files.contains(where: { !FileManager.default.isReadableFile(atPath: $0) }) {
             throw CommandFailure(message: "Problem setting TLS options: File not found.")

@@ -15,17 +15,20 @@ struct WillOptions: ParsableArguments {
     @Flag(name: .customLong("will-retain"), help: "Retain the will.")
     var retain = false
 
-    func will() throws -> MQTTWill? {
+    /// - Parameter properties: has those of `-D will`.
+    func will(_ properties: PropertyOptions?) throws -> MQTTWill? {
         let qos = try ConnectionOptions.qos(qos, "Invalid will QoS \(qos).")
         guard let topic else {
-            if payload != nil { throw CommandFailure(message: "Will payload given, but no will topic given.") }
-            if retain { throw CommandFailure(message: "Will retain given, but no will topic given.") }
+            if payload != nil { throw CommandFailure.usage("Will payload given, but no will topic given.") }
+            if retain { throw CommandFailure.usage("Will retain given, but no will topic given.") }
             return nil
         }
         let name = MQTTTopic(topic)
         do { try name.validate() } catch {
-            throw CommandFailure(message: "Invalid will topic '\(topic)', does it contain '+' or '#'?")
+            throw CommandFailure.usage("Invalid will topic '\(topic)', does it contain '+' or '#'?")
         }
-        return MQTTWill(topic: name, payload: payload ?? "", qos: qos, retain: retain)
+        var will = MQTTWill(topic: name, payload: payload ?? "", qos: qos, retain: retain)
+        try properties?.apply(to: &will)
+        return will
     }
 }

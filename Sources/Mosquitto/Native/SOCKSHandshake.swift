@@ -1,0 +1,91 @@
+/// What a client and a SOCKS5 proxy say to each other before the proxy is a pipe to the broker (RFC 1928, RFC 1929). The proxy
+/// resolves the name.
+struct SOCKSHandshake {
+    private enum Stage {
+        case method, authentication, reply
+        /// What is left of the reply: the address that the proxy connects from.
+        case address
+        case done
+    }
+
+    /// How many bytes of the proxy's are to be read next; 0 when all has been said.
+    private(set) var needed = 2
+
+    private let proxy: MQTTProxy
+    private let endpoint: MQTTEndpoint
+    private var stage = Stage.method
+    private var received: [UInt8] = []
+
+    init(_ proxy: MQTTProxy, to endpoint: MQTTEndpoint) {
+        self.proxy = proxy
+        self.endpoint = endpoint
+    }
+
+    /// What the client says first: which methods it can use. As in libmosquitto, it is the one that the user name calls for.
+    var greeting: [UInt8] { [5, 1, proxy.username == nil ? 0 : 2] }
+
+    /// Takes what was read, up to ``needed`` bytes. Returns what is to be said now.
+    mutating func receive(_ bytes: [UInt8]) throws(MQTTError) -> [UInt8]? {
+        received += bytes
+        needed -= bytes.count
+        if needed > 0 { return nil }
+        defer { received = [] }
+        switch stage {
+        case .method: return try method(received)
+        case .authentication:
+            guard received[1] == 0 else { throw Self.failure("the proxy refused user name and password") }
+            return request()
+        case .reply:
+            try reply(received)
+            return nil
+        case .address, .done:
+            stage = .done
+            return nil
+        }
+    }
+
+    private mutating func method(_ answer: [UInt8]) throws(MQTTError) -> [UInt8] {
+        guard answer[0] == 5 else { throw Self.failure("it is no SOCKS5 proxy") }
+        guard answer[1] == greeting[2] else {
+            throw Self.failure(
+                proxy.username == nil ? "the proxy demands a user name" : "the proxy does not take a user name")
+        }
+        guard let username = proxy.username else { return request() }
+        stage = .authentication
+        needed = 2
+        let name = Array(username.utf8)
+        let password = proxy.password.map { $0.withBytes { Array($0) } } ?? []
+        return [1, UInt8(name.count)] + name + [UInt8(password.count)] + password
+    }
+
+    private mutating func request() -> [UInt8] {
+        stage = .reply
+        // Up to the first byte of the address.
+        needed = 5
+        let host = Array(endpoint.host.utf8)
+        // An address as a name, as in libmosquitto: proxies know it when they see it.
+        return [5, 1, 0, 3, UInt8(host.count)] + host + [UInt8(endpoint.port >> 8), UInt8(endpoint.port & 0xFF)]
+    }
+
+    private mutating func reply(_ answer: [UInt8]) throws(MQTTError) {
+        guard answer[0] == 5 else { throw Self.failure("it is no SOCKS5 proxy") }
+        guard answer[1] == 0 else {
+            throw Self.failure("the proxy could not connect: \(Self.reasons[answer[1]] ?? "unknown reason")")
+        }
+        // One byte of the address is here; two of the port follow it.
+        switch answer[3] {
+        case 1: needed = 4 - 1 + 2
+        case 3: needed = Int(answer[4]) + 2
+        case 4: needed = 16 - 1 + 2
+        default: throw Self.failure("it is no SOCKS5 proxy")
+        }
+        stage = .address
+    }
+
+    private static func failure(_ message: String) -> MQTTError { MQTTError(.proxy, message, phase: .connect) }
+
+    private static let reasons: [UInt8: String] = [
+        1: "general failure", 2: "not allowed by its rules", 3: "network unreachable", 4: "host unreachable",
+        5: "connection refused", 6: "time to live expired", 7: "command not supported", 8: "address type not supported",
+    ]
+}

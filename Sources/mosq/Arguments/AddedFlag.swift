@@ -1,0 +1,10 @@
+/// The flags that `mosq` has beside those of mosquitto's commands 2.0.11, as far as a value follows them, which may look like a flag.
+enum AddedFlag {
+    static let withValue: Set<String> = [
+        "--retry-limit", "--retry-base-delay", "--retry-max-delay", "--retry-reset-after", "--retry-seed",
+        "--connect-timeout", "--endpoint", "--redirect", "--token-file", "--token-command", "--oauth2-token-url",
+        "--oauth2-client-id", "--oauth2-client-secret-file", "--oauth2-scope", "--oauth2-cafile", "--jwt-key",
+        "--jwt-algorithm", "--jwt-kid", "--jwt-claim", "--jwt-lifetime", "--token-refresh-at", "--tls-keylog",
+        "--retain-handling",
+    ]
+}

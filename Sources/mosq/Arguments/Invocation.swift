@@ -1,0 +1,95 @@
+import Mosquitto
+
+/// What the process was asked to do, under which name.
+struct Invocation {
+    /// The command of mosquitto's that it is, if it is one.
+    let command: ReferenceCommand?
+    /// Whether it was started by the name of mosquitto's own command.
+    let isLink: Bool
+    /// What follows the command.
+    private let rest: [String]
+
+    /// - Parameter arguments: with the name by which the process was started.
+    init(_ arguments: [String]) {
+        let name = arguments.first?.split(separator: "/").last ?? "mosq"
+        let words = arguments.dropFirst()
+        if let command = ReferenceCommand(name: name) {
+            self.command = command
+            isLink = true
+            rest = Array(words)
+        } else {
+            command = words.first.flatMap { ReferenceCommand(rawValue: $0) }
+            isLink = false
+            rest = command == nil ? Array(words) : Array(words.dropFirst())
+        }
+    }
+
+    /// What a person types to start it.
+    var name: String {
+        guard let command else { return "mosq" }
+        return isLink ? command.name : "mosq \(command.rawValue)"
+    }
+
+    /// As mosquitto's commands print it: with the version of theirs whose flags this one takes.
+    var versionLine: String {
+        guard let command else { return "mosq \(Mosq.number), on libmosquitto \(MosquittoLibrary.version)" }
+        return
+            "\(command.name) version 2.0.11 (mosq \(Mosq.number)) running on libmosquitto \(MosquittoLibrary.version)."
+    }
+
+    /// What the argument parser gets: the arguments, after the options of the file.
+    func arguments(file: (ReferenceCommand) throws -> OptionsFile? = { try OptionsFile(of: $0) }) throws -> Outcome {
+        guard let command else { return .run(try argumentsOfOthers()) }
+        let (path, rest) = try optionsFile()
+        var arguments = ReferenceArguments(of: command)
+        if command == .rr { try arguments.take(Rr.version) }
+        for line in try path.map({ try OptionsFile(path: $0) })?.lines ?? (try file(command))?.lines ?? [] {
+            try arguments.take(line)
+            if arguments.request != nil { break }
+        }
+        try arguments.take(rest)
+        switch arguments.request {
+        case .help: return .help(command)
+        case .version: return .version(command)
+        case nil: return .run([command.rawValue] + arguments.words)
+        }
+    }
+
+    /// Those commands of `mosq` alone that take the flags of a connection.
+    private static let connecting: Set<String> = ["doctor", "bench"]
+
+    private func argumentsOfOthers() throws -> [String] {
+        guard let name = rest.first, Self.connecting.contains(name) else { return rest }
+        var arguments = ReferenceArguments(of: nil)
+        try arguments.take(Array(rest.dropFirst()))
+        return [name] + arguments.words
+    }
+
+    enum Outcome {
+        case run([String])
+        case help(ReferenceCommand)
+        case version(ReferenceCommand)
+    }
+
+    /// The file of `-o`, of mosquitto 2.1, and the arguments without it. As there, it is looked for before all others.
+    private func optionsFile() throws -> (String?, [String]) {
+        guard let command else { return (nil, rest) }
+        var path: String?
+        var others: [String] = []
+        var words = rest[...]
+        while let word = words.popFirst() {
+            if word == "-o" {
+                guard let file = words.popFirst() else {
+                    throw CommandFailure.usage("-o argument given but no options file specified.")
+                }
+                path = file
+                continue
+            }
+            others.append(word)
+            // The value of an option is none of these.
+            let takesValue = ReferenceFlag.named(word, of: command).map { $0.value != .none }
+            if takesValue ?? AddedFlag.withValue.contains(word), let value = words.popFirst() { others.append(value) }
+        }
+        return (path, others)
+    }
+}

@@ -1,0 +1,57 @@
+import FoundationEssentials
+
+/// The file with default options that mosquitto's commands read before their arguments: one option a line.
+struct OptionsFile {
+    /// The words of each line: an option, and its value if it has one.
+    let lines: [[String]]
+
+    /// `$XDG_CONFIG_HOME/mosquitto_pub`, or `$HOME/.config/mosquitto_pub`. `nil` if there is none that can be read.
+    init?(of command: ReferenceCommand, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
+        guard let folder = environment["XDG_CONFIG_HOME"] ?? environment["HOME"].map({ $0 + "/.config" }),
+            let data = FileManager.default.contents(atPath: "\(folder)/\(command.name)")
+        else { return nil }
+        try self.init(content: data)
+    }
+
+    /// The one of `-o`, which takes the place of the default one.
+    init(path: String) throws {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw CommandFailure(message: "Unable to open options file '\(path)'.")
+        }
+        try self.init(content: data)
+    }
+
+    init(content: some Collection<UInt8>) throws {
+        lines = try Self.pieces(of: content).compactMap(Self.words)
+    }
+
+    /// As `fgets` into its buffer of 1024 bytes: a longer line is several.
+    private static func pieces(of content: some Collection<UInt8>) -> [[UInt8]] {
+        var pieces: [[UInt8]] = [[]]
+        for byte in content {
+            if pieces[pieces.count - 1].count == 1_023 { pieces.append([]) }
+            pieces[pieces.count - 1].append(byte)
+            if byte == UInt8(ascii: "\n") { pieces.append([]) }
+        }
+        return pieces
+    }
+
+    /// What is after the first word, spaces included, is the value. Of a comment, and of nothing, `nil`.
+    private static func words(_ piece: [UInt8]) throws -> [String]? {
+        // C's end of a string.
+        var line = piece.prefix { $0 != 0 }
+        if line.first == UInt8(ascii: "#") { return nil }
+        while let last = line.last, last == 10 || last == 13 { line.removeLast() }
+        let space = UInt8(ascii: " ")
+        let start = line.drop { $0 == space }
+        let option = start.prefix { $0 != space }
+        if option.isEmpty { return nil }
+        let value = start.dropFirst(option.count + 1)
+        return try [option, value].filter { !$0.isEmpty }.map { word in
+            guard let text = String(validating: word, as: UTF8.self) else {
+                throw ArgumentEncoding.complaint(String(decoding: option, as: UTF8.self))
+            }
+            return text
+        }
+    }
+}

@@ -1,0 +1,77 @@
+/// Walks through arguments as `client_config_line_proc` does, in order and with its complaints, and gives the argument parser what
+/// it can take: one value for each option.
+///
+/// An option takes the next word, whatever it begins with; no word stands on its own.
+struct ReferenceArguments {
+    enum Request { case help, version }
+
+    /// For the argument parser.
+    private(set) var words: [String] = []
+    /// The first of `--help` and `--version`, which end the walk.
+    private(set) var request: Request?
+
+    private let command: ReferenceCommand?
+
+    /// - Parameter command: `nil` for a command of `mosq` alone that takes the flags of a connection. Words that are none of those are
+    ///   left to the argument parser.
+    init(of command: ReferenceCommand?) { self.command = command }
+
+    /// Takes the words of the command line, or of one line of an options file.
+    mutating func take(_ arguments: [String]) throws {
+        var rest = arguments[...]
+        while request == nil, let word = rest.popFirst() {
+            if let flag = ReferenceFlag.named(word, of: command) {
+                try take(word, flag, &rest)
+            } else if command == nil {
+                words.append(word)
+            } else if ReferenceFlag.all.contains(where: { $0.names.contains(word) }) || !Self.isFlag(word) {
+                throw CommandFailure.usage("Unknown option '\(word)'.")
+            } else {
+                // Not one of mosquitto's: the argument parser knows it, or complains.
+                words.append(word)
+                if AddedFlag.withValue.contains(word), let value = rest.popFirst() { words.append(value) }
+            }
+        }
+    }
+
+    private mutating func take(_ word: String, _ flag: ReferenceFlag, _ rest: inout ArraySlice<String>) throws {
+        switch flag.value {
+        case .none:
+            switch word {
+            case "--help" where command != nil: request = .help
+            case "--version" where command != nil: request = .version
+            default: words.append(word)
+            }
+        case .text:
+            words += [word, try value(of: flag, &rest)]
+        case .number:
+            words += [word, try number(word, try value(of: flag, &rest))]
+        case .url:
+            let url = try BrokerURL(try value(of: flag, &rest))
+            words += command == nil ? url.connection : url.topic + url.connection
+        case .property:
+            let property = try PropertyArgument(popping: &rest)
+            words += property.words.flatMap { ["--property", $0] }
+            // A later -V may still say otherwise.
+            words += ["--protocol-version", "mqttv5"]
+        }
+    }
+
+    private func value(of flag: ReferenceFlag, _ rest: inout ArraySlice<String>) throws -> String {
+        guard let value = rest.popFirst() else { throw CommandFailure.usage(flag.complaint) }
+        return value
+    }
+
+    /// A number as the argument parser takes it: `atoi` passes over spaces before it and takes a sign, and a line of an options
+    /// file may end with a space.
+    private func number(_ word: String, _ text: String) throws -> String {
+        var digits = text.split(separator: " ").joined(separator: " ")
+        if digits.hasPrefix("+") { digits.removeFirst() }
+        guard Double(digits) != nil else {
+            throw CommandFailure.usage("\(word) argument must be a number, not '\(text)'.")
+        }
+        return digits
+    }
+
+    private static func isFlag(_ word: String) -> Bool { word.hasPrefix("-") && word != "-" && word != "--" }
+}

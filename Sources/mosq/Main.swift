@@ -1,0 +1,72 @@
+import ArgumentParser
+import Mosquitto
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// Not top-level code, which would be on the main actor: callbacks that C calls on another thread must not be formed there.
+@main
+enum Main {
+    static func main() async {
+        // A reader of the output that goes away is an error of write(2), not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
+        let invocation = Invocation(CommandLine.arguments)
+        do {
+            try ArgumentEncoding.check(ArgumentEncoding.ofProcess)
+            switch try invocation.arguments() {
+            case .run(let arguments): try await run(arguments)
+            case .help(let command):
+                print(Self.help(for: command, named: invocation.name))
+                exit(invocation.isLink ? 1 : 0)
+            case .version:
+                print(invocation.versionLine)
+                exit(invocation.isLink ? 1 : 0)
+            }
+        } catch let failure as CommandFailure {
+            for line in failure.lines.prefix(writesEvents ? 1 : .max) { standardError(line) }
+            if failure.pointsToHelp { pointToHelp(invocation) }
+            exit(failure.status)
+        } catch {
+            // Help and version are errors to the parser, and successes to everybody else.
+            if Mosq.exitCode(for: error) == .success { Mosq.exit(withError: error) }
+            let message = Mosq.message(for: error)
+            standardError("Error: \(message)\(message.last.map { ".?!".contains($0) } == true ? "" : ".")")
+            pointToHelp(invocation)
+            exit(1)
+        }
+    }
+
+    private static func run(_ arguments: [String]) async throws {
+        var command = try Mosq.parseAsRoot(arguments)
+        if var asynchronous = command as? any AsyncParsableCommand {
+            try await asynchronous.run()
+        } else {
+            try command.run()
+        }
+    }
+
+    /// The text of the parser, for the name by which the command was called.
+    static func help(for command: ReferenceCommand, named name: String) -> String {
+        let text =
+            switch command {
+            case .pub: Mosq.helpMessage(for: Pub.self)
+            case .sub: Mosq.helpMessage(for: Sub.self)
+            case .rr: Mosq.helpMessage(for: Rr.self)
+            }
+        return text.replacing("mosq \(command.rawValue)", with: name)
+    }
+
+    private static func pointToHelp(_ invocation: Invocation) {
+        if writesEvents { return }
+        let name = invocation.command == nil ? "mosq --help' or 'mosq SUBCOMMAND" : invocation.name
+        standardError("\nUse '\(name) --help' to see usage.")
+    }
+
+    /// A program reads standard error then, and expects events and one last line.
+    private static var writesEvents: Bool { CommandLine.arguments.contains("--events") }
+}

@@ -1,0 +1,40 @@
+import ArgumentParser
+import Mosquitto
+
+/// The way to the broker.
+struct NetworkOptions: ParsableArguments {
+    @Option(
+        name: [.customShort("L"), .long], parsing: .unconditional,
+        help: "mqtt(s)://[username[:password]@]host[:port]/topic, which stands for -h, -p, -u, -P and -t.")
+    var url: String?
+
+    @Option(
+        name: .customShort("o"), parsing: .unconditional,
+        help: ArgumentHelp(
+            "Read options from this file, one a line, instead of $XDG_CONFIG_HOME/mosquitto_pub, _sub or _rr.",
+            valueName: "file"))
+    var optionsFile: String?
+
+    @Option(
+        name: .customShort("A"), parsing: .unconditional, help: "Connect from this address of this machine.")
+    var bindAddress: String?
+
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "A SOCKS5 proxy: socks5h://[username[:password]@]host[:port]. It resolves the broker's name.")
+    var proxy: String?
+
+    func apply(to configuration: inout MQTTClientConfiguration) throws {
+        // ReferenceArguments has put other flags in the place of these.
+        if url != nil || optionsFile != nil {
+            throw CommandFailure.usage("-L and -o are for mosq pub, sub and rr.")
+        }
+        if let bindAddress {
+            guard let address = NumericAddress.of(bindAddress) else {
+                throw CommandFailure(message: "-A \(bindAddress) is no address of this machine, nor the name of one.")
+            }
+            configuration.localAddress = address
+        }
+        if let proxy { configuration.proxy = try ProxyURL(proxy).proxy }
+    }
+}

@@ -1,0 +1,15 @@
+import ArgumentParser
+
+/// How long a command that waits for messages runs.
+struct TimeoutOption: ParsableArguments {
+    @Option(name: .customShort("W"), parsing: .unconditional, help: "End with status 27 after so many seconds.")
+    var seconds: Int?
+
+    func duration() throws -> Duration? {
+        guard let seconds else { return nil }
+        guard (1...0xFFFF_FFFF).contains(seconds) else {
+            throw CommandFailure.usage("Invalid timeout \"\(seconds)\".")
+        }
+        return .seconds(seconds)
+    }
+}

@@ -1,0 +1,91 @@
+import ArgumentParser
+import Mosquitto
+
+/// `mosq rr`, which does what `mosquitto_rr` does: publishes a request, and prints the first message on the response topic.
+struct Rr: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Publish a request and print its response.")
+
+    @Option(
+        name: [.customShort("t"), .long], parsing: .unconditional, help: "The topic of the request.")
+    var topic: String?
+
+    @Option(
+        name: .customShort("e"), parsing: .unconditional, help: "The topic of the response, which is subscribed to.")
+    var responseTopic: String?
+
+    @OptionGroup(title: "Message")
+    var source: PayloadOptions
+
+    @OptionGroup(title: "Output")
+    var output: MessagePrinter
+
+    @OptionGroup
+    var timeout: TimeoutOption
+
+    @OptionGroup
+    var subscription: SubscriptionOptions
+
+    @OptionGroup(title: "Connection")
+    var connection: ConnectionOptions
+
+    /// The version of mosquitto_rr, whatever the others have.
+    static let version = ["--protocol-version", "mqttv5"]
+
+    func run() async throws {
+        let topic = try topic.map { try name($0, "publish") }
+        let responseTopic = try responseTopic.map { try name($0, "response") }
+        let limit = try timeout.duration()
+        let payload = try source.payload(isQuiet: connection.quiet)
+        var properties = try connection.publishProperties()
+        let isDuplicate = properties.responseTopic != nil
+        // As many as are printed; the broker holds back others.
+        let run = try ClientRun(connection, .request, receiveMaximum: 1, timeout: limit)
+        guard let topic, let responseTopic, case .once(let bytes) = payload else {
+            throw CommandFailure.usage("All of topic, message, and response topic must be supplied.")
+        }
+        if isDuplicate {
+            throw CommandFailure(lines: ["Error in PUBLISH properties: Duplicate response topic."], status: 1)
+        }
+        if try connection.protocolVersion() == .v5_0 { properties.responseTopic = responseTopic.name }
+        try output.check()
+        let qos = try connection.messageQoS
+        let filter = try subscription.subscription(
+            MQTTTopicFilter(responseTopic.name), noRetained: output.noRetained, connection)
+        let request = properties
+        try await run.run { client in
+            do {
+                try await client.subscribe(to: filter) { messages in
+                    // A response may overtake the acknowledgement of its request.
+                    async let refusal: Void = publish(bytes, to: topic, qos, request, client)
+                    await output.print(messages, limit: 1, warns: warns)
+                    await run.leave(client)
+                    try await refusal
+                }
+            } catch let error as MQTTError where !error.refusedFilters.isEmpty {
+                // mosquitto_rr takes that for a success.
+                if warns, let code = error.rawReasonCode { standardError(CommandExit.reasonString(code)) }
+            }
+        }
+    }
+
+    /// A request that nobody gets is no failure of mosquitto_rr: it waits.
+    private func publish(
+        _ bytes: [UInt8], to topic: MQTTTopic, _ qos: MQTTQoS, _ properties: MQTTPublishProperties, _ client: MQTTClient
+    ) async throws {
+        do throws(MQTTError) {
+            try await client.publish(bytes, to: topic, qos: qos, properties: properties)
+        } catch {
+            if error.code != .operationRefused, error.code != .stopped { throw error }
+        }
+    }
+
+    private var warns: Bool { !connection.quiet && !connection.retry.events }
+
+    private func name(_ topic: String, _ kind: String) throws -> MQTTTopic {
+        let name = MQTTTopic(topic)
+        do { try name.validate() } catch {
+            throw CommandFailure.usage("Invalid \(kind) topic '\(topic)', does it contain '+' or '#'?")
+        }
+        return name
+    }
+}

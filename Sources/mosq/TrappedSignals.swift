@@ -1,0 +1,42 @@
+import UnixSignals
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// Signals that end a command with a DISCONNECT, trapped from the initializer on.
+struct TrappedSignals: Sendable {
+    private let sequence: UnixSignalsSequence
+    private let signals: [UnixSignal]
+
+    init(_ signals: [UnixSignal]) async {
+        self.signals = signals
+        sequence = await UnixSignalsSequence(trapping: signals)
+    }
+
+    /// Waits for the first one. `nil` if the task was cancelled before.
+    func first() async -> UnixSignal? {
+        for await received in sequence {
+            // The second one ends the process at once, whatever is in the way of a graceful end.
+            for trapped in signals { signal(trapped.rawValue, SIG_DFL) }
+            return received
+        }
+        return nil
+    }
+}
+
+extension CommandBehavior {
+    /// Those that mosquitto's command has a handler for. A publisher that is interrupted dies of the signal: what it was told
+    /// to publish may not have been. So does one that waits for a response.
+    var signals: [UnixSignal] {
+        switch self {
+        case .publish, .publishLines: []
+        case .subscribe: [.sigint, .sigterm, .sigalrm]
+        case .request: [.sigalrm]
+        }
+    }
+}
