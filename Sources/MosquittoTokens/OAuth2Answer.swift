@@ -92,7 +92,7 @@ struct OAuth2Answer {
     }
 
     /// RFC 9110, section 5.6.7: "Sun, 06 Nov 1994 08:49:37 GMT".
-    private static func secondsSince1970(httpDate text: String) -> Int? {
+    static func secondsSince1970(httpDate text: String) -> Int? {
         let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
         let parts = text.split(whereSeparator: { $0 == " " || $0 == ":" })
         guard parts.count == 8, parts[7] == "GMT", let day = Int(parts[1]), (1...31).contains(day),

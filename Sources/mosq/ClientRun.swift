@@ -20,7 +20,7 @@ struct ClientRun: Sendable {
         timeout: Duration? = nil
     ) throws {
         var configuration = try options.configuration(behavior)
-        if let receiveMaximum, configuration.receiveMaximum == .max { configuration.receiveMaximum = receiveMaximum }
+        if configuration.receiveMaximum == .max { configuration.receiveMaximum = receiveMaximum ?? 20 }
         self.configuration = configuration
         self.behavior = behavior
         self.options = options

@@ -32,6 +32,9 @@ enum CommandBehavior: Sendable {
         switch failure.error.phase {
         case .connack:
             failure.error.reasonCode != nil || failure.error.code == .protocolViolation ? .stop : .retry(.standard)
+        // A DISCONNECT (MQTT 5.0) is the end, and no failure.
+        case .connected where failure.error.rawReasonCode != nil:
+            .stop
         case .connected:
             [.tlsAlert, .tlsProtocol, .protocolViolation].contains(failure.error.code) ? .stop : .retry(.standard)
         default:

@@ -18,12 +18,14 @@ struct CommandExit {
 
     /// - Parameter isReference: whether the words are to be mosquitto's, or one line that begins with "Error:".
     init(_ error: MQTTError, in configuration: CommandBehavior, isReference: Bool) {
-        code = Self.code(error)
+        code = Self.code(error, configuration)
         lines = isReference ? Self.referenceLines(error, configuration) : ["Error: \(error)"]
     }
 
-    private static func code(_ error: MQTTError) -> Int32 {
+    private static func code(_ error: MQTTError, _ behavior: CommandBehavior) -> Int32 {
         if error.phase == .connack, let raw = error.rawReasonCode { return Int32(raw) }
+        // MOSQ_ERR_NO_CONN, and nothing for a subscriber.
+        if error.isServerDisconnect { return behavior == .subscribe ? 0 : 4 }
         switch (error.code, error.phase) {
         // MOSQ_ERR_PROTOCOL
         case (.protocolViolation, _): return 2
@@ -42,6 +44,9 @@ struct CommandExit {
 
     private static func referenceLines(_ error: MQTTError, _ behavior: CommandBehavior) -> [String] {
         if error.phase == .connack, let raw = error.rawReasonCode { return refusalLines(raw, behavior) }
+        if error.isServerDisconnect {
+            return behavior == .subscribe ? [] : ["Error: The client is not currently connected."]
+        }
         switch (error.code, error.phase) {
         case (.closed, .connect) where error.systemCode == nil:
             return ["Error: The connection was lost."]
@@ -102,4 +107,9 @@ struct CommandExit {
         guard !text.hasPrefix("unknown"), let number = text.lastIndex(of: "(") else { return "Unknown reason" }
         return String(text[..<number].dropLast())
     }
+}
+
+extension MQTTError {
+    /// A DISCONNECT of the broker (MQTT 5.0, section 3.14).
+    fileprivate var isServerDisconnect: Bool { phase == .connected && rawReasonCode != nil && code != .operationRefused }
 }

@@ -1,6 +1,14 @@
 import Dispatch
 import Synchronization
 
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
 /// The lines of standard input, without their newlines, for one task.
 ///
 /// The input is read on a queue of its own: read(2) may block for ever, and a thread of Swift's pool must not.
@@ -12,9 +20,17 @@ final class LineReader: Sendable {
         var isStopped = false
     }
 
+    struct Line: Equatable, Sendable {
+        var bytes: [UInt8]
+        /// Whether the next one is here already. If not, it may never come.
+        var isFollowed: Bool
+    }
+
     private struct Rest {
         var bytes: [UInt8] = []
         var start = 0
+        /// The first newline from `start` on.
+        var newline: Int?
         var isAtEnd = false
     }
 
@@ -24,15 +40,18 @@ final class LineReader: Sendable {
     private let queue = DispatchQueue(label: "mosq.stdin")
 
     /// The next line; `nil` at the end of the input, and after ``stop()``.
-    func next() async -> [UInt8]? {
+    func next() async -> Line? {
         while true {
-            let line: [UInt8]?? = rest.withLock { Self.takeLine(&$0) }
+            let line: Line?? = rest.withLock { Self.takeLine(&$0) }
             if let line { return line }
             guard let chunk = await nextChunk() else { return nil }
             rest.withLock { rest in
                 rest.bytes.removeFirst(rest.start)
+                // What was there has no newline.
+                let searched = rest.bytes.count
                 rest.start = 0
                 rest.bytes += chunk
+                rest.newline = Self.newline(in: rest.bytes, from: searched)
                 rest.isAtEnd = chunk.isEmpty
             }
         }
@@ -49,15 +68,27 @@ final class LineReader: Sendable {
     }
 
     /// `nil` if more has to be read, `.some(nil)` at the end.
-    private static func takeLine(_ rest: inout Rest) -> [UInt8]?? {
-        if let newline = rest.bytes[rest.start...].firstIndex(of: UInt8(ascii: "\n")) {
-            defer { rest.start = newline + 1 }
-            return Array(rest.bytes[rest.start..<newline])
+    private static func takeLine(_ rest: inout Rest) -> Line?? {
+        if let newline = rest.newline {
+            let bytes = Array(rest.bytes[rest.start..<newline])
+            rest.start = newline + 1
+            rest.newline = Self.newline(in: rest.bytes, from: rest.start)
+            return Line(bytes: bytes, isFollowed: rest.newline != nil)
         }
         guard rest.isAtEnd else { return nil }
         // The last line needs no newline.
         defer { rest.start = rest.bytes.count }
-        return .some(rest.start < rest.bytes.count ? Array(rest.bytes[rest.start...]) : nil)
+        return .some(
+            rest.start < rest.bytes.count ? Line(bytes: Array(rest.bytes[rest.start...]), isFollowed: false) : nil)
+    }
+
+    private static func newline(in bytes: [UInt8], from start: Int) -> Int? {
+        bytes.withUnsafeBytes { bytes in
+            guard start < bytes.count, let base = bytes.baseAddress,
+                let found = memchr(base + start, Int32(UInt8(ascii: "\n")), bytes.count - start)
+            else { return nil }
+            return UnsafeRawPointer(found) - base
+        }
     }
 
     private func nextChunk() async -> [UInt8]? {

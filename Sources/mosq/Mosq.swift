@@ -9,7 +9,7 @@ struct Mosq: AsyncParsableCommand {
         commandName: "mosq",
         abstract: "An MQTT client for the terminal: mosquitto's commands, with retry and token rotation.",
         version: "mosq \(number), on libmosquitto \(MosquittoLibrary.version)",
-        subcommands: [Pub.self, Sub.self, Rr.self, Demo.self],
+        subcommands: [Pub.self, Sub.self, Rr.self, Doctor.self, Bench.self, Demo.self],
         // -h is the host.
         helpNames: .long
     )

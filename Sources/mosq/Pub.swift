@@ -25,7 +25,7 @@ struct Pub: AsyncParsableCommand {
         name: .customLong("repeat-delay"), parsing: .unconditional, help: "Wait so many seconds between repetitions.")
     var repeatDelay = 0.0
 
-    @OptionGroup(title: "Connection")
+    @OptionGroup
     var connection: ConnectionOptions
 
     func run() async throws {

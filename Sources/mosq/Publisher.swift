@@ -38,24 +38,47 @@ struct Publisher {
             lines.stop()
         }
         defer { watcher.cancel() }
-        let window = PublishWindow(1_024)
+        let isRefusable = try await isRefusable()
+        let window = PublishWindow(isRefusable ? 1_024 : 16)
         let failure = FirstValue<any Error>()
         while let line = await lines.next() {
+            count += 1
+            // Many times as fast. The line behind it is waited for, and comes to the broker after it.
+            if !isRefusable, line.isFollowed, try enqueue(line.bytes) { continue }
             await window.enter()
             if failure.value != nil {
                 window.leave()
                 break
             }
-            count += 1
             // It runs here until it waits for the broker, hence the messages are in the order of the lines.
             let publisher = self
             Task.immediate { [number = count] in
-                do { try await publisher.publish(line, number: number) } catch { failure.set(error) }
+                do { try await publisher.publish(line.bytes, number: number) } catch { failure.set(error) }
                 window.leave()
             }
         }
         await window.waitUntilEmpty()
         if let error = failure.value { throw error }
+    }
+
+    /// Whether the fate of one message can differ from that of the others, so that each has to be waited for. Nobody refuses a
+    /// message of MQTT 3.1.1, nor one of QoS 0 that is within the broker's limits.
+    private func isRefusable() async throws -> Bool {
+        if client.configuration.version == .v3_1_1 { return false }
+        if properties != MQTTPublishProperties() { return true }
+        if qos != .atMostOnce || retain { return true }
+        return try await client.waitUntilConnected().properties.maximumPacketSize != nil
+    }
+
+    /// `false` if there is no room.
+    private func enqueue(_ payload: [UInt8]) throws -> Bool {
+        do throws(MQTTError) {
+            try client.enqueue(payload, to: topic, qos: qos, retain: retain)
+            return true
+        } catch {
+            if error.code == .queueFull { return false }
+            throw error
+        }
     }
 
     private func publish(_ payload: [UInt8], number: Int) async throws {

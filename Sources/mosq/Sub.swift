@@ -36,7 +36,7 @@ struct Sub: AsyncParsableCommand {
     @OptionGroup
     var subscription: SubscriptionOptions
 
-    @OptionGroup(title: "Connection")
+    @OptionGroup
     var connection: ConnectionOptions
 
     @OptionGroup(visibility: .hidden)

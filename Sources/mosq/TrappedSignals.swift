@@ -13,6 +13,9 @@ struct TrappedSignals: Sendable {
     private let sequence: UnixSignalsSequence
     private let signals: [UnixSignal]
 
+    /// Those by which a person or a supervisor ends a command.
+    init() async { await self.init([.sigint, .sigterm]) }
+
     init(_ signals: [UnixSignal]) async {
         self.signals = signals
         sequence = await UnixSignalsSequence(trapping: signals)

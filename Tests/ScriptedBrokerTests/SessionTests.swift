@@ -13,6 +13,7 @@ struct SessionTests {
                 return await messages.first { _ in true }
             }
             #expect(message == MQTTMessage(topic: "a/b", payload: [0, 1, 255], qos: qos))
+            #expect(message?.packetIdentifier == (qos == .atMostOnce ? nil : 1))
         }
         await broker.stop()
     }

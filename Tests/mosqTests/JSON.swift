@@ -5,6 +5,7 @@ enum JSON: Hashable, Decodable {
     case string(String)
     case number(Double)
     case bool(Bool)
+    case null
     case array([JSON])
     case object([String: JSON])
 
@@ -16,7 +17,9 @@ enum JSON: Hashable, Decodable {
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
-        if let value = try? container.decode(Bool.self) {
+        if container.decodeNil() {
+            self = .null
+        } else if let value = try? container.decode(Bool.self) {
             self = .bool(value)
         } else if let value = try? container.decode(Double.self) {
             self = .number(value)
@@ -33,6 +36,8 @@ enum JSON: Hashable, Decodable {
         if case .object(let members) = self { members[name] } else { nil }
     }
 
+    /// The names of an object's members.
+    var keys: Set<String> { if case .object(let members) = self { Set(members.keys) } else { [] } }
     var string: String? { if case .string(let text) = self { text } else { nil } }
     var number: Double? { if case .number(let number) = self { number } else { nil } }
 }

@@ -53,6 +53,18 @@ struct SubscribeCommandTests {
         await broker.stop()
     }
 
+    /// More than a buffer holds, which would stop the reading, and all of it before the SUBACK.
+    @Test func `a session that is resumed may have many messages`() async throws {
+        let broker = try await ScriptedBroker.start()
+        let session = ["sub", "-p", "\(broker.port)", "-t", "a", "-c", "-i", "me", "-q", "1"]
+        #expect(try await MosqProcess(session + ["-E"]).result().status == 0)
+        for number in 0..<10_000 { broker.publish(topic: "a", payload: "\(number)", qos: 1) }
+        let result = try await MosqProcess(session + ["-C", "10000"]).result()
+        #expect(result.status == 0)
+        #expect(result.output == (0..<10_000).map { "\($0)\n" }.joined())
+        await broker.stop()
+    }
+
     @Test func `a time limit is status 27`() async throws {
         let broker = try await ScriptedBroker.start()
         let result = try await runMosq("sub", "-p", "\(broker.port)", "-t", "a", "-W", "1")

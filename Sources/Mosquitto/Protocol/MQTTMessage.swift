@@ -10,6 +10,10 @@ public struct MQTTMessage: Sendable, Hashable {
     public var retain: Bool
     /// The properties of MQTT 5.0; empty with MQTT 3.1.1.
     public var properties: MQTTPublishProperties
+    /// The packet identifier of the delivery (section 2.2.1); `nil` for QoS 0, and for a message that was not received.
+    ///
+    /// The broker uses it again after the acknowledgement. It does not count when messages are compared.
+    public internal(set) var packetIdentifier: UInt16?
 
     public init(
         topic: String, payload: [UInt8], qos: MQTTQoS, retain: Bool = false, properties: MQTTPublishProperties = .init()
@@ -23,4 +27,17 @@ public struct MQTTMessage: Sendable, Hashable {
 
     /// The payload as text; invalid UTF-8 is replaced by U+FFFD.
     public var payloadString: String { String(decoding: payload, as: UTF8.self) }
+
+    public static func == (first: MQTTMessage, second: MQTTMessage) -> Bool {
+        first.topic == second.topic && first.payload == second.payload && first.qos == second.qos
+            && first.retain == second.retain && first.properties == second.properties
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(topic)
+        hasher.combine(payload)
+        hasher.combine(qos)
+        hasher.combine(retain)
+        hasher.combine(properties)
+    }
 }

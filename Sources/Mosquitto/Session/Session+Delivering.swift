@@ -83,6 +83,8 @@ extension Session {
     /// A PUBLISH that came. `nil` if it is the repetition of a QoS 2 message (MQTT 5.0, section 4.3.3).
     func received(_ message: MQTTMessage, _ packetID: UInt16, _ connection: Connection) -> IncomingMessage? {
         let holds = configuration.acknowledgement == .afterHandling
+        var message = message
+        if message.qos > .atMostOnce { message.packetIdentifier = packetID }
         guard message.qos == .exactlyOnce else {
             let receipt = holds && message.qos == .atLeastOnce ? makeReceipt(packetID) : nil
             return IncomingMessage(message: message, receipt: receipt)

@@ -147,7 +147,11 @@ extension TLSPeer {
             if let certificate = TLSCertificate(der: der) { certificates.append(certificate) }
             index += 1
         }
-        self.init(host: host, certificates: certificates)
+        // With TLS 1.2 the cipher is not in force yet.
+        let cipher = SSL_get_pending_cipher(ssl) ?? SSL_get_current_cipher(ssl)
+        self.init(
+            host: host, certificates: certificates, protocolVersion: String(cString: SSL_get_version(ssl)),
+            cipher: cipher.map { String(cString: SSL_CIPHER_get_name($0)) })
     }
 }
 

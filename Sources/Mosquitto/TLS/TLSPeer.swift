@@ -4,4 +4,8 @@ public struct TLSPeer: Sendable {
     public var host: String
     /// The broker's own certificate, and the others it sent, in its order; not empty.
     public var certificates: [TLSCertificate]
+    /// The version of the protocol that was agreed on, such as "TLSv1.3".
+    package var protocolVersion: String
+    /// OpenSSL's name of the cipher suite that was agreed on.
+    package var cipher: String?
 }

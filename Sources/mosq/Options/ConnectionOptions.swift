@@ -50,8 +50,9 @@ struct ConnectionOptions: ParsableArguments {
     var version: String?
 
     @Option(
-        name: .customShort("M"), parsing: .unconditional, help: "How many QoS 1 and 2 messages are in flight at most.")
-    var maximumInFlight = 20
+        name: .customShort("M"), parsing: .unconditional,
+        help: "How many QoS 1 and 2 messages are in flight at most. Default: 20; with bench pub its window.")
+    var maximumInFlight: Int?
 
     @Flag(name: .customLong("nodelay"), help: "Accepted for compatibility: Nagle's algorithm is always off.")
     var noDelay = false
@@ -94,7 +95,7 @@ struct ConnectionOptions: ParsableArguments {
         if !(5...65_535).contains(keepAlive) {
             throw CommandFailure.usage("Invalid keepalive given, it must be between 5 and 65535 inclusive.")
         }
-        if maximumInFlight < 1 {
+        if let maximumInFlight, maximumInFlight < 1 {
             throw CommandFailure.usage("Maximum inflight messages must be greater than 0.")
         }
         var configuration = MQTTClientConfiguration(
@@ -105,7 +106,7 @@ struct ConnectionOptions: ParsableArguments {
         configuration.keepAlive = .seconds(keepAlive)
         try session.apply(
             to: &configuration, hasStableID: id != nil, property: try properties.sessionExpiry())
-        configuration.maximumInFlight = min(maximumInFlight, 65_535)
+        configuration.maximumInFlight = min(maximumInFlight ?? 20, 65_535)
         try network.apply(to: &configuration)
         if configuration.version == .v5_0 { try properties.apply(to: &configuration) }
         configuration.will = try will.will(configuration.version == .v5_0 ? properties : nil)

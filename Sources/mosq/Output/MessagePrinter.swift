@@ -11,10 +11,12 @@ struct MessagePrinter: ParsableArguments {
     @Flag(name: [.customShort("v"), .long], help: "Print the topic before each message.")
     var verbose = false
 
-    @Option(name: .customShort("F"), parsing: .unconditional, help: "The format.")
+    @Option(
+        name: .customShort("F"), parsing: .unconditional,
+        help: "Print messages in this format, as in the manual of mosquitto_sub.")
     var format: String?
 
-    @Flag(name: .long, help: "The format's JSON with newlines.")
+    @Flag(name: .long, help: "Print the JSON of the formats %j and %J with newlines and tabs.")
     var pretty = false
 
     @Flag(name: .customShort("N"), help: "Print no newline after a message.")
@@ -30,6 +32,7 @@ struct MessagePrinter: ParsableArguments {
         if noRetained, retainedOnly {
             throw CommandFailure(message: "Combining '-R' and '--retained-only' makes no sense.")
         }
+        _ = try formatter(warn: { _ in })
         for topic in filteredOut {
             do { try MQTTTopicFilter(topic).validate() } catch {
                 throw CommandFailure.usage("Invalid filter topic '\(topic)', are all '+' and '#' wildcards correct?")
@@ -39,10 +42,14 @@ struct MessagePrinter: ParsableArguments {
 
     /// Prints until the sequence ends, `limit` messages were taken, or nobody reads any more.
     ///
-    /// - Parameter prepare: is called before a message is printed, and says whether it is to be.
+    /// - Parameters:
+    ///   - warns: whether a message that is not what the format wants is reported.
+    ///   - prepare: is called before a message is printed, and says whether it is to be.
     func print(
-        _ messages: MQTTMessages, limit: Int?, warns: Bool = true, prepare: (MQTTMessage) async -> Bool = { _ in true }
+        _ messages: MQTTMessages, limit: Int?, warns: Bool = true,
+        prepare: (MQTTMessage) async -> Bool = { _ in true }
     ) async {
+        let formatter = try? formatter { if warns { standardError($0) } }
         let filters = filteredOut.map { MQTTTopicFilter($0) }
         var output = StandardOutput()
         var taken = 0
@@ -50,7 +57,7 @@ struct MessagePrinter: ParsableArguments {
             if retainedOnly, !message.retain { break }
             if noRetained, message.retain { continue }
             if filters.contains(where: { $0.matches(message.topic) }) { continue }
-            if await prepare(message) { write(message, to: &output) }
+            if await prepare(message) { write(message, formatter, to: &output) }
             // A person or the next program of the pipe sees a message when it has come, not when a buffer is full.
             if messages.isIdle { output.flush() }
             taken += 1
@@ -60,7 +67,12 @@ struct MessagePrinter: ParsableArguments {
     }
 
     /// As `print_message` of mosquitto_sub, where an empty payload is no line, or with -v "(null)" and a newline.
-    private func write(_ message: MQTTMessage, to output: inout StandardOutput) {
+    private func write(_ message: MQTTMessage, _ formatter: MessageFormatter?, to output: inout StandardOutput) {
+        if let formatter {
+            output.write(formatter.bytes(message))
+            if !noNewline { output.write(CollectionOfOne(UInt8(ascii: "\n"))) }
+            return
+        }
         if message.payload.isEmpty {
             if verbose, !noNewline { output.write("\(message.topic) (null)\n".utf8) }
             return
@@ -68,5 +80,9 @@ struct MessagePrinter: ParsableArguments {
         if verbose { output.write("\(message.topic) ".utf8) }
         output.write(message.payload)
         if !noNewline { output.write(CollectionOfOne(UInt8(ascii: "\n"))) }
+    }
+
+    private func formatter(warn: @escaping (String) -> Void) throws -> MessageFormatter? {
+        try format.map { MessageFormatter(try MessageFormat($0), isPretty: pretty, warn: warn) }
     }
 }

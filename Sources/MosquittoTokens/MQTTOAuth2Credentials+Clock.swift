@@ -1,0 +1,29 @@
+import AsyncHTTPClient
+import FoundationEssentials
+import Mosquitto
+import NIOCore
+
+extension MQTTOAuth2Credentials {
+    /// The issuer's clock less this machine's, in seconds, to about a second: from the `Date` of its answer (RFC 9110, section
+    /// 6.6.1) to a request without a secret. `nil` if it cannot be asked or does not say.
+    package func clockSkew(timeout: Duration = .seconds(5)) async -> Double? {
+        var request = HTTPClientRequest(url: tokenURL)
+        // Token endpoints answer POST alone; what they say to others has a date too.
+        request.method = .HEAD
+        do {
+            if let certificateAuthorities {
+                request.tlsConfiguration = try HTTPClient.trust(certificateAuthorities)
+            }
+            let response = try await httpClient.execute(
+                request, timeout: .nanoseconds(Int64(timeout / .nanoseconds(1))))
+            guard let text = response.headers.first(name: "date"),
+                let seconds = OAuth2Answer.secondsSince1970(httpDate: text)
+            else { return nil }
+            // The date is of the beginning of a second.
+            let skew = Double(seconds) + 0.5 - Date.now.timeIntervalSince1970
+            return (skew * 10).rounded() / 10
+        } catch {
+            return nil
+        }
+    }
+}

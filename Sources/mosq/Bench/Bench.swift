@@ -1,0 +1,12 @@
+import ArgumentParser
+
+/// `mosq bench`: how fast a broker, this library and what lies between them are.
+struct Bench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure publishing, subscribing or connecting.",
+        discussion: """
+            Prints messages and bytes a second, latency percentiles, CPU time a message, peak memory and errors: one line, or \
+            with --json one object. Exit status 1 if not all was done. An interrupt ends it with the figures so far.
+            """,
+        subcommands: [BenchPub.self, BenchSub.self, BenchConnect.self])
+}

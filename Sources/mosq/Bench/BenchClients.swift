@@ -1,0 +1,81 @@
+import Logging
+import Mosquitto
+import Synchronization
+
+/// The clients of a benchmark: one configuration, and a name for each.
+final class BenchClients: Sendable {
+    let clients: [MQTTClient]
+    private let meter: BenchMeter
+    private let printsEvents: Bool
+    private let runners = Mutex<[Task<Void, Never>]>([])
+    private let isShutDown = Atomic(false)
+
+    init(_ options: ConnectionOptions, count: Int, meter: BenchMeter, maximumInFlight: Int? = nil) throws {
+        var configuration = try options.configuration(.publish)
+        if let maximumInFlight { configuration.maximumInFlight = min(maximumInFlight, 65_535) }
+        let name = configuration.clientID
+        var logger = Logger(label: "mosq") { _ in SwiftLogNoOpLogHandler() }
+        if options.debug {
+            logger = Logger(label: "mosq") { StreamLogHandler.standardOutput(label: $0) }
+            logger.logLevel = .debug
+        }
+        clients = (1...count).map { number in
+            if count > 1 { configuration.clientID = "\(name)-\(number)" }
+            return MQTTClient(configuration, logger: logger)
+        }
+        self.meter = meter
+        printsEvents = options.retry.events
+    }
+
+    /// Connects one client. Its failure is counted, and `false` then.
+    func connect(_ client: MQTTClient) async -> Bool {
+        let events = client.events()
+        let watcher = Task { [meter, printsEvents] in
+            for await event in events {
+                if printsEvents { standardError(EventLine(event).json) }
+                switch event.kind {
+                case .attemptFailed(let failed): meter.fail(failed.error)
+                case .disconnected(let lost): meter.fail(lost.error)
+                default: break
+                }
+            }
+        }
+        let runner = Task {
+            // What ends it is an event too.
+            try? await client.run()
+            await watcher.value
+        }
+        runners.withLock { $0.append(runner) }
+        if isShutDown.load(ordering: .sequentiallyConsistent) { await client.shutdown() }
+        return (try? await client.waitUntilConnected()) != nil
+    }
+
+    /// Connects all of them, so many at a time that none waits for its handshake longer than its timeout allows. Throws if one
+    /// fails.
+    func connectAll() async throws {
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for (index, client) in clients.enumerated() {
+                if index >= Self.handshakes, try await group.next() == false { throw BenchFailure.notConnected }
+                group.addTask { await self.connect(client) }
+            }
+            while let isConnected = try await group.next() {
+                if !isConnected { throw BenchFailure.notConnected }
+            }
+        }
+    }
+
+    /// How many clients connect at the same time.
+    static let handshakes = 64
+
+    /// Ends all clients, and returns when they have.
+    func shutdown() async {
+        isShutDown.store(true, ordering: .sequentiallyConsistent)
+        await withTaskGroup { group in
+            for client in clients { group.addTask { await client.shutdown() } }
+        }
+        for runner in runners.withLock({ $0 }) { await runner.value }
+    }
+}
+
+/// Why a benchmark goes on no further. The meter has the reason.
+enum BenchFailure: Error { case notConnected }

@@ -1,0 +1,44 @@
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// The time at which `mosq bench pub` sent a message, at the beginning of its payload: what `mosq bench sub` takes the latency
+/// from. The clocks of two machines have to agree for that; on one machine they do.
+enum BenchStamp {
+    private static let mark = Array("mosqtime".utf8)
+    private static let size = 16
+
+    /// A payload of this size, with the time in it if it fits.
+    static func payload(size count: Int) -> [UInt8] {
+        guard count >= size else { return [UInt8](repeating: UInt8(ascii: "x"), count: count) }
+        let time = now
+        return [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            buffer.initialize(repeating: UInt8(ascii: "x"))
+            for index in 0..<mark.count {
+                buffer[index] = mark[index]
+                buffer[mark.count + index] = UInt8(truncatingIfNeeded: time >> (8 * UInt64(index)))
+            }
+            initialized = count
+        }
+    }
+
+    /// How long ago the payload was made; `nil` if it does not say.
+    static func age(of payload: [UInt8]) -> Duration? {
+        guard payload.count >= size, payload.starts(with: mark) else { return nil }
+        var time: UInt64 = 0
+        for index in 0..<8 { time |= UInt64(payload[mark.count + index]) << (8 * UInt64(index)) }
+        let now = now
+        return now > time ? .nanoseconds(Int64(clamping: now - time)) : .zero
+    }
+
+    /// Nanoseconds since 1970, which all processes agree on.
+    private static var now: UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+}

@@ -1,0 +1,50 @@
+import FoundationEssentials
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// The CPU time that this process has used so far, in microseconds.
+struct BenchUsage: Sendable {
+    let user: Double
+    let system: Double
+
+    static var now: BenchUsage {
+        let usage = resourceUsage()
+        return BenchUsage(user: microseconds(usage.ru_utime), system: microseconds(usage.ru_stime))
+    }
+
+    /// The most memory that this process has had.
+    static var peakBytes: Int {
+        #if os(Linux)
+        // ru_maxrss would be that of the shell or the test that started the command, if it was larger: the kernel keeps it
+        // over execve(2).
+        let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+        let line = status?.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        if let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap({ Int($0) }) {
+            return kibibytes * 1_024
+        }
+        return Int(resourceUsage().ru_maxrss) * 1_024
+        #else
+        return Int(resourceUsage().ru_maxrss)
+        #endif
+    }
+
+    private static func resourceUsage() -> rusage {
+        var usage = rusage()
+        #if canImport(Glibc)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        #else
+        getrusage(RUSAGE_SELF, &usage)
+        #endif
+        return usage
+    }
+
+    private static func microseconds(_ time: timeval) -> Double {
+        Double(time.tv_sec) * 1_000_000 + Double(time.tv_usec)
+    }
+}

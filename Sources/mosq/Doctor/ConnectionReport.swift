@@ -1,0 +1,60 @@
+import FoundationEssentials
+
+/// All that was found of one endpoint, step by step.
+struct ConnectionReport: Encodable, Sendable {
+    /// The steps in their order. The names are those of the JSON.
+    enum Step: String, CodingKey, CaseIterable { case names, tcp, tls, token, connack, loopback }
+
+    let endpoint: String
+    var names: Finding<NameFacts> = .skipped()
+    var tcp: Finding<ConnectFacts> = .skipped()
+    var tls: Finding<TLSFacts> = .skipped()
+    var token: Finding<TokenFacts> = .skipped()
+    var connack: Finding<ConnackFacts> = .skipped()
+    var loopback: Finding<LoopBackFacts> = .skipped()
+
+    init(endpoint: String) { self.endpoint = endpoint }
+
+    /// Whether no step has failed and the broker has accepted the connection.
+    var isOK: Bool {
+        let statuses = [names.status, tcp.status, tls.status, token.status, connack.status, loopback.status]
+        return !statuses.contains(.failed) && connack.status != .skipped
+    }
+
+    private enum Key: String, CodingKey { case endpoint, ok, names, tcp, tls, token, connack, loopback }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Key.self)
+        try container.encode(endpoint, forKey: .endpoint)
+        try container.encode(isOK, forKey: .ok)
+        try container.encode(names, forKey: .names)
+        try container.encode(tcp, forKey: .tcp)
+        try container.encode(tls, forKey: .tls)
+        try container.encode(token, forKey: .token)
+        try container.encode(connack, forKey: .connack)
+        try container.encode(loopback, forKey: .loopback)
+    }
+}
+
+/// The object of `--json`.
+struct DoctorReport: Encodable {
+    let ok: Bool
+    let connections: [ConnectionReport]
+
+    init(_ connections: [ConnectionReport]) {
+        ok = connections.allSatisfy(\.isOK)
+        self.connections = connections
+    }
+
+    var json: String {
+        get throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            encoder.dateEncodingStrategy = .iso8601
+            // A claim may be any number, and JSON has no infinity.
+            encoder.nonConformingFloatEncodingStrategy = .convertToString(
+                positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+            return String(decoding: try encoder.encode(self), as: UTF8.self)
+        }
+    }
+}

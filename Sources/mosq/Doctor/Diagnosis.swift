@@ -1,0 +1,30 @@
+/// What is wrong, why it probably is, and what to do: for a person, with a name of the cause for programs.
+struct Diagnosis: Encodable, Hashable {
+    /// The causes that are told apart. The names are an interface, as in docs/doctor.md.
+    enum Cause: String, Encodable, CaseIterable {
+        case nameNotFound, refused, noAnswer, unreachable, noSocket, someAddressesFail
+        case notTLS, tlsRequired, unknownAuthority, certificateExpired, certificateNotYetValid, wrongName
+        case certificateRevoked, certificateRefused, clientCertificateMissing, clientCertificateRefused
+        case tlsConfiguration, tlsMismatch
+        case credentialsFailed, credentialsMissing, tokenExpired, tokenNotYetValid, wrongAudience, notAuthorized
+        case clock
+        case protocolVersion, clientIdentifier, brokerUnavailable, banned, quota, otherServer, brokerRefused
+        case closed, notMQTT
+        case denied, noEcho, connectionLost
+        case system
+    }
+
+    let cause: Cause
+    /// What is known, in a sentence.
+    let summary: String
+    /// The facts behind it, and other causes that the same facts have, the likeliest first.
+    var likely: [String] = []
+    let remedy: String
+
+    init(_ cause: Cause, _ summary: String, likely: [String] = [], remedy: String) {
+        self.cause = cause
+        self.summary = summary
+        self.likely = likely
+        self.remedy = remedy
+    }
+}

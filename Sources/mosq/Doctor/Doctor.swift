@@ -1,0 +1,99 @@
+import ArgumentParser
+import FoundationEssentials
+import Logging
+import Mosquitto
+
+/// `mosq doctor`, which finds out why a connection does not work.
+struct Doctor: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Walk one connection step by step, and say where it fails, why, and what to do.",
+        discussion: "Exit status 0 if all is well, else 1. No token, no password and no signature is ever shown.")
+
+    @Flag(help: "Print one JSON object, for programs.")
+    var json = false
+
+    @Option(
+        name: [.customShort("t"), .long], parsing: .unconditional,
+        help: "The topic of the message that the doctor sends to itself. Default: mosq/doctor/ and a random number.")
+    var topic: String?
+
+    @OptionGroup(title: "Connection")
+    var connection: ConnectionOptions
+
+    func run() async throws {
+        try refuseWhatDoesNothing()
+        var configuration = try connection.configuration(.publish)
+        configuration.retry = .none
+        // One connection, which is not rotated, and of which nobody else should hear.
+        configuration.refreshCredentialsAt = nil
+        configuration.metrics = nil
+        configuration.tracing = nil
+        configuration.timeouts.drain = .seconds(1)
+        let topic = self.topic ?? "mosq/doctor/" + String(UInt64.random(in: .min ... .max), radix: 16)
+        do { try MQTTTopic(topic).validate() } catch {
+            throw CommandFailure(message: "Invalid topic '\(topic)', does it contain '+' or '#'?")
+        }
+        let reports = try await examine(configuration, topic)
+        var output = StandardOutput()
+        if json {
+            output.write((try DoctorReport(reports).json + "\n").utf8)
+            output.flush()
+        }
+        if !DoctorReport(reports).ok { throw CommandFailure(lines: [], status: 1) }
+    }
+
+    private func examine(_ configuration: MQTTClientConfiguration, _ topic: String) async throws -> [ConnectionReport] {
+        let limit = try RetryOptions.seconds(connection.retry.connectTimeout, "--connect-timeout")
+        // QoS 1 shows more than 0, which nobody acknowledges.
+        let qos = max(try connection.messageQoS, .atLeastOnce)
+        let text = ReportText(style: .standardOutput(environment: ProcessInfo.processInfo.environment))
+        var reports: [ConnectionReport] = []
+        for endpoint in configuration.endpoints {
+            var one = configuration
+            one.endpoints = [endpoint]
+            let examination = Examination(
+                endpoint: endpoint, configuration: one, limit: limit,
+                loopBack: LoopBack(topic: topic, qos: qos, limit: min(limit, .seconds(5))), logger: logger)
+            show(["mosq doctor: \(endpoint)", ""])
+            let report = await examination.run { step, report in show(text.lines(step, of: report)) }
+            show(["", text.summary(report)])
+            if endpoint != configuration.endpoints.last { show([""]) }
+            reports.append(report)
+        }
+        return reports
+    }
+
+    private func show(_ lines: [String]) {
+        if json || connection.quiet { return }
+        var output = StandardOutput()
+        output.write((lines.joined(separator: "\n") + "\n").utf8)
+        output.flush()
+    }
+
+    /// With -d; standard output is for the report.
+    private var logger: Logger {
+        guard connection.debug else { return .silent }
+        var logger = Logger(label: "mosq") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = .debug
+        return logger
+    }
+
+    /// A flag that would do nothing is a mistake.
+    private func refuseWhatDoesNothing() throws {
+        let refused = [
+            ("--retry", connection.retry.retry, "the doctor makes one attempt"),
+            (
+                "--redirect", connection.retry.redirect.map { $0 != "none" } ?? false,
+                "the doctor names another server, and does not go there"
+            ),
+            ("--events", connection.retry.events, "the doctor reports every step itself; use --json"),
+            (
+                "-c", connection.session.disableCleanSession,
+                "the doctor would take messages of the session that is kept"
+            ),
+        ]
+        if let (flag, _, reason) = refused.first(where: \.1) {
+            throw CommandFailure(message: "\(flag) cannot be used here: \(reason).")
+        }
+    }
+}

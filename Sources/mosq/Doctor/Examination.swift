@@ -1,0 +1,195 @@
+import FoundationEssentials
+import Logging
+import Mosquitto
+import MosquittoTokens
+
+/// The walk through one connection, step by step. It does the I/O; what it means is ``Diagnosis``.
+struct Examination: Sendable {
+    let endpoint: MQTTEndpoint
+    let configuration: MQTTClientConfiguration
+    /// The bound of each step.
+    let limit: Duration
+    let loopBack: LoopBack
+    let logger: Logger
+
+    /// - Parameter show: is told of each step when it is done, in their order.
+    func run(_ show: (ConnectionReport.Step, ConnectionReport) -> Void) async -> ConnectionReport {
+        var report = ConnectionReport(endpoint: "\(endpoint)")
+        let addresses = await names(&report)
+        show(.names, report)
+        if let addresses { report.tcp = await tcp(addresses) }
+        show(.tcp, report)
+        let isReachable = [.ok, .warning].contains(report.tcp.status)
+        let credentials = await token(&report)
+        if isReachable {
+            // The client itself would wait for a token to become valid.
+            if let credentials, report.token.diagnosis?.cause != .tokenNotYetValid {
+                await connect(credentials, &report, show)
+                return report
+            }
+            await certificates(&report)
+        }
+        for step in [ConnectionReport.Step.tls, .token, .connack, .loopback] { show(step, report) }
+        return report
+    }
+
+    // MARK: Names and addresses
+
+    private func names(_ report: inout ConnectionReport) async -> [String]? {
+        if endpoint.isUnixSocket { return [endpoint.host] }
+        let host = endpoint.host
+        var facts = NameFacts(host: host)
+        let start = ContinuousClock.now
+        let answer = await within(limit) { await AddressProbe.lookUp(host) }
+        facts.seconds = (ContinuousClock.now - start).inSeconds
+        switch answer {
+        case .found(let addresses)?:
+            facts.addresses = addresses
+            report.names = Finding(facts)
+            return addresses
+        case .failed(let error)?: report.names = Finding(facts, .names(facts, error: error))
+        case nil: report.names = Finding(facts, .slowNames(host, limit: limit))
+        }
+        return nil
+    }
+
+    /// All at the same time, so that one that is silent costs no more than itself.
+    private func tcp(_ addresses: [String]) async -> Finding<ConnectFacts> {
+        let (endpoint, limit) = (endpoint, limit)
+        var facts = ConnectFacts(port: endpoint.port)
+        facts.addresses = await withTaskGroup(of: (Int, ConnectFacts.Address).self) { group in
+            for (index, address) in addresses.enumerated() {
+                group.addTask {
+                    let result =
+                        endpoint.isUnixSocket
+                        ? await AddressProbe.connect(unixSocket: address, limit: limit)
+                        : await AddressProbe.connect(address, port: endpoint.port, limit: limit)
+                    return (index, result)
+                }
+            }
+            return await group.reduce(into: []) { $0.append($1) }.sorted { $0.0 < $1.0 }.map(\.1)
+        }
+        let isFailure = facts.addresses.allSatisfy { $0.failure != nil }
+        return Finding(facts, .tcp(facts, isTLS: configuration.tls != nil), isFailure: isFailure)
+    }
+
+    // MARK: Credentials
+
+    /// Asks for them once. `nil` if there are none to be had.
+    private func token(_ report: inout ConnectionReport) async -> MQTTCredentials? {
+        guard let provider = configuration.credentials else {
+            report.token = Finding(TokenFacts())
+            return .anonymous
+        }
+        let attempt = MQTTConnectAttempt(endpoint: endpoint)
+        let answer = await within(configuration.timeouts.credentials) { () -> Result<MQTTCredentials, any Error> in
+            do { return .success(try await provider.credentials(for: attempt)) } catch { return .failure(error) }
+        }
+        switch answer {
+        case .success(let credentials)?:
+            var facts = TokenFacts(credentials, source: provider.source, now: .now)
+            if let issuer = provider as? MQTTOAuth2Credentials { facts.clockSkew = await issuer.clockSkew() }
+            let problem = Diagnosis.token(facts)
+            report.token = Finding(facts, problem?.diagnosis, isFailure: problem?.isFailure ?? false)
+            return credentials
+        case .failure(let error)?:
+            fail(&report, provider.source, (error as? MQTTError)?.message ?? "\(error)")
+        case nil:
+            fail(
+                &report, provider.source,
+                "it was not there within \(TimeText.length(configuration.timeouts.credentials.inSeconds))")
+        }
+        return nil
+    }
+
+    private func fail(_ report: inout ConnectionReport, _ source: String, _ message: String) {
+        report.token = Finding(TokenFacts(source: source), .credentials(message, source: source))
+    }
+
+    // MARK: TLS, CONNACK and the message
+
+    /// Without credentials there is no CONNECT; what the broker shows can be seen all the same.
+    private func certificates(_ report: inout ConnectionReport) async {
+        guard let tls = configuration.tls else { return }
+        var facts = tlsFacts(tls)
+        facts.fill(await CertificateProbe.peer(configuration))
+        report.tls = .skipped(facts)
+    }
+
+    private func tlsFacts(_ tls: TLSConfiguration) -> TLSFacts {
+        TLSFacts(host: tls.serverName ?? endpoint.host, hasClientCertificate: tls.identity != nil)
+    }
+
+    private func connect(
+        _ credentials: MQTTCredentials, _ report: inout ConnectionReport,
+        _ show: (ConnectionReport.Step, ConnectionReport) -> Void
+    ) async {
+        var configuration = configuration
+        configuration.credentials = .static(username: credentials.username, password: credentials.password)
+        let recorder = PeerRecorder()
+        // A pre-shared key has no certificate to show.
+        if configuration.tls?.preSharedKey == nil, var tls = configuration.tls {
+            recorder.record(in: &tls)
+            configuration.tls = tls
+        }
+        let client = MQTTClient(configuration, logger: logger)
+        let start = ContinuousClock.now
+        let runner = Task { () -> MQTTError? in
+            do throws(MQTTError) {
+                try await client.run()
+                return nil
+            } catch { return error }
+        }
+        do throws(MQTTError) {
+            let info = try await client.waitUntilConnected()
+            let time = ContinuousClock.now - start
+            if let tls = configuration.tls { report.tls = Finding(connected(tlsFacts(tls), info, recorder)) }
+            report.connack = Finding(ConnackFacts(info, configuration.version, time))
+        } catch {
+            await failed(await runner.value ?? error, recorder, &report)
+        }
+        for step in [ConnectionReport.Step.tls, .token, .connack] { show(step, report) }
+        if report.connack.status == .ok { report.loopback = await loopBack.finding(client) { await runner.value } }
+        show(.loopback, report)
+        await client.shutdown()
+        _ = await runner.value
+    }
+
+    private func connected(_ facts: TLSFacts, _ info: MQTTConnectionInfo, _ recorder: PeerRecorder) -> TLSFacts {
+        var facts = facts
+        facts.fill(recorder.peer)
+        facts.version = info.tls?.version
+        facts.cipher = info.tls?.cipher
+        facts.applicationProtocol = info.tls?.applicationProtocol
+        return facts
+    }
+
+    private func failed(_ error: MQTTError, _ recorder: PeerRecorder, _ report: inout ConnectionReport) async {
+        let now = Date.now
+        if let tls = configuration.tls {
+            var facts = tlsFacts(tls)
+            let isTLS = error.tls != nil || error.phase == .tlsHandshake || error.code == .tlsConfiguration
+            var peer = recorder.peer
+            if peer == nil, isTLS { peer = await CertificateProbe.peer(configuration) }
+            facts.fill(peer)
+            facts.alert = error.tls?.alert.flatMap { $0.received ? $0.name : nil }
+            facts.failedCheck = error.tls?.verification.map {
+                TLSFacts.FailedCheck(code: $0.code, text: $0.text, depth: $0.depth)
+            }
+            report.tls = isTLS ? Finding(facts, .tls(error, facts, now: now)) : Finding(facts)
+            if isTLS { return }
+        } else if error.phase == .connack, error.reasonCode == nil {
+            // A port that wants TLS closes or is silent; whether it speaks TLS can be tried.
+            let peer = await CertificateProbe.peer(configuration)
+            if peer != nil || error.tls?.kind == .tlsRequired {
+                var facts = TLSFacts(host: endpoint.host)
+                facts.fill(peer)
+                report.tls = Finding(facts, .tlsRequired)
+                return
+            }
+        }
+        report.connack = Finding(
+            ConnackFacts(error, configuration),
+            .connack(error, report.token.facts, isTLS: configuration.tls != nil, now: now))
+    }
+}

@@ -1,0 +1,132 @@
+import FoundationEssentials
+import Mosquitto
+import MosquittoTokens
+
+/// The look-up of the host name.
+struct NameFacts: Encodable, Sendable {
+    var host: String
+    var addresses: [String] = []
+    var seconds: Double?
+}
+
+/// TCP, or a Unix socket, one address after the other.
+struct ConnectFacts: Encodable, Sendable {
+    enum Failure: String, Encodable, Sendable { case refused, timeout, unreachable, system }
+
+    struct Address: Encodable, Sendable {
+        var address: String
+        var seconds: Double
+        /// `nil` if it connected.
+        var failure: Failure?
+        /// The system's own words.
+        var error: String?
+    }
+
+    var port: Int
+    var addresses: [Address] = []
+}
+
+/// What TLS came to, and what the broker has shown.
+struct TLSFacts: Encodable, Sendable {
+    struct Certificate: Encodable, Sendable {
+        var subject: String
+        var issuer: String
+        var serialNumber: String
+        var notBefore: Date
+        var notAfter: Date
+        var subjectAlternativeNames: [String]
+        var publicKeyPin: String
+
+        init(_ certificate: TLSCertificate) {
+            subject = certificate.subject
+            issuer = certificate.issuer
+            serialNumber = certificate.serialNumber
+            notBefore = certificate.notBefore
+            notAfter = certificate.notAfter
+            subjectAlternativeNames = certificate.subjectAlternativeNames
+            publicKeyPin = "\(certificate.publicKeyPin)"
+        }
+    }
+
+    struct FailedCheck: Encodable, Sendable {
+        /// OpenSSL's `X509_V_ERR_…`.
+        var code: Int32
+        var text: String
+        var depth: Int32
+    }
+
+    /// The name that was to be verified.
+    var host: String
+    var version: String?
+    var cipher: String?
+    var applicationProtocol: String?
+    /// The broker's own certificate, and the others it sent.
+    var chain: [Certificate] = []
+    var failedCheck: FailedCheck?
+    /// The broker's, which ended the handshake.
+    var alert: String?
+    /// Whether a client certificate was at hand.
+    var hasClientCertificate = false
+}
+
+/// The credentials: never the password, the token or its signature.
+struct TokenFacts: Encodable, Sendable {
+    enum Kind: String, Encodable, Sendable { case none, password, jwt }
+
+    /// Who gave it: "static", "file", "command", "oauth2", "signed".
+    var source: String?
+    var username: String?
+    var kind = Kind.none
+    var algorithm: String?
+    var keyID: String?
+    var claims: [String: MQTTTokenClaim] = [:]
+    var issuedAt: Date?
+    var notBefore: Date?
+    var expiresAt: Date?
+    /// When it was received and looked at, by this machine's clock.
+    var receivedAt: Date?
+    /// The issuer's clock less this machine's, in seconds, if the issuer has told its time.
+    var clockSkew: Double?
+}
+
+/// The broker's answer to CONNECT.
+struct ConnackFacts: Encodable, Sendable {
+    struct Property: Encodable, Sendable {
+        var name: String
+        var value: String
+    }
+
+    /// The number that the broker sent; 0 for success.
+    var code: Int?
+    var reason: String?
+    var reasonString: String?
+    var seconds: Double?
+    var clientID: String
+    var protocolVersion: String
+    var sessionPresent: Bool?
+    /// What the broker takes (MQTT 5.0, section 3.2.2.3), with the defaults of what it left out. None with MQTT 3.1.1.
+    var limits: Limits?
+    var serverReference: String?
+    var userProperties: [Property] = []
+
+    struct Limits: Encodable, Sendable {
+        var receiveMaximum: Int
+        var maximumQoS: Int
+        var maximumPacketSize: Int?
+        var topicAliasMaximum: Int
+        var retainAvailable: Bool
+        var wildcardSubscriptionAvailable: Bool
+        var subscriptionIdentifiersAvailable: Bool
+        var sharedSubscriptionAvailable: Bool
+        var sessionExpiryInterval: Int?
+        var serverKeepAlive: Int?
+    }
+}
+
+/// A message to oneself.
+struct LoopBackFacts: Encodable, Sendable {
+    var topic: String
+    var qos: Int
+    /// From the publish to the receipt.
+    var seconds: Double?
+}

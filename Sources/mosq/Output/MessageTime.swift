@@ -1,0 +1,60 @@
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// When a message was received, in the time zone of the process.
+struct MessageTime {
+    /// Since 1970, without leap seconds.
+    let seconds: Int
+    let nanoseconds: Int
+    private var calendar = tm()
+
+    init(seconds: Int, nanoseconds: Int) {
+        self.seconds = seconds
+        self.nanoseconds = nanoseconds
+        var time = time_t(seconds)
+        localtime_r(&time, &calendar)
+    }
+
+    static func now() -> MessageTime {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return MessageTime(seconds: Int(time.tv_sec), nanoseconds: Int(time.tv_nsec))
+    }
+
+    /// `localtime_r` need not look at `TZ` by itself.
+    static func readTimeZone() { tzset() }
+
+    /// What `strftime` prints; nothing if that has no room in 100 bytes, as in mosquitto's commands.
+    func formatted(_ format: String) -> [UInt8] {
+        format.withCString { formatted(cString: $0) }
+    }
+
+    /// What `strftime` makes of one conversion character.
+    func formatted(_ conversion: UInt8) -> [UInt8] {
+        let format = [CChar(bitPattern: UInt8(ascii: "%")), CChar(bitPattern: conversion), 0]
+        return format.withUnsafeBufferPointer { format in
+            guard let start = format.baseAddress else { return [] }
+            return formatted(cString: start)
+        }
+    }
+
+    private func formatted(cString format: UnsafePointer<CChar>) -> [UInt8] {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 100) { buffer in
+            guard let start = buffer.baseAddress else { return [] }
+            var calendar = calendar
+            let count = strftime(start, buffer.count, format, &calendar)
+            return buffer[..<count].map { UInt8(bitPattern: $0) }
+        }
+    }
+
+    /// So many digits of the fraction of the second, at most nine.
+    func fraction(digits: Int) -> [UInt8] {
+        let all = Array(String(nanoseconds).utf8)
+        return Array((Array(repeating: UInt8(ascii: "0"), count: 9 - all.count) + all).prefix(digits))
+    }
+}

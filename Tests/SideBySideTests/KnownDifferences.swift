@@ -1,0 +1,67 @@
+/// Where `mosq` differs from mosquitto's commands on purpose: the row's name, and why.
+/// `docs/mosq-differences.md` tells users.
+///
+/// A row that does not differ any more fails, and is to be taken from here.
+let knownDifferences: [String: String] = {
+    var differences: [String: String] = [:]
+    for (reason, rows) in reasons {
+        for row in rows { differences[row] = reason }
+    }
+    return differences
+}()
+
+private let reasons: [(reason: String, rows: [String])] = [
+    (
+        "the help is mosq's own, goes to standard output only when it was asked for, and is no failure then",
+        [
+            "pub: only the name", "pub: only -t a", "pub: only -m x", "pub: only --help", "sub: only --help",
+            "rr: only --help", "pub: only --version", "sub: only --version", "rr: only --version",
+        ]
+    ),
+    ("MQTT 3.1 is not supported", ["pub: -V 31", "pub: -V mqttv31", "sub: -V mqttv31"]),
+    (
+        "properties are sent in an order of the library's, which has no meaning",
+        [
+            "pub: -D connect maximum-packet-size", "pub: -D connect request-problem-information",
+            "pub: -D connect request-response-information", "pub: -D connect user-property",
+            "pub: properties in another order", "rr: -D publish", "rr: -D publish correlation-data",
+        ]
+    ),
+    (
+        "the library uses topic aliases and subscription identifiers itself",
+        [
+            "pub: -D publish topic-alias", "pub: -D connect topic-alias-maximum", "pub: --repeat with a topic alias",
+            "sub: -D subscribe subscription-identifier", "sub: mosquitto, a subscription identifier",
+        ]
+    ),
+    ("mosquitto_pub publishes nothing then, and calls it a success", ["pub: properties with 3.1.1"]),
+    ("the library's UNSUBSCRIBE has no properties", ["sub: -D unsubscribe"]),
+    ("extended authentication needs TLS here", ["pub: -D connect authentication-method"]),
+    ("several filters go into one UNSUBSCRIBE", ["sub: --unsubscribe, twice"]),
+    (
+        "a filter that no broker can accept is refused before it is sent",
+        ["sub: a filter that is refused", "sub: mosquitto, an invalid filter for the broker"]
+    ),
+    (
+        "packet identifiers begin with 1 on each connection",
+        ["sub: the broker ends the connection"]
+    ),
+    ("the shortest expiry of a persistent session is a second", ["sub: -x 0 -c, 5.0"]),
+    (
+        "mosquitto_sub prints a tenth of what its manual says, even of 100 percent",
+        ["sub: --random-filter"]
+    ),
+    (
+        "mosquitto_sub hangs after the DISCONNECT that ends --remove-retained with -C",
+        ["sub: --remove-retained", "sub: --remove-retained and -T"]
+    ),
+    ("mosquitto_rr sends an empty request instead of the file or the input", ["rr: -f", "rr: -s"]),
+    ("mosquitto_rr asks for retained messages also with -R", ["rr: -R"]),
+    (
+        "filters are asked for in alphabetical order, and the broker sends retained messages in that of the filters",
+        [
+            "sub: two topics, not in alphabetical order", "sub: mosquitto, overlapping filters",
+            "sub: mosquitto, overlapping filters, QoS 1",
+        ]
+    ),
+]

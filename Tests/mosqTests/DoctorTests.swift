@@ -1,0 +1,175 @@
+import Foundation
+import MosquittoTesting
+import Testing
+
+@Suite("mosq doctor", .timeLimit(.minutes(2)))
+struct DoctorTests {
+    @Test(arguments: ["mqttv311", "mqttv5"])
+    func `finds all well with a real broker over TLS`(version: String) async throws {
+        let authority = try TestCertificateAuthority(commonName: "the authority")
+        let folder = try TemporaryDirectory()
+        let cafile = try folder.write(authority.certificatePEM, to: "ca.pem")
+        let mosquitto = try await LocalMosquitto.start(tls: try authority.serverIdentity())
+        let run = try await DoctorRun(["-p", "\(mosquitto.port)", "--cafile", cafile, "-V", version])
+        #expect(run.status == 0)
+        #expect(run.errors == "")
+        #expect(run.report["ok"] == true)
+        #expect(run.report["endpoint"]?.string == "localhost:\(mosquitto.port)")
+        for step in ["names", "tcp", "tls", "token", "connack", "loopback"] {
+            #expect(run.status(step) == "ok", "\(step)")
+        }
+        #expect(run.report["names"]?["addresses"]?[0] != nil)
+        #expect(run.report["tcp"]?["addresses"]?[0]?["seconds"]?.number ?? -1 >= 0)
+        let tls = try #require(run.report["tls"])
+        #expect(tls["version"] == "TLSv1.3")
+        #expect(tls["chain"]?[0]?["subject"] == "CN=localhost")
+        #expect(tls["chain"]?[0]?["issuer"] == "CN=the authority")
+        #expect(tls["chain"]?[0]?["subjectAlternativeNames"]?[0] == "DNS:localhost")
+        #expect(run.report["connack"]?["code"] == 0)
+        #expect((run.report["connack"]?["limits"] != nil) == (version == "mqttv5"))
+        #expect(run.report["loopback"]?["qos"] == 1)
+    }
+
+    @Test func `a person reads a mark and a line per step, without colour in a file`() async throws {
+        let broker = try await ScriptedBroker.start()
+        let result = try await runMosq("doctor", "-h", "127.0.0.1", "-p", "\(broker.port)")
+        #expect(result.status == 0)
+        let lines = result.output.split(separator: "\n")
+        #expect(lines.first == "mosq doctor: 127.0.0.1:\(broker.port)")
+        #expect(lines.contains("✓ names     127.0.0.1 is an address"))
+        #expect(lines.contains("- tls       not used"))
+        #expect(lines.contains { $0.hasPrefix("✓ connack   MQTT 3.1.1, accepted after ") })
+        #expect(lines.last == "All is well with 127.0.0.1:\(broker.port).")
+        #expect(!result.output.contains("\u{1B}"))
+        await broker.stop()
+    }
+
+    @Test func `each endpoint is examined, and one that fails is a failure of all`() async throws {
+        let broker = try await ScriptedBroker.start()
+        let closed = try freePort()
+        let result = try await runMosq(
+            "doctor", "--json", "-h", "127.0.0.1", "-p", "\(broker.port)", "--endpoint", "127.0.0.1:\(closed)")
+        #expect(result.status == 1)
+        let report = try #require(JSON(result.output))
+        #expect(report["ok"] == false)
+        #expect(report["connections"]?[0]?["ok"] == true)
+        #expect(report["connections"]?[1]?["ok"] == false)
+        await broker.stop()
+    }
+
+    @Test func `quiet, it says nothing but its exit status`() async throws {
+        let result = try await runMosq("doctor", "-h", "127.0.0.1", "-p", "\(try freePort())", "--quiet")
+        #expect(result.status == 1)
+        #expect(result.output + result.errors == "")
+    }
+
+    @Test func `a Unix socket has no name to look up`() async throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path + "/socket"
+        let broker = try await ScriptedBroker.start(unixSocket: path)
+        let run = try await DoctorRun(["--unix", path])
+        #expect(run.status == 0)
+        #expect(run.status("names") == "skipped")
+        #expect(run.report["tcp"]?["addresses"]?[0]?["address"]?.string == path)
+        await broker.stop()
+    }
+
+    @Test(arguments: ["--retry", "--events", "--redirect=listed", "-c"])
+    func `a flag that would do nothing is refused`(flag: String) async throws {
+        let result = try await MosqProcess(["doctor", flag, "-i", "x"]).result()
+        #expect(result.status == 1)
+        #expect(result.errors.hasPrefix("Error: \(flag.prefix { $0 != "=" }) cannot be used here: "))
+    }
+
+    // MARK: Names and TCP
+
+    @Test func `a name that does not resolve`() async throws {
+        let run = try await DoctorRun(["-h", "mosq-doctor.invalid"])
+        #expect(run.status == 1)
+        #expect(run.status("names") == "failed")
+        #expect(run.cause("names") == "nameNotFound")
+        for step in ["tcp", "tls", "connack", "loopback"] { #expect(run.status(step) == "skipped", "\(step)") }
+    }
+
+    @Test func `a port at which nothing listens`() async throws {
+        let run = try await DoctorRun(["-h", "127.0.0.1", "-p", "\(try freePort())"])
+        #expect(run.status == 1)
+        #expect(run.cause("tcp") == "refused")
+        #expect(run.words("tcp").contains("1883 is usual"))
+        #expect(run.report["tcp"]?["addresses"]?[0]?["failure"] == "refused")
+    }
+
+    @Test func `a port at which nobody answers`() async throws {
+        let blackhole = try Blackhole()
+        let run = try await DoctorRun(["-h", "127.0.0.1", "-p", "\(blackhole.port)", "--connect-timeout", "0.5"])
+        #expect(run.status == 1)
+        #expect(run.cause("tcp") == "noAnswer")
+        #expect(run.words("tcp").contains("firewall"))
+        #expect(run.report["tcp"]?["addresses"]?[0]?["seconds"]?.number ?? 0 >= 0.5)
+    }
+
+    // MARK: The broker's answer
+
+    @Test(arguments: [
+        (UInt8(0x88), "brokerUnavailable"), (0x89, "brokerUnavailable"), (0x8A, "banned"), (0x97, "quota"),
+        (0x9C, "otherServer"), (0x85, "clientIdentifier"), (0x84, "protocolVersion"), (0x83, "brokerRefused"),
+        (0x87, "credentialsMissing"),
+    ])
+    func `a broker that is up and refuses`(code: UInt8, cause: String) async throws {
+        let broker = try await ScriptedBroker.start(script: [.refuse(code: code, close: true)])
+        let run = try await DoctorRun(["-h", "127.0.0.1", "-p", "\(broker.port)", "-V", "5"])
+        #expect(run.status == 1)
+        #expect(run.cause("connack") == cause)
+        #expect(run.report["connack"]?["code"]?.number == Double(code))
+        await broker.stop()
+    }
+
+    @Test func `a broker that is silent after TCP`() async throws {
+        let broker = try await ScriptedBroker.start(script: [.silent])
+        let run = try await DoctorRun(["-h", "127.0.0.1", "-p", "\(broker.port)", "--connect-timeout", "0.5"])
+        #expect(run.status == 1)
+        #expect(run.status("tcp") == "ok")
+        #expect(run.cause("connack") == "noAnswer")
+        await broker.stop()
+    }
+
+    @Test func `a program that does not speak MQTT`() async throws {
+        let broker = try await ScriptedBroker.start(script: [.raw(Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8))])
+        let run = try await DoctorRun(["-h", "127.0.0.1", "-p", "\(broker.port)"])
+        #expect(run.status == 1)
+        #expect(run.cause("connack") == "notMQTT")
+        await broker.stop()
+    }
+
+    // MARK: The message to oneself
+
+    @Test(arguments: [("mqttv311", "noEcho"), ("mqttv5", "denied")])
+    func `an access control list that denies the message is a warning`(version: String, cause: String) async throws {
+        let folder = try TemporaryDirectory()
+        // Subscriptions are allowed: mosquitto checks those at delivery, and the publish when it comes.
+        let list = try folder.write("topic read #\n", to: "acl")
+        let mosquitto = try await LocalMosquitto.start(extraConfiguration: "acl_file \(list)")
+        let run = try await DoctorRun(
+            ["-h", "127.0.0.1", "-p", "\(mosquitto.port)", "-V", version, "--connect-timeout", "1"])
+        #expect(run.status == 0)
+        #expect(run.status("loopback") == "warning")
+        #expect(run.cause("loopback") == cause)
+    }
+
+    @Test func `the topic of the message can be given`() async throws {
+        let broker = try await ScriptedBroker.start()
+        let run = try await DoctorRun(["-h", "127.0.0.1", "-p", "\(broker.port)", "-t", "mine/loop"])
+        #expect(run.status == 0)
+        #expect(broker.publishes.map(\.topic) == ["mine/loop"])
+        await broker.stop()
+    }
+
+    @Test func `a broker that ends the connection at the subscription is a warning`() async throws {
+        let broker = try await ScriptedBroker.start(script: [.disconnectOn(.subscribe, reasonCode: 0x87)])
+        let run = try await DoctorRun(["-h", "127.0.0.1", "-p", "\(broker.port)", "-V", "5"])
+        #expect(run.status == 0)
+        #expect(run.cause("loopback") == "connectionLost")
+        #expect(run.words("loopback").contains("Not authorized"))
+        await broker.stop()
+    }
+}

@@ -1,0 +1,15 @@
+import Foundation
+import Testing
+
+@testable import mosq
+
+@Suite("docs/doctor.md")
+struct DocumentedDoctorTests {
+    @Test func `names every cause and every step`() throws {
+        let page = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+            "../../docs/doctor.md")
+        let text = try String(contentsOf: page, encoding: .utf8)
+        for cause in Diagnosis.Cause.allCases { #expect(text.contains("`\(cause.rawValue)`"), "\(cause)") }
+        for step in ConnectionReport.Step.allCases { #expect(text.contains("`\(step.rawValue)`"), "\(step)") }
+    }
+}
