@@ -81,6 +81,8 @@ extension MQTTClientConfiguration {
             userProperties = try keys.pairs("userProperties", value).map { MQTTUserProperty($0, $1) }
         }
         responseTopic = try keys.string("responseTopic")
+        localAddress = try keys.string("localAddress")
+        proxy = try MQTTProxy.configured(by: keys.scoped(to: "proxy"))
     }
 
     private mutating func readCredentials(_ keys: KeyReader) throws(MQTTError) {
@@ -106,6 +108,7 @@ extension MQTTClientConfiguration {
     }
 
     private mutating func readSession(_ keys: KeyReader) throws(MQTTError) {
+        if let value = try keys.seconds("cleanSessionExpiry") { cleanSessionExpiry = value }
         let expiry = try keys.seconds("sessionExpiry")
         guard let isPersistent = try keys.choice("session", ["clean": false, "persistent": true]) else {
             if expiry != nil { throw keys.error("sessionExpiry", "needs \(keys.name("session")) to be \"persistent\"") }

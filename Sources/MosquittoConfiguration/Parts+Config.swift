@@ -1,5 +1,22 @@
 import Mosquitto
 
+extension MQTTProxy {
+    /// `nil` without a host.
+    static func configured(by keys: KeyReader) throws(MQTTError) -> MQTTProxy? {
+        let host = try keys.string("host")
+        let port = try keys.int("port")
+        let username = try keys.string("username")
+        let password = try keys.secret("password")
+        guard let host else {
+            if port != nil || username != nil || password != nil {
+                throw keys.error("host", "is missing; the other keys of the proxy need it")
+            }
+            return nil
+        }
+        return MQTTProxy(host: host, port: port ?? 1_080, username: username, password: password)
+    }
+}
+
 extension MQTTWill {
     /// `nil` without a topic.
     static func configured(by keys: KeyReader) throws(MQTTError) -> MQTTWill? {

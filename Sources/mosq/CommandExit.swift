@@ -111,5 +111,7 @@ struct CommandExit {
 
 extension MQTTError {
     /// A DISCONNECT of the broker (MQTT 5.0, section 3.14).
-    fileprivate var isServerDisconnect: Bool { phase == .connected && rawReasonCode != nil && code != .operationRefused }
+    fileprivate var isServerDisconnect: Bool {
+        phase == .connected && rawReasonCode != nil && code != .operationRefused
+    }
 }

@@ -108,6 +108,19 @@ struct ConfigurationKeysTests {
         #expect(!tls.resumesSessions && tls.keyLogFile == "keys.log")
     }
 
+    @Test func `the way to the broker may be another`() throws {
+        let configuration = try configuration([
+            "host": "broker", "localAddress": "192.0.2.1", "proxy.host": "proxy", "proxy.username": "me",
+            "proxy.password": "secret", "cleanSessionExpiry": 60,
+        ])
+        #expect(configuration.localAddress == "192.0.2.1" && configuration.cleanSessionExpiry == .seconds(60))
+        let proxy = try #require(configuration.proxy)
+        #expect(proxy.host == "proxy" && proxy.port == 1_080 && proxy.username == "me")
+        #expect(proxy.password == MQTTSecret("secret"))
+        try configuration.validate()
+        #expect(message { try self.configuration(["host": "b", "proxy.port": 1_081]) }.contains("\"proxy.host\""))
+    }
+
     @Test func `authorities of one's own are instead of the system's`() throws {
         #expect(try configuration(["host": "b"]).tls?.trust.description == "the system's authorities")
         let own = try configuration(["host": "b", "tls.trustFiles": list("ca.pem")])

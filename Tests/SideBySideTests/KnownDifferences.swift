@@ -57,11 +57,4 @@ private let reasons: [(reason: String, rows: [String])] = [
     ),
     ("mosquitto_rr sends an empty request instead of the file or the input", ["rr: -f", "rr: -s"]),
     ("mosquitto_rr asks for retained messages also with -R", ["rr: -R"]),
-    (
-        "filters are asked for in alphabetical order, and the broker sends retained messages in that of the filters",
-        [
-            "sub: two topics, not in alphabetical order", "sub: mosquitto, overlapping filters",
-            "sub: mosquitto, overlapping filters, QoS 1",
-        ]
-    ),
 ]
