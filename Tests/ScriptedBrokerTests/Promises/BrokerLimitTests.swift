@@ -69,32 +69,4 @@ struct BrokerLimitTests {
         }
         await broker.stop()
     }
-
-    @Test(arguments: MQTTVersion.allCases)
-    func `a packet identifier that is in use is left out, and others go on`(version: MQTTVersion) async throws {
-        let broker = try await ScriptedBroker.start(
-            tls: TestTLS.identity, script: [.withholdFirstAcknowledgement, .serve])
-        broker.recordPublishes = false
-        var configuration = testConfiguration(port: broker.port, version: version)
-        configuration.keepAlive = .zero
-        try await withRunningClient(configuration) { client, _ in
-            try await client.waitUntilConnected(timeout: .seconds(30))
-            let stuck = Task { try await client.publish("stuck", to: "a", qos: .atLeastOnce) }
-            #expect(await broker.waitUntil { $0.publishCount == 1 })
-            // No QoS 0 among them, whose identifiers nobody sees: all of these need one.
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for worker in 0..<8 {
-                    group.addTask {
-                        for _ in 0..<8_250 { try await client.publish("x", to: "b/\(worker)", qos: .atLeastOnce) }
-                    }
-                }
-                try await group.waitForAll()
-            }
-            try await client.subscribe(to: "c") { _ in }
-            #expect(broker.publishCount == 66_001)
-            broker.resetAll()
-            #expect(try await stuck.value.reasonCode == .success)
-        }
-        await broker.stop()
-    }
 }

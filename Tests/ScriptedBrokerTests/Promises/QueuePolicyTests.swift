@@ -11,12 +11,12 @@ struct QueuePolicyTests {
         configuration.maximumInFlight = 2
         try await withRunningClient(configuration) { client, _ in
             try await withThrowingTaskGroup(of: Void.self) { group in
-                for number in 0..<2_000 {
+                for number in 0..<500 {
                     group.addTask { try await client.publish("\(number)", to: "a", qos: .atLeastOnce) }
                 }
                 try await group.waitForAll()
             }
-            #expect(Set(broker.publishes.map(\.text)).count == 2_000)
+            #expect(Set(broker.publishes.map(\.text)).count == 500)
         }
         await broker.stop()
     }
