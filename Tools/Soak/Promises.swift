@@ -57,14 +57,15 @@ struct PromisesSoak: AsyncParsableCommand {
         defer { withExtendedLifetime(signals) {} }
         let tally: PromiseRun.Tally
         do {
-            tally = try await run.run(onBroker: { broker in signals = EndingSignals { broker.kill() } }) {
-                round, tally in
-                await DispatchCaches.fill()
-                let footprint = try await Footprint.settled()
-                footprints.append(footprint)
-                print(row(round + 1, tally, footprint))
-                fflush(nil)
-            }
+            tally = try await run.run(
+                onBroker: { broker in signals = EndingSignals { broker.kill() } },
+                afterRound: { round, tally in
+                    await DispatchCaches.fill()
+                    let footprint = try await Footprint.settled()
+                    footprints.append(footprint)
+                    print(row(round + 1, tally, footprint))
+                    fflush(nil)
+                })
         } catch let failure as PromiseFailure {
             print("failed: \(failure)")
             throw ExitCode.failure
