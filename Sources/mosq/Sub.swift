@@ -19,6 +19,9 @@ struct Sub: AsyncParsableCommand {
     var output: MessagePrinter
 
     @OptionGroup
+    var messageFilter: MessageFilter
+
+    @OptionGroup
     var chance: RandomFilterOption
 
     @Option(name: .customShort("C"), parsing: .unconditional, help: "End after so many messages.")
@@ -57,6 +60,7 @@ struct Sub: AsyncParsableCommand {
         let receiveMaximum = count.flatMap { $0 < 20 ? UInt16($0) : nil }
         let run = try ClientRun(connection, .subscribe, receiveMaximum: receiveMaximum, timeout: limit)
         if subscriptions.isEmpty { throw CommandFailure.usage("You must specify a topic to subscribe to.") }
+        try messageFilter.check(noRetained: output.noRetained)
         try output.check()
         try await run.run { client in
             try await subscribe(client, to: subscriptions) { messages in
@@ -98,7 +102,7 @@ struct Sub: AsyncParsableCommand {
 
     private func print(_ messages: MQTTMessages, _ client: MQTTClient) async {
         var generator = SystemRandomNumberGenerator()
-        await output.print(messages, limit: count, warns: warns) { message in
+        await output.print(messages, limit: count, filter: messageFilter, warns: warns) { message in
             await remover.remove(message, client)
             return chance.passes(using: &generator)
         }

@@ -1,13 +1,8 @@
 import ArgumentParser
 import Mosquitto
 
-/// Which messages `mosq sub` prints, and how.
+/// How `mosq sub` and `mosq rr` print messages.
 struct MessagePrinter: ParsableArguments {
-    @Option(
-        name: [.customShort("T"), .customLong("filter-out")], parsing: .unconditionalSingleValue,
-        help: "Messages of this topic filter are not printed. May be repeated.")
-    var filteredOut: [String] = []
-
     @Flag(name: [.customShort("v"), .long], help: "Print the topic before each message.")
     var verbose = false
 
@@ -25,32 +20,21 @@ struct MessagePrinter: ParsableArguments {
     @Flag(name: .customShort("R"), help: "Do not print retained messages.")
     var noRetained = false
 
-    @Flag(name: .customLong("retained-only"), help: "Print retained messages only, and end at the first other one.")
-    var retainedOnly = false
-
-    func check() throws {
-        if noRetained, retainedOnly {
-            throw CommandFailure(message: "Combining '-R' and '--retained-only' makes no sense.")
-        }
-        _ = try formatter(warn: { _ in })
-        for topic in filteredOut {
-            do { try MQTTTopicFilter(topic).validate() } catch {
-                throw CommandFailure.usage("Invalid filter topic '\(topic)', are all '+' and '#' wildcards correct?")
-            }
-        }
-    }
+    func check() throws { _ = try formatter(warn: { _ in }) }
 
     /// Prints until the sequence ends, `limit` messages were taken, or nobody reads any more.
     ///
     /// - Parameters:
+    ///   - filter: what is left out.
     ///   - warns: whether a message that is not what the format wants is reported.
     ///   - prepare: is called before a message is printed, and says whether it is to be.
     func print(
-        _ messages: MQTTMessages, limit: Int?, warns: Bool = true,
+        _ messages: MQTTMessages, limit: Int?, filter: MessageFilter? = nil, warns: Bool = true,
         prepare: (MQTTMessage) async -> Bool = { _ in true }
     ) async {
         let formatter = try? formatter { if warns { standardError($0) } }
-        let filters = filteredOut.map { MQTTTopicFilter($0) }
+        let filters = filter?.topicFilters ?? []
+        let retainedOnly = filter?.retainedOnly ?? false
         var output = StandardOutput()
         var taken = 0
         for await message in messages {
