@@ -97,7 +97,8 @@ SSL_CTX *cmq_ctx_new(cmq_tls *tls)
         return NULL;
     }
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
+    // Not SSL_MODE_RELEASE_BUFFERS, which allocates 16 KB anew for each record: see cmq_tls_rest.
+    SSL_CTX_set_mode(ctx, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_app_data(ctx, tls);
     SSL_CTX_set_info_callback(ctx, info_callback);
     SSL_CTX_set_cert_cb(ctx, certificate_callback, tls);

@@ -72,6 +72,25 @@ void cmq_tls_attach(cmq_tls *tls, SSL *ssl)
     }
 }
 
+static void rest(BIO *bio)
+{
+    BUF_MEM *memory = NULL;
+    if (bio == NULL || BIO_ctrl_pending(bio) > 0 || BIO_get_mem_ptr(bio, &memory) <= 0 || memory->max == 0) {
+        return;
+    }
+    BUF_MEM *empty = BUF_MEM_new();
+    if (empty != NULL) {
+        BIO_set_mem_buf(bio, empty, BIO_CLOSE);
+    }
+}
+
+void cmq_tls_rest(cmq_tls *tls, SSL *ssl)
+{
+    SSL_free_buffers(ssl);
+    rest(tls->inbound);
+    rest(tls->outbound);
+}
+
 static cmq_tls_status fail(cmq_tls *tls)
 {
     tls->reason_code = cmq_error_reason(tls->reason, sizeof tls->reason, false);

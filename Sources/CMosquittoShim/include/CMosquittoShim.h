@@ -181,6 +181,9 @@ void cmq_tls_discard(SSL *ssl, void *buffer, int size);
 // Encrypts a packet of our own; the memory BIO takes it whole.
 bool cmq_tls_write(SSL *ssl, const void *bytes, int length);
 
+// Gives back the memory that an idle connection does not need: OpenSSL's records and what passed the memory BIOs.
+void cmq_tls_rest(cmq_tls *tls, SSL *ssl);
+
 // Plaintext and ciphertext that libmosquitto has not consumed yet.
 size_t cmq_tls_unread(cmq_tls *tls, SSL *ssl);
 

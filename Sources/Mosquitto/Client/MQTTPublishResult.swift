@@ -7,8 +7,11 @@ public struct MQTTPublishResult: Sendable, Hashable {
     /// User properties of the acknowledgement, in order.
     public var userProperties: [MQTTUserProperty] = []
 
-    init(reasonCode: MQTTReasonCode, _ explanation: Explanation? = nil) {
-        self.reasonCode = reasonCode
-        if let explanation { (reasonString, userProperties) = (explanation.reasonString, explanation.userProperties) }
+    static let success = MQTTPublishResult(Acknowledgement(packetID: 0))
+
+    init(_ acknowledgement: Acknowledgement) {
+        reasonCode = MQTTReasonCode(rawValue: acknowledgement.reasonCode)
+        guard let explanation = acknowledgement.explanation else { return }
+        (reasonString, userProperties) = (explanation.reasonString, explanation.userProperties)
     }
 }

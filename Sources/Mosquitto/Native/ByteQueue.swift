@@ -25,6 +25,11 @@ struct ByteQueue {
         }
     }
 
+    /// Gives back the memory, if there are none.
+    mutating func rest() {
+        if isEmpty { self = ByteQueue() }
+    }
+
     /// The first `count` bytes, or all that there are.
     func withPrefix<R>(_ count: Int = .max, _ body: (UnsafeRawBufferPointer) -> R) -> R {
         storage.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start..<start + min(count, self.count)])) }

@@ -61,6 +61,9 @@ final class Connection {
     /// Nothing is done until ``answer(isTrusted:)``.
     private var isAsking = false
     private var findings: [MosquittoEvent] = []
+    private var writeError: MQTTError?
+    /// Whether nothing has passed since the last keep-alive check.
+    private var isResting = false
     /// Whether all was read that had come when reading was paused last.
     private var hasCaughtUp = true
     /// How many keep-alive checks have passed since then.
@@ -117,12 +120,20 @@ final class Connection {
     /// the protocol can have: 65,535 packet identifiers, each in a record of its own, beside our own backlog.
     private var mayRead: Bool { !isReadingPaused && transport.unsent <= 4 * Self.backlog }
 
-    /// What the library and the inspector have told, in order.
-    func takeEvents() -> [MosquittoEvent] {
-        var events = findings
-        findings.removeAll(keepingCapacity: true)
-        events += handle.takeEvents()
-        return events
+    /// Swaps what the library and the inspector have told, in order, for an empty array.
+    func takeEvents(_ events: inout [MosquittoEvent]) {
+        handle.takeEvents(&events)
+        if findings.isEmpty { return }
+        findings += events
+        events.removeAll(keepingCapacity: true)
+        swap(&events, &findings)
+    }
+
+    /// The inspector has told something of a piece that libmosquitto has read.
+    private func noteFindings() {
+        if inspector.findings.isEmpty { return }
+        findings += handle.takeEvents()
+        findings += inspector.takeFindings()
     }
 
     /// What TLS negotiated.
@@ -186,6 +197,7 @@ final class Connection {
     /// Writes what the library has queued, and sends it.
     func flush() throws(MQTTError) {
         guard stage == .established || stage == .closing else { return }
+        if let writeError, stage == .established { throw writeError }
         var collected: Int
         repeat {
             if handle.socket >= 0 {
@@ -204,6 +216,7 @@ final class Connection {
 
     private func send() -> Int32 {
         let unsent = transport.unsent
+        if unsent > 0 { isResting = false }
         defer { traffic.sent += unsent - transport.unsent }
         return transport.send(socket)
     }
@@ -217,6 +230,13 @@ final class Connection {
             received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             try consume()
         }
+    }
+
+    /// Writes whole packets of our own, after what libmosquitto has written and before what it has queued. ``flush()`` sends them.
+    /// It also tells if that failed.
+    func write(_ packets: [UInt8]) {
+        guard stage == .established, !packets.isEmpty, writeError == nil else { return }
+        do throws(MQTTError) { try transport.insert(packets) } catch { writeError = error }
     }
 
     /// Writes an AUTH packet (MQTT 5.0, section 3.15). ``flush()`` sends it.
@@ -249,6 +269,7 @@ final class Connection {
         switch socket.receive(into: scratch) {
         case .bytes(let count):
             traffic.received += count
+            isResting = false
             received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             hasReceived = true
             if count < scratch.count, !isReadingPaused { hasCaughtUp = true }
@@ -272,7 +293,7 @@ final class Connection {
         if inspector.hasEnded { return }
         while !isReadingPaused, stage == .established, let count = try open() {
             let piece = UnsafeRawBufferPointer(rebasing: scratch[..<count])
-            defer { findings += inspector.takeFindings() }
+            defer { noteFindings() }
             try inspector.inspect(piece)
             if inspector.sawOnlyAuthentication {
                 transport.drop(piece)
@@ -306,7 +327,6 @@ final class Connection {
         var fruitless = 0
         while unread > 0 {
             let rc = handle.read()
-            findings += handle.takeEvents()
             if rc != Int32(MOSQ_ERR_SUCCESS.rawValue) || handle.socket < 0 { throw libraryClosed(rc) }
             let left = transport.unread
             fruitless = left < unread ? 0 : fruitless + 1
@@ -377,11 +397,21 @@ final class Connection {
             return
         }
         checksBehind = 0
+        rest()
         handle.keepAlive()
         if handle.socket < 0 { throw libraryClosed(Int32(MOSQ_ERR_KEEPALIVE.rawValue)) }
     }
 
     static let keepAliveChecks = 10
+
+    /// A connection on which nothing has passed since the last check needs no buffers.
+    private func rest() {
+        if isResting {
+            transport.rest()
+            received.rest()
+        }
+        isResting = true
+    }
 
     // MARK: Errors
 

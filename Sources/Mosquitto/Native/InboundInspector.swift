@@ -2,7 +2,7 @@
 ///
 /// Needed for what libmosquitto cannot do: an unknown property identifier makes it abort the process (2.0.11 to 2.1), it
 /// allocates whatever size a header claims, it drops what a DISCONNECT and an UNSUBACK say, and it takes a QoS 2 message that is
-/// sent again after a lost connection for another one. Packets are looked at in place; only one that spans chunks is copied, and
+/// sent again after a lost connection for another one. Acknowledgements of our PUBLISH packets are not its business at all. Packets are looked at in place; only one that spans chunks is copied, and
 /// of a PUBLISH, unless it has QoS 2, only what comes before the payload.
 struct InboundInspector {
     private let version: MQTTVersion
@@ -33,9 +33,9 @@ struct InboundInspector {
     }
 
     mutating func takeFindings() -> [MosquittoEvent] {
-        guard !findings.isEmpty else { return [] }
-        defer { findings.removeAll(keepingCapacity: true) }
-        return findings
+        var taken: [MosquittoEvent] = []
+        swap(&taken, &findings)
+        return taken
     }
 
     /// Throws ``MQTTError/Code/protocolViolation``; the bytes must then not reach libmosquitto.
@@ -245,16 +245,21 @@ struct InboundInspector {
         _ type: UInt8, _ name: String, _ body: UnsafeRawBufferPointer
     ) throws(MQTTError) {
         guard body.count >= 2, version == .v5_0 || body.count == 2 else { throw Self.malformed(name) }
-        let reasonCode = body.count > 2 ? body[2] : 0
-        var explanation = Explanation()
-        if body.count > 3 {
-            try properties(of: type, body, at: 3) { if type == 5 { explanation.read($0, $1) } }
-        }
         let packetID = UInt16(Self.integer16(body, at: 0))
-        if type == 5, reasonCode < 0x80 {
-            findings.append(.publishReceived(packetID: packetID, reasonCode: reasonCode, explanation: explanation))
+        if packetID == 0 { throw Self.violation("the broker sent \(name) with the packet identifier 0") }
+        var acknowledgement = Acknowledgement(packetID: packetID)
+        if body.count > 2 { acknowledgement.reasonCode = body[2] }
+        if body.count > 3 {
+            var explanation = Explanation()
+            try properties(of: type, body, at: 3) { explanation.read($0, $1) }
+            acknowledgement.explanation = explanation
         }
-        if type == 6 { findings.append(.released(packetID: packetID)) }
+        switch type {
+        case 4: findings.append(.acknowledged(acknowledgement))
+        case 5: findings.append(.publishReceived(acknowledgement))
+        case 6: findings.append(.released(packetID: packetID))
+        default: findings.append(.completed(acknowledgement))
+        }
     }
 
     private mutating func examineSubscriptionAcknowledgement(

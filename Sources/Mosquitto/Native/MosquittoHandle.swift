@@ -12,7 +12,7 @@ import Musl
 
 /// Owns one `struct mosquitto`. Confined to the loop's thread, like everything in this folder but the resolver.
 ///
-/// libmosquitto is the codec and the in-flight store; it never schedules anything. Its callbacks only append to ``events``;
+/// libmosquitto makes the connection, reads all that the broker sends, and answers it; it never schedules anything. Its callbacks only append to ``events``;
 /// whoever called into the library takes them when the call has returned, so nothing is ever re-entered.
 final class MosquittoHandle {
     private let pointer: OpaquePointer
@@ -20,15 +20,11 @@ final class MosquittoHandle {
     /// Kept because the `SSL` of libmosquitto refers to it until the handle is destroyed.
     let tls: TLSContext?
     private let box: Unmanaged<EventBox>
-    /// The packet identifier that the library gave last. It counts through 1...65,535 for PUBLISH of every QoS, SUBSCRIBE and
-    /// UNSUBSCRIBE, and does not look whether one is still in use (libmosquitto 2.0.11 to 2.1).
-    private var lastPacketID: UInt16 = 0
 
     /// What the callbacks append to. It belongs to the handle and is released after `mosquitto_destroy`, the last call
     /// that can reach a callback.
     private final class EventBox {
         var events: [MosquittoEvent] = []
-        var ignoresPublished = false
         var lastTopic = (bytes: [UInt8](), text: "")
         /// Gets libmosquitto's own lines; `nil` if nobody wants them.
         var log: Logger?
@@ -50,15 +46,12 @@ final class MosquittoHandle {
         self.box = box
         self.tls = tls
         version = configuration.version
-        // With threads "in use", publish only queues, and one loop_write sends the batch.
+        // With threads "in use", what is to be sent is only queued, and one loop_write sends the batch.
         mosquitto_threaded_set(pointer, true)
         try check(
             mosquitto_int_option(
                 pointer, MOSQ_OPT_PROTOCOL_VERSION,
                 version == .v5_0 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311), "the protocol version")
-        try check(
-            mosquitto_int_option(pointer, MOSQ_OPT_SEND_MAXIMUM, Int32(configuration.maximumInFlight)),
-            "the send window")
         // To hold acknowledgements, TLS is done beside the library: see PipedTLSStream.
         if let tls, configuration.acknowledgement == .onReceipt {
             try check(
@@ -76,12 +69,13 @@ final class MosquittoHandle {
         box.release()
     }
 
-    /// What happened since the last call.
+    /// Swaps what happened since the last call for an empty array, whose memory is used again.
+    func takeEvents(_ events: inout [MosquittoEvent]) { swap(&events, &box.takeUnretainedValue().events) }
+
     func takeEvents() -> [MosquittoEvent] {
-        let box = box.takeUnretainedValue()
-        guard !box.events.isEmpty else { return [] }
-        defer { box.events.removeAll(keepingCapacity: true) }
-        return box.events
+        var events: [MosquittoEvent] = []
+        takeEvents(&events)
+        return events
     }
 
     // MARK: Connecting
@@ -186,12 +180,9 @@ final class MosquittoHandle {
         return mosquitto_loop_read(pointer, 1)
     }
 
-    /// Writes all that is queued. Its `published` callbacks are for QoS 0 packets, which are complete with this.
+    /// Writes all that is queued.
     func write() -> Int32 {
         guard socket >= 0 else { return Int32(MOSQ_ERR_NO_CONN.rawValue) }
-        let box = box.takeUnretainedValue()
-        box.ignoresPublished = true
-        defer { box.ignoresPublished = false }
         ERR_clear_error()
         return mosquitto_loop_write(pointer, 1)
     }
@@ -216,99 +207,6 @@ final class MosquittoHandle {
 
     private func seconds(_ duration: Duration) -> UInt32 { UInt32(clamping: duration.components.seconds) }
 
-    // MARK: Operations
-
-    /// Queues a PUBLISH, with what is left of its Message Expiry Interval and with an alias in the place of a known topic, and
-    /// returns its packet identifier.
-    func publish(
-        _ publish: OutgoingPublish, expiry: UInt32?, alias: (number: UInt16, isKnown: Bool)?
-    ) throws(MQTTError) -> UInt16 {
-        var packetID: Int32 = 0
-        var list = PropertyList()
-        defer { list.free() }
-        if !publish.properties.isEmpty {
-            var properties = publish.properties
-            properties.messageExpiryInterval = expiry
-            list.add(properties)
-        }
-        list.add(MQTT_PROP_TOPIC_ALIAS, int16: alias?.number)
-        let rc = mosquitto_publish_v5(
-            pointer, &packetID, alias?.isKnown == true ? nil : publish.topic, Int32(publish.payload.count),
-            publish.payload,
-            Int32(publish.qos.rawValue), publish.retain, list.pointer)
-        switch rc {
-        case Int32(MOSQ_ERR_SUCCESS.rawValue): return given(packetID)
-        case Int32(MOSQ_ERR_QOS_NOT_SUPPORTED.rawValue):
-            throw .operationRefused(
-                .qosNotSupported, "the broker does not take QoS \(publish.qos.rawValue)", libraryCode: rc)
-        default:
-            try checkSize(rc, "the message")
-            throw libraryError(rc, "publishing to \(quoted(publish.topic))", phase: .connected)
-        }
-    }
-
-    /// Queues a SUBSCRIBE, and returns its packet identifier.
-    func subscribe(_ group: SubscriptionTable.Group) throws(MQTTError) -> UInt16 {
-        var packetID: Int32 = 0
-        let (filters, first) = (group.filters, group.subscriptions[0])
-        var list = PropertyList()
-        defer { list.free() }
-        list.add(MQTT_PROP_SUBSCRIPTION_IDENTIFIER, variableByteInteger: group.identifier)
-        list.add(first.userProperties)
-        let rc = withCStrings(filters) {
-            mosquitto_subscribe_multiple(
-                pointer, &packetID, Int32(filters.count), $0, Int32(first.qos.rawValue), Int32(first.options),
-                list.pointer)
-        }
-        try checkSize(rc, "the SUBSCRIBE")
-        try check(rc, "subscribing to \(quoted(filters[0]))")
-        return given(packetID)
-    }
-
-    /// Queues an UNSUBSCRIBE, and returns its packet identifier.
-    func unsubscribe(_ filters: [String]) throws(MQTTError) -> UInt16 {
-        var packetID: Int32 = 0
-        let rc = withCStrings(filters) {
-            mosquitto_unsubscribe_multiple(pointer, &packetID, Int32(filters.count), $0, nil)
-        }
-        try checkSize(rc, "the UNSUBSCRIBE")
-        try check(rc, "unsubscribing from \(quoted(filters[0]))")
-        return given(packetID)
-    }
-
-    /// Makes the library leave out the next packet identifier, by a message of QoS 0 that it refuses as too large after it has
-    /// taken one (libmosquitto 2.0.11 to 2.1). Where the broker has a limit for packets, it refuses before that: `false`.
-    func skipPacketID() -> Bool {
-        let largest: Int32 = 268_435_455
-        var packetID: Int32 = 0
-        // The payload is not looked at, and is not there.
-        let rc = mosquitto_publish_v5(pointer, &packetID, "skipped", largest, nil, 0, false, nil)
-        guard rc == Int32(MOSQ_ERR_PAYLOAD_SIZE.rawValue), packetID == Int32(nextPacketID) else { return false }
-        _ = given(packetID)
-        return true
-    }
-
-    /// The packet identifier that the next operation gets.
-    var nextPacketID: UInt16 { lastPacketID == .max ? 1 : lastPacketID + 1 }
-
-    private func given(_ packetID: Int32) -> UInt16 {
-        lastPacketID = UInt16(truncatingIfNeeded: packetID)
-        return lastPacketID
-    }
-
-    private func withCStrings<R>(
-        _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R
-    ) -> R {
-        let copies = strings.map { strdup($0) }
-        defer { for copy in copies { free(copy) } }
-        return copies.withUnsafeBufferPointer { buffer in
-            withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<CChar>?.self, capacity: 1) { empty in
-                empty.initialize(repeating: nil)
-                return body(buffer.baseAddress ?? UnsafePointer(empty.baseAddress!))
-            }
-        }
-    }
-
     private func setWill(_ will: MQTTWill) throws(MQTTError) {
         var list = PropertyList()
         if version == .v5_0 {
@@ -329,12 +227,6 @@ final class MosquittoHandle {
         if rc != Int32(MOSQ_ERR_SUCCESS.rawValue) { throw libraryError(rc, what, phase: nil) }
     }
 
-    private func checkSize(_ rc: Int32, _ what: String) throws(MQTTError) {
-        if rc == Int32(MOSQ_ERR_OVERSIZE_PACKET.rawValue) {
-            throw .operationRefused(.packetTooLarge, "\(what) is larger than the broker takes", libraryCode: rc)
-        }
-    }
-
     func libraryError(_ rc: Int32, _ what: String, phase: MQTTError.Phase?) -> MQTTError {
         var error = MQTTError(.library, "\(what): \(String(cString: mosquitto_strerror(rc)))", phase: phase)
         error.libraryCode = rc
@@ -352,15 +244,6 @@ final class MosquittoHandle {
                 .connack(
                     code: UInt8(truncatingIfNeeded: code), sessionPresent: flags & 1 != 0,
                     properties: properties.map { MQTTConnackProperties(reading: $0) } ?? .init()))
-        }
-        mosquitto_publish_v5_callback_set(pointer) { _, context, packetID, code, properties in
-            guard let context else { return }
-            let box = Unmanaged<EventBox>.fromOpaque(context).takeUnretainedValue()
-            if box.ignoresPublished { return }
-            box.events.append(
-                .published(
-                    packetID: UInt16(truncatingIfNeeded: packetID), reasonCode: UInt8(truncatingIfNeeded: code),
-                    explanation: Explanation(reading: properties)))
         }
         mosquitto_subscribe_v5_callback_set(pointer) { _, context, packetID, count, granted, properties in
             let codes = UnsafeBufferPointer(start: granted, count: Int(count)).map { UInt8(truncatingIfNeeded: $0) }
@@ -392,7 +275,10 @@ final class MosquittoHandle {
         box.takeUnretainedValue().log = logger
         mosquitto_log_callback_set(pointer) { _, context, _, text in
             guard let context, let text else { return }
-            Unmanaged<EventBox>.fromOpaque(context).takeUnretainedValue().log?.trace("\(String(cString: text))")
+            let line = String(cString: text)
+            // Of each: what it was given to send has no QoS 2, and it answers a PUBREC all the same.
+            if line.hasPrefix("Warning: Received PUBREC from ") { return }
+            Unmanaged<EventBox>.fromOpaque(context).takeUnretainedValue().log?.trace("\(line)")
         }
     }
 

@@ -57,4 +57,9 @@ final class PipedTLSStream: Transport {
     var unsent: Int { tls.unsent }
 
     func send(_ socket: StreamSocket) -> Int32 { tls.send(socket) }
+
+    func rest() {
+        pipe.rest()
+        tls.rest()
+    }
 }

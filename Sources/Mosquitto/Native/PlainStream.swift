@@ -89,4 +89,6 @@ final class PlainStream: Transport {
         }
         return 0
     }
+
+    func rest() { outbound.rest() }
 }

@@ -163,6 +163,10 @@ final class TLSStream: Transport {
 
     func send(_ socket: StreamSocket) -> Int32 { cmq_tls_send(record, socket.descriptor) }
 
+    func rest() {
+        if let ssl = current { cmq_tls_rest(record, ssl) }
+    }
+
     private func failure(phase: MQTTError.Phase) -> MQTTError {
         TLSFailure(record, host: context.verifiedName).error(phase: phase)
     }

@@ -22,4 +22,6 @@ protocol Transport: AnyObject {
     var unsent: Int { get }
     /// Sends what can be sent without blocking. Returns 0, or an `errno` other than `EAGAIN`.
     func send(_ socket: StreamSocket) -> Int32
+    /// Nothing has passed for a while: gives back memory.
+    func rest()
 }

@@ -30,7 +30,7 @@ final class ClientMetrics: @unchecked Sendable {
     private var isReportDue = false
     private var isAgeDue = false
     /// The time of this turn, once something needed it.
-    private var turnTime: ContinuousClock.Instant?
+    private var turnTime: Uptime?
 
     private struct Level {
         var now = 0

@@ -9,11 +9,23 @@ public struct MQTTMessage: Sendable, Hashable {
     /// Whether it is a retained message that the broker held (section 3.3.1.3).
     public var retain: Bool
     /// The properties of MQTT 5.0; empty with MQTT 3.1.1.
-    public var properties: MQTTPublishProperties
+    public var properties: MQTTPublishProperties {
+        get { extra?.properties ?? .init() }
+        set { extra = newValue.isEmpty ? nil : Extra(newValue) }
+    }
     /// The packet identifier of the delivery (section 2.2.1); `nil` for QoS 0, and for a message that was not received.
     ///
     /// The broker uses it again after the acknowledgement. It does not count when messages are compared.
     public internal(set) var packetIdentifier: UInt16?
+
+    /// Most messages have no properties, and a message is small: it is moved from hand to hand.
+    private final class Extra: Sendable {
+        let properties: MQTTPublishProperties
+        init(_ properties: MQTTPublishProperties) { self.properties = properties }
+    }
+    private var extra: Extra?
+
+    var subscriptionIdentifiers: [UInt32] { extra?.properties.subscriptionIdentifiers ?? [] }
 
     public init(
         topic: String, payload: [UInt8], qos: MQTTQoS, retain: Bool = false, properties: MQTTPublishProperties = .init()
@@ -22,7 +34,7 @@ public struct MQTTMessage: Sendable, Hashable {
         self.payload = payload
         self.qos = qos
         self.retain = retain
-        self.properties = properties
+        extra = properties.isEmpty ? nil : Extra(properties)
     }
 
     /// The payload as text; invalid UTF-8 is replaced by U+FFFD.

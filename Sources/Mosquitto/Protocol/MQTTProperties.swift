@@ -41,7 +41,10 @@ public struct MQTTPublishProperties: Sendable, Hashable {
     }
 
     /// Whether no property is set.
-    public var isEmpty: Bool { self == MQTTPublishProperties() }
+    public var isEmpty: Bool {
+        payloadIsUTF8 == nil && messageExpiryInterval == nil && contentType == nil && responseTopic == nil
+            && correlationData == nil && userProperties.isEmpty && subscriptionIdentifiers.isEmpty
+    }
 
     func validate() throws(MQTTError) {
         try validateString(contentType, "content type")

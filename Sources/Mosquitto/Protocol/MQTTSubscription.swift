@@ -57,7 +57,7 @@ public struct MQTTSubscription: Sendable, Hashable, ExpressibleByStringInterpola
     /// Whether an option is set that MQTT 3.1.1 does not have.
     var needsVersion5: Bool { options != 0 || !userProperties.isEmpty }
 
-    /// Whether one SUBSCRIBE can carry both: `mosquitto_subscribe_multiple` has one QoS and one set of options for all.
+    /// Whether one SUBSCRIBE carries both. Options are of each filter, but one that a broker closes over should be alone with its like.
     func sharesPacket(with other: MQTTSubscription) -> Bool {
         qos == other.qos && options == other.options && userProperties == other.userProperties
     }

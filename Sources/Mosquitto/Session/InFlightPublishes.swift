@@ -1,4 +1,4 @@
-/// What the library has been given of QoS 1 and 2 and the broker has not acknowledged, by packet identifier.
+/// What was sent of QoS 1 and 2 and the broker has not acknowledged, by packet identifier.
 struct InFlightPublishes {
     private var publishes: [UInt16: OutgoingPublish] = [:]
     /// How many of them have QoS 2.
@@ -7,6 +7,9 @@ struct InFlightPublishes {
     var isEmpty: Bool { publishes.isEmpty }
     var count: Int { publishes.count }
     var all: some Collection<OutgoingPublish> { publishes.values }
+
+    /// In the order in which they were sent first.
+    var packetIDs: [UInt16] { publishes.sorted { $0.value.sequence < $1.value.sequence }.map(\.key) }
 
     subscript(packetID: UInt16) -> OutgoingPublish? { publishes[packetID] }
 

@@ -1,3 +1,14 @@
+/// Time since the process had its first message: of a known size, unlike an instant, whose size the compiler does not know and
+/// which would make the layout of every message a matter of run time.
+struct Uptime {
+    private let passed: Duration
+    private static let origin = ContinuousClock.now
+
+    static var now: Uptime { Uptime(passed: origin.duration(to: .now)) }
+
+    func duration(to other: Uptime) -> Duration { other.passed - passed }
+}
+
 /// A message on its way out, from the call to the acknowledgement.
 ///
 /// `@unchecked Sendable`: the caller makes it and posts it to the ``OutgoingQueue``, whose lock guards the variables; once the
@@ -10,10 +21,6 @@ final class OutgoingPublish: @unchecked Sendable {
     let payload: [UInt8]
     let qos: MQTTQoS
     let retain: Bool
-    /// Before it is posted, the context of a span is added.
-    var properties: MQTTPublishProperties
-    /// When it must not be sent any more (MQTT 5.0, section 3.3.2.3.3).
-    let expiry: ContinuousClock.Instant?
 
     /// How far it has come on its way to the loop.
     enum Stage { case new, waiting, queued, taken, withdrawn }
@@ -24,21 +31,48 @@ final class OutgoingPublish: @unchecked Sendable {
     /// Who waits for the outcome; `nil` for an enqueued message, and when it has been told. Set before it is posted.
     var continuation: Continuation?
     /// When the call began, if somebody measures it. Set before it is posted.
-    var startedAt: ContinuousClock.Instant?
+    var startedAt: Uptime?
     /// The order in which messages were handed to the library.
     var sequence: UInt64 = 0
-    /// What the broker's PUBREC said: it owns the message now, and sending it again would duplicate it.
-    var received: MQTTPublishResult?
     /// Whether the waiting call was cancelled before the message was acknowledged.
     var isCancelled = false
+
+    /// What few messages have: the others are one allocation.
+    private final class Extra {
+        var properties = MQTTPublishProperties()
+        var expiry: ContinuousClock.Instant?
+        var received: MQTTPublishResult?
+    }
+    private var extra: Extra?
 
     init(topic: String, payload: [UInt8], qos: MQTTQoS, retain: Bool, properties: MQTTPublishProperties) {
         self.topic = topic
         self.payload = payload
         self.qos = qos
         self.retain = retain
+        if properties.isEmpty { return }
         self.properties = properties
-        expiry = properties.messageExpiryInterval.map { .now + .seconds($0) }
+        extra?.expiry = properties.messageExpiryInterval.map { .now + .seconds($0) }
+    }
+
+    var hasProperties: Bool { extra != nil && !properties.isEmpty }
+
+    /// Before it is posted, the context of a span is added.
+    var properties: MQTTPublishProperties {
+        get { extra?.properties ?? .init() }
+        set { makeExtra().properties = newValue }
+    }
+
+    /// When it must not be sent any more (MQTT 5.0, section 3.3.2.3.3).
+    var expiry: ContinuousClock.Instant? { extra?.expiry }
+
+    /// What the broker's PUBREC said: it owns the message now, and sending it again would duplicate it.
+    var received: MQTTPublishResult? { extra?.received }
+
+    private func makeExtra() -> Extra {
+        let known = extra ?? Extra()
+        extra = known
+        return known
     }
 
     /// What it takes in the queue.
@@ -54,8 +88,8 @@ final class OutgoingPublish: @unchecked Sendable {
         }
     }
 
-    func received(_ code: UInt8, _ explanation: Explanation) {
-        received = MQTTPublishResult(reasonCode: MQTTReasonCode(rawValue: code), explanation)
+    func received(_ acknowledgement: Acknowledgement) {
+        makeExtra().received = MQTTPublishResult(acknowledgement)
     }
 
     func takeContinuation() -> Continuation? {

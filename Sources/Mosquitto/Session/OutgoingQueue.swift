@@ -162,6 +162,7 @@ final class OutgoingQueue: Sendable {
         state.withLock { state in
             state.isScheduled = false
             var taken: [OutgoingPublish] = []
+            taken.reserveCapacity(min(count, state.messages.count))
             while taken.count < count, let publish = state.messages.popFirst() {
                 publish.stage = .taken
                 taken.append(publish)

@@ -1,3 +1,5 @@
+import DequeModule
+
 /// Attempts and connections: from a name to a CONNACK, and to the end.
 extension Session {
     // MARK: Dialling
@@ -7,7 +9,7 @@ extension Session {
         generation += 1
         let attempt = generation
         let configuration = configuration
-        let known = handle?.tls ?? tls
+        let known = tls
         let resolve = resolve
         Task { [weak self] in
             let prepared = await Self.prepare(endpoint, configuration, known, resolve, attempt: attempt)
@@ -55,8 +57,7 @@ extension Session {
         closeConnection()
         perform(machine.entered(.connect))
         do throws(MQTTError) {
-            let handle: MosquittoHandle
-            if let kept = self.handle { handle = kept } else { handle = try makeHandle() }
+            let handle = try makeHandle()
             self.handle = handle
             let authenticator = configuration.authenticator
             shown = credentials
@@ -247,15 +248,26 @@ extension Session {
     // MARK: Events
 
     func handleEvents(of connection: Connection) {
+        var events: [MosquittoEvent] = []
+        swap(&events, &emptyEvents)
+        connection.takeEvents(&events)
+        defer {
+            // After a burst, its memory is given back.
+            if events.count <= 4_096 {
+                events.removeAll(keepingCapacity: true)
+                swap(&events, &emptyEvents)
+            }
+        }
         var messages: [IncomingMessage] = []
-        for event in connection.takeEvents() {
+        for event in events {
             if case .message(let message, let packetID) = event {
+                if messages.isEmpty { messages.reserveCapacity(events.count) }
                 if let message = received(message, packetID, connection) { messages.append(message) }
                 continue
             }
             if !messages.isEmpty {
                 deliver(messages)
-                messages.removeAll(keepingCapacity: true)
+                messages = []
             }
             handle(event, connection)
             guard self.connection === connection else { return }
@@ -272,8 +284,9 @@ extension Session {
         case .released(let packetID):
             unreleased[packetID] = nil
             if unfinished.remove(packetID) != nil, unfinished.isEmpty { needsFlush() }
-        case .published(let packetID, let code, let explanation): acknowledged(packetID, code, explanation)
-        case .publishReceived(let packetID, let code, let explanation): inFlight[packetID]?.received(code, explanation)
+        case .acknowledged(let acknowledgement): finished(acknowledgement, .atLeastOnce)
+        case .publishReceived(let acknowledgement): takenOver(acknowledgement)
+        case .completed(let acknowledgement): finished(acknowledgement, .exactlyOnce)
         case .subscribed(let packetID, let codes, let explanation): subscribed(packetID, codes, explanation)
         case .unsubscribed(let packetID, let codes, let explanation): unsubscribed(packetID, codes, explanation)
         case .severalSubscriptionIdentifiers: canIdentify = false
@@ -286,28 +299,18 @@ extension Session {
         guard case .dialing = machine.state else {
             return ended(MQTTError(.protocolViolation, "the broker sent a second CONNACK"))
         }
-        if !sessionPresent, handleHasSession {
-            // The handle has the state of a session that the broker has lost: what it is about to send again the broker
-            // knows nothing of, and a stale QoS 2 message would be delivered instead of a new one with its identifier. A
-            // fresh handle publishes anew; nothing of this one's was written yet.
-            sessionForgotten()
-            return reconnectWithFreshHandle(connection)
-        }
-        if sessionPresent, handleHasSession, isLoosened(properties) {
-            // libmosquitto (<= 2.1) keeps a limit of an earlier CONNACK that this one does not have.
-            return reconnectWithFreshHandle(connection)
-        }
-        if !sessionPresent {
+        if sessionPresent {
+            resumeInFlight()
+        } else {
+            requeueInFlight()
             sessionForgotten()
             unreleased.removeAll()
         }
-        handleLimits = (properties.maximumQoS, properties.maximumPacketSize)
         subscriptions.usesIdentifiers = mayIdentify && properties.subscriptionIdentifiersAvailable
         let info = MQTTConnectionInfo(
             attempt: 0, endpoint: machine.endpoint, address: connection.address, sessionPresent: sessionPresent,
             tls: connection.tlsInfo, clientID: configuration.clientID, properties: properties)
         rejected = nil
-        handleHasSession = true
         window = min(maximumInFlight, Int(properties.receiveMaximum))
         limits = properties
         aliases = TopicAliases(maximum: properties.topicAliasMaximum)
@@ -320,25 +323,6 @@ extension Session {
         guard configuration.version == .v5_0 else { return false }
         return configuration.usesSubscriptionIdentifiers ?? (configuration.session == .clean && canIdentify)
     }
-
-    /// Nothing of the old handle was written on this connection yet.
-    private func reconnectWithFreshHandle(_ connection: Connection) {
-        requeueInFlight()
-        dropHandle()
-        closeConnection()
-        connect(to: [connection.address], of: machine.endpoint)
-    }
-
-    /// Whether the handle has a limit that is none any more. It stays while it has QoS 2 messages half through, which a fresh one
-    /// would not know.
-    private func isLoosened(_ properties: MQTTConnackProperties) -> Bool {
-        guard let handleLimits, !hasExactlyOnceInFlight else { return false }
-        guard let size = handleLimits.packetSize else { return properties.maximumQoS > handleLimits.qos }
-        return properties.maximumQoS > handleLimits.qos || properties.maximumPacketSize == nil
-            || properties.maximumPacketSize.map { $0 > size } == true
-    }
-
-    private var hasExactlyOnceInFlight: Bool { inFlight.exactlyOnce > 0 }
 
     private func refused(_ code: UInt8, _ properties: MQTTConnackProperties) {
         let isVersion5 = configuration.version == .v5_0 || code >= 0x80
@@ -416,25 +400,16 @@ extension Session {
         closeConnection()
         isDraining = false
         connectionEndedUnsubscribing()
-        if configuration.session == .clean || !handleHasSession {
-            // The broker forgets, and so must the library: stale QoS 2 state and sticky limits go with the handle.
-            dropHandle()
+        // What libmosquitto keeps of a connection, such as the limits of its CONNACK, goes with it.
+        handle = nil
+        unsentAgain.removeAll()
+        if configuration.session == .clean {
             requeueInFlight()
-            // A persistent session is the broker's to forget: it may have one from an earlier client.
-            if configuration.session == .clean { sessionForgotten() }
-        } else if repetitions > 0, !hasExactlyOnceInFlight {
-            dropHandle()
-            requeueInFlight()
+            sessionForgotten()
+            lastPacketID = 0
         }
         restoring = [:]
         for index in subscribing.indices { subscribing[index].packetIDs = [:] }
-    }
-
-    func dropHandle() {
-        handle = nil
-        handleHasSession = false
-        handleLimits = nil
-        repetitions = 0
     }
 
     private func closeConnection() {

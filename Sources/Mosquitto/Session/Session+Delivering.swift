@@ -17,7 +17,7 @@ extension Session {
     }
 
     private func deliver(_ run: [IncomingMessage], _ first: MQTTMessage) {
-        let consumers = subscriptions.consumers(of: first.topic, first.properties.subscriptionIdentifiers)
+        let consumers = subscriptions.consumers(of: first.topic, first.subscriptionIdentifiers)
         if consumers.isEmpty { return unwanted(run, first.topic) }
         for message in run { message.receipt?.consumers(consumers.count) }
         for consumer in consumers where consumer.append(run) {
@@ -90,7 +90,6 @@ extension Session {
             return IncomingMessage(message: message, receipt: receipt)
         }
         if let known = unreleased[packetID] {
-            repetitions += 1
             // Of one that is being handled, the receipt is yet to come.
             if case .handled = known, holds { connection.release(packetID, isHandled: true) }
             return nil

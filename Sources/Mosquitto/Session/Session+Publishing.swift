@@ -1,3 +1,4 @@
+import DequeModule
 import Logging
 
 /// Outgoing messages: from the outbox to the library, a window at a time, and back if they were not acknowledged.
@@ -45,41 +46,76 @@ extension Session {
 
     // MARK: On the loop
 
-    /// Hands over as much as the window, the socket and the turn allow. ``flush()`` writes it.
+    /// Hands over as much as the window, the socket and the turn allow. ``flush()`` sends it.
     func pump() {
-        guard let handle, let connection, connection.stage == .established, isPublishingAllowed,
-            !connection.isBacklogged
+        guard let connection, connection.stage == .established, isPublishingAllowed, !connection.isBacklogged
         else { return }
         var handedOver: [OutgoingPublish] = []
-        var sent: [OutgoingPublish] = []
+        defer {
+            shared.queue.release(handedOver)
+            for publish in handedOver where publish.qos == .atMostOnce { publish.complete(.success(.success)) }
+        }
+        sendAgain(connection)
         var bytes = 0
         for _ in 0..<Self.turnLimit.messages where bytes < Self.turnLimit.bytes {
-            guard let publish = nextPending(), mayHandOver(publish, handle) else { break }
+            guard let publish = nextPending(), mayHandOver(publish) else { break }
             _ = pending.popFirst()
             bytes += publish.payload.count
             handedOver.append(publish)
             do throws(MQTTError) {
-                let now = publish.expiry == nil ? nil : ContinuousClock.now
-                if let now, publish.hasExpired(now) { throw Self.expired }
-                try checkLimits(of: publish)
-                let alias = mayHaveAlias(publish) ? aliases.alias(of: publish.topic) : nil
-                let packetID = try handle.publish(
-                    publish, expiry: now.flatMap { publish.remainingExpiryInterval($0) }, alias: alias)
-                if let alias, !alias.isKnown { aliases.told(publish.topic, alias.number) }
-                lastSequence += 1
-                publish.sequence = lastSequence
-                if publish.qos == .atMostOnce {
-                    metrics?.published(publish)
-                    if publish.continuation != nil { sent.append(publish) }
-                } else {
-                    inFlight.insert(publish, packetID)
-                }
+                try encode(publish)
             } catch {
                 refuse(publish, error)
             }
+            if encoder.bytes.count >= Self.writeSize { write(connection) }
         }
-        shared.queue.release(handedOver)
-        for publish in sent { publish.complete(.success(MQTTPublishResult(reasonCode: .success))) }
+        write(connection)
+    }
+
+    /// What is encrypted in one go: a few full records of TLS.
+    private static let writeSize = 1 << 16
+
+    private func write(_ connection: Connection) {
+        connection.write(encoder.bytes)
+        encoder.removeAll()
+    }
+
+    private func encode(_ publish: OutgoingPublish) throws(MQTTError) {
+        var header = PublishEncoder.Header()
+        if publish.expiry != nil {
+            let now = ContinuousClock.now
+            if publish.hasExpired(now) { throw Self.expired }
+            header.expiry = publish.remainingExpiryInterval(now)
+        }
+        try checkLimits(of: publish)
+        header.alias = aliases.alias(of: publish.topic)
+        header.packetID = publish.qos == .atMostOnce ? countPacketID() : try requirePacketID()
+        try encode(publish, header)
+        if let alias = header.alias, !alias.isKnown { aliases.told(publish.topic, alias.number) }
+        lastSequence += 1
+        publish.sequence = lastSequence
+        if publish.qos == .atMostOnce {
+            metrics?.published(publish)
+        } else {
+            inFlight.insert(publish, header.packetID)
+        }
+    }
+
+    private func encode(_ publish: OutgoingPublish, _ header: PublishEncoder.Header) throws(MQTTError) {
+        if encoder.append(publish, header, limit: limits?.maximumPacketSize) {
+            trace(publish, header)
+            return
+        }
+        throw .operationRefused(.packetTooLarge, "the message is larger than the broker takes")
+    }
+
+    /// As libmosquitto tells of its packets.
+    private func trace(_ publish: OutgoingPublish, _ header: PublishEncoder.Header) {
+        logger.trace(
+            """
+            Client \(configuration.clientID) sending PUBLISH (d\(header.isDuplicate ? 1 : 0), q\(publish.qos.rawValue), \
+            r\(publish.retain ? 1 : 0), m\(header.packetID), '\(publish.topic)', ... (\(publish.payload.count) bytes))
+            """)
     }
 
     private static let chunk = 256
@@ -89,6 +125,44 @@ extension Session {
         for publish in shared.queue.take(Self.chunk) { pending.append(publish) }
         return pending.first
     }
+
+    // MARK: Sending again
+
+    /// The broker has the session: what it has not acknowledged is sent again, in its order (MQTT 5.0, sections 4.4 and 4.6).
+    func resumeInFlight() { unsentAgain = Deque(inFlight.packetIDs) }
+
+    /// With a PUBREL for what the broker has taken over. The Receive Maximum may be smaller than before.
+    private func sendAgain(_ connection: Connection) {
+        while let packetID = unsentAgain.first {
+            if let publish = inFlight[packetID] {
+                if publish.received != nil {
+                    encoder.appendRelease(packetID)
+                    logger.trace("Client \(configuration.clientID) sending PUBREL (m\(packetID))")
+                } else {
+                    guard inFlight.count - unsentAgain.count < window else { break }
+                    encodeAgain(publish, packetID)
+                }
+            }
+            unsentAgain.removeFirst()
+            if encoder.bytes.count >= Self.writeSize { write(connection) }
+        }
+        write(connection)
+    }
+
+    private func encodeAgain(_ publish: OutgoingPublish, _ packetID: UInt16) {
+        var header = PublishEncoder.Header(packetID: packetID, isDuplicate: true)
+        // The broker may have it already: its time cannot run out here.
+        header.expiry = publish.remainingExpiryInterval(.now).map { max($0, 1) }
+        do throws(MQTTError) {
+            try checkLimits(of: publish)
+            try encode(publish, header)
+        } catch {
+            _ = inFlight.remove(packetID)
+            refuse(publish, error)
+        }
+    }
+
+    // MARK: Expiry
 
     private static var expired: MQTTError {
         MQTTError(.messageExpired, "the message expired before it could be sent", phase: .connected)
@@ -134,28 +208,26 @@ extension Session {
         }
     }
 
-    /// An alias is of one connection. What libmosquitto keeps for the next one must not have any.
-    private func mayHaveAlias(_ publish: OutgoingPublish) -> Bool {
-        publish.qos == .atMostOnce || configuration.session == .clean
-    }
-
-    /// QoS 0 has no packet identifier on the wire. Others wait for the window, and for an identifier that is free.
-    private func mayHandOver(_ publish: OutgoingPublish, _ handle: MosquittoHandle) -> Bool {
+    /// QoS 0 has no packet identifier. Others wait for what is sent again, and for the window.
+    private func mayHandOver(_ publish: OutgoingPublish) -> Bool {
         if publish.qos == .atMostOnce { return true }
-        return inFlight.count < window && inFlight.exactlyOnce < exactlyOnceLimit && findFreePacketID(handle)
+        return unsentAgain.isEmpty && inFlight.count < window && inFlight.exactlyOnce < exactlyOnceLimit
     }
 
     /// MQTT 3.1.1 has no Receive Maximum, and mosquitto up to 2.0 closes the connection over more QoS 2 messages than its
     /// `max_inflight_messages`, by default 20; which is libmosquitto's default too.
     private var exactlyOnceLimit: Int { configuration.version == .v3_1_1 ? 20 : .max }
 
-    /// Brings the library to a packet identifier that is not in use: it counts on, and does not look. `false` if it cannot be
-    /// brought to skip one.
-    func findFreePacketID(_ handle: MosquittoHandle) -> Bool {
-        while isInUse(handle.nextPacketID) {
-            if !handle.skipPacketID() { return false }
-        }
-        return true
+    /// A packet identifier that is not in use (section 2.2.1); `nil` if there is none.
+    func makePacketID() -> UInt16? {
+        for _ in 0..<UInt16.max where !isInUse(countPacketID()) { return lastPacketID }
+        return nil
+    }
+
+    /// Messages of QoS 0 have none, and count, as they do for libmosquitto.
+    private func countPacketID() -> UInt16 {
+        lastPacketID = lastPacketID == .max ? 1 : lastPacketID + 1
+        return lastPacketID
     }
 
     private func isInUse(_ packetID: UInt16) -> Bool {
@@ -172,24 +244,47 @@ extension Session {
 
     /// Goes on in the next turn with what this one left.
     func resumePumping() {
-        guard isPublishingAllowed, let connection, let handle, let publish = nextPending() else { return }
-        if mayHandOver(publish, handle), !connection.isBacklogged { loop.schedule(self) }
+        guard isPublishingAllowed, let connection, let publish = nextPending() else { return }
+        if mayHandOver(publish), !connection.isBacklogged { loop.schedule(self) }
     }
 
-    func acknowledged(_ packetID: UInt16, _ reasonCode: UInt8, _ explanation: Explanation?) {
-        guard let publish = inFlight.remove(packetID) else { return }
-        let code = MQTTReasonCode(rawValue: reasonCode)
+    // MARK: Acknowledgements
+
+    /// PUBACK, PUBCOMP, or a PUBREC that refuses.
+    func finished(_ acknowledgement: Acknowledgement, _ qos: MQTTQoS) {
+        guard let publish = inFlight[acknowledgement.packetID] else { return }
+        guard publish.qos == qos else { return mismatched(publish) }
+        _ = inFlight.remove(acknowledgement.packetID)
+        let code = MQTTReasonCode(rawValue: acknowledgement.reasonCode)
         if code.isError {
             var error = MQTTError.operationRefused(code, "the broker refused the publish: \(code)")
-            error.explain(explanation)
+            error.explain(acknowledgement.explanation)
             refuse(publish, error)
             noticeRefusal(code)
         } else {
             metrics?.published(publish)
             // Of QoS 2, it is PUBREC that says what became of the message.
-            publish.complete(.success(publish.received ?? MQTTPublishResult(reasonCode: code, explanation)))
+            publish.complete(.success(publish.received ?? MQTTPublishResult(acknowledgement)))
         }
         checkDrained()
+    }
+
+    /// PUBREC.
+    func takenOver(_ acknowledgement: Acknowledgement) {
+        if MQTTReasonCode(rawValue: acknowledgement.reasonCode).isError {
+            return finished(acknowledgement, .exactlyOnce)
+        }
+        guard let publish = inFlight[acknowledgement.packetID] else { return }
+        guard publish.qos == .exactlyOnce else { return mismatched(publish) }
+        publish.received(acknowledgement)
+    }
+
+    private func mismatched(_ publish: OutgoingPublish) {
+        ended(
+            MQTTError(
+                .protocolViolation,
+                "the broker answered a PUBLISH of QoS \(publish.qos.rawValue) with the acknowledgement of another",
+                phase: .connected))
     }
 
     func refuse(_ publish: OutgoingPublish, _ error: MQTTError) {

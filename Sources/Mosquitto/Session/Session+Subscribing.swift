@@ -65,14 +65,17 @@ extension Session {
     }
 
     private func sendSubscribe(_ group: SubscriptionTable.Group, isSilent: Bool) {
-        guard let handle, connection != nil else { return }
+        guard let connection else { return }
         let (possible, impossible) = checkLimits(of: group)
         for (filter, error) in impossible { cannotSubscribe(to: filter, error) }
         if possible.subscriptions.isEmpty { return }
         do throws(MQTTError) {
             let filters = possible.filters
-            try requireFreePacketID(handle)
-            let packetID = try handle.subscribe(possible)
+            let packetID = try requirePacketID()
+            let packet = SubscriptionPackets.subscribe(possible, packetID, configuration.version)
+            try checkSize(of: packet, "the SUBSCRIBE")
+            connection.write(packet)
+            for subscription in possible.subscriptions { trace(subscription, packetID) }
             var isAwaited = false
             for index in subscribing.indices where subscribing[index].isWaiting(for: filters) {
                 subscribing[index].packetIDs[packetID] = filters
@@ -91,10 +94,23 @@ extension Session {
         }
     }
 
-    func requireFreePacketID(_ handle: MosquittoHandle) throws(MQTTError) {
-        if findFreePacketID(handle) { return }
-        throw MQTTError(
-            .library, "libmosquitto would use the packet identifier of an unacknowledged publish", phase: .connected)
+    /// As libmosquitto tells of its packets.
+    private func trace(_ subscription: MQTTSubscription, _ packetID: UInt16) {
+        logger.trace(
+            """
+            Client \(configuration.clientID) sending SUBSCRIBE (Mid: \(packetID), Topic: \(subscription.filter), \
+            QoS: \(subscription.qos.rawValue), Options: 0x\(subscription.options < 16 ? "0" : "")\(String(subscription.options, radix: 16)))
+            """)
+    }
+
+    func requirePacketID() throws(MQTTError) -> UInt16 {
+        if let packetID = makePacketID() { return packetID }
+        throw MQTTError(.system, "all 65535 packet identifiers are in use", phase: .connected)
+    }
+
+    func checkSize(of packet: [UInt8], _ what: String) throws(MQTTError) {
+        guard let limit = limits?.maximumPacketSize, packet.count > limit else { return }
+        throw .operationRefused(.packetTooLarge, "\(what) is larger than the broker takes")
     }
 
     /// What the broker's CONNACK rules out is not asked for.

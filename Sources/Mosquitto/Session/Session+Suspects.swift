@@ -24,8 +24,8 @@ extension Session {
         }
     }
 
-    /// Not in a persistent session, whose state libmosquitto's handle has: a publish cannot be taken out of it, and without
-    /// the handle, QoS 2 messages of both directions that are half through would be lost. There the publish is sent again.
+    /// Not in a persistent session: the broker may have taken the publish, and would take another one with its packet identifier
+    /// for the same. There it is sent again.
     private func giveUpPublishes(_ code: MQTTReasonCode, where isSuspect: (OutgoingPublish) -> Bool) {
         guard configuration.session == .clean else { return }
         for publish in inFlight.remove(where: isSuspect) { refuse(publish, .endedBy(code, "the publish")) }

@@ -107,10 +107,17 @@ extension Session {
 
     func sendUnsubscribe() {
         let filters = subscriptions.takeAbandoned()
-        guard !filters.isEmpty, let handle, connection != nil else { return }
+        guard !filters.isEmpty, let connection else { return }
         do throws(MQTTError) {
-            try requireFreePacketID(handle)
-            unanswered[try handle.unsubscribe(filters)] = filters
+            let packetID = try requirePacketID()
+            let packet = SubscriptionPackets.unsubscribe(filters, packetID, configuration.version)
+            try checkSize(of: packet, "the UNSUBSCRIBE")
+            connection.write(packet)
+            for filter in filters {
+                logger.trace(
+                    "Client \(configuration.clientID) sending UNSUBSCRIBE (Mid: \(packetID), Topic: \(filter))")
+            }
+            unanswered[packetID] = filters
         } catch {
             logger.error("an UNSUBSCRIBE could not be sent", metadata: ["error": "\(error)"])
             for filter in filters { unsubscribed(filter, .unspecifiedError) }

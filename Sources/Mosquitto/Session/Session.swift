@@ -1,3 +1,4 @@
+import DequeModule
 import Logging
 import ServiceLifecycle
 import Synchronization
@@ -22,10 +23,6 @@ actor Session: EventLoopClient {
     var raceTimer: TimerID?
     var tls: TLSContext?
     var handle: MosquittoHandle?
-    /// Whether the handle holds the state of a session that the broker has accepted.
-    var handleHasSession = false
-    /// What the library has taken from the last CONNACK.
-    var handleLimits: (qos: MQTTQoS, packetSize: UInt32?)?
     var connection: Connection?
     var token: UInt64?
     var interest: PollEvents = []
@@ -49,11 +46,15 @@ actor Session: EventLoopClient {
     var jitter: JitterGenerator
 
     // Publishing (Session+Publishing)
-    /// Taken from the queue, or put back after a connection, and not handed to the library.
+    /// Taken from the queue, or put back after a connection, and not sent.
     var pending = PublishQueue()
     var expiryTimer: TimerID?
     var inFlight = InFlightPublishes()
+    /// What of it is to be sent again on this connection, and was not yet.
+    var unsentAgain = Deque<UInt16>()
     var lastSequence: UInt64 = 0
+    var lastPacketID: UInt16 = 0
+    var encoder: PublishEncoder
     var window = 0
     var aliases = TopicAliases()
     /// What the broker said of itself in the CONNACK of this connection.
@@ -78,13 +79,13 @@ actor Session: EventLoopClient {
     var unanswered: [UInt16: [String]] = [:]
 
     // Delivering (Session+Delivering)
+    /// The memory of what a connection told last.
+    var emptyEvents: [MosquittoEvent] = []
     var unreleased: [UInt16: UnreleasedMessage] = [:]
     /// Whether it is worth looking which consumer is full.
     var hasFullConsumer = false
     /// Requests that wait for their responses.
     let awaitedResponses = Atomic(0)
-    /// QoS 2 messages that came twice: libmosquitto keeps each for as long as the handle lives.
-    var repetitions = 0
     nonisolated let settledReceipts = Mutex([Receipt]())
 
     // Waiting (Session+Waiting)
@@ -120,6 +121,7 @@ actor Session: EventLoopClient {
                 $0, timeout: configuration.timeouts.credentials, refreshAt: configuration.refreshCredentialsAt)
         }
         maximumInFlight = configuration.maximumInFlight
+        encoder = PublishEncoder(configuration.version)
         jitter = JitterGenerator(seed: configuration.retry.seed)
         machine = SessionStateMachine(SessionStateMachine.Configuration(configuration))
     }
@@ -253,7 +255,7 @@ actor Session: EventLoopClient {
         if let rotator { Task { await rotator.abandon() } }
         if let expiryTimer { loop.cancelTimer(expiryTimer) }
         expiryTimer = nil
-        dropHandle()
+        handle = nil
         tls = nil
         let reason = error ?? MQTTError(.stopped, "the client has stopped")
         failPublishes(reason)

@@ -6,12 +6,15 @@ struct IncomingMessage: Sendable {
     /// What its acknowledgement waits for; `nil` if nothing does.
     var receipt: Receipt?
 
+    /// Takes the place of one that was moved out of an array.
+    static let none = IncomingMessage(message: MQTTMessage(topic: "", payload: [], qos: .atMostOnce))
+
     /// What it takes in a buffer.
     var size: Int { message.topic.utf8.count + message.payload.count }
 
     func isForSame(as other: IncomingMessage) -> Bool {
         message.topic == other.message.topic
-            && message.properties.subscriptionIdentifiers == other.message.properties.subscriptionIdentifiers
+            && message.subscriptionIdentifiers == other.message.subscriptionIdentifiers
     }
 }
 

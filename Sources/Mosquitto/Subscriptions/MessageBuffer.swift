@@ -28,6 +28,15 @@ final class MessageBuffer: Sendable {
         var next = 0
         /// Of the message that the consumer has now.
         var receipt: Receipt?
+
+        mutating func pop() -> MQTTMessage? {
+            guard next < messages.count else { return nil }
+            var incoming = IncomingMessage.none
+            swap(&incoming, &messages[next])
+            next += 1
+            receipt = incoming.receipt
+            return incoming.message
+        }
     }
 
     let subscriptions: [MQTTSubscription]
@@ -73,7 +82,7 @@ final class MessageBuffer: Sendable {
     func append(_ messages: [IncomingMessage]) -> Bool {
         let (waiting, isFull, dropped) = state.withLock { state in
             if state.isFinished { return (nil as CheckedContinuation<Void, Never>?, false, messages[...]) }
-            state.messages += messages
+            if state.messages.isEmpty { state.messages = messages } else { state.messages += messages }
             for message in messages { state.bytes += message.size }
             let dropped = policy.whenFull == .pauseReading ? [] : drop(&state)
             state.fullness = policy.whenFull == .pauseReading ? fullness(state) : .room
@@ -148,27 +157,18 @@ final class MessageBuffer: Sendable {
 
     /// The next message; waits for it. `nil` at the end, and when the task is cancelled. The message before it has been handled.
     func next(isolation: isolated (any Actor)?) async -> MQTTMessage? {
-        settleLast()
         while true {
-            let message: MQTTMessage? = taken.withLock { taken in
-                guard taken.next < taken.messages.count else { return nil }
-                defer { taken.next += 1 }
-                taken.receipt = taken.messages[taken.next].receipt
-                return taken.messages[taken.next].message
+            let (message, last) = taken.withLock { taken in
+                let last = taken.receipt
+                taken.receipt = nil
+                return (taken.pop(), last)
             }
+            last?.settle(isHandled: true)
             if let message { return message }
             let batch = await nextBatch(isolation: isolation)
             if batch.isEmpty { return nil }
             taken.withLock { $0 = Taken(messages: batch) }
         }
-    }
-
-    private func settleLast() {
-        let receipt = taken.withLock { taken in
-            defer { taken.receipt = nil }
-            return taken.receipt
-        }
-        receipt?.settle(isHandled: true)
     }
 
     /// All messages that are there; waits for one.

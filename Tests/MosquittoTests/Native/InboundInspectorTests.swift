@@ -35,7 +35,7 @@ private func explanation(_ text: String, _ userProperties: [MQTTUserProperty] = 
 
 /// PUBREC of the packet identifier 258, as a finding.
 private func received(_ code: UInt8) -> String {
-    "\(MosquittoEvent.publishReceived(packetID: 258, reasonCode: code, explanation: Explanation()))"
+    "\(MosquittoEvent.publishReceived(Acknowledgement(packetID: 258, reasonCode: code)))"
 }
 
 @Suite struct `The inspector of inbound packets` {
@@ -87,10 +87,28 @@ private func received(_ code: UInt8) -> String {
         }
     }
 
-    @Test func `tells of PUBREC unless it refuses`() {
+    @Test func `tells of PUBACK and PUBCOMP`() {
+        let explained = Acknowledgement(packetID: 258, reasonCode: 0x10, explanation: explanation("why"))
+        let body = [1, 2, 0x10] + Sample.properties([0x1F] + Sample.string("why"))
+        #expect(
+            inspect(.v5_0, Sample.packet(0x40, body)).findings == ["\(MosquittoEvent.acknowledged(explained))"])
+        #expect(inspect(.v5_0, Sample.packet(0x70, body)).findings == ["\(MosquittoEvent.completed(explained))"])
+        let plain = Acknowledgement(packetID: 258)
+        #expect(
+            inspect(.v3_1_1, Sample.packet(0x40, [1, 2])).findings == ["\(MosquittoEvent.acknowledged(plain))"])
+        #expect(inspect(.v3_1_1, Sample.packet(0x70, [1, 2])).findings == ["\(MosquittoEvent.completed(plain))"])
+    }
+
+    @Test(arguments: [0x40, 0x50, 0x62, 0x70] as [UInt8])
+    func `refuses an acknowledgement of the packet identifier 0`(type: UInt8) {
+        let outcome = inspect(.v3_1_1, Sample.packet(type, [0, 0]))
+        #expect(outcome.message?.contains("with the packet identifier 0") == true)
+    }
+
+    @Test func `tells of PUBREC, also if it refuses`() {
         #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2])).findings == [received(0)])
         #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x10])).findings == [received(0x10)])
-        #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x87])).findings == [])
+        #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x87])).findings == [received(0x87)])
         #expect(inspect(.v3_1_1, Sample.packet(0x50, [1, 2])).findings == [received(0)])
     }
 
@@ -99,7 +117,9 @@ private func received(_ code: UInt8) -> String {
         let explained = explanation("why", [Sample.user])
         #expect(
             inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x10] + properties)).findings
-                == ["\(MosquittoEvent.publishReceived(packetID: 258, reasonCode: 0x10, explanation: explained))"])
+                == [
+                    "\(MosquittoEvent.publishReceived(Acknowledgement(packetID: 258, reasonCode: 0x10, explanation: explained)))"
+                ])
         let codes: [UInt8] = [0, 0x11, 0x87]
         #expect(
             inspect(.v5_0, Sample.packet(0xB0, [1, 2] + properties + codes)).findings
@@ -152,7 +172,7 @@ private func received(_ code: UInt8) -> String {
         let stream = Sample.connack(.v5_0) + Sample.packet(0x50, [0, 1]) + Sample.packet(0x50, [0, 2])
         try stream.withUnsafeBytes { try inspector.inspect($0) }
         let identifiers = inspector.takeFindings().map {
-            if case .publishReceived(let id, _, _) = $0 { id } else { UInt16.max }
+            if case .publishReceived(let received) = $0 { received.packetID } else { UInt16.max }
         }
         #expect(identifiers == [1, 2])
         #expect(inspector.takeFindings().isEmpty)

@@ -87,7 +87,7 @@ import Testing
             let taken = queue.take(10)
             order += taken.map(\.topic)
             queue.release(taken)
-            for publish in taken { publish.complete(.success(MQTTPublishResult(reasonCode: .success))) }
+            for publish in taken { publish.complete(.success(.success)) }
         }
         #expect(order == ["0", "1", "2", "3"])
         for outcome in outcomes { _ = try await outcome.value.get() }
@@ -127,7 +127,7 @@ import Testing
             let error = #expect(throws: MQTTError.self) { try outcome.get() }
             #expect(error?.code == .cancelled)
         }
-        messages[2].complete(.success(MQTTPublishResult(reasonCode: .success)))
+        messages[2].complete(.success(.success))
         let unposted = publish("unposted")
         #expect(queue.withdraw(unposted) == .unposted)
         #expect(throws: MQTTError.self) { try queue.post(unposted) }

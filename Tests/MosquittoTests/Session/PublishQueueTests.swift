@@ -72,7 +72,7 @@ import Testing
         let outcome = await withUnsafeContinuation {
             (continuation: UnsafeContinuation<OutgoingPublish.Outcome, Never>) in
             message.continuation = continuation
-            message.complete(.success(MQTTPublishResult(reasonCode: .success)))
+            message.complete(.success(.success))
             message.complete(.failure(MQTTError(.stopped, "late")))
         }
         #expect(try outcome.get().reasonCode == .success)

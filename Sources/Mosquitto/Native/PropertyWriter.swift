@@ -1,0 +1,57 @@
+/// Properties as they go over the wire (MQTT 5.0, section 2.2.2), for the packets that are not libmosquitto's.
+struct PropertyWriter {
+    private(set) var bytes: [UInt8] = []
+
+    mutating func add(_ identifier: UInt8, byte value: UInt8) { bytes += [identifier, value] }
+
+    mutating func add(_ identifier: UInt8, int16 value: UInt16) {
+        bytes.append(identifier)
+        withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
+    }
+
+    mutating func add(_ identifier: UInt8, int32 value: UInt32) {
+        bytes.append(identifier)
+        withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
+    }
+
+    mutating func add(_ identifier: UInt8, variableByteInteger value: UInt32) {
+        bytes.append(identifier)
+        VariableByteInteger.append(Int(value), to: &bytes)
+    }
+
+    mutating func add(_ identifier: UInt8, string value: String) {
+        bytes.append(identifier)
+        append(value.utf8)
+    }
+
+    mutating func add(_ identifier: UInt8, binary value: [UInt8]) {
+        bytes.append(identifier)
+        append(value)
+    }
+
+    mutating func add(_ identifier: UInt8, _ property: MQTTUserProperty) {
+        bytes.append(identifier)
+        append(property.name.utf8)
+        append(property.value.utf8)
+    }
+
+    /// With its length in front, which fits: whoever gave it was told otherwise.
+    private mutating func append(_ value: some Collection<UInt8>) {
+        withUnsafeBytes(of: UInt16(clamping: value.count).bigEndian) { bytes.append(contentsOf: $0) }
+        bytes.append(contentsOf: value.prefix(65_535))
+    }
+}
+
+/// A number of one to four bytes (MQTT 5.0, section 1.5.5).
+enum VariableByteInteger {
+    static func size(_ value: Int) -> Int { value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4 }
+
+    static func append(_ value: Int, to bytes: inout [UInt8]) {
+        var rest = value
+        while rest > 0x7F {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        bytes.append(UInt8(truncatingIfNeeded: rest))
+    }
+}

@@ -1,0 +1,78 @@
+/// Builds PUBLISH packets (MQTT 5.0, section 3.3), many in one run of bytes.
+///
+/// libmosquitto (2.0.11 to 2.1) could do it, and does not here. It walks the list of what is in flight twice for each message of
+/// QoS 1, makes a system call for each message and a TLS record for each packet: see docs/performance.md.
+struct PublishEncoder {
+    /// Whole packets, in their order.
+    private(set) var bytes: [UInt8] = []
+    private let version: MQTTVersion
+
+    init(_ version: MQTTVersion) { self.version = version }
+
+    /// What a packet has beside the message.
+    struct Header {
+        /// It is sent with QoS 1 and 2.
+        var packetID: UInt16 = 0
+        /// Whether it may have been sent before (section 3.3.1.1).
+        var isDuplicate = false
+        /// What is left of the Message Expiry Interval.
+        var expiry: UInt32?
+        /// A topic that is known goes by its number alone.
+        var alias: (number: UInt16, isKnown: Bool)?
+    }
+
+    /// Adds a packet. Returns `false`, and adds none, if it were longer than `limit` bytes.
+    mutating func append(_ publish: OutgoingPublish, _ header: Header, limit: UInt32?) -> Bool {
+        let topic = header.alias?.isKnown == true ? "" : publish.topic
+        let properties = version == .v5_0 ? Self.properties(of: publish, header) : []
+        var remaining = 2 + topic.utf8.count + publish.payload.count
+        if publish.qos != .atMostOnce { remaining += 2 }
+        if version == .v5_0 { remaining += VariableByteInteger.size(properties.count) + properties.count }
+        if let limit, 1 + VariableByteInteger.size(remaining) + remaining > limit { return false }
+
+        bytes.append(
+            0x30 | (header.isDuplicate ? 8 : 0) | publish.qos.rawValue << 1 | (publish.retain ? 1 : 0))
+        VariableByteInteger.append(remaining, to: &bytes)
+        append(UInt16(truncatingIfNeeded: topic.utf8.count))
+        bytes.append(contentsOf: topic.utf8)
+        if publish.qos != .atMostOnce { append(header.packetID) }
+        if version == .v5_0 {
+            VariableByteInteger.append(properties.count, to: &bytes)
+            bytes.append(contentsOf: properties)
+        }
+        bytes.append(contentsOf: publish.payload)
+        return true
+    }
+
+    /// Adds a PUBREL (section 3.6), for a message that the broker has taken over with its PUBREC.
+    mutating func appendRelease(_ packetID: UInt16) {
+        bytes += [0x62, 2]
+        append(packetID)
+    }
+
+    /// They have been written. The memory is used again, unless it was for something large.
+    mutating func removeAll() { bytes.removeAll(keepingCapacity: bytes.capacity <= Self.kept) }
+
+    private static let kept = 1 << 16
+
+    private mutating func append(_ value: UInt16) {
+        bytes.append(UInt8(truncatingIfNeeded: value >> 8))
+        bytes.append(UInt8(truncatingIfNeeded: value))
+    }
+
+    /// In the order of libmosquitto's commands, so that packets look the same.
+    private static func properties(of publish: OutgoingPublish, _ header: Header) -> [UInt8] {
+        var list = PropertyWriter()
+        if publish.hasProperties {
+            let properties = publish.properties
+            if let isUTF8 = properties.payloadIsUTF8 { list.add(0x01, byte: isUTF8 ? 1 : 0) }
+            if let expiry = header.expiry { list.add(0x02, int32: expiry) }
+            if let type = properties.contentType { list.add(0x03, string: type) }
+            if let topic = properties.responseTopic { list.add(0x08, string: topic) }
+            if let data = properties.correlationData { list.add(0x09, binary: data) }
+            for property in properties.userProperties { list.add(0x26, property) }
+        }
+        if let alias = header.alias { list.add(0x23, int16: alias.number) }
+        return list.bytes
+    }
+}
