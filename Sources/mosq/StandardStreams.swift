@@ -34,7 +34,7 @@ struct StandardOutput {
     private func writeBytes(_ bytes: UnsafeRawBufferPointer) -> Int {
         while true {
             let count = systemWrite(descriptor, bytes.baseAddress, bytes.count)
-            if count >= 0 || errno != EINTR { return count }
+            if count >= 0 || errno != EINTR && !waitIfBusy(descriptor, POLLOUT) { return count }
         }
     }
 }
@@ -63,10 +63,18 @@ enum StandardInput {
             var result: Int
             repeat {
                 result = systemRead(STDIN_FILENO, buffer.baseAddress, buffer.count)
-            } while result < 0 && errno == EINTR
+            } while result < 0 && (errno == EINTR || waitIfBusy(STDIN_FILENO, POLLIN))
             count = max(0, result)
         }
     }
+}
+
+/// Somebody else who has the same terminal or pipe may have made it non-blocking: that it is not ready is neither the end of the input
+/// nor of the output. Waits until it is, if that was the reason of a failed call.
+private func waitIfBusy(_ descriptor: Int32, _ events: Int32) -> Bool {
+    guard errno == EAGAIN || errno == EWOULDBLOCK else { return false }
+    var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)
+    return poll(&entry, 1, -1) >= 0 || errno == EINTR
 }
 
 /// `write(2)`, out of reach of the methods of the same name.

@@ -76,19 +76,15 @@ struct Sub: AsyncParsableCommand {
     private func subscribe(
         _ client: MQTTClient, to subscriptions: [MQTTSubscription], _ body: (MQTTMessages) async throws -> Void
     ) async throws {
-        var remaining = subscriptions
-        while !remaining.isEmpty {
-            do {
-                return try await client.subscribe(to: remaining) { messages in
-                    sayGranted(messages.grantedReasonCodes)
-                    try await body(messages)
-                }
-            } catch let error as MQTTError where !error.refusedFilters.isEmpty {
-                remaining.removeAll { error.refusedFilters.contains($0.filter) }
+        do {
+            try await client.subscribe(toGrantedOf: subscriptions) { messages in
+                sayGranted(messages.grantedReasonCodes)
+                try await body(messages)
             }
+        } catch let error as MQTTError where !error.refusedFilters.isEmpty {
+            // There is nothing to wait for, which is a success.
+            if warns { standardError("All subscription requests were denied.") }
         }
-        // There is nothing to wait for, which is a success.
-        if warns { standardError("All subscription requests were denied.") }
     }
 
     private var warns: Bool { !connection.quiet && !connection.retry.events }

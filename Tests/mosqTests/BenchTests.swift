@@ -182,10 +182,18 @@ struct BenchTests {
     @Test(arguments: [
         (["pub"], "Error: A topic must be given with -t."),
         (["pub", "-t", "a/#"], "Error: Invalid publish topic 'a/#', does it contain '+' or '#'?"),
-        (["pub", "-t", "a", "-n", "0"], "Error: -n 0 is not at least 1."),
+        (["pub", "-t", "a", "-n", "0"], "Error: -n 0 is not between 1 and 1000000000000."),
+        (
+            ["pub", "-t", "a", "-n", "9223372036854775807", "--clients", "2"],
+            "Error: -n 9223372036854775807 is not between 1 and 1000000000000."
+        ),
+        (
+            ["pub", "-t", "a", "--rate", "1e-20"],
+            "Error: --rate 1e-20 is not between 0.000001 and 1000000000 a second."
+        ),
         (["pub", "-t", "a", "-s", "-1"], "Error: -s -1 is not between 0 and 268435439 bytes."),
         (["pub", "-t", "a", "--window", "0"], "Error: --window 0 is not between 1 and 1000000."),
-        (["pub", "-t", "a", "--rate", "0"], "Error: --rate 0.0 is not above 0, nor at most 1000000000 a second."),
+        (["pub", "-t", "a", "--rate", "0"], "Error: --rate 0.0 is not between 0.000001 and 1000000000 a second."),
         (["pub", "-t", "a", "-q", "3"], "Error: Invalid QoS given: 3"),
         (["sub"], "Error: A topic must be given with -t."),
         (["sub", "-t", "a", "--clients", "0"], "Error: --clients 0 is not between 1 and 1000000."),

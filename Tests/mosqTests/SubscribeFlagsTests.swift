@@ -69,12 +69,22 @@ struct SubscribeFlagsTests {
         broker.connackProperties = [0x28, 0]
         let sub = try MosqProcess(
             ["sub", "-p", "\(broker.port)", "-V", "5", "-t", "a/#", "-t", "b", "-t", "c", "-C", "1"])
-        // The second time without the one that was refused.
-        #expect(await broker.waitUntil { $0.receivedPackets.count { $0.type == .subscribe } == 2 })
+        #expect(await subscribed(broker))
         broker.publish(topic: "c", payload: "granted")
         let result = try await sub.result()
         #expect(result.status == 0)
         #expect(result.output == "granted\n")
+        // There is no moment in which the others are not subscribed to.
+        let other = try MosqProcess(
+            ["sub", "-p", "\(broker.port)", "-V", "5", "-d", "-t", "a/#", "-t", "d", "-C", "1"])
+        #expect(await broker.waitUntil { $0.receivedPackets.count { $0.type == .subscribe } == 2 })
+        broker.publish(topic: "d", payload: "granted")
+        let otherResult = try await other.result()
+        #expect(otherResult.status == 0)
+        #expect(otherResult.output.contains("Subscribed (mid: 1): 162, 0\n"))
+        #expect(otherResult.output.contains("\ngranted\n"))
+        #expect(broker.receivedPackets.count { $0.type == .subscribe } == 2)
+        #expect(broker.receivedPackets.count { $0.type == .unsubscribe } == 0)
         let denied = try await runMosq("sub", "-p", "\(broker.port)", "-V", "5", "-t", "a/#", "-t", "+")
         #expect(denied.status == 0)
         #expect(denied.errors == "All subscription requests were denied.\n")

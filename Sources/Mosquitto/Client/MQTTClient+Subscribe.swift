@@ -28,10 +28,27 @@ extension MQTTClient {
         isolation: isolated (any Actor)? = #isolation,
         _ body: (MQTTMessages) async throws -> R
     ) async throws -> R {
-        for subscription in subscriptions where configuration.version == .v3_1_1 && subscription.needsVersion5 {
-            throw MQTTError.invalid(.unsupported, "options of \(quoted(subscription.filter.filter)) need MQTT 5.0")
-        }
+        try checkVersion(subscriptions)
         return try await consume(subscriptions, isLocal: false, buffer: buffer, isolation: isolation, body)
+    }
+
+    /// The same, but `body` also runs if the broker grants only some of the subscriptions: ``MQTTMessages/grantedReasonCodes`` says
+    /// which. Throws ``MQTTError/Code/operationRefused`` if it grants none. What it has refused is not asked for again.
+    @discardableResult
+    package func subscribe<R>(
+        toGrantedOf subscriptions: [MQTTSubscription], buffer: MQTTBufferPolicy = .default,
+        isolation: isolated (any Actor)? = #isolation,
+        _ body: (MQTTMessages) async throws -> R
+    ) async throws -> R {
+        try checkVersion(subscriptions)
+        return try await consume(
+            subscriptions, isLocal: false, acceptsRefusals: true, buffer: buffer, isolation: isolation, body)
+    }
+
+    private func checkVersion(_ subscriptions: [MQTTSubscription]) throws(MQTTError) {
+        for subscription in subscriptions where configuration.version == .v3_1_1 && subscription.needsVersion5 {
+            throw .invalid(.unsupported, "options of \(quoted(subscription.filter.filter)) need MQTT 5.0")
+        }
     }
 
     /// Gives `body` messages that come without the broker being asked for them.
@@ -74,7 +91,7 @@ extension MQTTClient {
     }
 
     private func consume<R>(
-        _ subscriptions: [MQTTSubscription], isLocal: Bool, buffer: MQTTBufferPolicy,
+        _ subscriptions: [MQTTSubscription], isLocal: Bool, acceptsRefusals: Bool = false, buffer: MQTTBufferPolicy,
         isolation: isolated (any Actor)?, _ body: (MQTTMessages) async throws -> R
     ) async throws -> R {
         if subscriptions.isEmpty {
@@ -84,7 +101,7 @@ extension MQTTClient {
         try buffer.validate()
         let consumer = MessageBuffer(subscriptions, isLocal: isLocal, policy: buffer, wake: session.wakeReader)
         do {
-            let granted = try await session.subscribe(consumer)
+            let granted = try await session.subscribe(consumer, acceptsRefusals: acceptsRefusals)
             let result = try await body(
                 MQTTMessages(buffer: consumer, grantedReasonCodes: granted, end: session.endSubscription))
             await session.unsubscribe(consumer, hasHandledAll: true)

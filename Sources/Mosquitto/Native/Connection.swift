@@ -129,11 +129,12 @@ final class Connection {
         swap(&events, &findings)
     }
 
-    /// The inspector has told something of a piece that libmosquitto has read.
-    private func noteFindings() {
+    /// Puts what the inspector has found in a piece at its place among what libmosquitto has told of it: the events after `known`.
+    private func noteFindings(after known: Int) {
         if inspector.findings.isEmpty { return }
-        findings += handle.takeEvents()
-        findings += inspector.takeFindings()
+        let told = handle.takeEvents()
+        findings += told[..<known]
+        inspector.moveFindings(to: &findings, among: told[known...])
     }
 
     /// What TLS negotiated.
@@ -276,7 +277,8 @@ final class Connection {
             if !inspector.connackSeen { socket.acknowledgeAtOnce() }
             return false
         case .nothing:
-            hasCaughtUp = received.isEmpty
+            // What there is of a record counts as well: the rest of it is the broker's to send.
+            hasCaughtUp = !isReadingPaused
             return false
         case .end: return true
         case .failed(let code):
@@ -293,7 +295,8 @@ final class Connection {
         if inspector.hasEnded { return }
         while !isReadingPaused, stage == .established, let count = try open() {
             let piece = UnsafeRawBufferPointer(rebasing: scratch[..<count])
-            defer { noteFindings() }
+            let known = handle.eventCount
+            defer { noteFindings(after: known) }
             try inspector.inspect(piece)
             if inspector.sawOnlyAuthentication {
                 transport.drop(piece)
@@ -390,7 +393,13 @@ final class Connection {
     /// answer is waited for when all has been read again.
     func keepAlive() throws(MQTTError) {
         guard stage == .established else { return }
-        if isReadingPaused { hasCaughtUp = false }
+        if isReadingPaused {
+            hasCaughtUp = false
+        } else if !hasCaughtUp, mayRead {
+            // If nothing more comes after a pause, no readiness says so.
+            hasEnded = try receive()
+            try consume()
+        }
         guard hasCaughtUp else {
             if checksBehind % (Self.keepAliveChecks - 2) == 0 { try transport.insert([0xC0, 0]) }
             checksBehind += 1

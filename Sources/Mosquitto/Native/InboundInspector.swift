@@ -25,6 +25,10 @@ struct InboundInspector {
     private(set) var sawEmptyAuthentication = false
     /// What libmosquitto would not tell, in order.
     private(set) var findings: [MosquittoEvent] = []
+    /// For each of them, how many of the messages that libmosquitto tells of come before it in the last chunk.
+    private var places: [Int] = []
+    /// Messages of QoS 0 and 1 that have come to their end in the last chunk: libmosquitto tells of each.
+    private var endedMessages = 0
 
     init(version: MQTTVersion, maximumPacketSize: Int, expectsAuthentication: Bool = true) {
         self.expectsAuthentication = expectsAuthentication
@@ -33,16 +37,45 @@ struct InboundInspector {
     }
 
     mutating func takeFindings() -> [MosquittoEvent] {
-        var taken: [MosquittoEvent] = []
-        swap(&taken, &findings)
-        return taken
+        var events: [MosquittoEvent] = []
+        moveFindings(to: &events, among: [])
+        return events
     }
+
+    /// Adds the findings of the last chunk to `events`, at their places among what libmosquitto has told of it: before the messages
+    /// that came after them.
+    mutating func moveFindings(to events: inout [MosquittoEvent], among told: ArraySlice<MosquittoEvent>) {
+        var messages = 0
+        var next = 0
+        for event in told {
+            if case .message = event {
+                while next < findings.count, places[next] <= messages {
+                    events.append(findings[next])
+                    next += 1
+                }
+                messages += 1
+            }
+            events.append(event)
+        }
+        events += findings[next...]
+        findings.removeAll(keepingCapacity: true)
+        places.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func find(_ event: MosquittoEvent) {
+        findings.append(event)
+        places.append(endedMessages)
+    }
+
+    /// Whether a packet that begins so is a message that libmosquitto tells of.
+    private static func isTold(_ first: UInt8) -> Bool { first >> 4 == 3 && first >> 1 & 3 < 2 }
 
     /// Throws ``MQTTError/Code/protocolViolation``; the bytes must then not reach libmosquitto.
     mutating func inspect(_ chunk: UnsafeRawBufferPointer) throws(MQTTError) {
         var position = 0
         sawOnlyAuthentication = false
         sawEmptyAuthentication = false
+        endedMessages = 0
         let isAtStart = skip == 0 && carry.isEmpty
         while position < chunk.count, !hasEnded {
             let available = chunk.count - position
@@ -50,6 +83,8 @@ struct InboundInspector {
                 let step = min(skip, available)
                 skip -= step
                 position += step
+                // Of nothing else is anything skipped.
+                if skip == 0 { endedMessages += 1 }
             } else if carry.isEmpty {
                 let rest = UnsafeRawBufferPointer(rebasing: chunk[position...])
                 switch try examine(rest) {
@@ -60,6 +95,7 @@ struct InboundInspector {
                 case .finished(let total):
                     sawOnlyAuthentication = isAtStart && total == chunk.count && chunk[0] >> 4 == 15
                     skip = max(0, total - available)
+                    if skip == 0, Self.isTold(chunk[position]) { endedMessages += 1 }
                     position += min(total, available)
                 }
             } else {
@@ -71,6 +107,7 @@ struct InboundInspector {
                 case .needs(let count): needed = count
                 case .finished(let total):
                     skip = total - carry.count
+                    if skip == 0, Self.isTold(carry[0]) { endedMessages += 1 }
                     carry.removeAll(keepingCapacity: true)
                 }
             }
@@ -180,13 +217,13 @@ struct InboundInspector {
         let message = MQTTMessage(
             topic: String(decoding: packet[(head + 2)..<(afterTopic - 2)], as: UTF8.self),
             payload: Array(packet[payload...]), qos: .exactlyOnce, retain: isRetained, properties: properties)
-        findings.append(.message(message, packetID: packetID))
+        find(.message(message, packetID: packetID))
         if properties.subscriptionIdentifiers.count > 1 { throw severalIdentifiers() }
     }
 
     /// It is not the broker's mistake (MQTT-3.3.4-3), but libmosquitto's (2.0.11, `mosquitto_property_check_all`).
     private mutating func severalIdentifiers() -> MQTTError {
-        findings.append(.severalSubscriptionIdentifiers)
+        find(.severalSubscriptionIdentifiers)
         return MQTTError(
             .library, "the broker names several subscriptions in one message, which libmosquitto does not take",
             phase: .connected)
@@ -214,7 +251,7 @@ struct InboundInspector {
                 if identifier == 0x16 { packet.data = WireValue.binary(value) }
             }
         }
-        findings.append(.authentication(packet))
+        find(.authentication(packet))
     }
 
     private mutating func examineConnack(_ body: UnsafeRawBufferPointer) throws(MQTTError) {
@@ -225,7 +262,7 @@ struct InboundInspector {
             }
             if body.count > 2 { try properties(of: 2, body, at: 2) { _, _ in } }
             hasEnded = true
-            findings.append(.serverDisconnect(ServerDisconnect(reasonCode: body[1])))
+            find(.serverDisconnect(ServerDisconnect(reasonCode: body[1])))
             return
         }
         guard body.count >= 2 else { throw Self.malformed("CONNACK") }
@@ -255,10 +292,10 @@ struct InboundInspector {
             acknowledgement.explanation = explanation
         }
         switch type {
-        case 4: findings.append(.acknowledged(acknowledgement))
-        case 5: findings.append(.publishReceived(acknowledgement))
-        case 6: findings.append(.released(packetID: packetID))
-        default: findings.append(.completed(acknowledgement))
+        case 4: find(.acknowledged(acknowledgement))
+        case 5: find(.publishReceived(acknowledgement))
+        case 6: find(.released(packetID: packetID))
+        default: find(.completed(acknowledgement))
         }
     }
 
@@ -277,7 +314,7 @@ struct InboundInspector {
         }
         // libmosquitto tells of a SUBACK itself.
         guard type == 11 else { return }
-        findings.append(
+        find(
             .unsubscribed(
                 packetID: UInt16(Self.integer16(body, at: 0)), reasonCodes: Array(body[end...]),
                 explanation: explanation))
@@ -293,7 +330,7 @@ struct InboundInspector {
             }
         }
         hasEnded = true
-        findings.append(.serverDisconnect(disconnect))
+        find(.serverDisconnect(disconnect))
     }
 
     // MARK: Properties

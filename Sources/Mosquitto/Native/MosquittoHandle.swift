@@ -72,6 +72,9 @@ final class MosquittoHandle {
     /// Swaps what happened since the last call for an empty array, whose memory is used again.
     func takeEvents(_ events: inout [MosquittoEvent]) { swap(&events, &box.takeUnretainedValue().events) }
 
+    /// How many there are to take.
+    var eventCount: Int { box.takeUnretainedValue().events.count }
+
     func takeEvents() -> [MosquittoEvent] {
         var events: [MosquittoEvent] = []
         takeEvents(&events)

@@ -371,9 +371,13 @@ extension Session {
         guard let connection else { return }
         do throws(MQTTError) {
             try connection.keepAlive()
+            handleEvents(of: connection)
+            guard self.connection === connection else { return }
             needsFlush()
             scheduleKeepAlive(info)
         } catch {
+            handleEvents(of: connection)
+            guard self.connection === connection else { return }
             ended(error)
         }
     }
@@ -383,6 +387,7 @@ extension Session {
     func disconnect() {
         guard let connection else { return perform(machine.closed(now: .now)) }
         cancelKeepAlive()
+        takeReceipts()
         let isLast = if case .disconnecting(.shutdown) = machine.state { true } else { false }
         do throws(MQTTError) {
             try connection.disconnect(isLast ? farewell : MQTTDisconnect())

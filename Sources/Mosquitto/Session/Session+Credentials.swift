@@ -178,6 +178,8 @@ extension Session {
 
     /// Waits until nothing is in flight, handing out nothing new, so that no publish is sent twice.
     func drain() {
+        // What has been handled is acknowledged before the DISCONNECT, also if it was settled in this turn.
+        takeReceipts()
         isDraining = true
         if case .draining(.shutdown) = machine.state, connection?.isReadingPaused == false {
             // Who has PUBREC sends PUBREL: a session that a later run resumes does not begin in the middle of it.

@@ -39,6 +39,30 @@ extension Session {
                 "messages of the resumed session were dropped, since nothing subscribes to their topics",
                 metadata: ["mqtt.messages": "\(lost)"])
         }
+        watchUnclaimed()
+    }
+
+    /// How long a message for which there is no consumer holds back the acknowledgements of others.
+    private static let unclaimedLimit = Duration.seconds(10)
+
+    private func watchUnclaimed() {
+        guard configuration.acknowledgement == .afterHandling, unclaimedTimer == nil, unclaimed.holdsReceipts else {
+            return
+        }
+        unclaimedTimer = loop.setTimer(after: Self.unclaimedLimit) { [weak self] in
+            self?.assumeIsolated { $0.giveBackUnclaimed() }
+        }
+    }
+
+    private func giveBackUnclaimed() {
+        unclaimedTimer = nil
+        let count = unclaimed.giveBack(heldBefore: .now - Self.unclaimedLimit)
+        if count > 0 {
+            logger.warning(
+                "messages of the session stay with the broker, unacknowledged, since nothing subscribes to their topics",
+                metadata: ["mqtt.messages": "\(count)"])
+        }
+        watchUnclaimed()
     }
 
     // MARK: Pausing
@@ -56,9 +80,10 @@ extension Session {
         return fullness == .overfull || fullness == .full && !awaitsAnswer
     }
 
-    /// Whether a call waits for the broker. It may be a consumer that publishes what it has got: it takes no more before.
+    /// Whether a call waits for the broker. It may be a consumer that publishes what it has got: it takes no more before. What a
+    /// socket that takes no more holds back counts too: the broker may read again only when we do.
     private var awaitsAnswer: Bool {
-        !inFlight.isEmpty || !subscribing.isEmpty || !unanswered.isEmpty || !unfinished.isEmpty
+        !inFlight.isEmpty || !pending.isEmpty || !subscribing.isEmpty || !unanswered.isEmpty || !unfinished.isEmpty
             || awaitedResponses.load(ordering: .acquiring) > 0
     }
 
@@ -121,12 +146,15 @@ extension Session {
     }
 
     private func take(_ receipt: Receipt) {
+        // What a session that ends with its connection does not acknowledge never comes again, and takes one of the few places
+        // that the broker has for messages under way.
+        let isDone = receipt.isHandled || configuration.session == .clean && configuration.cleanSessionExpiry == .zero
         if case .handling(let pending) = unreleased[receipt.packetID], pending === receipt {
             // One that was not handled is to be delivered when it comes again.
-            unreleased[receipt.packetID] = receipt.isHandled ? .handled : nil
+            unreleased[receipt.packetID] = isDone ? .handled : nil
         } else if receipt.connection != generation {
             return
         }
-        connection?.release(receipt.packetID, isHandled: receipt.isHandled)
+        connection?.release(receipt.packetID, isHandled: isDone)
     }
 }

@@ -3,6 +3,8 @@ import Logging
 /// A SUBSCRIBE that a caller waits for.
 struct SubscribeOperation {
     let consumer: MessageBuffer
+    /// Whether it goes on with the filters that the broker grants.
+    var acceptsRefusals = false
     /// The packets under way: the filters of each.
     var packetIDs: [UInt16: [String]] = [:]
     var reasonCodes: [String: MQTTReasonCode] = [:]
@@ -12,6 +14,11 @@ struct SubscribeOperation {
     /// Whether it asked for one of these filters.
     func isWaiting(for filters: [String]) -> Bool {
         consumer.subscriptions.contains { filters.contains($0.filter.filter) }
+    }
+
+    /// Whether the broker has the last word on each filter.
+    var isAnswered: Bool {
+        packetIDs.isEmpty && consumer.subscriptions.allSatisfy { reasonCodes[$0.filter.filter] != nil }
     }
 }
 
@@ -24,17 +31,22 @@ struct Restoration {
 
 /// The filters that the broker is asked for. What comes for them: Session+Delivering; their end: Session+Unsubscribing.
 extension Session {
-    nonisolated func subscribe(_ consumer: MessageBuffer) async throws(MQTTError) -> [MQTTReasonCode] {
+    /// - Parameter acceptsRefusals: whether it goes on if the broker grants only some of the filters.
+    nonisolated func subscribe(
+        _ consumer: MessageBuffer, acceptsRefusals: Bool = false
+    ) async throws(MQTTError) -> [MQTTReasonCode] {
         if Task.isCancelled { throw MQTTError(.cancelled, "the subscription was cancelled") }
         let outcome = await withTaskCancellationHandler {
-            await self.add(consumer)
+            await self.add(consumer, acceptsRefusals)
         } onCancel: {
             Task { await self.cancelSubscribing(consumer) }
         }
         return try outcome.get()
     }
 
-    private func add(_ consumer: MessageBuffer) async -> Result<[MQTTReasonCode], MQTTError> {
+    private func add(
+        _ consumer: MessageBuffer, _ acceptsRefusals: Bool
+    ) async -> Result<[MQTTReasonCode], MQTTError> {
         if case .stopped = machine.state { return .failure(MQTTError(.stopped, "the client has stopped")) }
         return await withCheckedContinuation { continuation in
             if Task.isCancelled {
@@ -43,7 +55,9 @@ extension Session {
             subscriptions.add(consumer)
             let isFull = consumer.append(unclaimed.claim(for: consumer))
             if consumer.isLocal { return continuation.resume(returning: .success([])) }
-            subscribing.append(SubscribeOperation(consumer: consumer, continuation: continuation))
+            keepSubscribed(consumer.subscriptions.map(\.filter.filter))
+            subscribing.append(
+                SubscribeOperation(consumer: consumer, acceptsRefusals: acceptsRefusals, continuation: continuation))
             defer { if isFull { beginEarly(consumer) } }
             guard case .connected = machine.state else { return }
             sendSubscribe(subscriptions.groups(of: consumer))
@@ -138,9 +152,18 @@ extension Session {
     }
 
     func failSubscribing(to filter: String, _ error: MQTTError) {
-        let failed = subscribing.filter { $0.isWaiting(for: [filter]) }
-        subscribing.removeAll { $0.isWaiting(for: [filter]) }
-        for operation in failed { operation.continuation.resume(returning: .failure(error)) }
+        for index in subscribing.indices where subscribing[index].isWaiting(for: [filter]) {
+            subscribing[index].reasonCodes[filter] = error.reasonCode ?? .unspecifiedError
+        }
+        let concerned = subscribing.filter { $0.isWaiting(for: [filter]) }
+        subscribing.removeAll { $0.isWaiting(for: [filter]) && (!$0.acceptsRefusals || $0.isAnswered) }
+        for operation in concerned {
+            if !operation.acceptsRefusals {
+                operation.continuation.resume(returning: .failure(error))
+            } else if operation.isAnswered {
+                complete(operation)
+            }
+        }
     }
 
     /// After a CONNACK: what the broker's session lacks.
@@ -195,6 +218,12 @@ extension Session {
             operation.reasonCodes[$0.filter.filter] ?? .unspecifiedError
         }
         guard let index = codes.firstIndex(where: \.isError) else {
+            return operation.continuation.resume(returning: .success(codes))
+        }
+        if operation.acceptsRefusals, codes.contains(where: { !$0.isError }) {
+            for (subscription, code) in zip(operation.consumer.subscriptions, codes) where code.isError {
+                subscriptions.refuse(subscription.filter.filter)
+            }
             return operation.continuation.resume(returning: .success(codes))
         }
         let filter = operation.consumer.subscriptions[index].filter.filter

@@ -158,8 +158,19 @@ extension Session {
 
     /// The connection is gone. A session that the broker keeps has the subscriptions still.
     func connectionEndedUnsubscribing() {
-        for filters in unanswered.values { subscriptions.abandon(filters) }
+        let filters = unanswered.values.flatMap { $0 }
         unanswered.removeAll()
+        if filters.isEmpty { return }
+        subscriptions.abandon(filters)
+        keepSubscribed(filters)
+    }
+
+    /// Who waits for the end of a filter that is wanted again is told that it stays, unless the broker is about to answer.
+    func keepSubscribed(_ filters: [String]) {
+        guard !unsubscribing.isEmpty else { return }
+        let wanted = Set(subscriptions.filters).subtracting(unanswered.values.joined())
+        for filter in filters where wanted.contains(filter) { unsubscribed(filter, .success) }
+        finishUnsubscribing()
     }
 
     /// The broker has no session, and no subscription in it.

@@ -72,6 +72,7 @@ actor Session: EventLoopClient {
     var canIdentify = true
     var subscribing: [SubscribeOperation] = []
     var unclaimed = UnclaimedMessages()
+    var unclaimedTimer: TimerID?
     /// SUBSCRIBE packets of a reconnect, for which nobody waits.
     var restoring: [UInt16: Restoration] = [:]
     var unsubscribing: [UnsubscribeOperation] = []
@@ -256,6 +257,8 @@ actor Session: EventLoopClient {
         if let expiryTimer { loop.cancelTimer(expiryTimer) }
         expiryTimer = nil
         handle = nil
+        if let unclaimedTimer { loop.cancelTimer(unclaimedTimer) }
+        unclaimedTimer = nil
         tls = nil
         let reason = error ?? MQTTError(.stopped, "the client has stopped")
         failPublishes(reason)

@@ -11,14 +11,13 @@ actor ResponseRouter {
     }
 
     private let session: Session
-    private let consumer: MessageBuffer
+    private let filter: MQTTSubscription
     private var subscription: Task<Result<Void, MQTTError>, Never>?
     private var waiting: [[UInt8]: Waiting] = [:]
 
     init(_ session: Session, topic: String) {
         self.session = session
-        let subscription = MQTTSubscription(MQTTTopicFilter(topic), retainHandling: .doNotSend)
-        consumer = MessageBuffer([subscription], policy: .default, wake: session.wakeReader)
+        filter = MQTTSubscription(MQTTTopicFilter(topic), retainHandling: .doNotSend)
     }
 
     /// Publishes a request, and waits for the response that has its correlation data.
@@ -73,26 +72,28 @@ actor ResponseRouter {
 
     /// Returns when the broker has granted the subscription. After a refusal the next request asks again.
     private func subscribe() async throws(MQTTError) {
-        let task = subscription ?? Task { await Self.subscribe(self.session, self.consumer) }
-        if subscription == nil {
-            subscription = task
-            Task { await self.receive() }
-        }
+        let task = subscription ?? Task { await self.makeSubscription() }
+        subscription = task
         let outcome = await task.value
-        if case .failure = outcome { subscription = nil }
+        // Not the one that another request has begun since.
+        if case .failure = outcome, subscription == task { subscription = nil }
         try outcome.get()
     }
 
-    private static func subscribe(_ session: Session, _ consumer: MessageBuffer) async -> Result<Void, MQTTError> {
+    /// A refused one leaves nothing behind: neither a consumer, nor a filter that the next connection would ask for again.
+    private func makeSubscription() async -> Result<Void, MQTTError> {
+        let consumer = MessageBuffer([filter], policy: .default, wake: session.wakeReader)
         do throws(MQTTError) {
             _ = try await session.subscribe(consumer)
+            Task { await self.receive(consumer) }
             return .success(())
         } catch {
+            await session.unsubscribe(consumer, hasHandledAll: true)
             return .failure(error)
         }
     }
 
-    private func receive() async {
+    private func receive(_ consumer: MessageBuffer) async {
         while let message = await consumer.next(isolation: self) {
             if let correlation = message.properties.correlationData { finish(correlation, .success(message)) }
         }

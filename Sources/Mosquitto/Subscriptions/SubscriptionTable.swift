@@ -10,7 +10,7 @@ struct SubscriptionTable {
         var consumers = 0
         /// Whether the broker has acknowledged it in the session that it has now, with the identifier that it has now.
         var isConfirmed = false
-        /// Whether the broker ended a connection over it.
+        /// Whether the broker ended a connection over it, or refused it to a consumer that goes on without it.
         var isRefused = false
         /// Only if it overlaps with another one.
         var identifier: UInt32?
@@ -168,7 +168,7 @@ struct SubscriptionTable {
         routes.removeAll()
     }
 
-    /// The broker ended a connection over this filter: it is not asked for again, unless another consumer wants it.
+    /// The broker refused this filter, or ended a connection over it: it is not asked for again, unless another consumer wants it.
     mutating func refuse(_ filter: String) { entries[filter]?.isRefused = true }
 
     /// The broker has no session: all is to be subscribed again.

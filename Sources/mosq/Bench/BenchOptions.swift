@@ -15,12 +15,16 @@ struct BenchOptions: ParsableArguments {
     }
 
     static func check(count: Int) throws {
-        if count < 1 { throw CommandFailure(message: "-n \(count) is not at least 1.") }
+        // With room for the sums that are made of it.
+        if !(1...1_000_000_000_000).contains(count) {
+            throw CommandFailure(message: "-n \(count) is not between 1 and 1000000000000.")
+        }
     }
 
     static func check(rate: Double?) throws {
-        if let rate, !(rate > 0 && rate <= 1e9) {
-            throw CommandFailure(message: "--rate \(rate) is not above 0, nor at most 1000000000 a second.")
+        // A `Duration` traps on what is too long: a message in eleven days is as good as none.
+        if let rate, !(rate >= 1e-6 && rate <= 1e9) {
+            throw CommandFailure(message: "--rate \(rate) is not between 0.000001 and 1000000000 a second.")
         }
     }
 }

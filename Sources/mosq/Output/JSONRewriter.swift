@@ -197,7 +197,8 @@ struct JSONRewriter {
     /// With 15 digits if they are enough, as cJSON's `print_number`.
     private static func printed(_ number: Double) -> [UInt8] {
         if !number.isFinite { return Array("null".utf8) }
-        if let integer = Int(exactly: number), abs(integer) < 1_000_000_000_000_000, integer != 0 {
+        // The magnitude: the least integer has no absolute value.
+        if let integer = Int(exactly: number), integer.magnitude < 1_000_000_000_000_000, integer != 0 {
             return Array(String(integer).utf8)
         }
         let short = printed(number, "%1.15g")
