@@ -27,11 +27,6 @@ static void info_callback(const SSL *ssl, int where, int value)
     if (tls == NULL) {
         return;
     }
-    if (where & SSL_CB_HANDSHAKE_START) {
-        // libmosquitto <= 2.0.14 calls SSL_connect inside mosquitto_connect_async: this is the last moment before its
-        // first byte, so no TLS ever runs on the socket itself.
-        cmq_tls_attach(tls, (SSL *)ssl);
-    }
     if ((where & SSL_CB_ALERT) && tls->alert < 0) {
         int description = value & 0xff;
         // RFC 8446, section 6: in TLS 1.3 the level says nothing. In 1.2 a warning, such as our no_renegotiation, ends nothing.

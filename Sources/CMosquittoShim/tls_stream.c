@@ -45,22 +45,23 @@ void cmq_tls_keep_session(cmq_tls *tls, const SSL_SESSION *session)
     }
 }
 
-void cmq_tls_attach(cmq_tls *tls, SSL *ssl)
+SSL *cmq_tls_start(cmq_tls *tls, SSL_CTX *ctx)
 {
-    if (tls->inbound != NULL) {
-        return;
-    }
+    cmq_tls_reset(tls);
+    SSL *ssl = SSL_new(ctx);
     tls->inbound = BIO_new(BIO_s_mem());
     tls->outbound = BIO_new(BIO_s_mem());
-    if (tls->inbound == NULL || tls->outbound == NULL) {
-        return; // out of memory; the handshake fails on the socket BIO
+    if (ssl == NULL || tls->inbound == NULL || tls->outbound == NULL) {
+        SSL_free(ssl);
+        cmq_tls_reset(tls);
+        return NULL;
     }
     BIO_set_mem_eof_return(tls->inbound, -1);
-    // One reference is the SSL's. Ours outlives it: libmosquitto frees the SSL right after it wrote a DISCONNECT.
+    // One reference is the SSL's.
     BIO_up_ref(tls->inbound);
     BIO_up_ref(tls->outbound);
-    SSL_set0_rbio(ssl, tls->inbound);
-    SSL_set0_wbio(ssl, tls->outbound);
+    SSL_set_bio(ssl, tls->inbound, tls->outbound);
+    SSL_set_connect_state(ssl);
     SSL_set_tlsext_host_name(ssl, tls->server_name);
     if (tls->requires_staple) {
         SSL_set_tlsext_status_type(ssl, TLSEXT_STATUSTYPE_ocsp);
@@ -70,6 +71,7 @@ void cmq_tls_attach(cmq_tls *tls, SSL *ssl)
         tls->session_offered = SSL_set_session(ssl, tls->session) == 1;
         cmq_tls_forget_session(tls);
     }
+    return ssl;
 }
 
 static void rest(BIO *bio)
@@ -121,10 +123,10 @@ cmq_tls_status cmq_tls_handshake(cmq_tls *tls, SSL *ssl)
     }
 }
 
-int cmq_tls_peek(cmq_tls *tls, SSL *ssl, void *buffer, int size)
+int cmq_tls_read(cmq_tls *tls, SSL *ssl, void *buffer, int size)
 {
     ERR_clear_error();
-    int rc = SSL_peek(ssl, buffer, size);
+    int rc = SSL_read(ssl, buffer, size);
     if (rc > 0) {
         return rc;
     }
@@ -139,21 +141,10 @@ int cmq_tls_peek(cmq_tls *tls, SSL *ssl, void *buffer, int size)
     }
 }
 
-void cmq_tls_discard(SSL *ssl, void *buffer, int size)
-{
-    ERR_clear_error();
-    (void)SSL_read(ssl, buffer, size);
-}
-
 bool cmq_tls_write(SSL *ssl, const void *bytes, int length)
 {
     ERR_clear_error();
     return SSL_write(ssl, bytes, length) == length;
-}
-
-size_t cmq_tls_unread(cmq_tls *tls, SSL *ssl)
-{
-    return (size_t)SSL_pending(ssl) + (tls->inbound != NULL ? BIO_ctrl_pending(tls->inbound) : 0);
 }
 
 bool cmq_tls_feed(cmq_tls *tls, const void *bytes, size_t length)

@@ -159,8 +159,9 @@ void cmq_tls_forget_session(cmq_tls *tls);
 // Keeps a session for the next connection, if sessions are kept at all.
 void cmq_tls_keep_session(cmq_tls *tls, const SSL_SESSION *session);
 
-// Puts memory BIOs under `ssl` and sets SNI, unless the handshake's start has done so already.
-void cmq_tls_attach(cmq_tls *tls, SSL *ssl);
+// A connection on memory BIOs, with SNI and the session that is kept. What was seen of the last one is forgotten. NULL if there is
+// no memory.
+SSL *cmq_tls_start(cmq_tls *tls, SSL_CTX *ctx);
 
 typedef enum {
     CMQ_TLS_DONE = 1,       // the handshake is finished
@@ -172,20 +173,14 @@ typedef enum {
 
 cmq_tls_status cmq_tls_handshake(cmq_tls *tls, SSL *ssl);
 
-// Decrypts the next record, if there is one, and copies its plaintext without consuming it. > 0: the number of bytes.
-int cmq_tls_peek(cmq_tls *tls, SSL *ssl, void *buffer, int size);
+// Decrypts what it can of the next record. > 0: the number of bytes.
+int cmq_tls_read(cmq_tls *tls, SSL *ssl, void *buffer, int size);
 
-// Consumes plaintext that was looked at and is not for libmosquitto.
-void cmq_tls_discard(SSL *ssl, void *buffer, int size);
-
-// Encrypts a packet of our own; the memory BIO takes it whole.
+// Encrypts; the memory BIO takes it whole.
 bool cmq_tls_write(SSL *ssl, const void *bytes, int length);
 
 // Gives back the memory that an idle connection does not need: OpenSSL's records and what passed the memory BIOs.
 void cmq_tls_rest(cmq_tls *tls, SSL *ssl);
-
-// Plaintext and ciphertext that libmosquitto has not consumed yet.
-size_t cmq_tls_unread(cmq_tls *tls, SSL *ssl);
 
 // Adds ciphertext from the broker.
 bool cmq_tls_feed(cmq_tls *tls, const void *bytes, size_t length);

@@ -49,9 +49,8 @@ public struct MQTTClientConfiguration: Sendable {
     /// Whether subscriptions that overlap get Subscription Identifiers (MQTT 5.0, section 3.8.2.1.2), by which each consumer gets a
     /// message once from a broker that sends a copy for each of them, as mosquitto does.
     ///
-    /// libmosquitto does not take messages with several identifiers, which other brokers send instead of copies. `nil`, the default,
-    /// is for clean sessions only, until the broker has sent such a message, which costs the connection once. With a persistent
-    /// session it would come again and again: `true` is for brokers that are known to send copies.
+    /// `nil`, the default, is for clean sessions only: in a persistent session the identifiers that an earlier process has given may
+    /// still be in use, for other filters. `true` is for sessions of which this process is the only one.
     public var usesSubscriptionIdentifiers: Bool?
     /// When received messages are acknowledged. Default ``MQTTAcknowledgement/onReceipt``.
     public var acknowledgement: MQTTAcknowledgement = .onReceipt

@@ -12,8 +12,8 @@ import Musl
 /// thread.
 ///
 /// Every byte passes here, with TLS and without: one `recv` for a chunk, and one `send` for what a turn produced. What was
-/// received is shown to ``InboundInspector`` piece by piece before libmosquitto sees it. How it gets to libmosquitto is the
-/// ``Transport``'s.
+/// received is shown to ``InboundInspector`` piece by piece, and what libmosquitto has to see of it is handed over through the
+/// ``LibraryPipe``.
 final class Connection {
     enum Stage: Comparable {
         case handshaking, established
@@ -52,7 +52,9 @@ final class Connection {
     private let transport: any Transport
     /// The same, if it is TLS.
     private let tls: TLSStream?
+    private let pipe: LibraryPipe
     private var inspector: InboundInspector
+    private var acknowledgements: OutgoingAcknowledgements
     private let scratch: UnsafeMutableRawBufferPointer
     /// What was received and not opened: less than a record, or what a pause holds back.
     private var received = ByteQueue()
@@ -62,17 +64,15 @@ final class Connection {
     private var isAsking = false
     private var findings: [MosquittoEvent] = []
     private var writeError: MQTTError?
-    /// Whether nothing has passed since the last keep-alive check.
-    private var isResting = false
+    /// Keep-alive checks since bytes were sent and received.
+    private var quietChecks = (sent: 0, received: 0)
     /// Whether all was read that had come when reading was paused last.
     private var hasCaughtUp = true
-    /// How many keep-alive checks have passed since then.
-    private var checksBehind = 0
 
     /// Takes over a connected socket.
     init(
-        _ handle: MosquittoHandle, _ winner: ConnectRace.Winner, configuration: MQTTClientConfiguration,
-        scratch: UnsafeMutableRawBufferPointer
+        _ handle: MosquittoHandle, _ winner: ConnectRace.Winner, tls context: TLSContext?,
+        configuration: MQTTClientConfiguration, scratch: UnsafeMutableRawBufferPointer
     ) throws(MQTTError) {
         self.handle = handle
         self.scratch = scratch
@@ -80,31 +80,19 @@ final class Connection {
         socket = winner.socket
         inspector = InboundInspector(
             version: configuration.version, maximumPacketSize: configuration.maximumPacketSize,
-            expectsAuthentication: configuration.authenticator != nil)
+            expectsAuthentication: configuration.authenticator != nil, log: handle.log)
+        acknowledgements = OutgoingAcknowledgements(holds: configuration.acknowledgement == .afterHandling)
         do throws(MQTTError) {
-            (transport, tls) = try Self.makeTransport(
-                handle, holdsAcknowledgements: configuration.acknowledgement == .afterHandling)
+            pipe = try LibraryPipe(handle)
+            tls = if let context { try TLSStream(context) } else { nil }
         } catch {
             winner.socket.close()
             throw error
         }
+        transport = tls ?? PlainStream()
         stage = tls == nil ? .established : .handshaking
         // While reading is paused, nothing else tells that the broker is gone.
         if configuration.keepAlive > .zero { socket.setUserTimeout(configuration.keepAlive * 2) }
-    }
-
-    private static func makeTransport(
-        _ handle: MosquittoHandle, holdsAcknowledgements: Bool
-    ) throws(MQTTError) -> (any Transport, TLSStream?) {
-        guard let context = handle.tls else {
-            return (try PlainStream(handle, holdsAcknowledgements: holdsAcknowledgements), nil)
-        }
-        if holdsAcknowledgements {
-            let piped = try PipedTLSStream(handle, context)
-            return (piped, piped.tls)
-        }
-        let tls = TLSStream(handle, context)
-        return (tls, tls)
     }
 
     deinit { close() }
@@ -127,14 +115,6 @@ final class Connection {
         findings += events
         events.removeAll(keepingCapacity: true)
         swap(&events, &findings)
-    }
-
-    /// Puts what the inspector has found in a piece at its place among what libmosquitto has told of it: the events after `known`.
-    private func noteFindings(after known: Int) {
-        if inspector.findings.isEmpty { return }
-        let told = handle.takeEvents()
-        findings += told[..<known]
-        inspector.moveFindings(to: &findings, among: told[known...])
     }
 
     /// What TLS negotiated.
@@ -180,8 +160,6 @@ final class Connection {
             return .asks(peer)
         case .finished:
             stage = .established
-            // libmosquitto <= 2.0.14 notices only in loop_read that its handshake is over; until then it writes nothing.
-            _ = handle.read()
             try consume()
             return .handshaken
         }
@@ -205,8 +183,9 @@ final class Connection {
                 let rc = handle.write()
                 if rc != Int32(MOSQ_ERR_SUCCESS.rawValue), stage == .established { throw libraryClosed(rc) }
             }
-            collected = transport.collect(scratch)
+            collected = pipe.drain(scratch) { write($0) }
         } while collected > 0 && handle.wantsWrite && handle.socket >= 0 && !isBacklogged
+        if stage == .closing, handle.socket < 0 { transport.finishWriting() }
         let code = send()
         if code != 0 {
             if stage == .established { try readRest() }
@@ -217,9 +196,11 @@ final class Connection {
 
     private func send() -> Int32 {
         let unsent = transport.unsent
-        if unsent > 0 { isResting = false }
-        defer { traffic.sent += unsent - transport.unsent }
-        return transport.send(socket)
+        let code = transport.send(socket)
+        let sent = unsent - transport.unsent
+        traffic.sent += sent
+        if sent > 0 { quietChecks.sent = 0 }
+        return code
     }
 
     /// Reads what the broker sent before it closed, which may say why. It is no more than the socket's buffer has.
@@ -237,19 +218,26 @@ final class Connection {
     /// It also tells if that failed.
     func write(_ packets: [UInt8]) {
         guard stage == .established, !packets.isEmpty, writeError == nil else { return }
-        do throws(MQTTError) { try transport.insert(packets) } catch { writeError = error }
+        packets.withUnsafeBytes(write)
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer) {
+        guard writeError == nil else { return }
+        do throws(MQTTError) { try transport.write(bytes) } catch { writeError = error }
     }
 
     /// Writes an AUTH packet (MQTT 5.0, section 3.15). ``flush()`` sends it.
-    func sendAuthentication(_ reasonCode: UInt8, method: String, data: [UInt8]?) throws(MQTTError) {
-        guard stage == .established else { return }
+    func sendAuthentication(_ reasonCode: UInt8, method: String, data: [UInt8]?) {
         var packet = AuthenticationPacket.bytes(reasonCode, method: method, data: data)
         defer { SecretBytes.cleanse(&packet) }
-        try transport.insert(packet)
+        write(packet)
     }
 
     /// A message of QoS 1 or 2 has been handled, or will not be: ``flush()`` sends what that allows.
-    func release(_ packetID: UInt16, isHandled: Bool) { transport.release(packetID, isHandled: isHandled) }
+    func release(_ packetID: UInt16, isHandled: Bool) {
+        acknowledgements.settle(packetID, isHandled: isHandled)
+        acknowledge()
+    }
 
     /// Goes on with what a pause held back.
     func resumeReading() throws(MQTTError) {
@@ -270,7 +258,7 @@ final class Connection {
         switch socket.receive(into: scratch) {
         case .bytes(let count):
             traffic.received += count
-            isResting = false
+            quietChecks.received = 0
             received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             hasReceived = true
             if count < scratch.count, !isReadingPaused { hasCaughtUp = true }
@@ -294,22 +282,63 @@ final class Connection {
         // Nothing counts after a refusal or a DISCONNECT, and nothing of it is inspected.
         if inspector.hasEnded { return }
         while !isReadingPaused, stage == .established, let count = try open() {
-            let piece = UnsafeRawBufferPointer(rebasing: scratch[..<count])
-            let known = handle.eventCount
-            defer { noteFindings(after: known) }
-            try inspector.inspect(piece)
-            if inspector.sawOnlyAuthentication {
-                transport.drop(piece)
-            } else if inspector.sawEmptyAuthentication {
-                throw MQTTError(
-                    .protocolViolation,
-                    "the broker sent an empty AUTH among other packets, which libmosquitto cannot take")
-            } else {
-                try handOver(piece)
-            }
+            try pass(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             if inspector.hasEnded { return }
         }
+        acknowledge()
         if hasEnded, !isReadingPaused { throw endOfStream(.connected) }
+    }
+
+    /// Inspects a piece, and hands over what libmosquitto has to see of it.
+    private func pass(_ piece: UnsafeRawBufferPointer) throws(MQTTError) {
+        let known = findings.count
+        defer { noteAnswers(after: known) }
+        var position = 0
+        while position < piece.count, !inspector.hasEnded {
+            defer { inspector.moveFindings(to: &findings) }
+            let rest = UnsafeRawBufferPointer(rebasing: piece[position...])
+            let (count, packet) = try inspector.inspect(rest)
+            position += count
+            guard let packet else { continue }
+            inspector.moveFindings(to: &findings)
+            let code = try pipe.handOver(packet)
+            handle.moveEvents(to: &findings)
+            if let code { throw libraryClosed(code) }
+        }
+    }
+
+    /// Notes what is to be answered of the findings after `known`.
+    private func noteAnswers(after known: Int) {
+        for event in findings[known...] {
+            switch event {
+            case .message(let message, let packetID) where message.qos != .atMostOnce:
+                acknowledgements.received(packetID, message.qos)
+            case .released(let packetID): acknowledgements.released(packetID)
+            case .publishReceived(let received) where received.reasonCode < 0x80:
+                acknowledgements.takenOver(received.packetID)
+            default: break
+            }
+        }
+    }
+
+    private func acknowledge() {
+        acknowledgements.takeDue { packets in
+            write(packets)
+            if handle.log != nil { log(packets) }
+        }
+    }
+
+    /// Lines as libmosquitto writes them.
+    private func log(_ acknowledgements: UnsafeRawBufferPointer) {
+        for start in stride(from: 0, to: acknowledgements.count, by: 4) {
+            let packetID = UInt16(acknowledgements[start + 2]) << 8 | UInt16(acknowledgements[start + 3])
+            switch acknowledgements[start] >> 4 {
+            case 4: handle.log?("sending PUBACK (m\(packetID), rc0)")
+            case 5: handle.log?("sending PUBREC (m\(packetID), rc0)")
+            case 6: handle.log?("sending PUBREL (m\(packetID))")
+            default: handle.log?("sending PUBCOMP (m\(packetID))")
+            }
+        }
     }
 
     private func open() throws(MQTTError) -> Int? {
@@ -320,21 +349,6 @@ final class Connection {
             _ = send()
             if error.code == .closed { throw endOfStream(.connected) }
             throw error
-        }
-    }
-
-    private func handOver(_ piece: UnsafeRawBufferPointer) throws(MQTTError) {
-        try transport.handOver(piece)
-        // errno cannot tell when to stop (the library's internal socketpair sets it): stop when all is read.
-        var unread = transport.unread
-        var fruitless = 0
-        while unread > 0 {
-            let rc = handle.read()
-            if rc != Int32(MOSQ_ERR_SUCCESS.rawValue) || handle.socket < 0 { throw libraryClosed(rc) }
-            let left = transport.unread
-            fruitless = left < unread ? 0 : fruitless + 1
-            if fruitless > 2 { throw MQTTError(.library, "libmosquitto does not read what it is given") }
-            unread = left
         }
     }
 
@@ -386,12 +400,12 @@ final class Connection {
         socket.close()
     }
 
-    /// The keep-alive check, to be made ``keepAliveChecks`` times in a keep-alive: sends PINGREQ when it is due; throws when no
-    /// answer came to the last one.
+    /// The keep-alive check, to be made as often as ``KeepAlive`` says: sends PINGREQ when it is due; throws when nothing came after
+    /// it.
     ///
     /// While reading is paused an answer would not be seen. So PINGREQ goes out all the same, for the broker's sake, and the
     /// answer is waited for when all has been read again.
-    func keepAlive() throws(MQTTError) {
+    func check(_ keepAlive: KeepAlive) throws(MQTTError) {
         guard stage == .established else { return }
         if isReadingPaused {
             hasCaughtUp = false
@@ -400,26 +414,26 @@ final class Connection {
             hasEnded = try receive()
             try consume()
         }
-        guard hasCaughtUp else {
-            if checksBehind % (Self.keepAliveChecks - 2) == 0 { try transport.insert([0xC0, 0]) }
-            checksBehind += 1
+        quietChecks.sent += 1
+        quietChecks.received += 1
+        if !hasCaughtUp {
+            quietChecks.received = 0
+            if quietChecks.sent >= keepAlive.pingAfter { ping() }
             return
         }
-        checksBehind = 0
-        rest()
-        handle.keepAlive()
-        if handle.socket < 0 { throw libraryClosed(Int32(MOSQ_ERR_KEEPALIVE.rawValue)) }
-    }
-
-    static let keepAliveChecks = 10
-
-    /// A connection on which nothing has passed since the last check needs no buffers.
-    private func rest() {
-        if isResting {
+        if quietChecks.received > keepAlive.lostAfter {
+            throw MQTTError(.keepAliveTimeout, "nothing came from the broker within the keep-alive", phase: .connected)
+        }
+        if min(quietChecks.sent, quietChecks.received) > 1 {
             transport.rest()
             received.rest()
         }
-        isResting = true
+        if quietChecks.sent >= keepAlive.pingAfter || quietChecks.received == keepAlive.pingAfter { ping() }
+    }
+
+    private func ping() {
+        write([0xC0, 0])
+        handle.log?("sending PINGREQ")
     }
 
     // MARK: Errors

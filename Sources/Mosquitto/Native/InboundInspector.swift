@@ -1,9 +1,10 @@
-/// Looks at every packet from the broker before libmosquitto does.
+/// Looks at every packet from the broker first, and tells of what Swift takes care of: messages, the acknowledgements of ours, and
+/// what libmosquitto would not tell. The others it gives for libmosquitto.
 ///
 /// Needed for what libmosquitto cannot do: an unknown property identifier makes it abort the process (2.0.11 to 2.1), it
 /// allocates whatever size a header claims, it drops what a DISCONNECT and an UNSUBACK say, and it takes a QoS 2 message that is
-/// sent again after a lost connection for another one. Acknowledgements of our PUBLISH packets are not its business at all. Packets are looked at in place; only one that spans chunks is copied, and
-/// of a PUBLISH, unless it has QoS 2, only what comes before the payload.
+/// sent again after a lost connection for another one. And for speed: it reads a packet byte by byte, and walks over all that is in
+/// flight for each acknowledgement. Packets are looked at in place; only one that spans chunks is copied.
 struct InboundInspector {
     private let version: MQTTVersion
     private let maximumPacketSize: Int
@@ -14,105 +15,78 @@ struct InboundInspector {
     private var carry: [UInt8] = []
     /// How long `carry` must be for the next look.
     private var needed = 0
-    /// Bytes of a packet that need no look.
-    private var skip = 0
+    /// Gets a line for each packet that libmosquitto does not see, as it would write it.
+    private let log: ((String) -> Void)?
+    /// Messages in a row mostly have the same topic: its string is made once.
+    private var lastTopic = (bytes: [UInt8](), text: "")
     private(set) var connackSeen = false
     /// A refusing CONNACK or a DISCONNECT has come: nothing counts after it.
     private(set) var hasEnded = false
-    /// The last chunk was nothing but an AUTH packet, which libmosquitto has no use for, and does not take if it is empty.
-    private(set) var sawOnlyAuthentication = false
-    /// The last chunk ended such an AUTH packet that is empty, alone or not.
-    private(set) var sawEmptyAuthentication = false
-    /// What libmosquitto would not tell, in order.
+    /// What was found, in order.
     private(set) var findings: [MosquittoEvent] = []
-    /// For each of them, how many of the messages that libmosquitto tells of come before it in the last chunk.
-    private var places: [Int] = []
-    /// Messages of QoS 0 and 1 that have come to their end in the last chunk: libmosquitto tells of each.
-    private var endedMessages = 0
 
-    init(version: MQTTVersion, maximumPacketSize: Int, expectsAuthentication: Bool = true) {
+    init(
+        version: MQTTVersion, maximumPacketSize: Int, expectsAuthentication: Bool = true,
+        log: ((String) -> Void)? = nil
+    ) {
         self.expectsAuthentication = expectsAuthentication
         self.version = version
         self.maximumPacketSize = maximumPacketSize
+        self.log = log
     }
 
     mutating func takeFindings() -> [MosquittoEvent] {
         var events: [MosquittoEvent] = []
-        moveFindings(to: &events, among: [])
+        moveFindings(to: &events)
         return events
     }
 
-    /// Adds the findings of the last chunk to `events`, at their places among what libmosquitto has told of it: before the messages
-    /// that came after them.
-    mutating func moveFindings(to events: inout [MosquittoEvent], among told: ArraySlice<MosquittoEvent>) {
-        var messages = 0
-        var next = 0
-        for event in told {
-            if case .message = event {
-                while next < findings.count, places[next] <= messages {
-                    events.append(findings[next])
-                    next += 1
-                }
-                messages += 1
-            }
-            events.append(event)
+    /// Adds the findings to `events`.
+    mutating func moveFindings(to events: inout [MosquittoEvent]) {
+        if events.isEmpty {
+            swap(&events, &findings)
+        } else {
+            events += findings
+            findings.removeAll(keepingCapacity: true)
         }
-        events += findings[next...]
-        findings.removeAll(keepingCapacity: true)
-        places.removeAll(keepingCapacity: true)
     }
 
-    private mutating func find(_ event: MosquittoEvent) {
-        findings.append(event)
-        places.append(endedMessages)
-    }
-
-    /// Whether a packet that begins so is a message that libmosquitto tells of.
-    private static func isTold(_ first: UInt8) -> Bool { first >> 4 == 3 && first >> 1 & 3 < 2 }
-
-    /// Throws ``MQTTError/Code/protocolViolation``; the bytes must then not reach libmosquitto.
-    mutating func inspect(_ chunk: UnsafeRawBufferPointer) throws(MQTTError) {
+    /// Inspects a chunk, up to the first packet that libmosquitto is to read, which is then given. Returns how much that is.
+    ///
+    /// Throws ``MQTTError/Code/protocolViolation``.
+    mutating func inspect(_ chunk: UnsafeRawBufferPointer) throws(MQTTError) -> (count: Int, packet: [UInt8]?) {
         var position = 0
-        sawOnlyAuthentication = false
-        sawEmptyAuthentication = false
-        endedMessages = 0
-        let isAtStart = skip == 0 && carry.isEmpty
         while position < chunk.count, !hasEnded {
-            let available = chunk.count - position
-            if skip > 0 {
-                let step = min(skip, available)
-                skip -= step
-                position += step
-                // Of nothing else is anything skipped.
-                if skip == 0 { endedMessages += 1 }
-            } else if carry.isEmpty {
+            if carry.isEmpty {
                 let rest = UnsafeRawBufferPointer(rebasing: chunk[position...])
                 switch try examine(rest) {
                 case .needs(let count):
                     carry.append(contentsOf: rest)
                     needed = count
-                    return
+                    return (chunk.count, nil)
                 case .finished(let total):
-                    sawOnlyAuthentication = isAtStart && total == chunk.count && chunk[0] >> 4 == 15
-                    skip = max(0, total - available)
-                    if skip == 0, Self.isTold(chunk[position]) { endedMessages += 1 }
-                    position += min(total, available)
+                    position += total
+                    if Self.isForLibrary(rest[0]) { return (position, Array(rest[..<total])) }
                 }
             } else {
-                let step = min(needed - carry.count, available)
+                let step = min(needed - carry.count, chunk.count - position)
                 carry.append(contentsOf: chunk[position..<position + step])
                 position += step
-                guard carry.count == needed else { return }
+                guard carry.count == needed else { return (chunk.count, nil) }
                 switch try examineCarry() {
                 case .needs(let count): needed = count
-                case .finished(let total):
-                    skip = total - carry.count
-                    if skip == 0, Self.isTold(carry[0]) { endedMessages += 1 }
-                    carry.removeAll(keepingCapacity: true)
+                case .finished:
+                    // The memory of a large packet is given back.
+                    defer { carry.removeAll(keepingCapacity: carry.capacity <= 1 << 16) }
+                    if Self.isForLibrary(carry[0]) { return (position, carry) }
                 }
             }
         }
+        return (position, nil)
     }
+
+    /// CONNACK, SUBACK, UNSUBACK, PINGRESP and DISCONNECT.
+    private static func isForLibrary(_ first: UInt8) -> Bool { [2, 9, 11, 13, 14].contains(first >> 4) }
 
     private enum Progress {
         /// The packet has to be looked at again when so many of its bytes are there.
@@ -129,7 +103,6 @@ struct InboundInspector {
     }
 
     private mutating func examine(_ packet: UnsafeRawBufferPointer) throws(MQTTError) -> Progress {
-        // libmosquitto gets the beginning of a packet before the inspector has all of it, and takes a first byte of 0 for none.
         try examineFirstByte(packet[0])
         guard packet.count >= 2 else { return .needs(2) }
         guard let (remaining, lengthBytes) = try Self.variableByteInteger(packet, at: 1) else {
@@ -177,56 +150,54 @@ struct InboundInspector {
         guard packet.count >= head + 2 else { return .needs(head + 2) }
         let afterTopic = head + 2 + Self.integer16(packet, at: head) + (qos > 0 ? 2 : 0)
         guard afterTopic <= total else { throw Self.malformed("PUBLISH") }
-        if qos == 2 {
-            guard packet.count >= total else { return .needs(total) }
-            try takePublish(packet, head: head, afterTopic: afterTopic, isRetained: flags & 1 == 1)
-            return .finished(total: total)
-        }
-        guard version == .v5_0 else { return .finished(total: total) }
-        guard afterTopic < total else { throw Self.malformed("PUBLISH") }
-        guard packet.count > afterTopic else { return .needs(afterTopic + 1) }
-        guard let (length, lengthBytes) = try Self.variableByteInteger(packet, at: afterTopic) else {
-            guard packet.count < total else { throw Self.malformed("PUBLISH") }
-            return .needs(packet.count + 1)
-        }
-        let start = afterTopic + lengthBytes
-        guard start + length <= total else { throw Self.malformed("PUBLISH") }
-        guard packet.count >= start + length else { return .needs(start + length) }
-        var identifiers = 0
-        try Self.walkProperties(UnsafeRawBufferPointer(rebasing: packet[start..<start + length]), of: 3) {
-            property, _ in
-            if property == 0x0B { identifiers += 1 }
-        }
-        if identifiers > 1 {
-            throw severalIdentifiers()
-        }
+        guard packet.count >= total else { return .needs(total) }
+        try takePublish(packet, head: head, afterTopic: afterTopic, flags: flags)
         return .finished(total: total)
     }
 
-    /// A whole PUBLISH of QoS 2.
+    /// A whole PUBLISH.
     private mutating func takePublish(
-        _ packet: UnsafeRawBufferPointer, head: Int, afterTopic: Int, isRetained: Bool
+        _ packet: UnsafeRawBufferPointer, head: Int, afterTopic: Int, flags: UInt8
     ) throws(MQTTError) {
-        let packetID = UInt16(Self.integer16(packet, at: afterTopic - 2))
-        if packetID == 0 { throw Self.violation("the broker sent a PUBLISH with the packet identifier 0") }
+        let qos = MQTTQoS(rawValue: flags >> 1 & 3) ?? .atMostOnce
+        let packetID = qos == .atMostOnce ? 0 : UInt16(Self.integer16(packet, at: afterTopic - 2))
+        if packetID == 0, qos != .atMostOnce {
+            throw Self.violation("the broker sent a PUBLISH with the packet identifier 0")
+        }
         var properties = MQTTPublishProperties()
         var payload = afterTopic
         if version == .v5_0 {
             payload = try self.properties(of: 3, packet, at: afterTopic) { properties.read($0, $1) }
         }
+        let end = afterTopic - (qos == .atMostOnce ? 0 : 2)
+        let topic = try topic(UnsafeRawBufferPointer(rebasing: packet[(head + 2)..<end]))
         let message = MQTTMessage(
-            topic: String(decoding: packet[(head + 2)..<(afterTopic - 2)], as: UTF8.self),
-            payload: Array(packet[payload...]), qos: .exactlyOnce, retain: isRetained, properties: properties)
-        find(.message(message, packetID: packetID))
-        if properties.subscriptionIdentifiers.count > 1 { throw severalIdentifiers() }
+            topic: topic, payload: Array(packet[payload...]), qos: qos, retain: flags & 1 == 1, properties: properties)
+        log?(
+            """
+            received PUBLISH (d\(flags >> 3), q\(qos.rawValue), r\(flags & 1), m\(packetID), '\(topic)', \
+            ... (\(message.payload.count) bytes))
+            """)
+        findings.append(.message(message, packetID: packetID))
     }
 
-    /// It is not the broker's mistake (MQTT-3.3.4-3), but libmosquitto's (2.0.11, `mosquitto_property_check_all`).
-    private mutating func severalIdentifiers() -> MQTTError {
-        find(.severalSubscriptionIdentifiers)
-        return MQTTError(
-            .library, "the broker names several subscriptions in one message, which libmosquitto does not take",
-            phase: .connected)
+    private mutating func topic(_ bytes: UnsafeRawBufferPointer) throws(MQTTError) -> String {
+        if lastTopic.bytes.count == bytes.count, lastTopic.bytes.withUnsafeBytes({ bytes.elementsEqual($0) }),
+            !bytes.isEmpty
+        {
+            return lastTopic.text
+        }
+        guard let text = Self.text(bytes), !text.isEmpty else {
+            throw Self.violation("the broker sent a PUBLISH with a malformed topic")
+        }
+        lastTopic = (Array(bytes), text)
+        return text
+    }
+
+    /// A string as libmosquitto takes it, which refuses control characters too (MQTT 5.0, section 1.5.4).
+    private static func text(_ bytes: some RandomAccessCollection<UInt8>) -> String? {
+        guard let text = String(validating: bytes, as: UTF8.self), unsendable(text) == nil else { return nil }
+        return text
     }
 
     private mutating func examineControl(_ type: UInt8, _ body: UnsafeRawBufferPointer) throws(MQTTError) {
@@ -244,14 +215,14 @@ struct InboundInspector {
     /// MQTT 5.0, section 3.15: all of it may be left out, which is a success.
     private mutating func examineAuthentication(_ body: UnsafeRawBufferPointer) throws(MQTTError) {
         if !expectsAuthentication { throw Self.violation("the broker sent AUTH, which this client did not ask for") }
-        if body.isEmpty { sawEmptyAuthentication = true }
         var packet = ServerAuthentication(reasonCode: body.first ?? 0)
         if body.count > 1 {
             try properties(of: 15, body, at: 1) { identifier, value in
                 if identifier == 0x16 { packet.data = WireValue.binary(value) }
             }
         }
-        find(.authentication(packet))
+        log?("received AUTH")
+        findings.append(.authentication(packet))
     }
 
     private mutating func examineConnack(_ body: UnsafeRawBufferPointer) throws(MQTTError) {
@@ -262,7 +233,7 @@ struct InboundInspector {
             }
             if body.count > 2 { try properties(of: 2, body, at: 2) { _, _ in } }
             hasEnded = true
-            find(.serverDisconnect(ServerDisconnect(reasonCode: body[1])))
+            findings.append(.serverDisconnect(ServerDisconnect(reasonCode: body[1])))
             return
         }
         guard body.count >= 2 else { throw Self.malformed("CONNACK") }
@@ -291,11 +262,13 @@ struct InboundInspector {
             try properties(of: type, body, at: 3) { explanation.read($0, $1) }
             acknowledgement.explanation = explanation
         }
+        let hasCode = type == 4 || type == 7
+        log?("received \(name) (Mid: \(packetID)\(hasCode ? ", RC:\(acknowledgement.reasonCode)" : ""))")
         switch type {
-        case 4: find(.acknowledged(acknowledgement))
-        case 5: find(.publishReceived(acknowledgement))
-        case 6: find(.released(packetID: packetID))
-        default: find(.completed(acknowledgement))
+        case 4: findings.append(.acknowledged(acknowledgement))
+        case 5: findings.append(.publishReceived(acknowledgement))
+        case 6: findings.append(.released(packetID: packetID))
+        default: findings.append(.completed(acknowledgement))
         }
     }
 
@@ -314,7 +287,7 @@ struct InboundInspector {
         }
         // libmosquitto tells of a SUBACK itself.
         guard type == 11 else { return }
-        find(
+        findings.append(
             .unsubscribed(
                 packetID: UInt16(Self.integer16(body, at: 0)), reasonCodes: Array(body[end...]),
                 explanation: explanation))
@@ -330,7 +303,7 @@ struct InboundInspector {
             }
         }
         hasEnded = true
-        find(.serverDisconnect(disconnect))
+        findings.append(.serverDisconnect(disconnect))
     }
 
     // MARK: Properties
@@ -405,9 +378,23 @@ struct InboundInspector {
             default: throw malformed(name)
             }
             guard start + length <= bytes.count else { throw malformed(name) }
+            switch identifier {
+            case 0x03, 0x08, 0x12, 0x15, 0x1A, 0x1C, 0x1F: try checkText(bytes[(start + 2)..<(start + length)], name)
+            case 0x26:
+                let second = start + 2 + integer16(bytes, at: start)
+                try checkText(bytes[(start + 2)..<second], name)
+                try checkText(bytes[(second + 2)..<(start + length)], name)
+            default: break
+            }
             visit(identifier, UnsafeRawBufferPointer(rebasing: bytes[start..<start + length]))
             position = start + length
         }
+    }
+
+    /// But for DISCONNECT: however it is written, it ends the connection, and what it says is worth knowing.
+    private static func checkText(_ bytes: Slice<UnsafeRawBufferPointer>, _ name: String) throws(MQTTError) {
+        if name == names[14] || bytes.allSatisfy({ (0x20..<0x7F).contains($0) }) { return }
+        guard text(bytes) != nil else { throw violation("the broker sent \(name) with text that is not UTF-8") }
     }
 
     // MARK: Primitives

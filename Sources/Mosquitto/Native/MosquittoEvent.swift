@@ -17,8 +17,6 @@ enum MosquittoEvent {
     case message(MQTTMessage, packetID: UInt16)
     /// PUBREL: the broker has done with a QoS 2 message.
     case released(packetID: UInt16)
-    /// A PUBLISH has more than one Subscription Identifier.
-    case severalSubscriptionIdentifiers
     /// A DISCONNECT of the broker.
     indirect case serverDisconnect(ServerDisconnect)
     /// An AUTH packet of the broker.

@@ -12,20 +12,19 @@ import Musl
 
 /// Owns one `struct mosquitto`. Confined to the loop's thread, like everything in this folder but the resolver.
 ///
-/// libmosquitto makes the connection, reads all that the broker sends, and answers it; it never schedules anything. Its callbacks only append to ``events``;
-/// whoever called into the library takes them when the call has returned, so nothing is ever re-entered.
+/// libmosquitto writes CONNECT and DISCONNECT, and reads the broker's answers to CONNECT and SUBSCRIBE; it never schedules
+/// anything. Its callbacks only append to an array; whoever called into the library takes it when the call has returned, so nothing
+/// is ever re-entered.
 final class MosquittoHandle {
     private let pointer: OpaquePointer
     private let version: MQTTVersion
-    /// Kept because the `SSL` of libmosquitto refers to it until the handle is destroyed.
-    let tls: TLSContext?
+    private let clientID: String
     private let box: Unmanaged<EventBox>
 
     /// What the callbacks append to. It belongs to the handle and is released after `mosquitto_destroy`, the last call
     /// that can reach a callback.
     private final class EventBox {
         var events: [MosquittoEvent] = []
-        var lastTopic = (bytes: [UInt8](), text: "")
         /// Gets libmosquitto's own lines; `nil` if nobody wants them.
         var log: Logger?
     }
@@ -33,7 +32,7 @@ final class MosquittoHandle {
     /// A fresh handle. Throws if memory or descriptors ran out, or the library refuses an option.
     ///
     /// - Parameter logger: gets libmosquitto's own lines, one for each packet, if its level is trace.
-    init(_ configuration: MQTTClientConfiguration, tls: TLSContext?, logger: Logger? = nil) throws(MQTTError) {
+    init(_ configuration: MQTTClientConfiguration, logger: Logger? = nil) throws(MQTTError) {
         MosquittoLibrary.initialize
         let cleanStart = configuration.session == .clean
         let box = Unmanaged.passRetained(EventBox())
@@ -44,21 +43,14 @@ final class MosquittoHandle {
         }
         self.pointer = pointer
         self.box = box
-        self.tls = tls
         version = configuration.version
+        clientID = configuration.clientID
         // With threads "in use", what is to be sent is only queued, and one loop_write sends the batch.
         mosquitto_threaded_set(pointer, true)
         try check(
             mosquitto_int_option(
                 pointer, MOSQ_OPT_PROTOCOL_VERSION,
                 version == .v5_0 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311), "the protocol version")
-        // To hold acknowledgements, TLS is done beside the library: see PipedTLSStream.
-        if let tls, configuration.acknowledgement == .onReceipt {
-            try check(
-                mosquitto_void_option(pointer, MOSQ_OPT_SSL_CTX, UnsafeMutableRawPointer(tls.pointer)),
-                "the TLS context")
-            try check(mosquitto_int_option(pointer, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0), "the TLS context")
-        }
         if let will = configuration.will { try setWill(will) }
         installCallbacks()
         if let logger, logger.logLevel <= .trace { log(to: logger) }
@@ -72,13 +64,12 @@ final class MosquittoHandle {
     /// Swaps what happened since the last call for an empty array, whose memory is used again.
     func takeEvents(_ events: inout [MosquittoEvent]) { swap(&events, &box.takeUnretainedValue().events) }
 
-    /// How many there are to take.
-    var eventCount: Int { box.takeUnretainedValue().events.count }
-
-    func takeEvents() -> [MosquittoEvent] {
-        var events: [MosquittoEvent] = []
-        takeEvents(&events)
-        return events
+    /// Adds it to `events`.
+    func moveEvents(to events: inout [MosquittoEvent]) {
+        let box = box.takeUnretainedValue()
+        if box.events.isEmpty { return }
+        events += box.events
+        box.events.removeAll(keepingCapacity: true)
     }
 
     // MARK: Connecting
@@ -100,7 +91,6 @@ final class MosquittoHandle {
         _ authentication: (method: String, data: [UInt8]?)?
     ) throws(MQTTError) {
         let keepAlive = Int32(configuration.keepAlive.components.seconds)
-        if let tls { cmq_tls_reset(tls.record) }
         if version == .v5_0 {
             var properties = Self.connectProperties(configuration)
             properties.add(MQTT_PROP_AUTHENTICATION_METHOD, string: authentication?.method)
@@ -108,17 +98,12 @@ final class MosquittoHandle {
             defer { properties.free() }
             cmq_set_connect_properties(pointer, keepAlive, properties.pointer)
         }
-        _ = takeEvents()
         var code: Int32 = 0
         let rc = cmq_connect_async(pointer, address, Int32(port), keepAlive, configuration.localAddress, &code)
         guard rc == Int32(MOSQ_ERR_SUCCESS.rawValue) else {
             throw rc == Int32(MOSQ_ERR_ERRNO.rawValue)
                 ? Self.connectError(code) : libraryError(rc, "connecting to \(address)", phase: .connect)
         }
-        if let tls, let ssl { cmq_tls_attach(tls.record, ssl) }
-        // CONNECT has ours by now. The library's own count of what the broker may send is wrong after a QoS 2 message that came
-        // twice, and would end the connection at last.
-        try check(mosquitto_int_option(pointer, MOSQ_OPT_RECEIVE_MAXIMUM, 65_535), "the receive maximum")
     }
 
     private static func connectProperties(_ configuration: MQTTClientConfiguration) -> PropertyList {
@@ -170,9 +155,6 @@ final class MosquittoHandle {
     /// libmosquitto's own descriptor; negative when it has closed the connection.
     var socket: Int32 { mosquitto_socket(pointer) }
 
-    /// The TLS connection, if there is one: libmosquitto frees it when it closes.
-    var ssl: OpaquePointer? { mosquitto_ssl_get(pointer).map { OpaquePointer($0) } }
-
     var wantsWrite: Bool { mosquitto_want_write(pointer) }
 
     // MARK: Reading and writing
@@ -188,13 +170,6 @@ final class MosquittoHandle {
         guard socket >= 0 else { return Int32(MOSQ_ERR_NO_CONN.rawValue) }
         ERR_clear_error()
         return mosquitto_loop_write(pointer, 1)
-    }
-
-    /// Keep-alive: sends PINGREQ when it is time, closes when no answer came.
-    func keepAlive() {
-        guard socket >= 0 else { return }
-        ERR_clear_error()
-        mosquitto_loop_misc(pointer)
     }
 
     /// Queues a DISCONNECT; ``write()`` sends it and closes libmosquitto's side.
@@ -256,21 +231,12 @@ final class MosquittoHandle {
                     packetID: UInt16(truncatingIfNeeded: packetID), reasonCodes: codes,
                     explanation: Explanation(reading: properties)))
         }
-        mosquitto_message_v5_callback_set(pointer) { _, context, message, properties in
-            guard let context, let message = message?.pointee else { return }
-            // The inspector has told of those.
-            if message.qos == 2 { return }
-            let box = Unmanaged<EventBox>.fromOpaque(context).takeUnretainedValue()
-            box.events.append(
-                .message(
-                    MQTTMessage(
-                        topic: MosquittoHandle.topic(message.topic, box),
-                        payload: Array(UnsafeRawBufferPointer(start: message.payload, count: Int(message.payloadlen))),
-                        qos: MQTTQoS(rawValue: UInt8(truncatingIfNeeded: message.qos)) ?? .atMostOnce,
-                        retain: message.retain,
-                        properties: properties.map { MQTTPublishProperties(reading: $0) } ?? .init()),
-                    packetID: UInt16(truncatingIfNeeded: message.mid)))
-        }
+    }
+
+    /// Writes a line of our own among libmosquitto's; `nil` if nobody reads them.
+    var log: ((String) -> Void)? {
+        guard let logger = box.takeUnretainedValue().log else { return nil }
+        return { [clientID] line in logger.trace("Client \(clientID) \(line)") }
     }
 
     /// With a callback the library writes every line, so there is none unless somebody reads them.
@@ -279,8 +245,6 @@ final class MosquittoHandle {
         mosquitto_log_callback_set(pointer) { _, context, _, text in
             guard let context, let text else { return }
             let line = String(cString: text)
-            // Of each: what it was given to send has no QoS 2, and it answers a PUBREC all the same.
-            if line.hasPrefix("Warning: Received PUBREC from ") { return }
             Unmanaged<EventBox>.fromOpaque(context).takeUnretainedValue().log?.trace("\(line)")
         }
     }
@@ -288,18 +252,5 @@ final class MosquittoHandle {
     private static func append(_ context: UnsafeMutableRawPointer?, _ event: MosquittoEvent) {
         guard let context else { return }
         Unmanaged<EventBox>.fromOpaque(context).takeUnretainedValue().events.append(event)
-    }
-
-    /// Messages in a row mostly have the same topic: its string is made once.
-    private static func topic(_ topic: UnsafePointer<CChar>?, _ box: EventBox) -> String {
-        guard let topic else { return "" }
-        let bytes = UnsafeRawBufferPointer(start: topic, count: strlen(topic))
-        if box.lastTopic.bytes.count == bytes.count,
-            box.lastTopic.bytes.withUnsafeBytes({ bytes.elementsEqual($0) })
-        {
-            return box.lastTopic.text
-        }
-        box.lastTopic = (Array(bytes), String(decoding: bytes, as: UTF8.self))
-        return box.lastTopic.text
     }
 }

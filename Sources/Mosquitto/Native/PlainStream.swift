@@ -1,41 +1,9 @@
-#if canImport(Darwin)
-import Darwin
-#elseif canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
-
-/// A connection without TLS: libmosquitto reads and writes one end of a pair of local sockets, we the other end and the
-/// broker's socket. So every byte passes here, as it does with TLS.
+/// A connection without TLS.
 final class PlainStream: Transport {
-    private let pipe: StreamSocket
-    private let handle: MosquittoHandle
-    private var filter: OutboundFilter
     private var outbound = ByteQueue()
 
-    /// Large enough for a piece and what libmosquitto may have left of the one before.
-    private static let pipeSize: Int32 = 1 << 18
+    /// What ``LibraryPipe`` takes at once.
     private static let pieceSize = 1 << 15
-
-    /// Puts one end of the pair under libmosquitto's descriptor.
-    init(_ handle: MosquittoHandle, holdsAcknowledgements: Bool) throws(MQTTError) {
-        guard let (inner, outer) = StreamSocket.pair(bufferSize: Self.pipeSize) else {
-            throw MosquittoHandle.systemError(errno, "a pair of sockets could not be made")
-        }
-        self.handle = handle
-        filter = OutboundFilter(holdsAcknowledgements: holdsAcknowledgements)
-        pipe = outer
-        let isReplaced = inner.replace(handle.socket)
-        let code = errno
-        // Only this descriptor: libmosquitto's is another one of the same socket.
-        closeDescriptor(inner.descriptor)
-        if !isReplaced { throw MosquittoHandle.systemError(code, "a socket could not be handed over") }
-    }
-
-    deinit { pipe.close() }
-
-    // MARK: Inbound
 
     func open(_ received: inout ByteQueue, into scratch: UnsafeMutableRawBufferPointer) throws(MQTTError) -> Int? {
         if received.isEmpty { return nil }
@@ -45,37 +13,9 @@ final class PlainStream: Transport {
         return count
     }
 
-    func handOver(_ piece: UnsafeRawBufferPointer) throws(MQTTError) {
-        guard case .bytes(let count) = pipe.send(piece), count == piece.count else {
-            throw MosquittoHandle.systemError(ENOBUFS, "libmosquitto did not read what it was given")
-        }
-    }
+    func write(_ bytes: UnsafeRawBufferPointer) throws(MQTTError) { outbound.append(bytes) }
 
-    func drop(_ piece: UnsafeRawBufferPointer) {}
-
-    var unread: Int { StreamSocket(descriptor: handle.socket).inputCount }
-
-    // MARK: Outbound
-
-    func collect(_ scratch: UnsafeMutableRawBufferPointer) -> Int {
-        var total = 0
-        while case .bytes(let count) = pipe.receive(into: scratch) {
-            filter.pass(UnsafeRawBufferPointer(rebasing: scratch[..<count]), to: &outbound)
-            total += count
-            if count < scratch.count { break }
-        }
-        return total
-    }
-
-    func insert(_ packet: [UInt8]) throws(MQTTError) { filter.insert(packet, to: &outbound) }
-
-    func release(_ packetID: UInt16, isHandled: Bool) { filter.release(packetID, isHandled: isHandled, to: &outbound) }
-
-    /// Takes what has been collected.
-    func take<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
-        defer { outbound.remove(outbound.count) }
-        return outbound.withPrefix(.max, body)
-    }
+    func finishWriting() {}
 
     var unsent: Int { outbound.count }
 

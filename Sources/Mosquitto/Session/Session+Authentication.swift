@@ -62,12 +62,7 @@ extension Session {
     }
 
     private func sendAuthentication(_ code: MQTTReasonCode, _ method: String, _ data: [UInt8]?) {
-        guard let connection else { return }
-        do throws(MQTTError) {
-            try connection.sendAuthentication(code.rawValue, method: method, data: data)
-            needsFlush()
-        } catch {
-            ended(error)
-        }
+        connection?.sendAuthentication(code.rawValue, method: method, data: data)
+        needsFlush()
     }
 }

@@ -79,7 +79,7 @@ extension Session {
     }
 
     private func makeHandle() throws(MQTTError) -> MosquittoHandle {
-        try MosquittoHandle(configuration, tls: tls, logger: logger)
+        try MosquittoHandle(configuration, logger: logger)
     }
 
     /// Tries the next address, and the one after it when the stagger has passed.
@@ -115,12 +115,13 @@ extension Session {
     }
 
     private func connected(_ winner: ConnectRace.Winner, _ handle: MosquittoHandle) throws(MQTTError) {
-        let connection = try Connection(handle, winner, configuration: configuration, scratch: loop.scratch)
+        let connection = try Connection(
+            handle, winner, tls: tls, configuration: configuration, scratch: loop.scratch)
         self.connection = connection
         interest = connection.interest
         token = loop.register(connection.descriptor, client: self, interest: interest)
         if token == nil { throw MQTTError(.system, "the socket cannot be watched") }
-        if handle.tls != nil { perform(machine.entered(.tlsHandshake)) }
+        if tls != nil { perform(machine.entered(.tlsHandshake)) }
         try follow(try connection.advanceHandshake(), of: connection)
     }
 
@@ -289,7 +290,6 @@ extension Session {
         case .completed(let acknowledgement): finished(acknowledgement, .exactlyOnce)
         case .subscribed(let packetID, let codes, let explanation): subscribed(packetID, codes, explanation)
         case .unsubscribed(let packetID, let codes, let explanation): unsubscribed(packetID, codes, explanation)
-        case .severalSubscriptionIdentifiers: canIdentify = false
         case .serverDisconnect(let disconnect): disconnected(disconnect)
         case .authentication(let packet): authentication(packet)
         }
@@ -317,11 +317,11 @@ extension Session {
         perform(machine.accepted(info, refreshIn: refreshDelay(), now: .now))
     }
 
-    /// Whether overlapping filters have identifiers. In a persistent session a message that libmosquitto cannot take would come again
-    /// with every connection, so there it has to be asked for.
+    /// Whether overlapping filters have identifiers. In a persistent session those of an earlier process may still be in use, so
+    /// there it has to be asked for.
     private var mayIdentify: Bool {
         guard configuration.version == .v5_0 else { return false }
-        return configuration.usesSubscriptionIdentifiers ?? (configuration.session == .clean && canIdentify)
+        return configuration.usesSubscriptionIdentifiers ?? (configuration.session == .clean)
     }
 
     private func refused(_ code: UInt8, _ properties: MQTTConnackProperties) {
@@ -353,28 +353,28 @@ extension Session {
         needsFlush()
     }
 
-    /// libmosquitto sends PINGREQ when it is called after the keep-alive has passed; a tenth of it late is well within the
-    /// broker's tolerance of a half (MQTT 5.0, section 3.1.2.10).
     private func scheduleKeepAlive(_ info: MQTTConnectionInfo) {
-        let seconds = info.properties.serverKeepAlive.map(Int64.init) ?? configuration.keepAlive.components.seconds
-        guard seconds > 0 else { return }
-        let interval = max(Duration.seconds(1), .seconds(seconds) / Connection.keepAliveChecks)
-        keepAliveTimer = loop.setTimer(after: interval) { [weak self] in
+        let seconds = info.properties.serverKeepAlive.map(Int.init) ?? Int(configuration.keepAlive.components.seconds)
+        if let keepAlive = KeepAlive(seconds: seconds) { schedule(keepAlive) }
+    }
+
+    private func schedule(_ keepAlive: KeepAlive) {
+        keepAliveTimer = loop.setTimer(after: keepAlive.interval) { [weak self] in
             self?.assumeIsolated { session in
                 session.keepAliveTimer = nil
-                session.checkKeepAlive(info)
+                session.check(keepAlive)
             }
         }
     }
 
-    private func checkKeepAlive(_ info: MQTTConnectionInfo) {
+    private func check(_ keepAlive: KeepAlive) {
         guard let connection else { return }
         do throws(MQTTError) {
-            try connection.keepAlive()
+            try connection.check(keepAlive)
             handleEvents(of: connection)
             guard self.connection === connection else { return }
             needsFlush()
-            scheduleKeepAlive(info)
+            schedule(keepAlive)
         } catch {
             handleEvents(of: connection)
             guard self.connection === connection else { return }

@@ -68,8 +68,6 @@ actor Session: EventLoopClient {
 
     // Subscribing (Session+Subscribing)
     var subscriptions = SubscriptionTable()
-    /// Whether the broker has not yet shown that it puts several Subscription Identifiers into one message.
-    var canIdentify = true
     var subscribing: [SubscribeOperation] = []
     var unclaimed = UnclaimedMessages()
     var unclaimedTimer: TimerID?

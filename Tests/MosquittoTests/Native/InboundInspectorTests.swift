@@ -2,6 +2,20 @@ import Testing
 
 @testable import Mosquitto
 
+extension InboundInspector {
+    /// Inspects all of a chunk. Returns the packets for libmosquitto.
+    mutating func inspectAll(_ chunk: UnsafeRawBufferPointer) throws(MQTTError) -> [[UInt8]] {
+        var packets: [[UInt8]] = []
+        var rest = chunk
+        while !rest.isEmpty, !hasEnded {
+            let (count, packet) = try inspect(rest)
+            if let packet { packets.append(packet) }
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        }
+        return packets
+    }
+}
+
 /// What an inspector made of chunks.
 private struct Outcome: Equatable {
     var findings: [String] = []
@@ -15,7 +29,7 @@ private struct Outcome: Equatable {
             for chunk in chunks {
                 let bytes = Array(chunk)
                 try bytes.withUnsafeBytes { buffer in
-                    Result { () throws(MQTTError) in try inspector.inspect(buffer) }
+                    Result { () throws(MQTTError) in _ = try inspector.inspectAll(buffer) }
                 }.get()
             }
         } catch {
@@ -154,12 +168,70 @@ private func received(_ code: UInt8) -> String {
     }
 
     @Test(arguments: [UInt8(0x30), 0x34])
-    func `refuses a message of several subscriptions, which libmosquitto does not take`(first: UInt8) {
+    func `gives a message of several subscriptions`(first: UInt8) {
         let identifier: [UInt8] = first == 0x30 ? [] : [0, 1]
         let body = Sample.string("t") + identifier + Sample.properties([0x0B, 1, 0x0B, 2])
         let outcome = inspect(.v5_0, Sample.packet(first, body))
-        #expect(outcome.code == .library)
-        #expect(outcome.findings.last == "\(MosquittoEvent.severalSubscriptionIdentifiers)")
+        var properties = MQTTPublishProperties()
+        properties.subscriptionIdentifiers = [1, 2]
+        let message = MQTTMessage(
+            topic: "t", payload: [], qos: first == 0x30 ? .atMostOnce : .exactlyOnce, properties: properties)
+        #expect(outcome.findings == ["\(MosquittoEvent.message(message, packetID: first == 0x30 ? 0 : 1))"])
+    }
+
+    @Test(arguments: [[0xC3, 0x28], [0x61, 0xFF], [0xED, 0xA0, 0x80], [0x61, 0x00], [0x1B], [0xEF, 0xBF, 0xBF]])
+    func `refuses text that is not UTF-8, or has what libmosquitto refuses, in a topic and in properties`(
+        text: [UInt8]
+    ) {
+        let string = [0, UInt8(text.count)] + text
+        let topic = inspect(.v3_1_1, Sample.packet(0x30, string))
+        #expect(topic.code == .protocolViolation)
+        for property in [[0x03] + string, [0x08] + string, [0x26] + string + [0, 0], [0x26, 0, 0] + string] {
+            let outcome = inspect(.v5_0, Sample.packet(0x30, Sample.string("t") + Sample.properties(property)))
+            #expect(outcome.message?.contains("UTF-8") == true, "\(property)")
+        }
+        let reason = inspect(.v5_0, Sample.packet(0x40, [0, 1, 0x10] + Sample.properties([0x1F] + string)))
+        #expect(reason.message?.contains("UTF-8") == true)
+    }
+
+    @Test func `takes text of any language`() {
+        let string = Sample.string("grüße/日本/🦟")
+        let outcome = inspect(.v5_0, Sample.packet(0x30, string + Sample.properties([0x03] + string)))
+        let message = MQTTMessage(
+            topic: "grüße/日本/🦟", payload: [], qos: .atMostOnce, properties: .init(contentType: "grüße/日本/🦟"))
+        #expect(outcome.findings == ["\(MosquittoEvent.message(message, packetID: 0))"])
+    }
+
+    @Test func `stops behind a packet for libmosquitto, with what was found before it`() throws {
+        var inspector = InboundInspector(version: .v3_1_1, maximumPacketSize: 1_000)
+        let first = Sample.connack(.v3_1_1) + Sample.packet(0x40, [0, 1])
+        let second = Sample.packet(0x90, [0, 1, 0]) + Sample.packet(0x40, [0, 2])
+        try (first + second).withUnsafeBytes { bytes in
+            let connack = try inspector.inspect(bytes)
+            #expect(connack.count == 4)
+            #expect(inspector.findings.isEmpty)
+            let suback = try inspector.inspect(UnsafeRawBufferPointer(rebasing: bytes[4...]))
+            #expect(suback.packet == [0x90, 3, 0, 1, 0])
+            #expect(inspector.findings.count == 1)
+        }
+    }
+
+    @Test(arguments: MQTTVersion.allCases)
+    func `gives libmosquitto what it is to read, whole, and nothing else`(version: MQTTVersion) throws {
+        let suback = Sample.packet(0x90, version == .v5_0 ? [0, 1, 0, 0] : [0, 1, 0])
+        let message = Sample.packet(0x30, Sample.string("t") + (version == .v5_0 ? [0] : []))
+        let stream = Sample.connack(version) + message + suback + message + Sample.packet(0xD0, [])
+        for step in 1...stream.count {
+            var inspector = InboundInspector(version: version, maximumPacketSize: 1_000)
+            var packets: [[UInt8]] = []
+            var start = 0
+            while start < stream.count {
+                let piece = Array(stream[start..<min(start + step, stream.count)])
+                packets += try piece.withUnsafeBytes { try inspector.inspectAll($0) }
+                start += step
+            }
+            #expect(packets == [Sample.connack(version), suback, Sample.packet(0xD0, [])])
+        }
     }
 
     @Test func `refuses a packet identifier of 0`() {
@@ -170,7 +242,7 @@ private func received(_ code: UInt8) -> String {
     @Test func `tells of each thing once, in order`() throws {
         var inspector = InboundInspector(version: .v5_0, maximumPacketSize: 1_000)
         let stream = Sample.connack(.v5_0) + Sample.packet(0x50, [0, 1]) + Sample.packet(0x50, [0, 2])
-        try stream.withUnsafeBytes { try inspector.inspect($0) }
+        _ = try stream.withUnsafeBytes { try inspector.inspectAll($0) }
         let identifiers = inspector.takeFindings().map {
             if case .publishReceived(let received) = $0 { received.packetID } else { UInt16.max }
         }
@@ -214,7 +286,7 @@ private func received(_ code: UInt8) -> String {
     ) throws {
         var inspector = InboundInspector(version: .v5_0, maximumPacketSize: 1_000)
         let error = try #require(
-            #expect(throws: MQTTError.self) { try [0x20, 2, 0, code].withUnsafeBytes { try inspector.inspect($0) } })
+            #expect(throws: MQTTError.self) { try [0x20, 2, 0, code].withUnsafeBytes { try inspector.inspectAll($0) } })
         #expect(error.code == kind)
         #expect(error.reasonCode == reasonCode)
         #expect(error.rawReasonCode == code)

@@ -21,13 +21,14 @@ final class LooseConnection {
         var configuration = MQTTClientConfiguration(endpoints: [.unixSocket(listener.path)], tls: nil)
         configuration.version = version
         configuration.maximumPacketSize = 100_000
-        let handle = try MosquittoHandle(configuration, tls: nil)
+        let handle = try MosquittoHandle(configuration)
         try handle.connect(address: listener.path, port: 0, configuration, nil)
         try listener.accept()
         let (mine, brokers) = try #require(StreamSocket.pair(bufferSize: 1 << 18))
         broker = brokers
         connection = try Connection(
-            handle, ConnectRace.Winner(address: "", socket: mine), configuration: configuration, scratch: scratch)
+            handle, ConnectRace.Winner(address: "", socket: mine), tls: nil, configuration: configuration,
+            scratch: scratch)
         _ = try connection.advanceHandshake()
         try connection.flush()
     }

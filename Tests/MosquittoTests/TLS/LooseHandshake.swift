@@ -44,8 +44,7 @@ final class LooseServer {
     /// Makes a connection with the context, up to the tickets that the server sends after the handshake, and ends it.
     func handshake(with context: TLSContext) throws -> Outcome {
         let record = context.record
-        cmq_tls_reset(record)
-        guard let client = SSL_new(context.pointer), let server = SSL_new(pointer) else { throw Failure() }
+        guard let client = cmq_tls_start(record, context.pointer), let server = SSL_new(pointer) else { throw Failure() }
         defer {
             SSL_free(client)
             SSL_free(server)
@@ -53,7 +52,6 @@ final class LooseServer {
         }
         guard let received = BIO_new(BIO_s_mem()), let sent = BIO_new(BIO_s_mem()) else { throw Failure() }
         SSL_set_bio(server, received, sent)
-        SSL_set_connect_state(client)
         SSL_set_accept_state(server)
         var isFinished = false
         for _ in 0..<20 where !isFinished {
@@ -69,7 +67,7 @@ final class LooseServer {
         }
         guard isFinished else { throw Failure() }
         var byte: UInt8 = 0
-        _ = cmq_tls_peek(record, client, &byte, 1)
+        _ = cmq_tls_read(record, client, &byte, 1)
         return outcome(client, server, record)
     }
 
