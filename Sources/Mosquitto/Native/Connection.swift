@@ -177,14 +177,12 @@ final class Connection {
     func flush() throws(MQTTError) {
         guard stage == .established || stage == .closing else { return }
         if let writeError, stage == .established { throw writeError }
-        var collected: Int
-        repeat {
-            if handle.socket >= 0 {
-                let rc = handle.write()
-                if rc != Int32(MOSQ_ERR_SUCCESS.rawValue), stage == .established { throw libraryClosed(rc) }
-            }
-            collected = pipe.drain(scratch) { write($0) }
-        } while collected > 0 && handle.wantsWrite && handle.socket >= 0 && !isBacklogged
+        while handle.wantsWrite, handle.socket >= 0, !isBacklogged {
+            let rc = handle.write()
+            let count = pipe.drain(scratch) { write($0) }
+            if rc != Int32(MOSQ_ERR_SUCCESS.rawValue), stage == .established { throw libraryClosed(rc) }
+            if count == 0 { break }
+        }
         if stage == .closing, handle.socket < 0 { transport.finishWriting() }
         let code = send()
         if code != 0 {

@@ -122,6 +122,8 @@ struct Poller {
         var event = epoll_event()
         if interest.contains(.readable) { event.events |= EPOLLIN.rawValue | EPOLLRDHUP.rawValue }
         if interest.contains(.writable) { event.events |= EPOLLOUT.rawValue }
+        // Each write to it is an edge, so it never has to be read.
+        if token == Self.wakeToken { event.events |= EPOLLET.rawValue }
         event.data.u64 = token
         return epoll_ctl(descriptor, operation, socket, &event) == 0
     }
@@ -131,10 +133,7 @@ struct Poller {
             descriptor, buffer.baseAddress, Int32(buffer.count), timeout.map(Self.milliseconds) ?? -1)
         for index in 0..<max(0, Int(count)) {
             let event = buffer[index]
-            if event.data.u64 == Self.wakeToken {
-                wakeUp.clear()
-                continue
-            }
+            if event.data.u64 == Self.wakeToken { continue }
             var ready: PollEvents = []
             if event.events & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue) != 0 { ready.insert(.readable) }
             if event.events & EPOLLOUT.rawValue != 0 { ready.insert(.writable) }
@@ -179,10 +178,12 @@ private struct WakeUp {
         _ = write(writeEnd, &one, 8)
     }
 
+    #if canImport(Darwin)
     func clear() {
         var count: UInt64 = 0
-        while read(readEnd, &count, 8) > 0, readEnd != writeEnd {}
+        while read(readEnd, &count, 8) > 0 {}
     }
+    #endif
 
     func close() {
         closeDescriptor(readEnd)

@@ -95,14 +95,19 @@ final class TLSStream: Transport {
     func open(_ received: inout ByteQueue, into scratch: UnsafeMutableRawBufferPointer) throws(MQTTError) -> Int? {
         var count = 0
         while count < scratch.count, failure == nil {
-            let step = cmq_tls_read(record, ssl, scratch.baseAddress! + count, Int32(scratch.count - count))
-            switch step {
-            case Int32(CMQ_TLS_WANT_MORE.rawValue):
+            // As records are fed one by one, there is no other when one is read to its end.
+            if SSL_pending(ssl) == 0 {
                 do throws(MQTTError) {
                     guard try feedRecord(&received) else { return count > 0 ? count : nil }
                 } catch {
                     failure = error
+                    break
                 }
+            }
+            let step = cmq_tls_read(record, ssl, scratch.baseAddress! + count, Int32(scratch.count - count))
+            switch step {
+            // It was a record of another kind, such as a session ticket.
+            case Int32(CMQ_TLS_WANT_MORE.rawValue): continue
             case Int32(CMQ_TLS_CLOSED.rawValue):
                 failure = MQTTError(.closed, "the broker closed the connection", phase: .connected)
             case Int32(CMQ_TLS_FAILED.rawValue): failure = describedFailure(.connected)
@@ -123,7 +128,9 @@ final class TLSStream: Transport {
     }
 
     /// Says so to the broker (RFC 8446, section 6.1).
-    func finishWriting() { SSL_shutdown(ssl) }
+    func finishWriting() {
+        if SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN == 0 { SSL_shutdown(ssl) }
+    }
 
     var unsent: Int { cmq_tls_unsent(record) }
 

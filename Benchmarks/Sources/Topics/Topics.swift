@@ -1,0 +1,23 @@
+import Mosquitto
+
+/// Does one thing with topics, a number of times: `topics validate|match NUMBER`. HotPaths counts what it costs.
+@main
+struct Topics {
+    static func main() throws {
+        guard CommandLine.arguments.count == 3, let number = Int(CommandLine.arguments[2]) else { throw Usage() }
+        let topic: MQTTTopic = "factory/hall-3/line-12/press/temperature"
+        let filters: [MQTTTopicFilter] = ["factory/+/line-12/#", "factory/hall-3/+/lathe/temperature"]
+        var matches = 0
+        switch CommandLine.arguments[1] {
+        case "validate": for _ in 0..<number { try topic.validate() }
+        case "match": for index in 0..<number where filters[index % 2].matches(topic.name) { matches += 1 }
+        default: throw Usage()
+        }
+        // So that the compiler keeps the work.
+        if matches > number { throw Usage() }
+    }
+}
+
+struct Usage: Error, CustomStringConvertible {
+    let description = "usage: topics validate|match NUMBER"
+}
