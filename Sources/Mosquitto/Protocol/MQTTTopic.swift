@@ -16,6 +16,7 @@ public struct MQTTTopic: Sendable, Hashable, CustomStringConvertible, Expressibl
 
     /// Throws ``MQTTError/Code/invalidTopic`` if a message cannot be published to this name.
     public func validate() throws(MQTTError) {
+        if isPlain { return }
         var length = 0
         for byte in name.utf8 {
             length += 1
@@ -29,6 +30,19 @@ public struct MQTTTopic: Sendable, Hashable, CustomStringConvertible, Expressibl
             throw .invalid(.invalidTopic, "topic \(quoted(name)) has \(length) bytes; at most 65535 are allowed")
         }
         if let reason = unsendable(name) { throw .invalid(.invalidTopic, "topic \(quoted(name)) has \(reason)") }
+    }
+
+    /// Whether it is valid at first sight: printable ASCII without a wildcard. Each publish asks.
+    private var isPlain: Bool {
+        let isPlain = name.utf8.withContiguousStorageIfAvailable { bytes in
+            if bytes.isEmpty || bytes.count > 65_535 { return false }
+            for byte in bytes
+            where byte < 0x20 || byte > 0x7E || byte == UInt8(ascii: "+") || byte == UInt8(ascii: "#") {
+                return false
+            }
+            return true
+        }
+        return isPlain ?? false
     }
 }
 
@@ -107,7 +121,11 @@ public struct MQTTTopicFilter: Sendable, Hashable, CustomStringConvertible, Expr
     /// Whether a message published to `topic` is sent to a subscriber of this filter (section 4.7.2: a leading wildcard
     /// does not match a topic that begins with `$`).
     public func matches(_ topic: String) -> Bool {
-        TopicMatcher.matches(filter: matched.utf8, topic: topic.utf8)
+        let matched = matched.utf8
+        let result = matched.withContiguousStorageIfAvailable { filter in
+            topic.utf8.withContiguousStorageIfAvailable { TopicMatcher.matches(filter: filter, topic: $0) }
+        }
+        return (result ?? nil) ?? TopicMatcher.matches(filter: Array(matched), topic: Array(topic.utf8))
     }
 }
 
@@ -116,9 +134,10 @@ private func split(_ text: String) -> [Substring] {
     text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { Substring($0) }
 }
 
-/// The matching rules of section 4.7, over UTF-8 bytes and without allocation.
-enum TopicMatcher {
-    static func matches(filter: Substring.UTF8View, topic: String.UTF8View) -> Bool {
+/// The matching rules of section 4.7, over UTF-8 bytes.
+private enum TopicMatcher {
+    static func matches<Bytes: RandomAccessCollection>(filter: Bytes, topic: Bytes) -> Bool
+    where Bytes.Element == UInt8, Bytes.Index == Int {
         let slash = UInt8(ascii: "/")
         let plus = UInt8(ascii: "+")
         let hash = UInt8(ascii: "#")
@@ -130,15 +149,15 @@ enum TopicMatcher {
             case hash:
                 return true
             case plus:
-                while t < topic.endIndex, topic[t] != slash { t = topic.index(after: t) }
-                f = filter.index(after: f)
+                while t < topic.endIndex, topic[t] != slash { t += 1 }
+                f += 1
             default:
                 guard t < topic.endIndex, topic[t] == filter[f] else {
                     // "sport/#" matches "sport" too (section 4.7.1.2).
                     return t == topic.endIndex && filter[f...].elementsEqual("/#".utf8)
                 }
-                f = filter.index(after: f)
-                t = topic.index(after: t)
+                f += 1
+                t += 1
             }
         }
         return t == topic.endIndex

@@ -50,10 +50,10 @@ extension Session {
     func pump() {
         guard let connection, connection.stage == .established, isPublishingAllowed, !connection.isBacklogged
         else { return }
-        var handedOver: [OutgoingPublish] = []
         defer {
             shared.queue.release(handedOver)
             for publish in handedOver where publish.qos == .atMostOnce { publish.complete(.success(.success)) }
+            handedOver.removeAll(keepingCapacity: handedOver.capacity <= 4_096)
         }
         sendAgain(connection)
         var bytes = 0

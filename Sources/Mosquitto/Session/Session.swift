@@ -55,6 +55,8 @@ actor Session: EventLoopClient {
     var lastSequence: UInt64 = 0
     var lastPacketID: UInt16 = 0
     var encoder: PublishEncoder
+    /// What this turn hands over; empty between turns.
+    var handedOver: [OutgoingPublish] = []
     var window = 0
     var aliases = TopicAliases()
     /// What the broker said of itself in the CONNACK of this connection.
