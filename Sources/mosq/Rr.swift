@@ -57,7 +57,7 @@ struct Rr: AsyncParsableCommand {
                 try await client.subscribe(to: filter) { messages in
                     // A response may overtake the acknowledgement of its request.
                     async let refusal: Void = publish(bytes, to: topic, qos, request, client)
-                    await output.print(messages, limit: 1, warns: warns)
+                    try await output.print(messages, limit: 1, warns: warns)
                     await run.leave(client)
                     try await refusal
                 }

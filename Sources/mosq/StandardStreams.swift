@@ -8,8 +8,9 @@ import Glibc
 
 /// Standard output, or error, with a buffer of its own.
 struct StandardOutput {
-    /// Whether nobody reads any more, or the disk is full: what is written is dropped.
-    private(set) var isBroken = false
+    /// The `errno` of what ended it: nobody reads any more, or the disk is full. What is written then is dropped.
+    private var failure: Int32?
+    var isBroken: Bool { failure != nil }
     private let descriptor: Int32
     private var buffer: [UInt8] = []
 
@@ -26,9 +27,15 @@ struct StandardOutput {
             let count = buffer.withUnsafeBytes { bytes in
                 writeBytes(UnsafeRawBufferPointer(rebasing: bytes[start...]))
             }
-            if count > 0 { start += count } else { isBroken = true }
+            if count > 0 { start += count } else { failure = errno }
         }
         buffer.removeAll(keepingCapacity: true)
+    }
+
+    /// Throws if something other than the end of a reader ended it.
+    func check() throws {
+        guard let failure, failure != EPIPE else { return }
+        throw CommandFailure(message: "standard output: \(String(cString: strerror(failure)))")
     }
 
     private func writeBytes(_ bytes: UnsafeRawBufferPointer) -> Int {

@@ -65,9 +65,13 @@ struct Sub: AsyncParsableCommand {
         try await run.run { client in
             try await subscribe(client, to: subscriptions) { messages in
                 if !unwanted.isEmpty { try await client.unsubscribe(from: unwanted) }
-                if !exitAfterSubscribing { await print(messages, client) }
+                var failure: (any Error)?
+                if !exitAfterSubscribing {
+                    do { try await print(messages, client) } catch { failure = error }
+                }
                 // Inside the scope, whose end would unsubscribe: a persistent session keeps its subscriptions.
                 await run.leave(client)
+                if let failure { throw failure }
             }
         }
     }
@@ -96,9 +100,9 @@ struct Sub: AsyncParsableCommand {
         output.flush()
     }
 
-    private func print(_ messages: MQTTMessages, _ client: MQTTClient) async {
+    private func print(_ messages: MQTTMessages, _ client: MQTTClient) async throws {
         var generator = SystemRandomNumberGenerator()
-        await output.print(messages, limit: count, filter: messageFilter, warns: warns) { message in
+        try await output.print(messages, limit: count, filter: messageFilter, warns: warns) { message in
             await remover.remove(message, client)
             return chance.passes(using: &generator)
         }

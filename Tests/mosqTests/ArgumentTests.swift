@@ -140,9 +140,10 @@ struct ArgumentTests {
         (["--will-topic", "a", "--will-qos", "3"], "will QoS 3"),
         (["-P", "x"], "Problem setting username and/or password."), (["-h", ""], "host is empty"),
         (["-h", "a b"], "bare name"), (["-i", ""], "clientID is empty"),
-        (["--proxy", "http://p"], "Unsupported proxy protocol: http://p"),
+        (["--proxy", "http://p"], "Unsupported proxy protocol."),
+        (["--proxy", "socks5://user:secret@host"], "Unsupported proxy protocol."),
         (["--proxy", "socks5h://"], "Invalid proxy."),
-        (["--proxy", "socks5h://p:0"], "Invalid proxy port 0"), (["--proxy", "socks5h://u%41@p"], "Invalid proxy."),
+        (["--proxy", "socks5h://p:0"], "Invalid proxy port."), (["--proxy", "socks5h://u%41@p"], "Invalid proxy."),
         (["-A", "no.such.host.invalid"], "-A no.such.host.invalid"),
         (["--no-tls", "--cafile", "/dev/null"], "--no-tls"),
     ])

@@ -93,7 +93,7 @@ final class MosqProcess: Sendable {
     }
 
     /// Beside the test bundle, which is where SwiftPM links products.
-    private static var executable: URL {
+    static var executable: URL {
         #if os(macOS)
         let bundle = Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }?.bundleURL ?? Bundle.main.bundleURL
         #else

@@ -48,7 +48,7 @@ struct ReferenceArgumentsTests {
         (["-C", "1"], "Unknown option '-C'."), (["-q", "x"], "-q argument must be a number, not 'x'."),
         (["-L", "http://h/t"], "unsupported URL scheme."),
         (["-L", "mqtt://h"], "Invalid URL for -L argument specified - topic missing."),
-        (["-L", "mqtt://h:x/t"], "Invalid URL for -L argument specified - port 'x' is not a number."),
+        (["-L", "mqtt://h:x/t"], "Invalid URL for -L argument specified - port is not a number."),
     ])
     func `a mistake is told in mosquitto's words`(arguments: [String], text: String) {
         #expect(complaint(arguments) == "Error: " + text)

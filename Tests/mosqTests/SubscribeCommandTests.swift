@@ -41,6 +41,17 @@ struct SubscribeCommandTests {
         await broker.stop()
     }
 
+    @Test(.enabled(if: FileManager.default.fileExists(atPath: "/dev/full"), "the system has no /dev/full"))
+    func `a full disk is told, and is no success`() async throws {
+        let broker = try await ScriptedBroker.start()
+        broker.publish(topic: "a", payload: "kept", retain: true)
+        let command = "exec '\(MosqProcess.executable.path)' sub -p \(broker.port) -t a >/dev/full"
+        let result = try await MosqProcess(["-c", command], executable: "/bin/sh").result()
+        #expect(result.status == 1)
+        #expect(result.errors == "Error: standard output: No space left on device\n")
+        await broker.stop()
+    }
+
     @Test func `only retained messages, until another one comes`() async throws {
         let broker = try await ScriptedBroker.start()
         broker.publish(topic: "a", payload: "kept", retain: true)

@@ -1,4 +1,6 @@
 /// The URL of `-L`: `mqtt(s)://[username[:password]@]host[:port]/topic`. Nothing in it is decoded, as in mosquitto's commands.
+///
+/// Its mistakes are told without it: what looks like a port may be the beginning of a password.
 struct BrokerURL {
     /// The flags of the connection that it stands for. Those that follow it on the command line count more.
     let connection: [String]
@@ -51,7 +53,7 @@ struct BrokerURL {
 
     private static func port(_ text: Substring) throws -> Substring {
         guard Int(text) != nil else {
-            throw CommandFailure.usage("Invalid URL for -L argument specified - port '\(text)' is not a number.")
+            throw CommandFailure.usage("Invalid URL for -L argument specified - port is not a number.")
         }
         return text
     }

@@ -2,12 +2,14 @@ import Mosquitto
 
 /// The URL of `--proxy`: `socks5h://[username[:password]@]host[:port]`, where user name and password may have `%25`, `%3A` and
 /// `%40` for `%`, `:` and `@`.
+///
+/// Its mistakes are told without it: it may have a password, also where none is expected.
 struct ProxyURL {
     let proxy: MQTTProxy
 
     init(_ text: String) throws {
         let scheme = "socks5h://"
-        guard text.hasPrefix(scheme) else { throw CommandFailure.usage("Unsupported proxy protocol: \(text)") }
+        guard text.hasPrefix(scheme) else { throw CommandFailure.usage("Unsupported proxy protocol.") }
         var rest = text.dropFirst(scheme.count)
         var username: String?
         var password: MQTTSecret?
@@ -23,7 +25,7 @@ struct ProxyURL {
         var port = 1_080
         if parts.count == 2 {
             guard let number = Int(parts[1]), (1...65_535).contains(number) else {
-                throw CommandFailure.usage("Invalid proxy port \(parts[1])")
+                throw CommandFailure.usage("Invalid proxy port.")
             }
             port = number
         }

@@ -22,7 +22,7 @@ struct MessagePrinter: ParsableArguments {
 
     func check() throws { _ = try formatter(warn: { _ in }) }
 
-    /// Prints until the sequence ends, `limit` messages were taken, or nobody reads any more.
+    /// Prints until the sequence ends, `limit` messages were taken, or nobody reads any more. Throws if they cannot be written.
     ///
     /// - Parameters:
     ///   - filter: what is left out.
@@ -31,7 +31,7 @@ struct MessagePrinter: ParsableArguments {
     func print(
         _ messages: MQTTMessages, limit: Int?, filter: MessageFilter? = nil, warns: Bool = true,
         prepare: (MQTTMessage) async -> Bool = { _ in true }
-    ) async {
+    ) async throws {
         let formatter = try? formatter { if warns { standardError($0) } }
         let filters = filter?.topicFilters ?? []
         let retainedOnly = filter?.retainedOnly ?? false
@@ -48,6 +48,7 @@ struct MessagePrinter: ParsableArguments {
             if taken == limit || output.isBroken { break }
         }
         output.flush()
+        try output.check()
     }
 
     /// As `print_message` of mosquitto_sub, where an empty payload is no line, or with -v "(null)" and a newline.
