@@ -159,6 +159,16 @@ let package = Package(
             path: "Tools/Soak",
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "Scale",
+            dependencies: [
+                "Mosquitto", "MosquittoTesting",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tools/Scale",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "MosquittoTests",
             dependencies: [
@@ -213,7 +223,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Mosquitto", "MosquittoTesting", "MosquittoTokens", "Promises",
+                "Mosquitto", "MosquittoTesting", "MosquittoTokens", "Promises", "Scale",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "_CryptoExtras", package: "swift-crypto"),

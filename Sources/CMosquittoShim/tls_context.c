@@ -23,7 +23,7 @@ int cmq_error_reason(char *buffer, size_t size, bool first)
 
 static void info_callback(const SSL *ssl, int where, int value)
 {
-    cmq_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    cmq_tls *tls = SSL_get_app_data(ssl);
     if (tls == NULL) {
         return;
     }
@@ -40,7 +40,7 @@ static void info_callback(const SSL *ssl, int where, int value)
 
 static int new_session_callback(SSL *ssl, SSL_SESSION *session)
 {
-    cmq_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    cmq_tls *tls = SSL_get_app_data(ssl);
     if (tls != NULL) {
         cmq_tls_keep_session(tls, session);
     }
@@ -50,7 +50,11 @@ static int new_session_callback(SSL *ssl, SSL_SESSION *session)
 // The broker has asked for a client certificate.
 static int certificate_callback(SSL *ssl, void *argument)
 {
-    cmq_tls *tls = argument;
+    (void)argument;
+    cmq_tls *tls = SSL_get_app_data(ssl);
+    if (tls == NULL) {
+        return 0;
+    }
     tls->certificate_requested = true;
     return tls->key == NULL || SSL_use_cert_and_key(ssl, tls->certificate, tls->key, tls->chain, 1) == 1;
 }
@@ -59,7 +63,7 @@ static unsigned int psk_callback(SSL *ssl, const char *hint, char *identity, uns
                                  unsigned char *key, unsigned int key_size)
 {
     (void)hint;
-    cmq_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    cmq_tls *tls = SSL_get_app_data(ssl);
     if (tls == NULL || tls->psk_identity == NULL || strlen(tls->psk_identity) >= identity_size
         || tls->psk_length > key_size) {
         return 0;
@@ -72,7 +76,7 @@ static unsigned int psk_callback(SSL *ssl, const char *hint, char *identity, uns
 // A line is short and the file is for debugging: what cannot be written is not.
 static void key_log_callback(const SSL *ssl, const char *line)
 {
-    cmq_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    cmq_tls *tls = SSL_get_app_data(ssl);
     if (tls != NULL && tls->key_log >= 0) {
         char text[512];
         int length = snprintf(text, sizeof text, "%s\n", line);
@@ -85,7 +89,7 @@ static void key_log_callback(const SSL *ssl, const char *line)
 
 // ---- Context ----
 
-SSL_CTX *cmq_ctx_new(cmq_tls *tls)
+SSL_CTX *cmq_ctx_new(const cmq_tls *tls)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     if (ctx == NULL) {
@@ -94,9 +98,8 @@ SSL_CTX *cmq_ctx_new(cmq_tls *tls)
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
     // Not SSL_MODE_RELEASE_BUFFERS, which allocates 16 KB anew for each record: see cmq_tls_rest.
     SSL_CTX_set_mode(ctx, SSL_MODE_AUTO_RETRY);
-    SSL_CTX_set_app_data(ctx, tls);
     SSL_CTX_set_info_callback(ctx, info_callback);
-    SSL_CTX_set_cert_cb(ctx, certificate_callback, tls);
+    SSL_CTX_set_cert_cb(ctx, certificate_callback, NULL);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, new_session_callback);
     if (tls->psk_identity != NULL) {
@@ -117,17 +120,4 @@ int cmq_ctx_set_versions(SSL_CTX *ctx, int minimum, int maximum)
 int cmq_ctx_set_groups(SSL_CTX *ctx, const char *groups)
 {
     return SSL_CTX_set1_groups_list(ctx, groups) == 1;
-}
-
-int cmq_ctx_verify_name(SSL_CTX *ctx, const char *name, bool is_address)
-{
-    X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    // The context may have been for another host: a name and an address that are both set are both required.
-    const char *host = is_address ? NULL : name;
-    const char *address = is_address ? name : NULL;
-    if (X509_VERIFY_PARAM_set1_host(param, host, 0) != 1) {
-        return 0;
-    }
-    return address != NULL ? X509_VERIFY_PARAM_set1_ip_asc(param, address) : X509_VERIFY_PARAM_set1_ip(param, NULL, 0);
 }

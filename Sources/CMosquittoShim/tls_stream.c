@@ -53,13 +53,20 @@ void cmq_tls_keep_session(cmq_tls *tls, const SSL_SESSION *session)
     }
 }
 
+void cmq_tls_free(cmq_tls *tls)
+{
+    cmq_tls_reset(tls);
+    cmq_tls_forget_session(tls);
+    cmq_tls_forget_identity(tls);
+}
+
 SSL *cmq_tls_start(cmq_tls *tls, SSL_CTX *ctx)
 {
     cmq_tls_reset(tls);
     SSL *ssl = SSL_new(ctx);
     tls->inbound = BIO_new(BIO_s_mem());
     tls->outbound = BIO_new(BIO_s_mem());
-    if (ssl == NULL || tls->inbound == NULL || tls->outbound == NULL) {
+    if (ssl == NULL || tls->inbound == NULL || tls->outbound == NULL || cmq_tls_set_verification(tls, ssl) != 1) {
         SSL_free(ssl);
         cmq_tls_reset(tls);
         return NULL;
@@ -69,6 +76,7 @@ SSL *cmq_tls_start(cmq_tls *tls, SSL_CTX *ctx)
     BIO_up_ref(tls->inbound);
     BIO_up_ref(tls->outbound);
     SSL_set_bio(ssl, tls->inbound, tls->outbound);
+    SSL_set_app_data(ssl, tls);
     SSL_set_connect_state(ssl);
     SSL_set_tlsext_host_name(ssl, tls->server_name);
     if (tls->requires_staple) {
@@ -96,6 +104,10 @@ static void rest(BIO *bio)
 
 void cmq_tls_rest(cmq_tls *tls, SSL *ssl)
 {
+    // OpenSSL looks only at what it has not opened: what was opened and not read yet is in the same buffer.
+    if (SSL_pending(ssl) > 0 || SSL_in_init(ssl)) {
+        return;
+    }
     SSL_free_buffers(ssl);
     rest(tls->inbound);
     rest(tls->outbound);

@@ -10,7 +10,7 @@
 static cmq_tls *record_of(X509_STORE_CTX *store, SSL **ssl)
 {
     *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    return *ssl != NULL ? SSL_CTX_get_app_data(SSL_get_SSL_CTX(*ssl)) : NULL;
+    return *ssl != NULL ? SSL_get_app_data(*ssl) : NULL;
 }
 
 // Records the first check that failed.
@@ -145,7 +145,7 @@ static long status_in(OCSP_BASICRESP *basic, X509 *certificate, X509 *issuer)
     return X509_V_ERR_OCSP_CERT_UNKNOWN;
 }
 
-static long check_staple(SSL *ssl)
+static long check_staple(SSL *ssl, X509_STORE *trust)
 {
     const unsigned char *bytes = NULL;
     long length = SSL_get_tlsext_status_ocsp_resp(ssl, &bytes);
@@ -161,8 +161,7 @@ static long check_staple(SSL *ssl)
     OCSP_BASICRESP *basic = response != NULL && OCSP_response_status(response) == OCSP_RESPONSE_STATUS_SUCCESSFUL
         ? OCSP_response_get1_basic(response)
         : NULL;
-    if (basic != NULL
-        && OCSP_basic_verify(basic, chain, SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl)), 0) == 1) {
+    if (basic != NULL && trust != NULL && OCSP_basic_verify(basic, chain, trust, 0) == 1) {
         result = status_in(basic, sk_X509_value(chain, 0), sk_X509_value(chain, 1));
     }
     OCSP_BASICRESP_free(basic);
@@ -175,16 +174,42 @@ static long check_staple(SSL *ssl)
 static int staple_callback(SSL *ssl, void *argument)
 {
     (void)argument;
-    cmq_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-    if (tls == NULL || !tls->requires_staple) {
+    cmq_tls *tls = SSL_get_app_data(ssl);
+    if (tls == NULL) {
+        return 0;
+    }
+    if (!tls->requires_staple) {
         return 1;
     }
-    long error = check_staple(ssl);
+    long error = check_staple(ssl, tls->trust);
     if (error == X509_V_OK) {
         return 1;
     }
     note(tls, error, 0, sk_X509_value(SSL_get_peer_cert_chain(ssl), 0));
     return 0;
+}
+
+static int set_name(X509_VERIFY_PARAM *param, const char *name, bool is_address)
+{
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return is_address ? X509_VERIFY_PARAM_set1_ip_asc(param, name) : X509_VERIFY_PARAM_set1_host(param, name, 0);
+}
+
+int cmq_is_verifiable(const char *name, bool is_address)
+{
+    X509_VERIFY_PARAM *param = X509_VERIFY_PARAM_new();
+    int result = param != NULL && set_name(param, name, is_address) == 1;
+    X509_VERIFY_PARAM_free(param);
+    return result;
+}
+
+int cmq_tls_set_verification(const cmq_tls *tls, SSL *ssl)
+{
+    const char *name = tls->verified_name;
+    if (name != NULL && set_name(SSL_get0_param(ssl), name, tls->verifies_address) != 1) {
+        return 0;
+    }
+    return tls->trust == NULL || SSL_set1_verify_cert_store(ssl, tls->trust) == 1;
 }
 
 void cmq_ctx_install_verification(SSL_CTX *ctx)

@@ -39,11 +39,14 @@ void cmq_set_thread_name(const char *name);
 // ---- TLS ----
 
 // What one connection's TLS is to do, what OpenSSL's callbacks saw of it, and its memory BIOs. It is found through the
-// SSL_CTX's app data, so a context serves one connection at a time. Used on one thread. What is not owned belongs to the
-// creator and has to outlive the SSL_CTX.
+// SSL's app data, so a record serves one connection at a time, and an SSL_CTX any number of records. Used on one thread.
+// What is not owned belongs to the creator and has to outlive the SSL.
 typedef struct cmq_tls {
     // What to do
     const char *server_name;     // for SNI; NULL for none
+    const char *verified_name;   // what the certificate has to name; NULL for no check
+    bool verifies_address;       // it is an address, and no host name
+    X509_STORE *trust;           // NULL for the context's
     bool skips_verification;     // of the certificate; pins and `asks` stay
     const unsigned char *pins;   // SHA-256 digests of public keys, one after the other
     size_t pin_count;
@@ -77,15 +80,13 @@ typedef struct cmq_tls {
 
 // Context (tls_context.c)
 
-// A TLS client context with verification of the peer on, and the callbacks that fill `tls`.
-SSL_CTX *cmq_ctx_new(cmq_tls *tls);
+// A TLS client context with verification of the peer on, and the callbacks that fill the record of each connection. `tls`
+// is such a record, and says whether there is a pre-shared key and a key log.
+SSL_CTX *cmq_ctx_new(const cmq_tls *tls);
 
 // 0 for no maximum. The others: NULL for OpenSSL's default. 1 on success.
 int cmq_ctx_set_versions(SSL_CTX *ctx, int minimum, int maximum);
 int cmq_ctx_set_groups(SSL_CTX *ctx, const char *groups);
-
-// Verifies the broker's certificate against this host name, or this address if it is one. NULL for no check. 1 on success.
-int cmq_ctx_verify_name(SSL_CTX *ctx, const char *name, bool is_address);
 
 // OpenSSL's reason for the last error of this thread as text, or for the first one; clears the error queue. Returns the
 // reason's number if it is one of OpenSSL's TLS (SSL_R_...), else 0.
@@ -132,6 +133,12 @@ void cmq_tls_forget_identity(cmq_tls *tls);
 // Installs the checks of the broker's certificate.
 void cmq_ctx_install_verification(SSL_CTX *ctx);
 
+// Whether a certificate can be verified against this host name, or this address if it is one.
+int cmq_is_verifiable(const char *name, bool is_address);
+
+// Sets what one connection verifies its broker by. 1 on success.
+int cmq_tls_set_verification(const cmq_tls *tls, SSL *ssl);
+
 // The certificates that the broker has sent, its own first, in DER. NULL after the last one, or the number of bytes.
 size_t cmq_tls_peer_certificate(SSL *ssl, int index, unsigned char **der);
 
@@ -153,14 +160,17 @@ int cmq_certificate_pin(X509 *certificate, unsigned char digest[32]);
 // Forgets what was seen of the last connection and frees its BIOs. The session stays.
 void cmq_tls_reset(cmq_tls *tls);
 
+// Frees all that the record owns.
+void cmq_tls_free(cmq_tls *tls);
+
 // Forgets the session: the next handshake is a full one, with all checks.
 void cmq_tls_forget_session(cmq_tls *tls);
 
 // Keeps a session for the next connection, if sessions are kept at all.
 void cmq_tls_keep_session(cmq_tls *tls, const SSL_SESSION *session);
 
-// A connection on memory BIOs, with SNI and the session that is kept. What was seen of the last one is forgotten. NULL if there is
-// no memory.
+// A connection on memory BIOs, with the record's name, trust and session. What was seen of the last one is forgotten. NULL if there
+// is no memory, or the name cannot be verified.
 SSL *cmq_tls_start(cmq_tls *tls, SSL_CTX *ctx);
 
 typedef enum {

@@ -74,7 +74,9 @@ final class ConnectRace {
             do throws(MQTTError) {
                 let isLibrarys = !hasLibrarySocket
                 let socket = try connect(to: address)
-                guard let token = loop.register(socket.descriptor, client: client, interest: .writable) else {
+                let token = loop.register(
+                    socket.descriptor, client: client, interest: .writable, isPatient: true)
+                guard let token else {
                     socket.close()
                     throw MQTTError(.system, "the socket cannot be watched")
                 }

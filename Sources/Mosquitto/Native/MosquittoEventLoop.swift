@@ -1,4 +1,5 @@
 import CMosquittoShim
+import DequeModule
 import Synchronization
 
 #if canImport(Darwin)
@@ -105,6 +106,15 @@ final class EventLoopCore: @unchecked Sendable {
     private var clients: [UInt64: any EventLoopClient] = [:]
     private var lastToken: UInt64 = 0
     private var touched: [any EventLoopClient] = []
+    /// Jobs that a turn had no time for. Jobs that came later wait behind them.
+    private var jobs = Deque<Job>()
+    private var executor: MosquittoEventLoop?
+    /// What the sockets that can wait are ready for; empty if they are not.
+    private var patient: [UInt64: PollEvents] = [:]
+    private var postponed = Deque<UInt64>()
+    /// How long a turn goes on with jobs, and with sockets that can wait, before it looks after the others. A handshake is most of
+    /// a millisecond of arithmetic, and thousands of clients can be in one at the same time.
+    private static let slice = Duration.milliseconds(1)
     /// Bytes on their way from a socket; shared by all clients of the loop.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
 
@@ -166,12 +176,19 @@ final class EventLoopCore: @unchecked Sendable {
     /// Whether sockets can be watched at all.
     var isUsable: Bool { poller != nil }
 
-    func register(_ socket: Int32, client: any EventLoopClient, interest: PollEvents) -> UInt64? {
+    /// - Parameter isPatient: whether it can wait for the others, until ``hurry(_:)``: it is not connected yet.
+    func register(
+        _ socket: Int32, client: any EventLoopClient, interest: PollEvents, isPatient: Bool = false
+    ) -> UInt64? {
         lastToken += 1
         guard let poller, poller.add(socket, token: lastToken, interest: interest) else { return nil }
         clients[lastToken] = client
+        if isPatient { patient[lastToken] = [] }
         return lastToken
     }
+
+    /// The socket cannot wait any more.
+    func hurry(_ token: UInt64) { patient[token] = nil }
 
     func setInterest(_ socket: Int32, token: UInt64, _ interest: PollEvents) {
         poller?.modify(socket, token: token, interest: interest)
@@ -181,6 +198,7 @@ final class EventLoopCore: @unchecked Sendable {
     func unregister(_ socket: Int32, token: UInt64) {
         poller?.remove(socket)
         clients[token] = nil
+        patient[token] = nil
     }
 
     func setTimer(after delay: Duration, _ action: @escaping () -> Void) -> TimerID {
@@ -198,26 +216,20 @@ final class EventLoopCore: @unchecked Sendable {
         while runTurn() { sleep() }
     }
 
-    /// What has to be done now. Returns whether the loop goes on. The executor is held for no longer than its jobs run.
+    /// What has to be done now. Returns whether the loop goes on. The executor is held for no longer than it has jobs.
     private func runTurn() -> Bool {
-        let (jobs, scheduled, executor, stopping) = mailbox.withLock { mailbox in
+        let (scheduled, stopping) = mailbox.withLock { mailbox in
             defer {
                 mailbox.jobs.removeAll(keepingCapacity: true)
                 mailbox.clients.removeAll(keepingCapacity: true)
                 mailbox.executor = nil
             }
-            return (mailbox.jobs, mailbox.clients, mailbox.executor, mailbox.stopping)
+            jobs.append(contentsOf: mailbox.jobs)
+            if let executor = mailbox.executor { self.executor = executor }
+            return (mailbox.clients, mailbox.stopping)
         }
-        if let executor {
-            let unowned = executor.asUnownedSerialExecutor()
-            for job in jobs {
-                if let taskExecutor = job.taskExecutor {
-                    job.job.runSynchronously(on: taskExecutor.asUnownedTaskExecutor())
-                } else {
-                    job.job.runSynchronously(on: unowned)
-                }
-            }
-        }
+        runJobs()
+        runPostponed()
         for client in scheduled { client.mailboxReady() }
         let now = ContinuousClock.now
         while let action = timers.popDue(now) { action() }
@@ -226,6 +238,42 @@ final class EventLoopCore: @unchecked Sendable {
         touched.removeAll(keepingCapacity: true)
         for client in round { client.turnEnded() }
         return !stopping
+    }
+
+    private func runJobs() {
+        guard let executor, !jobs.isEmpty else { return }
+        let unowned = executor.asUnownedSerialExecutor()
+        let end = jobs.count > 1 ? ContinuousClock.now + Self.slice : nil
+        while let job = jobs.popFirst() {
+            if let taskExecutor = job.taskExecutor {
+                job.job.runSynchronously(on: taskExecutor.asUnownedTaskExecutor())
+            } else {
+                job.job.runSynchronously(on: unowned)
+            }
+            if let end, ContinuousClock.now >= end { break }
+        }
+        if jobs.isEmpty { self.executor = nil }
+    }
+
+    private func runPostponed() {
+        guard !postponed.isEmpty else { return }
+        let end = ContinuousClock.now + Self.slice
+        while let token = postponed.popFirst() {
+            // It may be gone by now, or in a hurry: then it is reported again.
+            guard let events = patient[token] else { continue }
+            patient[token] = []
+            clients[token]?.socketReady(token, events)
+            if ContinuousClock.now >= end { break }
+        }
+    }
+
+    private func ready(_ token: UInt64, _ events: PollEvents) {
+        guard let earlier = patient[token] else {
+            clients[token]?.socketReady(token, events)
+            return
+        }
+        if earlier.isEmpty { postponed.append(token) }
+        patient[token] = earlier.union(events)
     }
 
     private func sleep() {
@@ -239,9 +287,8 @@ final class EventLoopCore: @unchecked Sendable {
             usleep(20_000)
             return
         }
-        poller.wait(timeout: mayBlock && touched.isEmpty ? untilTimer : .zero) { token, events in
-            clients[token]?.socketReady(token, events)
-        }
+        let isDone = touched.isEmpty && jobs.isEmpty && postponed.isEmpty
+        poller.wait(timeout: mayBlock && isDone ? untilTimer : .zero) { ready($0, $1) }
         mailbox.withLock { $0.sleeping = false }
     }
 }

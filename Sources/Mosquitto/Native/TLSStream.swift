@@ -17,6 +17,13 @@ final class TLSStream: Transport {
     /// What ended the stream, for when all that came before it is taken.
     private var failure: MQTTError?
     private var record: UnsafeMutablePointer<cmq_tls> { context.record }
+    private var isEstablished = false
+    /// How often something was sent or received since the connection was quiet.
+    private var uses = 0
+
+    /// Up to here a turn gives back what it needed, which is 34 KB for OpenSSL's records alone: of many clients most have
+    /// a PINGREQ to send, and all at the same time if they have connected at the same time.
+    private static let fewUses = 32
 
     /// The header, and the 2^14 + 2,048 bytes that TLS 1.2 allows (RFC 5246, section 6.2.3).
     private static let maximumRecord = 5 + 16_384 + 2_048
@@ -37,7 +44,9 @@ final class TLSStream: Transport {
     func handshake(_ received: inout ByteQueue) throws(MQTTError) -> Step {
         while true {
             switch cmq_tls_handshake(record, ssl) {
-            case CMQ_TLS_DONE: return .finished
+            case CMQ_TLS_DONE:
+                isEstablished = true
+                return .finished
             case CMQ_TLS_ASKS: return .asks(TLSPeer(ssl, host: context.verifiedName))
             case CMQ_TLS_FAILED: throw describedFailure(.tlsHandshake)
             case CMQ_TLS_CLOSED:
@@ -111,7 +120,9 @@ final class TLSStream: Transport {
             case Int32(CMQ_TLS_CLOSED.rawValue):
                 failure = MQTTError(.closed, "the broker closed the connection", phase: .connected)
             case Int32(CMQ_TLS_FAILED.rawValue): failure = describedFailure(.connected)
-            default: count += Int(step)
+            default:
+                uses += 1
+                count += Int(step)
             }
         }
         if count == 0, let failure { throw failure }
@@ -134,9 +145,19 @@ final class TLSStream: Transport {
 
     var unsent: Int { cmq_tls_unsent(record) }
 
-    func send(_ socket: StreamSocket) -> Int32 { cmq_tls_send(record, socket.descriptor) }
+    func send(_ socket: StreamSocket) -> Int32 {
+        if unsent > 0 { uses += 1 }
+        let code = cmq_tls_send(record, socket.descriptor)
+        if isEstablished, uses < Self.fewUses { giveBack() }
+        return code
+    }
 
-    func rest() { cmq_tls_rest(record, ssl) }
+    func rest() {
+        uses = 0
+        giveBack()
+    }
+
+    private func giveBack() { cmq_tls_rest(record, ssl) }
 
     private func describedFailure(_ phase: MQTTError.Phase) -> MQTTError {
         TLSFailure(record, host: context.verifiedName).error(phase: phase)

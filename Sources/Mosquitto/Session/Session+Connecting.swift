@@ -119,7 +119,7 @@ extension Session {
             handle, winner, tls: tls, configuration: configuration, scratch: loop.scratch)
         self.connection = connection
         interest = connection.interest
-        token = loop.register(connection.descriptor, client: self, interest: interest)
+        token = loop.register(connection.descriptor, client: self, interest: interest, isPatient: tls != nil)
         if token == nil { throw MQTTError(.system, "the socket cannot be watched") }
         if tls != nil { perform(machine.entered(.tlsHandshake)) }
         try follow(try connection.advanceHandshake(), of: connection)
@@ -161,6 +161,7 @@ extension Session {
     }
 
     private func handshaken(_ connection: Connection) throws(MQTTError) {
+        if let token { loop.hurry(token) }
         perform(machine.entered(.connack))
         try connection.flush()
     }

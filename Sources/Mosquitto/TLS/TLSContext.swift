@@ -10,14 +10,15 @@ import Glibc
 import Musl
 #endif
 
-/// An `SSL_CTX` made from a ``TLSConfiguration``, with the record that OpenSSL's callbacks write to.
+/// What a ``TLSConfiguration`` asks of one client's connections: the record that OpenSSL's callbacks read and write, and an `SSL_CTX`,
+/// which clients share.
 ///
-/// It serves one connection at a time, on one thread. It must outlive every `SSL` made from it, which ``MosquittoHandle`` sees to.
+/// It serves one connection at a time, on one thread. It must outlive every `SSL` made for it, which ``MosquittoHandle`` sees to.
 ///
 /// `@unchecked Sendable` lets it be prepared off the loop and then handed over: ``prepare(for:_:passphrase:turn:)`` is done by
 /// one thread at a time, and never by an attempt that a later one has overtaken.
 final class TLSContext: @unchecked Sendable {
-    let pointer: OpaquePointer
+    private let settings: TLSSettings
     let record: UnsafeMutablePointer<cmq_tls>
     /// The name that is verified.
     private(set) var verifiedName = ""
@@ -31,6 +32,7 @@ final class TLSContext: @unchecked Sendable {
     private var lacksPassphrase = false
     /// What the record points to.
     private var serverName: UnsafeMutablePointer<CChar>?
+    private var checkedName: UnsafeMutablePointer<CChar>?
     private let pins: UnsafeMutableBufferPointer<UInt8>
     private let keyIdentity: UnsafeMutablePointer<CChar>?
     /// The TLS sessions of other endpoints.
@@ -60,18 +62,21 @@ final class TLSContext: @unchecked Sendable {
             record.pointee.psk = $0.bindMemory(to: UInt8.self).baseAddress
             record.pointee.psk_length = $0.count
         }
-        guard let pointer = cmq_ctx_new(record) else {
+        do throws(MQTTError) {
+            settings = try TLSSettings.settings(of: configuration, for: record)
+        } catch {
             Self.release(record, pins, keyIdentity)
-            throw Self.failure("OpenSSL could not make a context")
+            throw error
         }
-        self.pointer = pointer
-        try setProtocol()
     }
 
+    /// The `SSL_CTX`.
+    var pointer: OpaquePointer { settings.pointer }
+
     deinit {
-        SSL_CTX_free(pointer)
         forgetSessions()
         free(serverName)
+        free(checkedName)
         Self.release(record, pins, keyIdentity)
     }
 
@@ -79,39 +84,11 @@ final class TLSContext: @unchecked Sendable {
         _ record: UnsafeMutablePointer<cmq_tls>, _ pins: UnsafeMutableBufferPointer<UInt8>,
         _ keyIdentity: UnsafeMutablePointer<CChar>?
     ) {
-        cmq_tls_reset(record)
-        cmq_tls_forget_identity(record)
+        cmq_tls_free(record)
         if record.pointee.key_log >= 0 { close(record.pointee.key_log) }
         record.deallocate()
         pins.deallocate()
         free(keyIdentity)
-    }
-
-    private func setProtocol() throws(MQTTError) {
-        let maximum = configuration.maximumVersion?.number ?? 0
-        guard cmq_ctx_set_versions(pointer, configuration.minimumVersion.number, maximum) == 1 else {
-            throw Self.failure("OpenSSL does not have these versions")
-        }
-        // With a pre-shared key, those ciphers that use one; some have no encryption.
-        let ciphers = configuration.ciphers ?? (keyIdentity == nil ? nil : "kECDHEPSK:kDHEPSK:kPSK:!eNULL")
-        if let ciphers, SSL_CTX_set_cipher_list(pointer, ciphers) != 1 {
-            throw Self.failure("ciphers \(quoted(ciphers)): OpenSSL has none of them")
-        }
-        if let suites = configuration.cipherSuites, SSL_CTX_set_ciphersuites(pointer, suites) != 1 {
-            throw Self.failure("cipherSuites \(quoted(suites)): OpenSSL does not have one of them")
-        }
-        if let groups = configuration.groups, cmq_ctx_set_groups(pointer, groups) != 1 {
-            throw Self.failure("groups \(quoted(groups)): OpenSSL does not have one of them")
-        }
-        let protocols = configuration.applicationProtocols.flatMap { [UInt8($0.utf8.count)] + $0.utf8 }
-        // This one's success is 0.
-        if !protocols.isEmpty, SSL_CTX_set_alpn_protos(pointer, protocols, UInt32(protocols.count)) != 0 {
-            throw Self.failure("applicationProtocols cannot be set")
-        }
-        if let revocation = configuration.revocation {
-            let all = revocation.scope == .chain ? X509_V_FLAG_CRL_CHECK_ALL : 0
-            X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(pointer), UInt(X509_V_FLAG_CRL_CHECK | all))
-        }
     }
 
     // MARK: Each attempt
@@ -172,8 +149,11 @@ final class TLSContext: @unchecked Sendable {
         record.pointee.server_name = UnsafePointer(serverName)
         // A certificate cannot name the scope of an address: it has a meaning on this machine only.
         verifiedName = isAddress ? String(name.prefix { $0 != "%" }) : name
-        let checked = configuration.verification == .full ? verifiedName : nil
-        guard cmq_ctx_verify_name(pointer, checked, isAddress) == 1 else {
+        free(checkedName)
+        checkedName = configuration.verification == .full ? strdup(verifiedName) : nil
+        record.pointee.verified_name = UnsafePointer(checkedName)
+        record.pointee.verifies_address = isAddress
+        if let checkedName, cmq_is_verifiable(checkedName, isAddress) != 1 {
             throw Self.failure("\(quoted(name)) cannot be the name in a certificate")
         }
         self.endpoint = endpoint
@@ -187,7 +167,7 @@ final class TLSContext: @unchecked Sendable {
         var isChanged = false
         if old.map({ !new.hasSameTrust(as: $0) }) ?? true {
             let store = try TrustStore.store(for: new)
-            SSL_CTX_set1_cert_store(pointer, store.pointer)
+            record.pointee.trust = store.pointer
             trust = store
             isChanged = true
         }
@@ -229,15 +209,6 @@ final class TLSContext: @unchecked Sendable {
         var error = MQTTError(.tlsConfiguration, "TLS: " + message + (text.isEmpty ? "" : ": " + text))
         error.tls = TLSFailure(.configuration, reason: text.isEmpty ? nil : text)
         return error
-    }
-}
-
-extension TLSConfiguration.Version {
-    fileprivate var number: Int32 {
-        switch self {
-        case .v1_2: TLS1_2_VERSION
-        case .v1_3: TLS1_3_VERSION
-        }
     }
 }
 

@@ -89,6 +89,13 @@ final class ChildProcess: Sendable {
         }
     }
 
+    /// Sends SIGSTOP, or SIGCONT. Nothing happens if the process has exited.
+    func setSuspended(_ isSuspended: Bool) {
+        state.withLock { state in
+            if case .running(let pid) = state { Self.signal(pid, isSuspended ? SIGSTOP : SIGCONT) }
+        }
+    }
+
     /// Sends SIGTERM and reaps the process; after the deadline SIGKILL.
     func terminate(deadline: Duration) async {
         state.withLock { state in

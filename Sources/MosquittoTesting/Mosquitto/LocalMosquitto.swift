@@ -106,6 +106,16 @@ public final class LocalMosquitto: Sendable {
         process.withLock { $0 }?.kill()
     }
 
+    /// Stops the process (SIGSTOP) until ``resume()``: its connections stay, and nothing answers. Nothing happens if it does not run.
+    public func suspend() {
+        process.withLock { $0 }?.setSuspended(true)
+    }
+
+    /// Lets a suspended process go on (SIGCONT).
+    public func resume() {
+        process.withLock { $0 }?.setSuspended(false)
+    }
+
     /// Ends the process (SIGTERM), which saves its database if it is persistent. After five seconds it is killed.
     public func terminate() async {
         await process.withLock { $0 }?.terminate(deadline: .seconds(5))

@@ -30,15 +30,26 @@ import Testing
         context.record.pointee.server_name.map { String(cString: $0) }
     }
 
-    /// The name that the certificate is checked for.
+    /// What a connection's certificate is checked for.
+    private func checked<R>(_ context: TLSContext, _ read: (OpaquePointer?) -> R?) -> R? {
+        guard let ssl = cmq_tls_start(context.record, context.pointer) else { return nil }
+        defer {
+            SSL_free(ssl)
+            cmq_tls_reset(context.record)
+        }
+        return read(SSL_get0_param(ssl))
+    }
+
     private func checkedName(_ context: TLSContext) -> String? {
-        X509_VERIFY_PARAM_get0_host(SSL_CTX_get0_param(context.pointer), 0).map { String(cString: $0) }
+        checked(context) { X509_VERIFY_PARAM_get0_host($0, 0).map { String(cString: $0) } }
     }
 
     private func checkedAddress(_ context: TLSContext) -> String? {
-        guard let text = X509_VERIFY_PARAM_get1_ip_asc(SSL_CTX_get0_param(context.pointer)) else { return nil }
-        defer { CRYPTO_free(text, "", 0) }
-        return String(cString: text)
+        checked(context) { param in
+            guard let text = X509_VERIFY_PARAM_get1_ip_asc(param) else { return nil }
+            defer { CRYPTO_free(text, "", 0) }
+            return String(cString: text)
+        }
     }
 
     @Test func `checks the certificate for the host, and sends its name`() async throws {
@@ -97,7 +108,7 @@ import Testing
     // MARK: Files
 
     private func trusted(_ context: TLSContext) -> Int32 {
-        OPENSSL_sk_num(X509_STORE_get0_objects(SSL_CTX_get_cert_store(context.pointer)))
+        OPENSSL_sk_num(X509_STORE_get0_objects(context.record.pointee.trust))
     }
 
     @Test func `reads a file of trust again that was away for a while, though it is the same one`() async throws {

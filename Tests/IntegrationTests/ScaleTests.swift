@@ -1,0 +1,40 @@
+#if os(Linux)
+import Foundation
+import Testing
+
+/// The measurements of `scripts/soak`, in short, in a process of their own: what other tests take is not counted.
+@Suite("Many clients in one process")
+struct ScaleTests {
+    @Test func `300 idle TLS clients take little memory and no threads`() async throws {
+        // A debug build's objects are those of a release build; its asynchronous frames are larger.
+        let run = try await scale([
+            "idle", "--clients", "300", "--beyond", "50", "--keep-alive", "10", "--seconds", "1", "--most-kb", "90",
+            "--most-percent", "50",
+        ])
+        #expect(run.status == 0, "\(run.output)")
+    }
+
+    @Test func `a broker that is stopped for 2 s loses nothing`() async throws {
+        let run = try await scale([
+            "stopped", "--once", "--seconds", "2", "--tasks", "400", "--most-latency", "500",
+        ])
+        #expect(run.status == 0, "\(run.output)")
+    }
+
+    private func scale(_ arguments: [String]) async throws -> (status: Int32, output: String) {
+        let process = Process()
+        process.executableURL = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(
+            path: "Scale")
+        process.arguments = arguments
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = output
+        let status = try await withCheckedThrowingContinuation { continuation in
+            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
+            do { try process.run() } catch { continuation.resume(throwing: error) }
+        }
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        return (status, text)
+    }
+}
+#endif

@@ -1,0 +1,25 @@
+import Dispatch
+import Foundation
+
+#if os(Linux)
+import Glibc
+
+/// Ends the brokers with the process when that is told to end.
+struct EndingSignals {
+    private let sources: [any DispatchSourceSignal]
+
+    init(_ killBrokers: @escaping @Sendable () -> Void) {
+        sources = [SIGINT, SIGTERM].map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler {
+                killBrokers()
+                // Not exit(3), whose handlers would take OpenSSL from under the event loop.
+                _exit(128 + number)
+            }
+            source.resume()
+            return source
+        }
+    }
+}
+#endif

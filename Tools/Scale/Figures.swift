@@ -1,0 +1,34 @@
+import ArgumentParser
+
+/// Prints what was measured beside its bound, and remembers which bounds are broken.
+struct Bounds {
+    private(set) var broken: [String] = []
+
+    mutating func check(_ holds: Bool, _ sentence: String) {
+        print("\(holds ? "ok    " : "FAILED") \(sentence)")
+        if !holds { broken.append(sentence) }
+    }
+
+    /// Ends the command with 1 if a bound is broken.
+    func enforce() throws {
+        if !broken.isEmpty { throw ExitCode.failure }
+    }
+}
+
+func quantile(_ fraction: Double, _ times: [Duration]) -> Duration {
+    let sorted = times.sorted()
+    return sorted.isEmpty ? .zero : sorted[min(sorted.count - 1, Int(Double(sorted.count) * fraction))]
+}
+
+func milliseconds(_ time: Duration) -> String { "\((time / .milliseconds(1) * 100).rounded() / 100) ms" }
+
+func latencies(_ times: [Duration]) -> String {
+    "p50 \(milliseconds(quantile(0.5, times))), p99 \(milliseconds(quantile(0.99, times))), "
+        + "longest \(milliseconds(times.max() ?? .zero)) of \(times.count)"
+}
+
+func rounded(_ number: Double, _ digits: Int = 1) -> String {
+    var factor = 1.0
+    for _ in 0..<digits { factor *= 10 }
+    return "\((number * factor).rounded() / factor)"
+}

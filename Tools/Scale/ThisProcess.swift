@@ -1,0 +1,67 @@
+import Foundation
+import MosquittoTesting
+
+#if os(Linux)
+import Glibc
+
+/// What the kernel says of this process.
+enum ThisProcess {
+    /// Resident memory in KB.
+    static func residentKB() throws -> Int {
+        let fields = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
+        guard fields.count > 1, let pages = Int(fields[1]) else {
+            throw ScaleFailure("/proc/self/statm has no numbers")
+        }
+        return pages * Int(sysconf(Int32(_SC_PAGESIZE))) / 1_024
+    }
+
+    static func descriptors() throws -> Int {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
+    }
+
+    static func threads() throws -> Int { try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").count }
+
+    /// User and system time.
+    static func processorTime() -> Duration {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+    }
+
+    /// Two looks, a keep-alive check apart, at resident memory that agree; the last look after the deadline.
+    static func settledKB(pause: Duration, deadline: Duration) async throws -> Int {
+        var last = try residentKB()
+        let end = ContinuousClock.now + deadline
+        while ContinuousClock.now < end {
+            try await Task.sleep(for: pause)
+            let now = try residentKB()
+            if abs(now - last) * 200 < last { return now }
+            last = now
+        }
+        return last
+    }
+
+    /// That of the connection, libmosquitto's own of it, and a pair of sockets that libmosquitto keeps for itself.
+    static let descriptorsAClient = 4
+
+    /// Raises the limit of descriptors to what `clients` need. A broker that is started afterwards has it too.
+    static func allow(clients: Int) throws {
+        let needed = rlim_t(clients * descriptorsAClient + 200)
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            throw ScaleFailure("the limit of descriptors cannot be read")
+        }
+        if limit.rlim_cur >= needed { return }
+        guard limit.rlim_max >= needed else {
+            let most = (Int(limit.rlim_max) - 200) / descriptorsAClient
+            throw ScaleFailure(
+                "\(clients) clients need \(needed) descriptors, \(descriptorsAClient) each, and the hard limit is "
+                    + "\(limit.rlim_max): raise it (ulimit -Hn, or LimitNOFILE), or measure with --clients \(most)")
+        }
+        limit.rlim_cur = needed
+        guard setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            throw ScaleFailure("the limit of descriptors cannot be raised to \(needed)")
+        }
+    }
+}
+#endif
