@@ -42,7 +42,7 @@ enum ThisProcess {
     }
 
     /// That of the connection, libmosquitto's own of it, and a pair of sockets that libmosquitto keeps for itself.
-    static let descriptorsAClient = 4
+    static let descriptorsAClient = 5
 
     /// Raises the limit of descriptors to what `clients` need. A broker that is started afterwards has it too.
     static func allow(clients: Int) throws {

@@ -104,6 +104,9 @@ final class Connection {
 
     private static let backlog = 1 << 20
 
+    /// Whether ``flush()`` has something to send.
+    var hasUnsent: Bool { transport.unsent > 0 }
+
     /// Not while a consumer is full, nor while a broker that reads nothing has more to be acknowledged than one that keeps to
     /// the protocol can have: 65,535 packet identifiers, each in a record of its own, beside our own backlog.
     private var mayRead: Bool { !isReadingPaused && transport.unsent <= 4 * Self.backlog }

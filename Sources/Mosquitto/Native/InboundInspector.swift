@@ -85,8 +85,13 @@ struct InboundInspector {
         return (position, nil)
     }
 
-    /// CONNACK, SUBACK, UNSUBACK, PINGRESP and DISCONNECT.
-    private static func isForLibrary(_ first: UInt8) -> Bool { [2, 9, 11, 13, 14].contains(first >> 4) }
+    /// CONNACK, SUBACK, UNSUBACK and DISCONNECT.
+    private static func isForLibrary(_ first: UInt8) -> Bool {
+        switch first >> 4 {
+        case 2, 9, 11, 14: true
+        default: false
+        }
+    }
 
     private enum Progress {
         /// The packet has to be looked at again when so many of its bytes are there.
@@ -206,7 +211,9 @@ struct InboundInspector {
         case 2: try examineConnack(body)
         case 4...7: try examineAcknowledgement(type, name, body)
         case 9, 11: try examineSubscriptionAcknowledgement(type, name, body)
-        case 13: if !body.isEmpty { throw Self.malformed(name) }
+        case 13:
+            if !body.isEmpty { throw Self.malformed(name) }
+            log?("received PINGRESP")
         case 14: try examineDisconnect(body)
         default: try examineAuthentication(body)
         }

@@ -360,7 +360,7 @@ extension Session {
     }
 
     private func schedule(_ keepAlive: KeepAlive) {
-        keepAliveTimer = loop.setTimer(after: keepAlive.interval) { [weak self] in
+        keepAliveTimer = loop.setLooseTimer(after: keepAlive.interval) { [weak self] in
             self?.assumeIsolated { session in
                 session.keepAliveTimer = nil
                 session.check(keepAlive)
@@ -374,7 +374,7 @@ extension Session {
             try connection.check(keepAlive)
             handleEvents(of: connection)
             guard self.connection === connection else { return }
-            needsFlush()
+            if connection.hasUnsent { needsFlush() }
             schedule(keepAlive)
         } catch {
             handleEvents(of: connection)

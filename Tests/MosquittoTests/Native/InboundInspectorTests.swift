@@ -230,7 +230,7 @@ private func received(_ code: UInt8) -> String {
                 packets += try piece.withUnsafeBytes { try inspector.inspectAll($0) }
                 start += step
             }
-            #expect(packets == [Sample.connack(version), suback, Sample.packet(0xD0, [])])
+            #expect(packets == [Sample.connack(version), suback])
         }
     }
 
