@@ -44,7 +44,9 @@ final class LooseServer {
     /// Makes a connection with the context, up to the tickets that the server sends after the handshake, and ends it.
     func handshake(with context: TLSContext) throws -> Outcome {
         let record = context.record
-        guard let client = cmq_tls_start(record, context.pointer), let server = SSL_new(pointer) else { throw Failure() }
+        guard let client = cmq_tls_start(record, context.pointer), let server = SSL_new(pointer) else {
+            throw Failure()
+        }
         defer {
             SSL_free(client)
             SSL_free(server)
