@@ -81,25 +81,11 @@ struct PropertyReader {
         return value
     }
 
-    static func varint(_ property: OpaquePointer, _ identifier: mqtt5_property) -> UInt32 {
-        var value: UInt32 = 0
-        mosquitto_property_read_varint(property, Int32(identifier.rawValue), &value, false)
-        return value
-    }
-
     static func string(_ property: OpaquePointer, _ identifier: mqtt5_property) -> String {
         var text: UnsafeMutablePointer<CChar>?
         mosquitto_property_read_string(property, Int32(identifier.rawValue), &text, false)
         defer { freeMemory(text) }
         return text.map { String(cString: $0) } ?? ""
-    }
-
-    static func binary(_ property: OpaquePointer, _ identifier: mqtt5_property) -> [UInt8] {
-        var bytes: UnsafeMutableRawPointer?
-        var length: UInt16 = 0
-        mosquitto_property_read_binary(property, Int32(identifier.rawValue), &bytes, &length, false)
-        defer { freeMemory(bytes) }
-        return bytes.map { Array(UnsafeRawBufferPointer(start: $0, count: Int(length))) } ?? []
     }
 
     static func userProperty(_ property: OpaquePointer) -> MQTTUserProperty {
@@ -111,26 +97,6 @@ struct PropertyReader {
             freeMemory(value)
         }
         return MQTTUserProperty(name.map { String(cString: $0) } ?? "", value.map { String(cString: $0) } ?? "")
-    }
-}
-
-extension MQTTPublishProperties {
-    /// The properties of a received PUBLISH.
-    init(reading list: OpaquePointer) {
-        self.init()
-        PropertyReader(list: list).visit { identifier, property in
-            switch identifier {
-            case MQTT_PROP_PAYLOAD_FORMAT_INDICATOR: payloadIsUTF8 = PropertyReader.byte(property, identifier) == 1
-            case MQTT_PROP_MESSAGE_EXPIRY_INTERVAL: messageExpiryInterval = PropertyReader.int32(property, identifier)
-            case MQTT_PROP_CONTENT_TYPE: contentType = PropertyReader.string(property, identifier)
-            case MQTT_PROP_RESPONSE_TOPIC: responseTopic = PropertyReader.string(property, identifier)
-            case MQTT_PROP_CORRELATION_DATA: correlationData = PropertyReader.binary(property, identifier)
-            case MQTT_PROP_SUBSCRIPTION_IDENTIFIER:
-                subscriptionIdentifiers.append(PropertyReader.varint(property, identifier))
-            case MQTT_PROP_USER_PROPERTY: userProperties.append(PropertyReader.userProperty(property))
-            default: break
-            }
-        }
     }
 }
 

@@ -116,16 +116,14 @@ final class OutgoingQueue: Sendable {
         state.bytes += publish.size
     }
 
+    /// Drops the oldest of QoS 0, if that makes room.
     private func makeRoom(for publish: OutgoingPublish, _ state: inout State) -> [OutgoingPublish] {
-        var (count, bytes) = (state.count, state.bytes)
+        let (waiting, size) = (state.count, state.bytes + publish.size)
         let dropped = state.messages.removeFirst {
             $0.qos == .atMostOnce
-        } until: { removed in
-            if let removed {
-                count -= 1
-                bytes -= removed.size
-            }
-            return count == 0 || count < policy.maximumMessages && bytes + publish.size <= policy.maximumBytes
+        } until: { count, bytes in
+            count == waiting
+                || waiting - count < policy.maximumMessages && size - bytes <= policy.maximumBytes
         }
         for old in dropped { forget(old, &state) }
         return dropped

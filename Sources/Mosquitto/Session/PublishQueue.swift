@@ -54,19 +54,25 @@ struct PublishQueue {
         return removed
     }
 
-    /// Takes out the first messages for which `isUnwanted` is true, until `isEnough`.
+    /// Takes out the first messages for which `isUnwanted` is true, as many as it takes until `isEnough`: none if they all are not.
     mutating func removeFirst(
-        where isUnwanted: (OutgoingPublish) -> Bool, until isEnough: (OutgoingPublish?) -> Bool
+        where isUnwanted: (OutgoingPublish) -> Bool, until isEnough: (_ count: Int, _ bytes: Int) -> Bool
     ) -> [OutgoingPublish] {
-        var removed: [OutgoingPublish] = []
-        var isDone = isEnough(nil)
+        var unwanted: [OutgoingPublish] = []
+        var bytes = 0
+        for message in messages where !message.isCancelled && isUnwanted(message) {
+            if isEnough(unwanted.count, bytes) { break }
+            unwanted.append(message)
+            bytes += message.size
+        }
+        guard isEnough(unwanted.count, bytes) else { return [] }
+        var index = 0
         messages.removeAll { message in
-            guard !isDone, !message.isCancelled, isUnwanted(message) else { return false }
-            removed.append(message)
-            isDone = isEnough(message)
+            guard index < unwanted.count, message === unwanted[index] else { return false }
+            index += 1
             return true
         }
-        return removed
+        return unwanted
     }
 
     mutating func takeAll() -> [OutgoingPublish] { messages.isEmpty ? [] : remove { _ in true } }

@@ -110,6 +110,17 @@ import Testing
         #expect(queue.depth.messages == 3)
     }
 
+    @Test func `drops nothing for a message that has no room all the same`() throws {
+        let queue = OutgoingQueue(
+            MQTTQueuePolicy(maximumMessages: 10, maximumBytes: 100, whenFull: .dropOldestQoS0))
+        _ = try queue.post(publish("1", .atMostOnce, bytes: 20))
+        _ = try queue.post(publish("2", bytes: 60))
+        #expect(throws: MQTTError.self) { try queue.post(publish("3", bytes: 50)) }
+        #expect(queue.depth.messages == 2)
+        _ = try queue.post(publish("4", bytes: 30))
+        #expect(queue.take(10).map(\.topic) == ["2", "4"])
+    }
+
     @Test func `a cancelled message is gone, wherever it waits`() async throws {
         let queue = queue(1, .suspend)
         let messages = (0..<3).map { publish("\($0)") }

@@ -56,14 +56,11 @@ import Testing
 
     @Test func `the first ones of a kind are taken out until it is enough`() {
         var queue = queue(publish("a"), publish("b"), publish("a"), publish("a"))
-        var left = 2
-        let removed = queue.removeFirst {
-            $0.topic == "a"
-        } until: { message in
-            if message != nil { left -= 1 }
-            return left == 0
-        }
-        #expect(removed.count == 2)
+        #expect(queue.removeFirst(where: { $0.topic == "a" }, until: { count, _ in count == 4 }).isEmpty)
+        #expect(queue.removeFirst(where: { $0.topic == "a" }, until: { count, _ in count == 0 }).isEmpty)
+        #expect(queue.count == 4)
+        // Topics of one byte, and no payload.
+        #expect(queue.removeFirst(where: { $0.topic == "a" }, until: { _, bytes in bytes == 2 }).count == 2)
         #expect(queue.takeAll().map(\.topic) == ["b", "a"])
     }
 

@@ -1,14 +1,13 @@
 import Dispatch
-import Foundation
 
 #if os(Linux)
 import Glibc
 
 /// Ends the brokers with the process when that is told to end.
-struct EndingSignals {
+package struct EndingSignals {
     private let sources: [any DispatchSourceSignal]
 
-    init(_ killBrokers: @escaping @Sendable () -> Void) {
+    package init(_ killBrokers: @escaping @Sendable () -> Void) {
         sources = [SIGINT, SIGTERM].map { number in
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
