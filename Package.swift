@@ -217,7 +217,11 @@ let package = Package(
         ),
         .testTarget(
             name: "ScriptedBrokerTests",
-            dependencies: ["Mosquitto", "MosquittoTesting", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "Mosquitto", "MosquittoTesting",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(

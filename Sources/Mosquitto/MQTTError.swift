@@ -61,6 +61,8 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         public static let notConnected = Code("notConnected")
         /// The message expired before it could be sent (MQTT 5.0, section 3.3.2.3.3).
         public static let messageExpired = Code("messageExpired")
+        /// A shutdown ended with messages that were not sent, or not acknowledged; see ``MQTTClient/shutdown()``.
+        public static let unsent = Code("unsent")
         /// The broker refused a publish, subscribe or unsubscribe; see ``MQTTError/reasonCode``.
         public static let operationRefused = Code("operationRefused")
 

@@ -74,7 +74,7 @@ struct ClientRun: Sendable {
         }
         var failure: (any Error)?
         do { try await work.value } catch { failure = error }
-        await leave(client)
+        let unsent = await leave(client)
         limit?.cancel()
         interruption?.cancel()
         let stopped = await runner.value
@@ -86,14 +86,20 @@ struct ClientRun: Sendable {
             // mosquitto_sub: exit(-1) before the CONNACK.
             if !wasConnected { throw CommandFailure(lines: [], status: 255) }
         case nil:
-            if let error = stopped ?? failure { throw self.failure(error) }
+            if let error = stopped ?? failure ?? unsent { throw self.failure(error) }
         }
     }
 
-    /// Ends the client with the DISCONNECT that the flags ask for.
-    func leave(_ client: MQTTClient, early: Bool = false) async {
-        // What it says was checked before.
-        do { try await client.shutdown(early ? earlyFarewell : farewell) } catch { await client.shutdown() }
+    /// Ends the client with the DISCONNECT that the flags ask for. Returns an error if messages could not be sent.
+    @discardableResult
+    func leave(_ client: MQTTClient, early: Bool = false) async -> MQTTError? {
+        do throws(MQTTError) {
+            try await client.shutdown(early ? earlyFarewell : farewell)
+            return nil
+        } catch {
+            // The DISCONNECT was checked before.
+            return error
+        }
     }
 
     private static func run(_ client: MQTTClient) async -> MQTTError? {

@@ -66,7 +66,7 @@ private actor DayOfConnections {
     }
 
     func end() async {
-        await client.shutdown()
+        try? await client.shutdown()
         await broker.stop()
     }
 

@@ -23,7 +23,7 @@ struct FirstConnectionModeTests {
         let client = MQTTClient(configuration(.background, port: try freePort()), logger: quiet)
         try await client.start()
         #expect(!client.state.isConnected)
-        await client.shutdown()
+        try? await client.shutdown()
         expectStopped(client)
     }
 
@@ -41,7 +41,7 @@ struct FirstConnectionModeTests {
         let broker = try await ScriptedBroker.start(port: port, tls: TestTLS.identity)
         #expect(try await start.value, "connected when start() returns")
         try await client.publish("hello", to: "a")
-        await client.shutdown()
+        try? await client.shutdown()
         await broker.stop()
     }
 

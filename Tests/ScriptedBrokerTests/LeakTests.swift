@@ -114,7 +114,7 @@ struct ProcessResources: Sendable {
                 logger: quiet
             )
             try await client.start()
-            await client.shutdown()
+            try? await client.shutdown()
         }
     }
 

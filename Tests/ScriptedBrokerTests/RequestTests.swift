@@ -58,7 +58,7 @@ struct RequestTests {
         request.cancel()
         let error = await #expect(throws: MQTTError.self) { try await request.value }
         #expect(error?.code == .cancelled)
-        await client.shutdown()
+        try? await client.shutdown()
     }
 
     @Test func `it survives a lost connection`() async throws {
@@ -80,7 +80,7 @@ struct RequestTests {
         try await client.start()
         let request = Task { try await client.request("x", to: "nobody") }
         #expect(await broker.waitUntil { $0.publishes.contains { $0.topic == "nobody" } })
-        await client.shutdown()
+        try? await client.shutdown()
         let error = await #expect(throws: MQTTError.self) { try await request.value }
         #expect(error?.code == .stopped)
         await broker.stop()

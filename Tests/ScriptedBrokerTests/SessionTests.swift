@@ -198,7 +198,7 @@ struct SessionTests {
         configuration.session = .persistent
         let first = MQTTClient(configuration, logger: quiet)
         try await first.start()
-        try await first.subscribe(to: "a") { _ in await first.shutdown() }
+        try await first.subscribe(to: "a") { _ in try? await first.shutdown() }
         for number in 0..<100 { broker.publish(topic: "a", payload: "\(number)", qos: 1) }
         try await withRunningClient(configuration) { second, _ in
             let info = try await second.waitUntilConnected(timeout: .seconds(30))

@@ -83,10 +83,10 @@ func withRunning<R>(_ client: MQTTClient, _ body: (MQTTClient, EventLog) async t
     try await client.start()
     do {
         let result = try await body(client, log)
-        await client.shutdown()
+        try? await client.shutdown()
         return result
     } catch {
-        await client.shutdown()
+        try? await client.shutdown()
         throw error
     }
 }

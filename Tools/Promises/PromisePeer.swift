@@ -87,7 +87,7 @@ final class PromisePeer: Sendable {
     }
 
     func shutDown() async {
-        await client.shutdown()
+        try? await client.shutdown()
         for task in state.withLock({ $0.tasks }) { await task.value }
     }
 

@@ -35,7 +35,7 @@ final class Crowd: Sendable {
         }
         feed.finish()
         await withTaskGroup(of: Void.self) { group in
-            for client in started.withLock({ $0 }) { group.addTask { await client.shutdown() } }
+            for client in started.withLock({ $0 }) { group.addTask { try? await client.shutdown() } }
         }
         await running
         return try result.get()

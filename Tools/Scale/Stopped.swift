@@ -109,10 +109,10 @@ struct Stopped: AsyncParsableCommand {
             }
         } catch {
             broker.resume()
-            for client in clients { await client.shutdown() }
+            for client in clients { try? await client.shutdown() }
             throw error
         }
-        for client in clients { await client.shutdown() }
+        for client in clients { try? await client.shutdown() }
         await follow.value
         return seen
     }

@@ -104,7 +104,7 @@ actor DayLane {
     }
 
     func shutDown() async {
-        await client.shutdown()
+        try? await client.shutdown()
         for task in background { _ = await task.result }
     }
 

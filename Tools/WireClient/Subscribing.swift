@@ -32,7 +32,7 @@ extension WireClient {
         _ port: Int, _ clientID: String, _ filter: MQTTTopicFilter, _ qos: MQTTQoS
     ) async throws {
         try await run(configuration(port, clientID)) { client in
-            try await client.subscribe(to: MQTTSubscription(filter, qos: qos)) { _ in await client.shutdown() }
+            try await client.subscribe(to: MQTTSubscription(filter, qos: qos)) { _ in try? await client.shutdown() }
         }
     }
 
@@ -49,7 +49,7 @@ extension WireClient {
                 try await client.publish("action", to: "request/topic", qos: .atMostOnce, properties: properties)
                 let response = await messages.first { _ in true }
                 if response?.payloadString != "a response" { throw Unexpected("\(String(describing: response))") }
-                await client.shutdown()
+                try? await client.shutdown()
             }
         }
     }
@@ -59,7 +59,7 @@ extension WireClient {
             try await client.subscribe(to: MQTTSubscription("request/topic", qos: .atMostOnce)) { messages in
                 guard let request = await messages.first(where: { _ in true }) else { throw Unexpected("no request") }
                 try await client.respond(to: request, with: "a response", qos: .atMostOnce)
-                await client.shutdown()
+                try? await client.shutdown()
             }
         }
     }

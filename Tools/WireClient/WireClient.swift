@@ -81,7 +81,7 @@ enum WireClient {
         try await client.start()
         try await client.waitUntilConnected(timeout: .seconds(10))
         try await body(client)
-        await client.shutdown()
+        try? await client.shutdown()
     }
 
     /// Stays connected until the driver ends it, or the connection.

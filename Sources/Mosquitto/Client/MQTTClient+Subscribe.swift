@@ -105,9 +105,11 @@ extension MQTTClient {
             let result = try await body(
                 MQTTMessages(buffer: consumer, grantedReasonCodes: granted, end: session.endSubscription))
             await session.unsubscribe(consumer, hasHandledAll: true)
+            await shared.awaitTurn()
             return result
         } catch {
             await session.unsubscribe(consumer, hasHandledAll: false)
+            await shared.awaitTurn()
             throw error
         }
     }

@@ -73,23 +73,30 @@ public final class MQTTClient: Sendable, Service {
         do throws(MQTTError) {
             _ = try await session.waitUntilConnected(timeout: nil)
         } catch {
-            if error.code == .cancelled { await session.shutDownAndWait(isGraceful: false) }
+            if error.code == .cancelled { try? await session.shutDownAndWait(isGraceful: false) }
             throw error
         }
     }
 
-    /// Ends a running client: waits for unacknowledged publishes, and for the ends of QoS 2 deliveries, up to
-    /// ``MQTTTimeouts/drain``, sends DISCONNECT and closes. Returns when it has ended.
-    public func shutdown() async {
-        await session.shutDownAndWait(isGraceful: true)
+    /// Ends a running client: sends what it has accepted, waits for the acknowledgements and for the ends of QoS 2 deliveries, sends
+    /// DISCONNECT and closes. Returns when it has ended.
+    ///
+    /// The wait goes on while bytes leave this machine, and ends when ``MQTTTimeouts/drain`` has passed without any. Without a
+    /// connection, an attempt that is under way gets as long if messages wait; a client that waits for its next attempt ends at once.
+    ///
+    /// - Throws: ``MQTTError/Code/unsent`` with the number of messages that were not sent, or not acknowledged. The client has ended
+    ///   then too, and a publish that waited for one of them has thrown.
+    public func shutdown() async throws(MQTTError) {
+        try await session.shutDownAndWait(isGraceful: true)
     }
 
     /// Ends a running client as ``shutdown()`` does, and tells the broker more; MQTT 5.0 only.
     ///
-    /// Throws ``MQTTError/Code/invalidProperty`` or ``MQTTError/Code/unsupported`` if that cannot be said, and does nothing then.
+    /// - Throws: ``MQTTError/Code/invalidProperty`` or ``MQTTError/Code/unsupported`` if that cannot be said, when nothing is done;
+    ///   what ``shutdown()`` throws.
     public func shutdown(_ disconnect: MQTTDisconnect) async throws(MQTTError) {
         try disconnect.validate(configuration)
-        await session.shutDownAndWait(isGraceful: true, disconnect)
+        try await session.shutDownAndWait(isGraceful: true, disconnect)
     }
 
     /// Waits until there is a connection.
@@ -113,7 +120,7 @@ public final class MQTTClient: Sendable, Service {
 
     /// The connection events from now on. Every call gives a sequence of its own.
     public func events() -> MQTTConnectionEvents {
-        MQTTConnectionEvents(stream: shared.makeEventStream())
+        MQTTConnectionEvents(stream: shared.makeEventStream(), shared: shared)
     }
 
     /// Changes the credentials now instead of when they are due: asks the provider, and puts what it gives in the place of the
@@ -148,7 +155,8 @@ public final class MQTTClient: Sendable, Service {
 /// Runs a client for as long as `body` runs, then shuts it down gracefully.
 ///
 /// `body` begins at once, or, as ``MQTTClientConfiguration/firstConnection`` says, with the first connection. If the client
-/// stops by itself, `body` is cancelled and the client's error is thrown.
+/// stops by itself, `body` is cancelled and the client's error is thrown. When `body` has returned, messages that it enqueued are
+/// sent; ``MQTTError/Code/unsent`` is thrown if that cannot be done, see ``MQTTClient/shutdown()``.
 @discardableResult
 public func withMQTTClient<R: Sendable>(
     _ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop = .shared,
@@ -168,15 +176,17 @@ public func withMQTTClient<R: Sendable>(
         do {
             while let result = try await group.next() {
                 if let value = result {
-                    await client.shutdown()
+                    var unsent: MQTTError?
+                    do throws(MQTTError) { try await client.shutdown() } catch { unsent = error }
                     try? await group.waitForAll()
+                    if let unsent { throw unsent }
                     return value
                 }
                 // The client was shut down from within the body, which may go on.
             }
         } catch {
             // The body's own error goes out after a graceful end; the client's error cancels the body.
-            if case .stopped = client.state { group.cancelAll() } else { await client.shutdown() }
+            if case .stopped = client.state { group.cancelAll() } else { try? await client.shutdown() }
             if let stopped = client.terminalError { throw stopped }
             throw error
         }

@@ -12,10 +12,11 @@ public struct MQTTTimeouts: Sendable, Hashable {
     public var connack: Duration = .seconds(10)
     /// For all of it but the credential provider. Default 30 s.
     public var attempt: Duration = .seconds(30)
-    /// How long unacknowledged publishes are waited for before the DISCONNECT of a shutdown or a rotation; before that of a
-    /// shutdown also the broker's PUBREL of QoS 2 messages that have come. Default 5 s.
+    /// How long the end of a connection, by a shutdown or a rotation, waits without progress for what has to be sent and acknowledged
+    /// before the DISCONNECT; at a shutdown also for the broker's PUBREL of QoS 2 messages that have come. While bytes leave this
+    /// machine, the wait goes on. A shutdown gives an attempt that is under way as long, if messages wait. Default 5 s.
     public var drain: Duration = .seconds(5)
-    /// How long the broker has to close its side after a DISCONNECT. Default 1 s.
+    /// How long the broker has to close its side when the DISCONNECT has been sent. Default 1 s.
     public var close: Duration = .seconds(1)
 
     public init() {}

@@ -1,7 +1,8 @@
 public import FoundationEssentials
 
 /// Something that happened to a client's connection. Each attempt begins with ``Kind/attemptStarted(_:)`` and ends with
-/// exactly one of ``Kind/attemptFailed(_:)`` and ``Kind/connected(_:)``; nothing follows ``Kind/stopped(_:)``.
+/// exactly one of ``Kind/attemptFailed(_:)`` and ``Kind/connected(_:)``, unless the client is shut down meanwhile; nothing follows
+/// ``Kind/stopped(_:)``.
 ///
 /// No event ever holds a token or a password.
 public struct MQTTConnectionEvent: Sendable {
@@ -15,6 +16,8 @@ public struct MQTTConnectionEvent: Sendable {
         case credentialsRotated(MQTTCredentialsRotated)
         /// The subscriptions were made again, since the broker had no session.
         case resubscribed(filters: [String])
+        /// The client stops before it could send everything, or before everything was acknowledged.
+        case messagesUnsent(MQTTMessagesUnsent)
         /// The end: with the error that stopped the client, or `nil` after a shutdown.
         case stopped(MQTTError?)
 
@@ -29,6 +32,7 @@ public struct MQTTConnectionEvent: Sendable {
             case .credentialsFailed: "credentialsFailed"
             case .credentialsRotated: "credentialsRotated"
             case .resubscribed: "resubscribed"
+            case .messagesUnsent: "messagesUnsent"
             case .stopped: "stopped"
             }
         }
@@ -136,4 +140,10 @@ public struct MQTTCredentialsFailed: Sendable {
 public struct MQTTCredentialsRotated: Sendable {
     /// How long there was no connection.
     public var gap: Duration
+}
+
+/// A client has stopped with messages that it had accepted.
+public struct MQTTMessagesUnsent: Sendable, Hashable {
+    /// How many were not sent, or not acknowledged.
+    public var count: Int
 }

@@ -45,8 +45,8 @@ final class Connection {
     private(set) var interest: PollEvents = .readable
     /// What the socket has moved since somebody took the numbers.
     var traffic = Traffic()
-    /// Reading stops while a consumer is full.
-    var isReadingPaused = false { didSet { updateInterest() } }
+    /// Reading stops while a consumer is full: ``Session`` decides.
+    private(set) var isReadingPaused = false
 
     private let socket: StreamSocket
     private let transport: any Transport
@@ -64,10 +64,13 @@ final class Connection {
     private var isAsking = false
     private var findings: [MosquittoEvent] = []
     private var writeError: MQTTError?
-    /// Keep-alive checks since bytes were sent and received.
-    private var quietChecks = (sent: 0, received: 0)
-    /// Whether all was read that had come when reading was paused last.
-    private var hasCaughtUp = true
+    private var keepAlive: KeepAlive?
+    /// Bytes that the socket has taken.
+    private var sentBytes = 0
+    /// How many of them had left this machine at the last look.
+    private var lastDelivered = 0
+    /// The broker has closed its side: what is left to read is little, and ends the polling for it.
+    private var hasPeerFinished = false
 
     /// Takes over a connected socket.
     init(
@@ -109,7 +112,21 @@ final class Connection {
 
     /// Not while a consumer is full, nor while a broker that reads nothing has more to be acknowledged than one that keeps to
     /// the protocol can have: 65,535 packet identifiers, each in a record of its own, beside our own backlog.
-    private var mayRead: Bool { !isReadingPaused && transport.unsent <= 4 * Self.backlog }
+    private var mayRead: Bool { hasPeerFinished || !isReadingPaused && transport.unsent <= 4 * Self.backlog }
+
+    /// How many bytes have left this machine. The kernel's buffer may hold megabytes that a slow link has yet to carry.
+    private var delivered: Int { sentBytes - socket.outputCount }
+
+    /// Whether bytes have left this machine since the last call: all that there were, or enough of them for one that does not
+    /// stand still.
+    func hasMoved() -> Bool {
+        let delivered = delivered
+        defer { lastDelivered = delivered }
+        let isAll = delivered == sentBytes && transport.unsent == 0
+        return delivered - lastDelivered >= (isAll ? 1 : Self.leastProgress)
+    }
+
+    private static let leastProgress = 4_096
 
     /// Swaps what the library and the inspector have told, in order, for an empty array.
     func takeEvents(_ events: inout [MosquittoEvent]) {
@@ -133,8 +150,7 @@ final class Connection {
             if try receive() { throw endOfStream(.tlsHandshake) }
             return isAsking ? .none : try advanceHandshake()
         case .established:
-            // The connection is gone; what it has left to read is little, and ends the polling for it.
-            if events.contains(.failed) { isReadingPaused = false }
+            if events.contains(.failed) || events.contains(.finished) && !mayRead { peerFinished() }
             if events.contains(.failed) || mayRead && events.contains(.readable) {
                 hasEnded = try receive()
                 try consume()
@@ -199,14 +215,17 @@ final class Connection {
         let unsent = transport.unsent
         let code = transport.send(socket)
         let sent = unsent - transport.unsent
-        traffic.sent += sent
-        if sent > 0 { quietChecks.sent = 0 }
+        if sent > 0 {
+            traffic.sent += sent
+            sentBytes += sent
+            keepAlive?.sent(.now)
+        }
         return code
     }
 
     /// Reads what the broker sent before it closed, which may say why. It is no more than the socket's buffer has.
     private func readRest() throws(MQTTError) {
-        isReadingPaused = false
+        peerFinished()
         try consume()
         while !inspector.hasEnded, case .bytes(let count) = socket.receive(into: scratch) {
             traffic.received += count
@@ -234,21 +253,38 @@ final class Connection {
         write(packet)
     }
 
-    /// A message of QoS 1 or 2 has been handled, or will not be: ``flush()`` sends what that allows.
+    /// A message of QoS 1 or 2 has been handled, or will not be: ``flush()`` sends what that allows. Nothing follows a DISCONNECT
+    /// (MQTT 5.0, section 3.14.4).
     func release(_ packetID: UInt16, isHandled: Bool) {
+        guard stage == .established else { return }
         acknowledgements.settle(packetID, isHandled: isHandled)
         acknowledge()
+    }
+
+    /// Stops reading, unless the broker has closed its side.
+    func pauseReading() {
+        guard stage == .established, !hasPeerFinished else { return }
+        isReadingPaused = true
+        updateInterest()
     }
 
     /// Goes on with what a pause held back.
     func resumeReading() throws(MQTTError) {
         isReadingPaused = false
+        keepAlive?.received(.now)
         if stage == .established { try consume() }
+        updateInterest()
+    }
+
+    private func peerFinished() {
+        hasPeerFinished = true
+        isReadingPaused = false
+        updateInterest()
     }
 
     private func updateInterest() {
         guard stage != .closed else { return }
-        interest = mayRead && !isAsking ? .readable : []
+        interest = mayRead && !isAsking ? .readable : stage == .established ? .finished : []
         if transport.unsent > 0 { interest.insert(.writable) }
     }
 
@@ -259,16 +295,12 @@ final class Connection {
         switch socket.receive(into: scratch) {
         case .bytes(let count):
             traffic.received += count
-            quietChecks.received = 0
+            keepAlive?.received(.now)
             received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             hasReceived = true
-            if count < scratch.count, !isReadingPaused { hasCaughtUp = true }
             if !inspector.connackSeen { socket.acknowledgeAtOnce() }
             return false
-        case .nothing:
-            // What there is of a record counts as well: the rest of it is the broker's to send.
-            hasCaughtUp = !isReadingPaused
-            return false
+        case .nothing: return false
         case .end: return true
         case .failed(let code):
             // What was received before the reset still counts: it may be an alert that says why.
@@ -373,9 +405,13 @@ final class Connection {
     }
 
     private func finishWritingIfSent() {
+        if hasSentAll { socket.finishWriting() }
+    }
+
+    /// Whether our DISCONNECT, and everything before it, was handed to the system.
+    var hasSentAll: Bool {
         // libmosquitto 2.1 keeps its socket until the peer closes.
-        let isWritten = handle.socket < 0 || !handle.wantsWrite
-        if isWritten, transport.unsent == 0 { socket.finishWriting() }
+        stage == .closing && (handle.socket < 0 || !handle.wantsWrite) && transport.unsent == 0
     }
 
     private func advanceClosing(_ events: PollEvents) throws(MQTTError) -> Progress {
@@ -401,39 +437,41 @@ final class Connection {
         socket.close()
     }
 
-    /// The keep-alive check, to be made as often as ``KeepAlive`` says: sends PINGREQ when it is due; throws when nothing came after
-    /// it.
-    ///
-    /// While reading is paused an answer would not be seen. So PINGREQ goes out all the same, for the broker's sake, and the
-    /// answer is waited for when all has been read again.
-    func check(_ keepAlive: KeepAlive) throws(MQTTError) {
-        guard stage == .established else { return }
-        if isReadingPaused {
-            hasCaughtUp = false
-        } else if !hasCaughtUp, mayRead {
-            // If nothing more comes after a pause, no readiness says so.
+    /// Begins to watch the keep-alive. Returns how often ``check()`` is to be called; `nil` if there is none.
+    func watchKeepAlive(seconds: Int) -> Duration? {
+        keepAlive = KeepAlive(seconds: seconds, now: .now)
+        return keepAlive?.interval
+    }
+
+    /// Looks whether the connection is alive: sends PINGREQ when it is due; throws when its answer is overdue.
+    func check() throws(MQTTError) {
+        guard stage == .established, keepAlive != nil else { return }
+        var verdict = look()
+        // After a suspension, what has come meanwhile was not read yet.
+        if verdict == .lost, mayRead {
             hasEnded = try receive()
             try consume()
+            verdict = look()
         }
-        quietChecks.sent += 1
-        quietChecks.received += 1
-        if !hasCaughtUp {
-            quietChecks.received = 0
-            if quietChecks.sent >= keepAlive.pingAfter { ping() }
-            return
-        }
-        if quietChecks.received > keepAlive.lostAfter {
+        switch verdict {
+        case .fine: break
+        case .ping: ping()
+        case .lost:
             throw MQTTError(.keepAliveTimeout, "nothing came from the broker within the keep-alive", phase: .connected)
         }
-        if min(quietChecks.sent, quietChecks.received) > 1 {
+        if keepAlive?.isQuiet(.now) == true {
             transport.rest()
             received.rest()
         }
-        if quietChecks.sent >= keepAlive.pingAfter || quietChecks.received == keepAlive.pingAfter { ping() }
+    }
+
+    private func look() -> KeepAlive.Verdict {
+        keepAlive?.look(now: .now, delivered: delivered, isReading: !isReadingPaused) ?? .fine
     }
 
     private func ping() {
         write([0xC0, 0])
+        keepAlive?.pinged(end: sentBytes + transport.unsent, now: .now)
         handle.log?("sending PINGREQ")
     }
 

@@ -16,6 +16,8 @@ struct PollEvents: OptionSet {
     static let writable = PollEvents(rawValue: 2)
     /// An error or a hang-up: the next system call on the socket tells which.
     static let failed = PollEvents(rawValue: 4)
+    /// The peer has closed its side. Watched for while nothing is read (Linux alone: kqueue tells it with what can be read).
+    static let finished = PollEvents(rawValue: 8)
 }
 
 /// Level-triggered readiness of sockets: epoll on Linux, kqueue on Darwin. Used on the loop's thread only, but for ``wake()``.
@@ -121,6 +123,7 @@ struct Poller {
     private func control(_ operation: Int32, _ socket: Int32, _ token: UInt64, _ interest: PollEvents) -> Bool {
         var event = epoll_event()
         if interest.contains(.readable) { event.events |= EPOLLIN.rawValue | EPOLLRDHUP.rawValue }
+        if interest.contains(.finished) { event.events |= EPOLLRDHUP.rawValue }
         if interest.contains(.writable) { event.events |= EPOLLOUT.rawValue }
         // Each write to it is an edge, so it never has to be read.
         if token == Self.wakeToken { event.events |= EPOLLET.rawValue }
@@ -136,6 +139,7 @@ struct Poller {
             if event.data.u64 == Self.wakeToken { continue }
             var ready: PollEvents = []
             if event.events & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue) != 0 { ready.insert(.readable) }
+            if event.events & EPOLLRDHUP.rawValue != 0 { ready.insert(.finished) }
             if event.events & EPOLLOUT.rawValue != 0 { ready.insert(.writable) }
             if event.events & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0 { ready.insert(.failed) }
             body(event.data.u64, ready)

@@ -187,6 +187,17 @@ struct StreamSocket {
         return ioctl(descriptor, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
     }
 
+    /// How many bytes wait in the system's buffer, or have not been acknowledged by the peer's system. 0 if nothing tells.
+    var outputCount: Int {
+        var count: Int32 = 0
+        #if canImport(Darwin)
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, SOL_SOCKET, SO_NWRITE, &count, &length) == 0 ? Int(count) : 0
+        #else
+        return ioctl(descriptor, UInt(TIOCOUTQ), &count) == 0 ? Int(count) : 0
+        #endif
+    }
+
     /// Tells the peer that nothing follows.
     func finishWriting() { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 

@@ -129,8 +129,10 @@ final class OutgoingQueue: Sendable {
         return dropped
     }
 
-    /// The call for this message was cancelled.
-    func withdraw(_ publish: OutgoingPublish) -> Withdrawal {
+    /// The call for this message ends with an error, such as a cancellation.
+    func withdraw(
+        _ publish: OutgoingPublish, _ error: MQTTError = MQTTError(.cancelled, "the publish was cancelled")
+    ) -> Withdrawal {
         let (withdrawal, continuation) = state.withLock { state in
             defer { if publish.stage == .waiting || publish.stage == .queued { publish.stage = .withdrawn } }
             switch publish.stage {
@@ -149,7 +151,7 @@ final class OutgoingQueue: Sendable {
             case .taken, .withdrawn: return (.taken, nil)
             }
         }
-        continuation?.resume(returning: .failure(MQTTError(.cancelled, "the publish was cancelled")))
+        continuation?.resume(returning: .failure(error))
         return withdrawal
     }
 
@@ -219,6 +221,9 @@ final class OutgoingQueue: Sendable {
             return unwanted + late
         }
     }
+
+    /// From now on no message is added; those that wait are still sent.
+    func refuse(_ error: MQTTError) { state.withLock { $0.closed = $0.closed ?? error } }
 
     /// From now on every message is refused with this error. Returns those that were waiting.
     func close(_ error: MQTTError) -> [OutgoingPublish] {

@@ -142,6 +142,7 @@ extension Session {
             guard self.connection === connection else { return }
             if case .finished = progress { return perform(machine.closed(now: .now)) }
             try follow(progress, of: connection)
+            noticeDisconnectSent()
             // What was read may have queued acknowledgements.
             needsFlush()
         } catch {
@@ -236,10 +237,11 @@ extension Session {
             metrics?.moved(&connection.traffic)
             handleEvents(of: connection)
             guard self.connection === connection else { return }
+            try adjustReading()
+            guard self.connection === connection else { return }
             updateInterest()
             resumePumping()
             checkDrained()
-            resumeReading()
         } catch {
             handleEvents(of: connection)
             guard self.connection === connection else { return }
@@ -275,7 +277,6 @@ extension Session {
             guard self.connection === connection else { return }
         }
         if !messages.isEmpty { deliver(messages) }
-        pauseReading()
     }
 
     private func handle(_ event: MosquittoEvent, _ connection: Connection) {
@@ -346,36 +347,36 @@ extension Session {
 
     func establish(_ info: MQTTConnectionInfo) {
         isDraining = false
-        hasFullConsumer = true
-        pauseReading()
+        mayHaveFullConsumer = true
         scheduleKeepAlive(info)
-        restoreSubscriptions()
+        // One that is made to be ended is for what waits to be sent.
+        if case .connected = machine.state { restoreSubscriptions() }
         resumeWaiters(info)
         needsFlush()
     }
 
     private func scheduleKeepAlive(_ info: MQTTConnectionInfo) {
         let seconds = info.properties.serverKeepAlive.map(Int.init) ?? Int(configuration.keepAlive.components.seconds)
-        if let keepAlive = KeepAlive(seconds: seconds) { schedule(keepAlive) }
+        if let interval = connection?.watchKeepAlive(seconds: seconds) { scheduleKeepAlive(every: interval) }
     }
 
-    private func schedule(_ keepAlive: KeepAlive) {
-        keepAliveTimer = loop.setLooseTimer(after: keepAlive.interval) { [weak self] in
+    private func scheduleKeepAlive(every interval: Duration) {
+        keepAliveTimer = loop.setLooseTimer(after: interval) { [weak self] in
             self?.assumeIsolated { session in
                 session.keepAliveTimer = nil
-                session.check(keepAlive)
+                session.checkKeepAlive(every: interval)
             }
         }
     }
 
-    private func check(_ keepAlive: KeepAlive) {
+    private func checkKeepAlive(every interval: Duration) {
         guard let connection else { return }
         do throws(MQTTError) {
-            try connection.check(keepAlive)
+            try connection.check()
             handleEvents(of: connection)
             guard self.connection === connection else { return }
-            if connection.hasUnsent { needsFlush() }
-            schedule(keepAlive)
+            needsFlush()
+            scheduleKeepAlive(every: interval)
         } catch {
             handleEvents(of: connection)
             guard self.connection === connection else { return }
@@ -393,9 +394,18 @@ extension Session {
         do throws(MQTTError) {
             try connection.disconnect(isLast ? farewell : MQTTDisconnect())
             updateInterest()
+            noticeDisconnectSent()
         } catch {
             perform(machine.closed(now: .now))
         }
+    }
+
+    /// From now on the broker has its time to close.
+    private func noticeDisconnectSent() {
+        guard let connection, connection.hasSentAll, !hasSentDisconnect else { return }
+        hasSentDisconnect = true
+        _ = connection.hasMoved()
+        perform(machine.disconnectSent())
     }
 
     /// Ends what there is of an attempt or a connection, at once.
@@ -416,11 +426,13 @@ extension Session {
         }
         restoring = [:]
         for index in subscribing.indices { subscribing[index].packetIDs = [:] }
+        if case .waiting = machine.state { endLeaving() }
     }
 
     private func closeConnection() {
         cancelKeepAlive()
         limits = nil
+        hasSentDisconnect = false
         guard let connection else { return }
         if let token { loop.unregister(connection.descriptor, token: token) }
         token = nil

@@ -175,26 +175,4 @@ extension Session {
     }
 
     func failRotation(_ error: MQTTError) { rotationWaiters.resumeAll(.failure(error)) }
-
-    /// Waits until nothing is in flight, handing out nothing new, so that no publish is sent twice.
-    func drain() {
-        // What has been handled is acknowledged before the DISCONNECT, also if it was settled in this turn.
-        takeReceipts()
-        isDraining = true
-        if case .draining(.shutdown) = machine.state, connection?.isReadingPaused == false {
-            // Who has PUBREC sends PUBREL: a session that a later run resumes does not begin in the middle of it.
-            unfinished = Set(unreleased.filter(\.value.isHandled).keys)
-        } else {
-            unfinished = []
-        }
-        checkDrained()
-    }
-
-    func checkDrained() {
-        guard isDraining, inFlight.isEmpty, case .draining(let ending) = machine.state else { return }
-        // A shutdown waits for what was published before it too.
-        if ending == .shutdown, !pending.isEmpty || !shared.queue.isEmpty || !unfinished.isEmpty { return }
-        isDraining = false
-        perform(machine.drained(now: .now))
-    }
 }

@@ -21,7 +21,7 @@ extension Session {
         if consumers.isEmpty { return unwanted(run, first.topic) }
         for message in run { message.receipt?.consumers(consumers.count) }
         for consumer in consumers where consumer.append(run) {
-            hasFullConsumer = true
+            mayHaveFullConsumer = true
             beginEarly(consumer)
         }
         if let metrics { for consumer in consumers { metrics.dropped(consumer.takeDropped()) } }
@@ -65,19 +65,29 @@ extension Session {
         watchUnclaimed()
     }
 
-    // MARK: Pausing
+    // MARK: Reading
 
-    /// Stops reading if a consumer is full, and nobody waits for what is behind its messages.
-    func pauseReading() {
-        guard hasFullConsumer, let connection, !connection.isReadingPaused, mustPause() else { return }
-        connection.isReadingPaused = true
-        updateInterest()
+    /// Reads or pauses, as the consumers want it. Called once at the end of a turn, wherever its events came from.
+    func adjustReading() throws(MQTTError) {
+        guard let connection, connection.isReadingPaused == isReadable() else { return }
+        if !connection.isReadingPaused { return connection.pauseReading() }
+        try connection.resumeReading()
+        handleEvents(of: connection)
+        // More of what the pause has held back may be left, or a consumer be full again.
+        needsFlush()
     }
 
-    private func mustPause() -> Bool {
+    /// Whether the connection is to be read. One that is not established always is, and so is one that is being ended: no consumer
+    /// keeps the client from its next connection.
+    private func isReadable() -> Bool {
+        switch machine.state {
+        case .connected, .draining: break
+        default: return true
+        }
+        guard mayHaveFullConsumer else { return true }
         let fullness = subscriptions.consumers.lazy.map(\.fullness).max() ?? .room
-        hasFullConsumer = fullness != .room
-        return fullness == .overfull || fullness == .full && !awaitsAnswer
+        mayHaveFullConsumer = fullness != .room
+        return fullness == .room || fullness == .full && awaitsAnswer
     }
 
     /// Whether a call waits for the broker. It may be a consumer that publishes what it has got: it takes no more before. What a
@@ -85,22 +95,6 @@ extension Session {
     private var awaitsAnswer: Bool {
         !inFlight.isEmpty || !pending.isEmpty || !subscribing.isEmpty || !unanswered.isEmpty || !unfinished.isEmpty
             || awaitedResponses.load(ordering: .acquiring) > 0
-    }
-
-    /// Goes on if a consumer has made room or is gone, or a call waits for the broker.
-    func resumeReading() {
-        guard let connection, connection.isReadingPaused, !mustPause() else { return }
-        do throws(MQTTError) {
-            try connection.resumeReading()
-            handleEvents(of: connection)
-            guard self.connection === connection else { return }
-            needsFlush()
-            updateInterest()
-        } catch {
-            handleEvents(of: connection)
-            guard self.connection === connection else { return }
-            ended(error)
-        }
     }
 
     // MARK: Acknowledging

@@ -71,6 +71,8 @@ extension Session {
             logger.info("rotated the credentials", metadata: ["mqtt.gap": "\(rotated.gap)"])
         case .resubscribed(let filters):
             logger.info("subscribed again", metadata: ["mqtt.filters": "\(filters)"])
+        case .messagesUnsent(let unsent):
+            logger.error("messages were not sent, or not acknowledged", metadata: ["mqtt.messages": "\(unsent.count)"])
         case .stopped(let error):
             if let error {
                 logger.error("stopped", metadata: metadata(of: error))

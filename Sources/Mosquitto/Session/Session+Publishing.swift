@@ -13,7 +13,16 @@ extension Session {
     }
 
     nonisolated func publish(_ publish: OutgoingPublish) async throws(MQTTError) -> MQTTPublishResult {
-        let outcome = await withTaskCancellationHandler {
+        let outcome = await hearingShutdown {
+            await self.awaitPublish(publish)
+        } end: { _ in
+            self.withdraw(publish, Self.shuttingDown("the publish"))
+        }
+        return try outcome.get()
+    }
+
+    private nonisolated func awaitPublish(_ publish: OutgoingPublish) async -> OutgoingPublish.Outcome {
+        await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
                 publish.continuation = continuation
                 do throws(MQTTError) {
@@ -23,24 +32,28 @@ extension Session {
                 }
             }
         } onCancel: {
-            switch shared.queue.withdraw(publish) {
-            // The caller itself finds out.
-            case .unposted: break
-            // A shutdown may have waited for it.
-            case .withdrawn: Task { await self.checkDrained() }
-            case .taken: Task { await self.cancel(publish) }
-            }
+            withdraw(publish, MQTTError(.cancelled, "the publish was cancelled"))
         }
-        return try outcome.get()
     }
 
-    private func cancel(_ publish: OutgoingPublish) {
+    /// Ends the wait for a publish, with this error.
+    private nonisolated func withdraw(_ publish: OutgoingPublish, _ error: MQTTError) {
+        switch shared.queue.withdraw(publish, error) {
+        // The caller itself finds out.
+        case .unposted: break
+        // A shutdown may have waited for it.
+        case .withdrawn: Task { await self.checkDrained() }
+        case .taken: Task { await self.cancel(publish, error) }
+        }
+    }
+
+    private func cancel(_ publish: OutgoingPublish, _ error: MQTTError) {
         guard let continuation = publish.takeContinuation() else { return }
         // What the library has is sent and acknowledged all the same.
         if publish.sequence == 0 || pending.contains(publish) { pending.cancel(publish) }
         publish.isCancelled = true
         shared.queue.release([publish])
-        continuation.resume(returning: .failure(MQTTError(.cancelled, "the publish was cancelled")))
+        continuation.resume(returning: .failure(error))
         checkDrained()
     }
 

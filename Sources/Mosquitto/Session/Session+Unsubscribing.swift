@@ -36,10 +36,14 @@ extension Session {
         _ body: (UnsubscribeOperation.Identity) async -> Result<[MQTTReasonCode], MQTTError>
     ) async throws(MQTTError) -> [MQTTReasonCode] {
         let id = UnsubscribeOperation.Identity()
-        let outcome = await withTaskCancellationHandler {
-            await body(id)
-        } onCancel: {
-            Task { await self.cancelUnsubscribing(id) }
+        let outcome = await hearingShutdown {
+            await withTaskCancellationHandler {
+                await body(id)
+            } onCancel: {
+                Task { await self.cancelUnsubscribing(id, Self.unsubscribingCancelled) }
+            }
+        } end: {
+            $0.cancelUnsubscribing(id, Self.shuttingDown("the unsubscribe"))
         }
         return try outcome.get()
     }
@@ -82,7 +86,7 @@ extension Session {
     private func wait(_ operation: UnsubscribeOperation) {
         unsubscribing.append(operation)
         // Cancelled before it was there to be found.
-        if Task.isCancelled { cancelUnsubscribing(operation.id) }
+        if Task.isCancelled { cancelUnsubscribing(operation.id, Self.unsubscribingCancelled) }
     }
 
     private func answerWithoutSession() {
@@ -91,18 +95,21 @@ extension Session {
     }
 
     /// The UNSUBSCRIBE is sent all the same.
-    private func cancelUnsubscribing(_ id: UnsubscribeOperation.Identity) {
+    private func cancelUnsubscribing(_ id: UnsubscribeOperation.Identity, _ error: MQTTError) {
         guard let index = unsubscribing.firstIndex(where: { $0.id === id }) else { return }
         let operation = unsubscribing.remove(at: index)
-        operation.continuation.resume(returning: .failure(MQTTError(.cancelled, "the call was cancelled")))
+        operation.continuation.resume(returning: .failure(error))
     }
+
+    private static var unsubscribingCancelled: MQTTError { MQTTError(.cancelled, "the call was cancelled") }
 
     private func drop(_ consumer: MessageBuffer) {
         subscriptions.remove(consumer)
         // What still comes for it is not for a later consumer.
         for message in unclaimed.claim(for: consumer) { message.receipt?.settle(isHandled: false) }
         if case .connected = machine.state { sendUnsubscribe() }
-        resumeReading()
+        // A consumer that was full is gone.
+        needsFlush()
     }
 
     func sendUnsubscribe() {

@@ -1,11 +1,17 @@
+import Logging
+
 /// Callers that wait for a connection.
 extension Session {
     nonisolated func waitUntilConnected(timeout: Duration?) async throws(MQTTError) -> MQTTConnectionInfo {
         let id = await makeWaiterID()
-        let outcome = await withTaskCancellationHandler {
-            await self.wait(id, timeout)
-        } onCancel: {
-            Task { await self.cancelWait(id) }
+        let outcome = await hearingShutdown {
+            await withTaskCancellationHandler {
+                await self.wait(id, timeout)
+            } onCancel: {
+                Task { await self.endWait(id, Self.waitCancelled) }
+            }
+        } end: {
+            $0.endWait(id, Self.shuttingDown("the wait for a connection"))
         }
         return try outcome.get()
     }
@@ -27,6 +33,7 @@ extension Session {
             }
         }
         defer { if let timer { loop.cancelTimer(timer) } }
+        watchIdle()
         // The cancellation's own job runs on this actor, after this one has begun to wait; if it ran before, the task says so.
         if Task.isCancelled { return .failure(Self.waitCancelled) }
         return await withCheckedContinuation { connectionWaiters.add(id, $0) }
@@ -34,12 +41,30 @@ extension Session {
 
     private static var waitCancelled: MQTTError { MQTTError(.cancelled, "the wait for a connection was cancelled") }
 
-    private func cancelWait(_ id: WaiterID) {
-        connectionWaiters.resume(id, .failure(Self.waitCancelled))
+    private func endWait(_ id: WaiterID, _ error: MQTTError) {
+        connectionWaiters.resume(id, .failure(error))
     }
 
     private func waitTimedOut(_ id: WaiterID, _ limit: Duration) {
-        connectionWaiters.resume(id, .failure(.noConnection(within: limit, lastError)))
+        var error = MQTTError.noConnection(within: limit, lastError)
+        if case .idle = machine.state { error.message += ": " + Self.idle }
+        connectionWaiters.resume(id, .failure(error))
+    }
+
+    // MARK: A client that nothing runs
+
+    private static let idle =
+        "nothing runs the client; call start(), run() in a task of its own, or use withMQTTClient"
+
+    /// Something waits for a client that does not run: after a while, that is worth a warning.
+    func watchIdle() {
+        guard case .idle = machine.state, idleTimer == nil else { return }
+        idleTimer = loop.setTimer(after: .seconds(5)) { [weak self] in
+            self?.assumeIsolated { session in
+                guard case .idle = session.machine.state else { return }
+                session.logger.warning("a call waits for a connection, but \(Self.idle)")
+            }
+        }
     }
 
     func resumeWaiters(_ info: MQTTConnectionInfo) {

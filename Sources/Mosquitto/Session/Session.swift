@@ -64,6 +64,7 @@ actor Session: EventLoopClient {
     /// What the window may be at most: less than configured if a broker had too much.
     var maximumInFlight: Int
     var isDraining = false
+    var hasSentDisconnect = false
     /// QoS 2 messages that a shutdown waits for the broker to release.
     var unfinished: Set<UInt16> = []
     private var isInTurn = false
@@ -84,18 +85,24 @@ actor Session: EventLoopClient {
     var emptyEvents: [MosquittoEvent] = []
     var unreleased: [UInt16: UnreleasedMessage] = [:]
     /// Whether it is worth looking which consumer is full.
-    var hasFullConsumer = false
+    var mayHaveFullConsumer = false
     /// Requests that wait for their responses.
     let awaitedResponses = Atomic(0)
     nonisolated let settledReceipts = Mutex([Receipt]())
 
     // Waiting (Session+Waiting)
+    /// Set once: the warning is not repeated.
+    var idleTimer: TimerID?
     var connectionWaiters = WaiterList<MQTTConnectionInfo>()
     var rotationWaiters = WaiterList<Void>()
     var lastWaiter: UInt64 = 0
+    /// Ends calls of tasks that are being shut down (Session+GracefulShutdown).
+    var leaving: [@Sendable (isolated Session) -> Void] = []
     /// What a shutdown says to the broker.
     var farewell = MQTTDisconnect()
     var stopWaiters: [CheckedContinuation<Result<Void, MQTTError>, Never>] = []
+    /// How a shutdown ended that could not send everything.
+    var unsent: MQTTError?
 
     // What is told (Session+Events)
     var observed = MQTTConnectionState.idle
@@ -153,6 +160,7 @@ actor Session: EventLoopClient {
             await withGracefulShutdownHandler {
                 await self.runUntilStopped(invalid)
             } onGracefulShutdown: {
+                self.shared.isEndedByGroup.store(true, ordering: .releasing)
                 Task { await self.shutDown(isGraceful: true) }
             }
         } onCancel: {
@@ -184,15 +192,16 @@ actor Session: EventLoopClient {
     }
 
     /// Ends the client, with or without waiting for acknowledgements. Returns when it has ended.
-    func shutDownAndWait(isGraceful: Bool, _ disconnect: MQTTDisconnect? = nil) async {
+    /// Throws ``MQTTError/Code/unsent`` if messages were lost by it.
+    func shutDownAndWait(isGraceful: Bool, _ disconnect: MQTTDisconnect? = nil) async throws(MQTTError) {
         if let disconnect { farewell = disconnect }
         shutDown(isGraceful: isGraceful)
-        if case .stopped = machine.state { return }
-        _ = await withCheckedContinuation { stopWaiters.append($0) }
+        if case .stopped = machine.state {} else { _ = await withCheckedContinuation { stopWaiters.append($0) } }
+        if let unsent { throw unsent }
     }
 
     private func shutDown(isGraceful: Bool) {
-        perform(machine.shutdown(isGraceful: isGraceful, now: .now))
+        perform(machine.shutdown(isGraceful: isGraceful, hasUnsent: unsentMessages > 0, now: .now))
     }
 
     /// The last reference to the client is gone.
@@ -215,6 +224,7 @@ actor Session: EventLoopClient {
             case .finishRotation: rotationWaiters.resumeAll(.success(()))
             case .drain: drain()
             case .disconnect: disconnect()
+            case .countUnsent: countUnsent()
             case .setTimer(let timer, let delay): setTimer(timer, delay)
             case .cancelTimer(let timer): cancelTimer(timer)
             case .finish(let error): finish(error)
@@ -247,7 +257,17 @@ actor Session: EventLoopClient {
             cancelFetch()
             failRotation(MQTTError(.timeout, "the credential provider took too long", phase: .credentials))
         }
-        perform(machine.timerFired(timer, now: .now))
+        let isEnding = timer == .drain || timer == .close
+        let hasMoved = isEnding && connection?.hasMoved() ?? false
+        // Who goes on publishing does not prolong a shutdown for ever.
+        if timer == .drain, hasMoved, case .draining(.shutdown) = machine.state {
+            shared.queue.refuse(Self.shuttingDown)
+        }
+        perform(machine.timerFired(timer, hasMoved: hasMoved, now: .now))
+    }
+
+    private static var shuttingDown: MQTTError {
+        MQTTError(.stopped, "the client is shutting down, and takes no more messages")
     }
 
     private func finish(_ error: MQTTError?) {
@@ -264,6 +284,7 @@ actor Session: EventLoopClient {
         failPublishes(reason)
         failSubscriptions(reason)
         failWaiters(reason)
+        leaving = []
         for waiter in stopWaiters { waiter.resume(returning: error.map { .failure($0) } ?? .success(())) }
         stopWaiters.removeAll()
     }
@@ -280,8 +301,9 @@ actor Session: EventLoopClient {
         assumeIsolated { session in
             if !session.pending.isEmpty || !session.shared.queue.isEmpty { session.needsFlush() }
             session.watchExpiry()
+            session.watchIdle()
             session.takeReceipts()
-            if session.isReaderWoken.exchange(false, ordering: .acquiring) { session.resumeReading() }
+            if session.isReaderWoken.exchange(false, ordering: .acquiring) { session.needsFlush() }
         }
     }
 

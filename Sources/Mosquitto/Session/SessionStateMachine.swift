@@ -20,7 +20,7 @@ package struct SessionStateMachine: Sendable {
         case connected
         /// Unacknowledged publishes are waited for, before the DISCONNECT.
         case draining(Ending)
-        /// DISCONNECT was sent.
+        /// DISCONNECT is on its way, or the broker's end of the connection is waited for.
         case disconnecting(Ending)
         /// Until the next attempt.
         case waiting
@@ -53,10 +53,12 @@ package struct SessionStateMachine: Sendable {
         case finishRotation
         /// Hand out nothing new; `drained` when all is acknowledged.
         case drain
-        /// Send DISCONNECT; `closed` when the broker has closed.
+        /// Send DISCONNECT; `disconnectSent` when it has left, `closed` when the broker has closed.
         case disconnect
         case setTimer(Timer, Duration)
         case cancelTimer(Timer)
+        /// Nothing more is sent: report what was not.
+        case countUnsent
         /// The end.
         case finish(MQTTError?)
     }
@@ -113,6 +115,12 @@ package struct SessionStateMachine: Sendable {
     var rotatesCredentials = true
     /// Since when there is no connection because of a rotation.
     var gapSince: Instant?
+    /// A graceful shutdown waits for the attempt under way, since messages wait to be sent.
+    var isShuttingDown = false
+    /// How long the broker has to close its side after the DISCONNECT that is on its way.
+    var closeLimit = Duration.zero
+    /// Whether the end is not graceful: its close timer is not prolonged.
+    var isQuick = false
 
     package init(_ configuration: Configuration) {
         self.configuration = configuration
@@ -209,7 +217,7 @@ package struct SessionStateMachine: Sendable {
     /// A CONNACK accepted. `refreshIn`: when the credentials are to be rotated.
     package mutating func accepted(_ info: MQTTConnectionInfo, refreshIn: Duration?, now: Instant) -> [Action] {
         guard case .dialing = state else { return [] }
-        state = .connected
+        state = isShuttingDown ? .draining(.shutdown) : .connected
         var info = info
         info.attempt = attempt
         attempt = 0
@@ -225,6 +233,7 @@ package struct SessionStateMachine: Sendable {
             refreshBackoff.reset()
             actions.append(.emit(.credentialsRotated(MQTTCredentialsRotated(gap: now - gapSince))))
         }
+        if isShuttingDown { return actions + [.establish(info)] + beginShutdownDrain() }
         if let refreshIn { actions.append(.setTimer(.refresh, refreshIn)) }
         return actions + [.establish(info)]
     }
@@ -236,7 +245,7 @@ package struct SessionStateMachine: Sendable {
         error.phase = phase
         lastFailure = error
         let from = endpoint
-        let verdict = decider.attemptFailed(error, attempt: attempt, now: now)
+        let verdict = isShuttingDown ? .stop : decider.attemptFailed(error, attempt: attempt, now: now)
         let failed = MQTTConnectionAttemptFailed(
             attempt: attempt, endpoint: from, error: error, decision: verdict.decision, retryIn: verdict.delay,
             redirectedTo: verdict.redirection)
@@ -244,7 +253,7 @@ package struct SessionStateMachine: Sendable {
             .cancelTimer(.credentials), .cancelTimer(.validity), .cancelTimer(.attempt), .cancelTimer(.phase),
             .tearDown,
             .emit(.attemptFailed(failed)),
-        ] + follow(verdict, error)
+        ] + (isShuttingDown ? stop(nil) : follow(verdict, error))
     }
 
     /// An established connection has ended, not by us. `hasExpired`: its token had, which is a reason for the broker.
@@ -275,7 +284,7 @@ package struct SessionStateMachine: Sendable {
         ] + follow(verdict, error)
     }
 
-    private var attemptPhase: MQTTError.Phase? {
+    var attemptPhase: MQTTError.Phase? {
         switch state {
         case .fetching: .credentials
         case .dialing(let phase): phase
@@ -320,75 +329,10 @@ package struct SessionStateMachine: Sendable {
 
     func uptime(_ now: Instant) -> Duration { connectedAt.map { now - $0 } ?? .zero }
 
-    // MARK: Ending a connection
-
-    /// All publishes in flight are acknowledged.
-    mutating func drained(now: Instant) -> [Action] {
-        guard case .draining(let ending) = state else { return [] }
-        return beginDisconnecting(ending, close: configuration.timeouts.close, now: now)
-    }
-
-    private mutating func beginDisconnecting(_ ending: Ending, close: Duration, now: Instant) -> [Action] {
-        state = .disconnecting(ending)
-        if ending == .rotation { gapSince = now }
-        return [.cancelTimer(.drain), .cancelTimer(.refresh), .setTimer(.close, close), .disconnect]
-    }
-
-    /// The connection that we ended is closed.
-    mutating func closed(now: Instant) -> [Action] {
-        switch state {
-        case .draining(.shutdown), .disconnecting(.shutdown):
-            return stop(nil)
-        case .disconnecting(.rotation):
-            decider.rotated(uptime: uptime(now), now: now)
-            return [.cancelTimer(.close), .tearDown] + beginAttempt(withCredentials: rotatesCredentials)
-        default:
-            return []
-        }
-    }
-
-    /// Ends the client. `isGraceful`: unacknowledged publishes are waited for; else the DISCONNECT is sent at once, and
-    /// the broker's answer to it is hardly waited for.
-    mutating func shutdown(isGraceful: Bool, now: Instant) -> [Action] {
-        let quickClose = min(configuration.timeouts.close, .milliseconds(50))
-        switch state {
-        case .stopped: return []
-        case .idle, .waiting: return stop(nil)
-        case .fetching, .dialing:
-            return endAttempt(MQTTError(.cancelled, "the client was shut down")) + stop(nil)
-        case .connected, .draining(.rotation):
-            isRefreshing = false
-            isReauthenticating = false
-            if !isGraceful { return beginDisconnecting(.shutdown, close: quickClose, now: now) }
-            state = .draining(.shutdown)
-            return [.setTimer(.drain, configuration.timeouts.drain), .drain]
-        case .draining(.shutdown):
-            return isGraceful ? [] : beginDisconnecting(.shutdown, close: quickClose, now: now)
-        case .disconnecting:
-            state = .disconnecting(.shutdown)
-            return isGraceful ? [] : [.setTimer(.close, quickClose)]
-        }
-    }
-
-    /// The final event of an attempt that is given up.
-    private func endAttempt(_ error: MQTTError) -> [Action] {
-        guard let phase = attemptPhase else { return [] }
-        var error = error
-        error.phase = phase
-        let failed = MQTTConnectionAttemptFailed(
-            attempt: attempt, endpoint: endpoint, error: error, decision: .stop, retryIn: nil)
-        return [.emit(.attemptFailed(failed))]
-    }
-
-    mutating func stop(_ error: MQTTError?) -> [Action] {
-        if case .stopped = state { return [] }
-        state = .stopped
-        return Timer.allCases.map { .cancelTimer($0) } + [.tearDown, .emit(.stopped(error)), .finish(error)]
-    }
-
     // MARK: Time
 
-    package mutating func timerFired(_ timer: Timer, now: Instant) -> [Action] {
+    /// `hasMoved`: whether bytes of this connection have left the machine since the timer was set.
+    package mutating func timerFired(_ timer: Timer, hasMoved: Bool = false, now: Instant) -> [Action] {
         switch timer {
         case .retry:
             guard case .waiting = state else { return [] }
@@ -421,8 +365,8 @@ package struct SessionStateMachine: Sendable {
             }
         case .refresh: return refresh(configuration.rotation)
         case .reauthentication: return reauthenticationFailed()
-        case .drain: return drained(now: now)
-        case .close: return closed(now: now)
+        case .drain: return drainTimerFired(hasMoved: hasMoved, now: now)
+        case .close: return closeTimerFired(hasMoved: hasMoved, now: now)
         }
     }
 
@@ -430,5 +374,15 @@ package struct SessionStateMachine: Sendable {
         guard case .waitUntilConnected(let limit) = configuration.firstConnection else { return [] }
         let error = MQTTError.noConnection(within: limit, lastFailure)
         return endAttempt(error) + stop(error)
+    }
+
+    /// The final event of an attempt that is given up.
+    private func endAttempt(_ error: MQTTError) -> [Action] {
+        guard let phase = attemptPhase else { return [] }
+        var error = error
+        error.phase = phase
+        let failed = MQTTConnectionAttemptFailed(
+            attempt: attempt, endpoint: endpoint, error: error, decision: .stop, retryIn: nil)
+        return [.emit(.attemptFailed(failed))]
     }
 }

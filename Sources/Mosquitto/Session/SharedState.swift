@@ -9,6 +9,8 @@ final class SharedState: Sendable {
     }
 
     private let observed = Mutex(Observed())
+    /// Whether a service group has shut the client down.
+    let isEndedByGroup = Atomic(false)
     let queue: OutgoingQueue
 
     let metrics: ClientMetrics?

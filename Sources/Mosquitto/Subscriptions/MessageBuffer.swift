@@ -73,6 +73,9 @@ final class MessageBuffer: Sendable {
         taken.withLock { $0.next == $0.messages.count } && state.withLock { $0.messages.isEmpty }
     }
 
+    /// How many messages wait, those that the consumer has taken in one go and not looked at among them.
+    var waiting: Int { taken.withLock { $0.messages.count - $0.next } + state.withLock { $0.messages.count } }
+
     /// Always `room` if the policy drops.
     var fullness: Fullness { state.withLock { $0.fullness } }
 

@@ -24,10 +24,14 @@ actor ResponseRouter {
     nonisolated func request(
         _ publish: OutgoingPublish, _ correlation: [UInt8], timeout: Duration
     ) async -> Result<MQTTMessage, MQTTError> {
-        await withTaskCancellationHandler {
-            await self.wait(publish, correlation, timeout)
-        } onCancel: {
-            Task { await self.finish(correlation, .failure(Self.cancelled)) }
+        await session.hearingShutdown {
+            await withTaskCancellationHandler {
+                await self.wait(publish, correlation, timeout)
+            } onCancel: {
+                Task { await self.finish(correlation, .failure(Self.cancelled)) }
+            }
+        } end: { _ in
+            Task { await self.finish(correlation, .failure(Session.shuttingDown("the request"))) }
         }
     }
 

@@ -10,6 +10,7 @@ final class BrokerSettings: Sendable {
         var tls: NIOSSLContext?
         var connackProperties: [UInt8] = []
         var mergesCopies = false
+        var readRate: Int?
     }
 
     private let state: Mutex<State>
@@ -38,6 +39,11 @@ final class BrokerSettings: Sendable {
     var mergesCopies: Bool {
         get { state.withLock { $0.mergesCopies } }
         set { state.withLock { $0.mergesCopies = newValue } }
+    }
+
+    var readRate: Int? {
+        get { state.withLock { $0.readRate } }
+        set { state.withLock { $0.readRate = newValue } }
     }
 
     func setScript(_ script: [ConnectionScript]) {

@@ -195,6 +195,13 @@ public final class ScriptedBroker: Sendable {
         set { settings.mergesCopies = newValue }
     }
 
+    /// How many bytes a second the broker reads from each connection that it accepts from now on, at least 1,000; `nil`, the default,
+    /// for all that come. The kernel's buffers hold more than that on both sides.
+    public var readRate: Int? {
+        get { settings.readRate }
+        set { settings.readRate = newValue }
+    }
+
     /// Closes all connections abruptly: FIN, but no TLS close_notify and no DISCONNECT. Wills are published.
     public func dropAll() {
         onLoop { $0.dropAll() }
@@ -256,10 +263,23 @@ extension BrokerCore {
         if script == .silent {
             try channel.syncOptions?.setOption(.autoRead, value: false)
         }
+        if let rate = settings.readRate { try throttle(channel, bytesPerSecond: rate) }
         if script.isTransportOnly { return }
         if let tls {
             try pipeline.addHandler(NIOSSLServerHandler(context: tls))
         }
         try pipeline.addHandler(BrokerConnection(gate: gate, script: script, core: self))
+    }
+
+    /// Reads a piece fifty times a second.
+    private func throttle(_ channel: any Channel, bytesPerSecond rate: Int) throws {
+        let options = channel.syncOptions
+        try options?.setOption(.autoRead, value: false)
+        try options?.setOption(.maxMessagesPerRead, value: 1)
+        try options?.setOption(
+            .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: max(rate / 50, 20)))
+        channel.eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: .milliseconds(20)) { task in
+            if channel.isActive { channel.read() } else { task.cancel() }
+        }
     }
 }

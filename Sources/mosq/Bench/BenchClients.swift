@@ -46,7 +46,7 @@ final class BenchClients: Sendable {
             await watcher.value
         }
         runners.withLock { $0.append(runner) }
-        if isShutDown.load(ordering: .sequentiallyConsistent) { await client.shutdown() }
+        if isShutDown.load(ordering: .sequentiallyConsistent) { try? await client.shutdown() }
         return (try? await client.waitUntilConnected()) != nil
     }
 
@@ -71,7 +71,7 @@ final class BenchClients: Sendable {
     func shutdown() async {
         isShutDown.store(true, ordering: .sequentiallyConsistent)
         await withTaskGroup { group in
-            for client in clients { group.addTask { await client.shutdown() } }
+            for client in clients { group.addTask { try? await client.shutdown() } }
         }
         for runner in runners.withLock({ $0 }) { await runner.value }
     }

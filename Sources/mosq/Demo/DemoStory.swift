@@ -72,7 +72,7 @@ final class DemoStory: Sendable {
             _ = await eventually(timeout: .seconds(5)) { received.withLock { $0.count } >= sent }
             return summarize(sent)
         }
-        await client.shutdown()
+        try? await client.shutdown()
         await narrator.value
         return summary
     }

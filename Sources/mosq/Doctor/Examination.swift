@@ -151,7 +151,7 @@ struct Examination: Sendable {
         for step in [ConnectionReport.Step.tls, .token, .connack] { show(step, report) }
         if report.connack.status == .ok { report.loopback = await loopBack.finding(client) { await runner.value } }
         show(.loopback, report)
-        await client.shutdown()
+        try? await client.shutdown()
         _ = await runner.value
     }
 

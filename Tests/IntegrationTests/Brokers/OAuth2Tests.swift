@@ -114,7 +114,7 @@ struct OAuth2Tests {
                 if case .attemptFailed = event.kind { failures += 1 }
                 if failures == 10 { break }
             }
-            await client.shutdown()
+            try? await client.shutdown()
             let requests = try await issuer.requests()
             #expect(requests == 1)
         }
@@ -135,7 +135,7 @@ struct OAuth2Tests {
             }
             #expect(log.connections == 1)
             #expect(log.gaps.allSatisfy { $0 == .zero })
-            await client.shutdown()
+            try? await client.shutdown()
             let requests = try await issuer.requests()
             #expect(requests == 4)
         }
@@ -163,7 +163,7 @@ struct OAuth2Tests {
             // By itself, when the backoff or Retry-After is over.
             #expect(await eventually(timeout: .seconds(30)) { log.gaps.count == 1 })
             try await client.publish("with a new token", to: "a")
-            await client.shutdown()
+            try? await client.shutdown()
             let requests = try await issuer.requests()
             #expect(requests < 10)
         }

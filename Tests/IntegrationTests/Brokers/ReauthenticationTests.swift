@@ -52,7 +52,7 @@ struct ReauthenticationTests {
         // From then on it works.
         try await client.rotateCredentials(.reauthenticate)
         #expect(log.connections == 2)
-        await client.shutdown()
+        try? await client.shutdown()
     }
 
     @Test func `a challenge is answered, when connecting and when re-authenticating`() async throws {
@@ -83,7 +83,7 @@ struct ReauthenticationTests {
         try await client.publish("x", to: "a")
         #expect(log.connections == 1)
         #expect(authenticator.challenges.next() == 2)
-        await client.shutdown()
+        try? await client.shutdown()
     }
 
     @Test func `an unknown method ends the client with the broker's reason`() async throws {

@@ -9,10 +9,10 @@ func withRunningClient<R>(
     try await client.start()
     do {
         let result = try await body(client, events)
-        await client.shutdown()
+        try? await client.shutdown()
         return result
     } catch {
-        await client.shutdown()
+        try? await client.shutdown()
         throw error
     }
 }

@@ -23,7 +23,7 @@ import Testing
     @Test func `drains, disconnects and connects again`() {
         var trace = connected()
         #expect(trace.rotateIdentity() == ["drain timer 5.0 seconds", "drain"])
-        #expect(trace.drained() == ["close timer 1.0 seconds", "send DISCONNECT"])
+        #expect(trace.drained() == ["close timer 5.0 seconds", "send DISCONNECT"])
         #expect(
             trace.closed() == [
                 "tear down", "[attempt 1]", "attempt timer 30.0 seconds", "phase timer 10.0 seconds", "dial",
@@ -54,7 +54,7 @@ import Testing
         #expect(Array(trace.timers.keys) == [.drain])
         #expect(trace.rotationCredentials() == [])
         #expect(trace.rotationFailed() == [])
-        #expect(trace.drained() == ["close timer 1.0 seconds", "send DISCONNECT"])
+        #expect(trace.drained() == ["close timer 5.0 seconds", "send DISCONNECT"])
         #expect(trace.rotationCredentials() == [])
         #expect(trace.closed().last == "ask the provider (connect)")
     }
@@ -99,7 +99,7 @@ import Testing
     @Test func `disconnects from what does not drain, and does not wait for a broker that does not close`() {
         var trace = connected()
         _ = trace.rotateIdentity()
-        #expect(trace.fire(.drain) == ["close timer 1.0 seconds", "send DISCONNECT"])
+        #expect(trace.fire(.drain) == ["close timer 5.0 seconds", "send DISCONNECT"])
         #expect(trace.drained() == [])
         #expect(trace.fire(.close).last == "dial")
         #expect(trace.closed() == [])

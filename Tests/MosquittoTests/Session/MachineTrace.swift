@@ -78,15 +78,16 @@ struct MachineTrace {
     mutating func drained() -> [String] { render(machine.drained(now: now)) }
     mutating func closed() -> [String] { render(machine.closed(now: now)) }
 
-    mutating func shutdown(isGraceful: Bool = true) -> [String] {
-        render(machine.shutdown(isGraceful: isGraceful, now: now))
+    mutating func shutdown(isGraceful: Bool = true, hasUnsent: Bool = false) -> [String] {
+        render(machine.shutdown(isGraceful: isGraceful, hasUnsent: hasUnsent, now: now))
     }
+    mutating func disconnectSent() -> [String] { render(machine.disconnectSent()) }
 
     /// Lets the time of a running timer pass.
     @discardableResult
-    mutating func fire(_ timer: Machine.Timer) -> [String] {
+    mutating func fire(_ timer: Machine.Timer, hasMoved: Bool = false) -> [String] {
         now += timers.removeValue(forKey: timer) ?? .zero
-        return render(machine.timerFired(timer, now: now))
+        return render(machine.timerFired(timer, hasMoved: hasMoved, now: now))
     }
 
     // MARK: Shortcuts
@@ -143,6 +144,7 @@ struct MachineTrace {
         case .finishRotation: "finish the rotation"
         case .drain: "drain"
         case .disconnect: "send DISCONNECT"
+        case .countUnsent: nil
         case .setTimer(let timer, let delay): "\(timer) timer \(delay)"
         case .cancelTimer: nil
         case .finish(let error): "finish" + (error.map { ": \($0.code)" } ?? "")
@@ -160,6 +162,7 @@ struct MachineTrace {
         case .credentialsFailed(let failed): "[credentials failed: \(failed.message)]"
         case .credentialsRotated(let rotated): "[credentials rotated, gap \(rotated.gap)]"
         case .resubscribed(let filters): "[resubscribed \(filters)]"
+        case .messagesUnsent(let unsent): "[\(unsent.count) messages unsent]"
         case .stopped(let error): "[stopped\(error.map { ": \($0.code)" } ?? "")]"
         }
     }

@@ -106,7 +106,7 @@ private struct Walk {
             guard let timer = set.randomElement(using: &generator) else { return ("no timer", []) }
             timers.remove(timer)
             if timer == .credentials { isAsking = false }
-            return ("timer \(timer)", machine.timerFired(timer, now: now))
+            return ("timer \(timer)", machine.timerFired(timer, hasMoved: Bool.random(using: &generator), now: now))
         }
     }
 
@@ -158,6 +158,8 @@ private struct Walk {
         case .emit(.stopped):
             if isStopped { fail("stopped twice") }
             isStopped = true
+            // A shutdown ends an attempt without a failure.
+            openAttempts = 0
         case .emit: if isStopped { fail("an event after stopped") }
         case .dial(let endpoint):
             let host = endpoint.host.lowercased().split(separator: ".").joined(separator: ".")
@@ -174,6 +176,7 @@ private struct Walk {
             finishes += 1
             if finishes > 1 || !isStopped { fail("finished out of order") }
         case .requestTurn: isTurnRequested = true
+        case .countUnsent: break
         case .establish, .reauthenticate, .finishRotation, .drain, .disconnect:
             if isStopped { fail("\(action) after stopped") }
         }

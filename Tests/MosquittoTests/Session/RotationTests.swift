@@ -7,7 +7,7 @@ import Testing
         var trace = MachineTrace.connected(hasProvider: true, refreshIn: .seconds(60))
         #expect(trace.fire(.refresh) == ["credentials timer 10.0 seconds", "ask the provider (rotation)"])
         #expect(trace.rotationCredentials() == ["drain timer 5.0 seconds", "drain"])
-        #expect(trace.drained() == ["close timer 1.0 seconds", "send DISCONNECT"])
+        #expect(trace.drained() == ["close timer 5.0 seconds", "send DISCONNECT"])
         #expect(
             trace.closed() == [
                 "tear down", "[attempt 1]", "attempt timer 30.0 seconds", "phase timer 10.0 seconds", "dial",
@@ -87,7 +87,7 @@ import Testing
         var trace = MachineTrace.connected(hasProvider: true)
         _ = trace.refresh()
         _ = trace.rotationCredentials()
-        #expect(trace.fire(.drain) == ["close timer 1.0 seconds", "send DISCONNECT"])
+        #expect(trace.fire(.drain) == ["close timer 5.0 seconds", "send DISCONNECT"])
         #expect(trace.drained() == [])
     }
 

@@ -43,21 +43,84 @@ import Testing
         #expect(trace.timers.isEmpty)
     }
 
-    @Test(arguments: [(Situation.fetching, "credentials"), (.dialing, "resolve")], [true, false])
-    func `an attempt under way ends with its final event`(situation: (Situation, String), isGraceful: Bool) {
-        var trace = situation.0.trace
-        #expect(
-            trace.shutdown(isGraceful: isGraceful) == [
-                "[attempt 1 failed in \(situation.1): cancelled, stop]", "tear down", "[stopped]", "finish",
-            ])
+    @Test(
+        "an attempt under way that nothing waits for ends at once, and has not failed (D10)",
+        arguments: [
+            Situation.fetching, .dialing,
+        ], [true, false])
+    func attempt(situation: Situation, isGraceful: Bool) {
+        var trace = situation.trace
+        #expect(trace.shutdown(isGraceful: isGraceful) == ["tear down", "[stopped]", "finish"])
         #expect(trace.timers.isEmpty)
+    }
+
+    @Test(
+        "a queue that is not empty is worth the attempt under way (core 10)",
+        arguments: [
+            Situation.fetching, .dialing,
+        ])
+    func attemptWithQueue(situation: Situation) {
+        var trace = situation.trace
+        #expect(trace.shutdown(hasUnsent: true) == ["drain timer 5.0 seconds"])
+        _ = trace.credentials()
+        #expect(
+            trace.accepted() == ["[connected at attempt 1]", "establish", "drain timer 5.0 seconds", "drain"])
+        #expect(trace.drained() == ["close timer 5.0 seconds", "send DISCONNECT"])
+        #expect(trace.closed() == ["tear down", "[stopped]", "finish"])
+    }
+
+    @Test("the attempt that a shutdown waits for is the last one (core 10)")
+    func lastAttempt() {
+        var trace = Situation.dialing.trace
+        _ = trace.shutdown(hasUnsent: true)
+        #expect(
+            trace.failed(.refusedConnection) == [
+                "tear down", "[attempt 1 failed in resolve: connectionRefused, stop]", "tear down", "[stopped]",
+                "finish",
+            ])
+    }
+
+    @Test(
+        "the attempt that a shutdown waits for has the time of a drain (core 10)",
+        arguments: [
+            Situation.fetching, .dialing,
+        ])
+    func boundedAttempt(situation: Situation) {
+        var trace = situation.trace
+        _ = trace.shutdown(hasUnsent: true)
+        #expect(trace.fire(.drain) == ["tear down", "[stopped]", "finish"])
+        #expect(trace.timers.isEmpty)
+    }
+
+    @Test("a shutdown in the gap of a rotation sends what the rotation has held back (core 10)")
+    func gapOfRotation() {
+        var trace = Situation.rotating.trace
+        #expect(trace.shutdown(hasUnsent: true) == ["drain timer 5.0 seconds"])
+        #expect(trace.closed().suffix(1) == ["dial"])
+        #expect(trace.accepted().suffix(2) == ["drain timer 5.0 seconds", "drain"])
+    }
+
+    @Test("a drain goes on while bytes move (core 2)")
+    func movingDrain() {
+        var trace = Situation.drainingForShutdown.trace
+        #expect(trace.fire(.drain, hasMoved: true) == ["drain timer 5.0 seconds"])
+        #expect(trace.fire(.drain, hasMoved: true) == ["drain timer 5.0 seconds"])
+        #expect(trace.fire(.drain) == ["close timer 5.0 seconds", "send DISCONNECT"])
+    }
+
+    @Test("the broker's time to close begins when DISCONNECT has been sent, and lasts while bytes move (core 2)")
+    func movingClose() {
+        var trace = Situation.shuttingDown.trace
+        #expect(trace.fire(.close, hasMoved: true) == ["close timer 1.0 seconds"])
+        #expect(trace.disconnectSent() == ["close timer 1.0 seconds"])
+        #expect(trace.fire(.close) == ["tear down", "[stopped]", "finish"])
     }
 
     @Test(arguments: [Situation.connected, .refreshing, .drainingForRotation])
     func `a graceful one drains, disconnects and waits for the broker to close`(situation: Situation) {
         var trace = situation.trace
         #expect(trace.shutdown() == ["drain timer 5.0 seconds", "drain"])
-        #expect(trace.drained() == ["close timer 1.0 seconds", "send DISCONNECT"])
+        #expect(trace.drained() == ["close timer 5.0 seconds", "send DISCONNECT"])
         #expect(trace.closed() == ["tear down", "[stopped]", "finish"])
         #expect(trace.timers.isEmpty)
     }
@@ -95,7 +158,7 @@ import Testing
 
     @Test func `publishes that are not acknowledged in time do not keep it`() {
         var trace = Situation.drainingForShutdown.trace
-        #expect(trace.fire(.drain) == ["close timer 1.0 seconds", "send DISCONNECT"])
+        #expect(trace.fire(.drain) == ["close timer 5.0 seconds", "send DISCONNECT"])
         #expect(trace.fire(.close) == ["tear down", "[stopped]", "finish"])
     }
 

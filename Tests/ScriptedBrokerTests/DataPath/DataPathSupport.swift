@@ -95,6 +95,12 @@ extension Session {
     /// Whether the socket is watched for what comes.
     var isReading: Bool { connection?.interest.contains(.readable) == true }
 
+    /// Whether an established connection is not read, since a consumer is full.
+    var isPaused: Bool { connection?.isReadingPaused == true }
+
+    /// How many messages wait for consumers.
+    var waitingMessages: Int { subscriptions.consumers.reduce(0) { $0 + $1.waiting } }
+
     /// Whether all was handed over, and the socket does not take it.
     var isStuckInSocket: Bool { pending.isEmpty && connection?.interest.contains(.writable) == true }
 }

@@ -94,7 +94,7 @@ struct FlipExperiment: Sendable {
         outcome.time = ContinuousClock.now - start
         outcome.error = await log.terminalError
         outcome.wasConnected = await !log.connections.isEmpty
-        await client.shutdown()
+        try? await client.shutdown()
         _ = await eventually { !proxy.isConnected }
         outcome.hasFlipped = proxy.hasFlipped
         return outcome

@@ -31,7 +31,7 @@ extension DataPath.UnderLoad {
             try await OutboundPressure.run(wire) { pressure in
                 pressure.proxy.set(.toBroker, .shut)
                 let count = try await isQueueFull ? pressure.publish(from: 0, to: 4_096) : pressure.fillSocket()
-                let shutdown = Task { await pressure.client.shutdown() }
+                let shutdown = Task { try? await pressure.client.shutdown() }
                 #expect(await pressure.log.wait { _ in !pressure.client.state.isConnected })
                 let start = ContinuousClock.now
                 pressure.proxy.set(.toBroker, .open)

@@ -31,6 +31,8 @@ struct ProxyLane {
     private var isEnding = false
     private var isBlocked = false
     private var generator: JitterGenerator
+    private let bytesPerSecond: Int?
+    private let start = ContinuousClock.now
 
     private static let readSize = 65_536
 
@@ -39,6 +41,7 @@ struct ProxyLane {
         self.sink = sink
         pieces = plan.pieces
         hidesEnd = flow == .toClient && plan.hidesEnd
+        bytesPerSecond = flow == .toBroker ? plan.bytesPerSecond : nil
         self.isStepping = isStepping
         scanner = RecordScanner(flip: flow == .toClient ? plan.flip : nil, end: flow == .toClient ? plan.end : nil)
         let seed: UInt64 = if case .random(let seed) = plan.pieces { seed } else { 0 }
@@ -49,7 +52,17 @@ struct ProxyLane {
 
     private var isEmpty: Bool { position == pending.count }
 
-    var wantsRead: Bool { !hasEnded && valve != .shut && (isEmpty || valve == .collecting) }
+    var wantsRead: Bool { allowance > 0 && mayRead }
+    private var mayRead: Bool { !hasEnded && valve != .shut && (isEmpty || valve == .collecting) }
+    /// Whether only time has to pass.
+    var isThrottled: Bool { allowance == 0 && mayRead }
+
+    /// How many bytes the rate lets pass now.
+    private var allowance: Int {
+        guard let bytesPerSecond else { return Self.readSize }
+        let passed = Int((ContinuousClock.now - start) / .milliseconds(1)) * bytesPerSecond / 1_000
+        return min(max(passed - received, 0), Self.readSize)
+    }
     var wantsWrite: Bool { isBlocked && !isEmpty && valve == .open }
     /// Whether there is something to do without an event of poll(2).
     var isBusy: Bool { !isBlocked && !isEmpty && valve == .open }
@@ -90,14 +103,15 @@ struct ProxyLane {
 
     /// Reads once, if it is time to. Returns whether the socket is alive.
     mutating func read() -> Bool {
-        guard wantsRead else { return true }
+        let allowance = allowance
+        guard mayRead, allowance > 0 else { return true }
         if isEmpty {
             pending.removeAll(keepingCapacity: true)
             position = 0
         }
         let start = pending.count
         var result = ProxySocket.Result.wouldBlock
-        pending += [UInt8](unsafeUninitializedCapacity: Self.readSize) { buffer, size in
+        pending += [UInt8](unsafeUninitializedCapacity: allowance) { buffer, size in
             result = source.receive(into: UnsafeMutableRawBufferPointer(buffer))
             if case .bytes(let count) = result { size = count }
         }

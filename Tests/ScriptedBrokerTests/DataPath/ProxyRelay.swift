@@ -69,7 +69,8 @@ struct ProxyRelay: Sendable {
             if isResetting, patience.isOver(lanes[0]) { return client.setToReset() }
             if !isAlive || lanes.allSatisfy(\.isOver) { return }
             let mayBlock = lanes.allSatisfy { $0.isIdle }
-            wait(events(lanes), timeout: lanes.contains(where: \.isBusy) ? 0 : mayBlock ? -1 : 1)
+            let pause: Int32 = lanes.contains(where: \.isThrottled) ? 10 : -1
+            wait(events(lanes), timeout: lanes.contains(where: \.isBusy) ? 0 : mayBlock ? pause : 1)
         }
     }
 

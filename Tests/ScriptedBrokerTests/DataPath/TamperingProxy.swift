@@ -42,6 +42,8 @@ final class TamperingProxy: Sendable {
         var end: Address?
         /// Whether the client is not told of the end, this one or the broker's own: it is sent no FIN.
         var hidesEnd = false
+        /// How many bytes a second pass to the broker; `nil` for all that come.
+        var bytesPerSecond: Int?
     }
 
     enum Valve: Sendable {

@@ -135,7 +135,7 @@ struct AcknowledgementTests {
                 #expect(await iterator.next()?.payloadString == "0")
                 #expect(await iterator.next()?.payloadString == "1")
                 #expect(await broker.waitUntil { $0.count(of: .puback) == 1 })
-                await client.shutdown()
+                try? await client.shutdown()
             }
         }
         #expect(broker.disconnects == [0], "TLS and MQTT end in order")

@@ -117,7 +117,7 @@ struct FarewellTests {
             try await client.subscribe(to: MQTTSubscription("a", qos: .exactlyOnce)) { messages in
                 for number in 0..<20 { broker.publish(topic: "a", payload: "\(number)", qos: 2) }
                 _ = await messages.first { _ in true }
-                await client.shutdown()
+                try? await client.shutdown()
             }
         }
         #expect(broker.count(of: .pubcomp) == broker.count(of: .pubrec))
@@ -143,7 +143,7 @@ struct UnsubscribedTests {
         }
         #expect(broker.count(of: .subscribe) == 0)
         #expect(broker.count(of: .unsubscribe) == 0)
-        await client.shutdown()
+        try? await client.shutdown()
         await broker.stop()
     }
 
@@ -153,7 +153,7 @@ struct UnsubscribedTests {
         configuration.session = .persistent
         configuration.clientID = "returning"
         try await withRunningClient(configuration) { client, _ in
-            try await client.subscribe(to: "kept") { _ in await client.shutdown() }
+            try await client.subscribe(to: "kept") { _ in try? await client.shutdown() }
         }
         try await withRunningClient(configuration) { client, _ in
             try await client.receive("#") { messages in
@@ -187,6 +187,6 @@ struct UnsubscribedTests {
         waiting.cancel()
         let error = await #expect(throws: MQTTError.self) { try await waiting.value }
         #expect(error?.code == .cancelled)
-        await client.shutdown()
+        try? await client.shutdown()
     }
 }
