@@ -155,6 +155,7 @@ let package = Package(
                 "Mosquitto", "MosquittoTesting", "Promises",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             path: "Tools/Soak",
             swiftSettings: settings

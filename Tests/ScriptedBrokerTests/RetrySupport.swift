@@ -93,8 +93,9 @@ extension EventLog {
             case .disconnected:
                 if !isConnected { return "disconnected without a connection" }
                 isConnected = false
-            case .stopped:
-                if let current { return "stopped, but attempt \(current.number) has no end" }
+            case .stopped(let error):
+                // A shutdown ends an attempt without a failure.
+                if let current, error != nil { return "stopped, but attempt \(current.number) has no end" }
                 hasStopped = true
             default: break
             }

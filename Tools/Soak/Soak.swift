@@ -8,7 +8,10 @@ struct Soak: AsyncParsableCommand {
 
     private static var subcommands: [any ParsableCommand.Type] {
         #if os(Linux)
-        [Connects.self, Handshakes.self, PromisesSoak.self, RotationGaps.self, Stall.self]
+        [
+            Connects.self, Handshakes.self, IngestService.self, PromisesSoak.self, Restarts.self, RotationGaps.self,
+            Stall.self,
+        ]
         #else
         [RotationGaps.self]
         #endif
