@@ -1,0 +1,16 @@
+// What a caller catches. A closure infers no typed `throws` by itself: `do throws(MQTTError)` says it.
+
+import Mosquitto
+
+let configuration = MQTTClientConfiguration(host: "broker.example.com")
+try await withMQTTClient(configuration) { client in
+    do throws(MQTTError) {
+        try await client.publish("21.5", to: "kitchen/temperature")
+    } catch {
+        switch error.code {
+        case .operationRefused: print("the broker refused:", error.reasonCode as Any)
+        case .stopped, .cancelled: break
+        default: print(error)
+        }
+    }
+}
