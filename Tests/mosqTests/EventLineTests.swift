@@ -110,6 +110,10 @@ struct EventLineTests {
             ])
     }
 
+    @Test func `messagesDropped (newcomer D5)`() throws {
+        #expect(try line(.messagesDropped(.init(count: 7))) == ["event": "messagesDropped", "count": 7])
+    }
+
     @Test func `resubscribed and stopped`() throws {
         #expect(
             try line(.resubscribed(filters: ["a/#", "\"b\""])) == [

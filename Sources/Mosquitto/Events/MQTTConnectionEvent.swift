@@ -1,6 +1,6 @@
 public import FoundationEssentials
 
-/// Something that happened to a client's connection. Each attempt begins with ``Kind/attemptStarted(_:)`` and ends with
+/// Something that happened to a client's connection or its queue. Each attempt begins with ``Kind/attemptStarted(_:)`` and ends with
 /// exactly one of ``Kind/attemptFailed(_:)`` and ``Kind/connected(_:)``; nothing follows ``Kind/stopped(_:)``.
 ///
 /// No event ever holds a token or a password.
@@ -15,6 +15,9 @@ public struct MQTTConnectionEvent: Sendable {
         case credentialsRotated(MQTTCredentialsRotated)
         /// The subscriptions were made again, since the broker had no session.
         case resubscribed(filters: [String])
+        /// Messages of QoS 0 made room in the full queue, as ``MQTTQueuePolicy/WhenFull/dropOldestQoS0`` says: the first one is told
+        /// at once, and later ones every five seconds, together.
+        case messagesDropped(MQTTMessagesDropped)
         /// The end: with the error that stopped the client, or `nil` after a shutdown.
         case stopped(MQTTError?)
 
@@ -29,6 +32,7 @@ public struct MQTTConnectionEvent: Sendable {
             case .credentialsFailed: "credentialsFailed"
             case .credentialsRotated: "credentialsRotated"
             case .resubscribed: "resubscribed"
+            case .messagesDropped: "messagesDropped"
             case .stopped: "stopped"
             }
         }
@@ -136,4 +140,10 @@ public struct MQTTCredentialsFailed: Sendable {
 public struct MQTTCredentialsRotated: Sendable {
     /// How long there was no connection.
     public var gap: Duration
+}
+
+/// Messages of QoS 0 were dropped from the full queue, for newer ones.
+public struct MQTTMessagesDropped: Sendable, Hashable {
+    /// How many, since the last such event.
+    public var count: Int
 }

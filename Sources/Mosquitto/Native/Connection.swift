@@ -45,6 +45,8 @@ final class Connection {
     private(set) var interest: PollEvents = .readable
     /// What the socket has moved since somebody took the numbers.
     var traffic = Traffic()
+    /// Bytes that the kernel has taken since the beginning, TLS included.
+    private(set) var sent = 0
     /// Reading stops while a consumer is full.
     var isReadingPaused = false { didSet { updateInterest() } }
 
@@ -103,6 +105,9 @@ final class Connection {
     var isBacklogged: Bool { transport.unsent > Self.backlog }
 
     private static let backlog = 1 << 20
+
+    /// Where the next bytes that are written begin, counted like ``sent``.
+    var position: Int { sent + transport.unsent }
 
     /// Whether ``flush()`` has something to send.
     var hasUnsent: Bool { transport.unsent > 0 }
@@ -198,9 +203,10 @@ final class Connection {
     private func send() -> Int32 {
         let unsent = transport.unsent
         let code = transport.send(socket)
-        let sent = unsent - transport.unsent
-        traffic.sent += sent
-        if sent > 0 { quietChecks.sent = 0 }
+        let count = unsent - transport.unsent
+        sent += count
+        traffic.sent += count
+        if count > 0 { quietChecks.sent = 0 }
         return code
     }
 

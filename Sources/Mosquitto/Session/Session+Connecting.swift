@@ -233,6 +233,7 @@ extension Session {
         do throws(MQTTError) {
             pump()
             try connection.flush()
+            completeSent(connection)
             metrics?.moved(&connection.traffic)
             handleEvents(of: connection)
             guard self.connection === connection else { return }
@@ -416,6 +417,7 @@ extension Session {
         }
         restoring = [:]
         for index in subscribing.indices { subscribing[index].packetIDs = [:] }
+        watchExpiry()
     }
 
     private func closeConnection() {
@@ -424,6 +426,7 @@ extension Session {
         guard let connection else { return }
         if let token { loop.unregister(connection.descriptor, token: token) }
         token = nil
+        requeueUnsent(connection)
         metrics?.moved(&connection.traffic)
         connection.close()
         self.connection = nil

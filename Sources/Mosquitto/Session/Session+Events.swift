@@ -4,6 +4,7 @@ import Logging
 /// What a client tells of itself: state, events and logs.
 extension Session {
     func emit(_ kind: MQTTConnectionEvent.Kind) {
+        if case .stopped = kind { tellDrops() }
         switch kind {
         case .connected(let info): observed = .connected(info)
         case .attemptFailed(let failed): lastError = failed.error
@@ -71,6 +72,9 @@ extension Session {
             logger.info("rotated the credentials", metadata: ["mqtt.gap": "\(rotated.gap)"])
         case .resubscribed(let filters):
             logger.info("subscribed again", metadata: ["mqtt.filters": "\(filters)"])
+        case .messagesDropped(let dropped):
+            logger.warning(
+                "messages of QoS 0 were dropped from the full queue", metadata: ["mqtt.messages": "\(dropped.count)"])
         case .stopped(let error):
             if let error {
                 logger.error("stopped", metadata: metadata(of: error))

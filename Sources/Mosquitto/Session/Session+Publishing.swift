@@ -14,18 +14,17 @@ extension Session {
 
     nonisolated func publish(_ publish: OutgoingPublish) async throws(MQTTError) -> MQTTPublishResult {
         let outcome = await withTaskCancellationHandler {
-            await withUnsafeContinuation { continuation in
-                publish.continuation = continuation
+            await withUnsafeContinuation { (continuation: OutgoingPublish.Continuation) in
                 do throws(MQTTError) {
-                    if try shared.queue.post(publish) { loop.schedule(self) }
+                    if try shared.queue.post(publish, continuation) { loop.schedule(self) }
                 } catch {
-                    publish.complete(.failure(error))
+                    continuation.resume(returning: .failure(error))
                 }
             }
         } onCancel: {
             switch shared.queue.withdraw(publish) {
-            // The caller itself finds out.
-            case .unposted: break
+            // Posting it fails, or somebody else tells the caller.
+            case .unposted, .gone: break
             // A shutdown may have waited for it.
             case .withdrawn: Task { await self.checkDrained() }
             case .taken: Task { await self.cancel(publish) }
@@ -36,11 +35,10 @@ extension Session {
 
     private func cancel(_ publish: OutgoingPublish) {
         guard let continuation = publish.takeContinuation() else { return }
-        // What the library has is sent and acknowledged all the same.
-        if publish.sequence == 0 || pending.contains(publish) { pending.cancel(publish) }
+        // A message that was sent is acknowledged all the same.
         publish.isCancelled = true
-        shared.queue.release([publish])
-        continuation.resume(returning: .failure(MQTTError(.cancelled, "the publish was cancelled")))
+        pending.remove(publish)
+        continuation.resume(returning: .failure(OutgoingQueue.cancelled))
         checkDrained()
     }
 
@@ -50,34 +48,44 @@ extension Session {
     func pump() {
         guard let connection, connection.stage == .established, isPublishingAllowed, !connection.isBacklogged
         else { return }
-        defer {
-            shared.queue.release(handedOver)
-            for publish in handedOver where publish.qos == .atMostOnce { publish.complete(.success(.success)) }
-            handedOver.removeAll(keepingCapacity: handedOver.capacity <= 4_096)
-        }
         sendAgain(connection)
-        var bytes = 0
-        for _ in 0..<Self.turnLimit.messages where bytes < Self.turnLimit.bytes {
-            guard let publish = nextPending(), mayHandOver(publish) else { break }
-            _ = pending.popFirst()
-            bytes += publish.payload.count
-            handedOver.append(publish)
-            do throws(MQTTError) {
-                try encode(publish)
-            } catch {
-                refuse(publish, error)
-            }
-            if encoder.bytes.count >= Self.writeSize { write(connection) }
+        var allowance = allowance
+        while let publish = pending.first, allowance.permits(publish) {
+            pending.remove(publish)
+            allowance.spend(on: publish)
+            handOver(publish, connection)
+        }
+        var isLast = !pending.isEmpty
+        while !isLast {
+            shared.queue.take(Self.chunk, &allowance, into: &taken)
+            isLast = taken.count < Self.chunk
+            for publish in taken { handOver(publish, connection) }
+            taken.removeAll(keepingCapacity: true)
         }
         write(connection)
     }
 
-    /// What is encrypted in one go: a few full records of TLS.
+    /// How many messages are taken from the queue at a time. All of them are handed over at once.
+    private static let chunk = 256
+
+    /// Room of this turn. QoS 0 has no packet identifier; others wait for the messages that are sent again, and for the window.
+    private var allowance: OutgoingQueue.Allowance {
+        let window = unsentAgain.isEmpty ? window - inFlight.count : 0
+        return OutgoingQueue.Allowance(
+            messages: Self.turnLimit.messages, bytes: Self.turnLimit.bytes, acknowledged: window,
+            exactlyOnce: exactlyOnceLimit - inFlight.exactlyOnce)
+    }
+
+    /// Bytes that are encrypted in one go: a few full records of TLS.
     private static let writeSize = 1 << 16
 
-    private func write(_ connection: Connection) {
-        connection.write(encoder.bytes)
-        encoder.removeAll()
+    private func handOver(_ publish: OutgoingPublish, _ connection: Connection) {
+        do throws(MQTTError) {
+            try encode(publish)
+        } catch {
+            refuse(publish, error)
+        }
+        if encoder.bytes.count >= Self.writeSize { write(connection) }
     }
 
     private func encode(_ publish: OutgoingPublish) throws(MQTTError) {
@@ -92,10 +100,8 @@ extension Session {
         header.packetID = publish.qos == .atMostOnce ? countPacketID() : try requirePacketID()
         try encode(publish, header)
         if let alias = header.alias, !alias.isKnown { aliases.told(publish.topic, alias.number) }
-        lastSequence += 1
-        publish.sequence = lastSequence
         if publish.qos == .atMostOnce {
-            metrics?.published(publish)
+            unsent.append(publish, end: encoder.bytes.count)
         } else {
             inFlight.insert(publish, header.packetID)
         }
@@ -116,14 +122,6 @@ extension Session {
             Client \(configuration.clientID) sending PUBLISH (d\(header.isDuplicate ? 1 : 0), q\(publish.qos.rawValue), \
             r\(publish.retain ? 1 : 0), m\(header.packetID), '\(publish.topic)', ... (\(publish.payload.count) bytes))
             """)
-    }
-
-    private static let chunk = 256
-
-    private func nextPending() -> OutgoingPublish? {
-        if let publish = pending.first { return publish }
-        for publish in shared.queue.take(Self.chunk) { pending.append(publish) }
-        return pending.first
     }
 
     // MARK: Sending again
@@ -162,39 +160,16 @@ extension Session {
         }
     }
 
-    // MARK: Expiry
+    // MARK: Limits
 
-    private static var expired: MQTTError {
-        MQTTError(.messageExpired, "the message expired before it could be sent", phase: .connected)
-    }
-
-    /// While messages wait that expire, they are looked at every second.
-    func watchExpiry() {
-        guard expiryTimer == nil, shared.queue.hasExpiring else { return }
-        expiryTimer = loop.setTimer(after: .seconds(1)) { [weak self] in
-            self?.assumeIsolated { $0.removeExpired() }
-        }
-    }
-
-    private func removeExpired() {
-        expiryTimer = nil
-        let now = ContinuousClock.now
-        let expired = pending.remove { $0.hasExpired(now) }
-        shared.queue.release(expired)
-        giveUp(expired + shared.queue.removeExpired(now), Self.expired)
-        watchExpiry()
-        checkDrained()
-    }
-
-    /// There is a connection, or none: what does not wait for one is refused.
+    /// There is a connection, or none: refuses the messages that do not wait for one.
     func setOffline(_ isOffline: Bool) {
         var unwanted = shared.queue.setOffline(isOffline)
         if isOffline, !configuration.queue.queuesQoS0Offline {
-            let own = pending.remove { $0.qos == .atMostOnce }
-            shared.queue.release(own)
-            unwanted = own + unwanted
+            unwanted = pending.remove { $0.qos == .atMostOnce } + unwanted
         }
         giveUp(unwanted, OutgoingQueue.notConnected)
+        watchExpiry()
     }
 
     /// What the broker's CONNACK rules out, as far as libmosquitto does not say it or remembers an older one.
@@ -206,12 +181,6 @@ extension Session {
         if publish.retain, !limits.retainAvailable {
             throw .operationRefused(.retainNotSupported, "the broker does not keep retained messages")
         }
-    }
-
-    /// QoS 0 has no packet identifier. Others wait for what is sent again, and for the window.
-    private func mayHandOver(_ publish: OutgoingPublish) -> Bool {
-        if publish.qos == .atMostOnce { return true }
-        return unsentAgain.isEmpty && inFlight.count < window && inFlight.exactlyOnce < exactlyOnceLimit
     }
 
     /// MQTT 3.1.1 has no Receive Maximum, and mosquitto up to 2.0 closes the connection over more QoS 2 messages than its
@@ -242,10 +211,11 @@ extension Session {
         }
     }
 
-    /// Goes on in the next turn with what this one left.
+    /// Goes on in the next turn with the messages that this one left.
     func resumePumping() {
-        guard isPublishingAllowed, let connection, let publish = nextPending() else { return }
-        if mayHandOver(publish), !connection.isBacklogged { loop.schedule(self) }
+        guard isPublishingAllowed, let connection, !connection.isBacklogged else { return }
+        let isDue = pending.first.map(allowance.permits) ?? shared.queue.hasNext(allowance)
+        if isDue { loop.schedule(self) }
     }
 
     // MARK: Acknowledgements
@@ -262,9 +232,8 @@ extension Session {
             refuse(publish, error)
             noticeRefusal(code)
         } else {
-            metrics?.published(publish)
             // Of QoS 2, it is PUBREC that says what became of the message.
-            publish.complete(.success(publish.received ?? MQTTPublishResult(acknowledgement)))
+            succeed(publish, publish.received ?? MQTTPublishResult(acknowledgement))
         }
         checkDrained()
     }
@@ -276,7 +245,7 @@ extension Session {
         }
         guard let publish = inFlight[acknowledgement.packetID] else { return }
         guard publish.qos == .exactlyOnce else { return mismatched(publish) }
-        publish.received(acknowledgement)
+        publish.received = MQTTPublishResult(acknowledgement)
     }
 
     private func mismatched(_ publish: OutgoingPublish) {
@@ -285,6 +254,11 @@ extension Session {
                 .protocolViolation,
                 "the broker answered a PUBLISH of QoS \(publish.qos.rawValue) with the acknowledgement of another",
                 phase: .connected))
+    }
+
+    func succeed(_ publish: OutgoingPublish, _ result: MQTTPublishResult) {
+        metrics?.published(publish)
+        publish.complete(.success(result))
     }
 
     func refuse(_ publish: OutgoingPublish, _ error: MQTTError) {
@@ -296,25 +270,23 @@ extension Session {
         publish.complete(.failure(error))
     }
 
-    /// The session is gone: what was not acknowledged is published anew, in its order. What the broker has taken over with
-    /// PUBREC would be a duplicate.
+    /// The session is gone: publishes messages that were not acknowledged anew, in their order. A message that the broker has taken over
+    /// with PUBREC would be a duplicate.
     func requeueInFlight() {
         let publishes = inFlight.remove()
         for publish in publishes {
-            guard let received = publish.received else { continue }
-            metrics?.published(publish)
-            publish.complete(.success(received))
+            if let received = publish.received { succeed(publish, received) }
         }
-        pending.prepend(publishes.filter { $0.received == nil && !$0.isCancelled })
+        pending.putBack(publishes.filter { $0.received == nil && !$0.isCancelled })
+        watchExpiry()
     }
 
     func failPublishes(_ error: MQTTError) {
-        let publishes = inFlight.remove() + pending.takeAll() + shared.queue.close(error)
-        giveUp(publishes, error)
+        giveUp(inFlight.remove() + pending.takeAll() + shared.queue.close(error), error)
     }
 
     /// Refuses many, with one line in the log.
-    private func giveUp(_ publishes: [OutgoingPublish], _ error: MQTTError) {
+    func giveUp(_ publishes: [OutgoingPublish], _ error: MQTTError) {
         let unheard = publishes.count { $0.continuation == nil && !$0.isCancelled }
         if unheard > 0 {
             logger.warning(

@@ -46,17 +46,18 @@ actor Session: EventLoopClient {
     var jitter: JitterGenerator
 
     // Publishing (Session+Publishing)
-    /// Taken from the queue, or put back after a connection, and not sent.
+    /// Messages that were put back after a connection: they are sent before those of the queue.
     var pending = PublishQueue()
+    var unsent = UnsentPublishes()
     var expiryTimer: TimerID?
+    var dropTimer: TimerID?
     var inFlight = InFlightPublishes()
     /// What of it is to be sent again on this connection, and was not yet.
     var unsentAgain = Deque<UInt16>()
-    var lastSequence: UInt64 = 0
     var lastPacketID: UInt16 = 0
     var encoder: PublishEncoder
-    /// What this turn hands over; empty between turns.
-    var handedOver: [OutgoingPublish] = []
+    /// Messages that are being handed over; empty between turns.
+    var taken: [OutgoingPublish] = []
     var window = 0
     var aliases = TopicAliases()
     /// What the broker said of itself in the CONNACK of this connection.
@@ -256,6 +257,8 @@ actor Session: EventLoopClient {
         if let rotator { Task { await rotator.abandon() } }
         if let expiryTimer { loop.cancelTimer(expiryTimer) }
         expiryTimer = nil
+        if let dropTimer { loop.cancelTimer(dropTimer) }
+        dropTimer = nil
         handle = nil
         if let unclaimedTimer { loop.cancelTimer(unclaimedTimer) }
         unclaimedTimer = nil
@@ -278,8 +281,10 @@ actor Session: EventLoopClient {
 
     nonisolated func mailboxReady() {
         assumeIsolated { session in
-            if !session.pending.isEmpty || !session.shared.queue.isEmpty { session.needsFlush() }
-            session.watchExpiry()
+            let queue = session.shared.queue.look()
+            if !session.pending.isEmpty || !queue.isEmpty { session.needsFlush() }
+            session.watchExpiry(isQueued: queue.hasExpiring)
+            if queue.hasDropped { session.watchDrops() }
             session.takeReceipts()
             if session.isReaderWoken.exchange(false, ordering: .acquiring) { session.resumeReading() }
         }

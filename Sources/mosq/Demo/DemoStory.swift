@@ -140,7 +140,7 @@ final class DemoStory: Sendable {
         case .credentialsRotated(let rotated):
             seen.withLock { $0.gaps.append(rotated.gap) }
             screen.line("rotated the token before its expiry", .good)
-        case .credentialsRefreshed, .credentialsFailed, .resubscribed, .stopped: break
+        case .credentialsRefreshed, .credentialsFailed, .resubscribed, .messagesDropped, .stopped: break
         }
     }
 

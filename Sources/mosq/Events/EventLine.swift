@@ -54,6 +54,8 @@ struct EventLine {
             object.set("gap", rotated.gap)
         case .resubscribed(let filters):
             object.set("filters", filters)
+        case .messagesDropped(let dropped):
+            object.set("count", dropped.count)
         case .stopped(let error):
             object.set("message", error?.message)
         }

@@ -96,7 +96,7 @@ extension Session {
     var isReading: Bool { connection?.interest.contains(.readable) == true }
 
     /// Whether all was handed over, and the socket does not take it.
-    var isStuckInSocket: Bool { pending.isEmpty && connection?.interest.contains(.writable) == true }
+    var isStuckInSocket: Bool { shared.queue.isEmpty && connection?.interest.contains(.writable) == true }
 }
 
 /// The value, once it has stayed the same for a while.
