@@ -53,12 +53,15 @@ final class OutgoingPublish: @unchecked Sendable {
 
     /// Whether the waiting call ended before the message was acknowledged.
     var isCancelled = false
+    /// Whether it was sent with the DUP flag.
+    var isRepeated = false
 
     /// Facts that few messages have: the others are one allocation.
     private final class Extra {
         var properties = MQTTPublishProperties()
         var expiry: ContinuousClock.Instant?
         var received: MQTTPublishResult?
+        var renumberings = 0
     }
     private var extra: Extra?
 
@@ -87,6 +90,12 @@ final class OutgoingPublish: @unchecked Sendable {
     var received: MQTTPublishResult? {
         get { extra?.received }
         set { makeExtra().received = newValue }
+    }
+
+    /// How often it was sent under another packet identifier, since the broker had the first one in use.
+    var renumberings: Int {
+        get { extra?.renumberings ?? 0 }
+        set { makeExtra().renumberings = newValue }
     }
 
     private func makeExtra() -> Extra {

@@ -302,6 +302,7 @@ extension Session {
             return ended(MQTTError(.protocolViolation, "the broker sent a second CONNACK"))
         }
         if sessionPresent {
+            avoidForeignPacketIDs()
             resumeInFlight()
         } else {
             requeueInFlight()

@@ -148,6 +148,7 @@ extension Session {
     }
 
     private func encodeAgain(_ publish: OutgoingPublish, _ packetID: UInt16) {
+        publish.isRepeated = true
         var header = PublishEncoder.Header(packetID: packetID, isDuplicate: true)
         // The broker may have it already: its time cannot run out here.
         header.expiry = publish.remainingExpiryInterval(.now).map { max($0, 1) }
@@ -193,6 +194,12 @@ extension Session {
         return nil
     }
 
+    /// The session is resumed, and this client has sent nothing in it: an earlier process has, and may have left identifiers in use, low
+    /// ones more likely than others. A broker would take a new message of QoS 2 under one of them for a repetition (section 4.3.3).
+    func avoidForeignPacketIDs() {
+        if lastPacketID == 0 { lastPacketID = .random(in: 1..<(.max)) }
+    }
+
     /// Messages of QoS 0 have none, and count, as they do for libmosquitto.
     private func countPacketID() -> UInt16 {
         lastPacketID = lastPacketID == .max ? 1 : lastPacketID + 1
@@ -201,7 +208,7 @@ extension Session {
 
     private func isInUse(_ packetID: UInt16) -> Bool {
         inFlight[packetID] != nil || restoring[packetID] != nil || unanswered[packetID] != nil
-            || subscribing.contains { $0.packetIDs[packetID] != nil }
+            || foreignPacketIDs.contains(packetID) || subscribing.contains { $0.packetIDs[packetID] != nil }
     }
 
     private var isPublishingAllowed: Bool {
@@ -226,27 +233,49 @@ extension Session {
         guard publish.qos == qos else { return mismatched(publish) }
         _ = inFlight.remove(acknowledgement.packetID)
         let code = MQTTReasonCode(rawValue: acknowledgement.reasonCode)
-        if code.isError {
+        if let received = publish.received {
+            // PUBREC says what became of the message. In recovery the broker may know its identifier no more (MQTT 5.0, section 3.7.2.1).
+            succeed(publish, received)
+        } else if !code.isError {
+            succeed(publish, MQTTPublishResult(acknowledgement))
+        } else if code != .packetIdentifierInUse || !renumber(publish, acknowledgement.packetID) {
             var error = MQTTError.operationRefused(code, "the broker refused the publish: \(code)")
             error.explain(acknowledgement.explanation)
             refuse(publish, error)
             noticeRefusal(code)
-        } else {
-            // Of QoS 2, it is PUBREC that says what became of the message.
-            succeed(publish, publish.received ?? MQTTPublishResult(acknowledgement))
         }
         checkDrained()
     }
 
     /// PUBREC.
     func takenOver(_ acknowledgement: Acknowledgement) {
-        if MQTTReasonCode(rawValue: acknowledgement.reasonCode).isError {
-            return finished(acknowledgement, .exactlyOnce)
-        }
         guard let publish = inFlight[acknowledgement.packetID] else { return }
         guard publish.qos == .exactlyOnce else { return mismatched(publish) }
-        publish.received = MQTTPublishResult(acknowledgement)
+        let code = MQTTReasonCode(rawValue: acknowledgement.reasonCode)
+        if code == .packetIdentifierInUse, publish.isRepeated, publish.received == nil {
+            // The broker has the message from its first sending, and waits for PUBREL.
+            publish.received = .success
+            unsentAgain.prepend(acknowledgement.packetID)
+        } else if code.isError {
+            finished(acknowledgement, .exactlyOnce)
+        } else {
+            publish.received = MQTTPublishResult(acknowledgement)
+        }
     }
+
+    /// The broker has this identifier in use, from an earlier process with the same session: sends the message under another one, and
+    /// leaves this one alone for as long as the session lasts. Returns whether that is worth a try.
+    private func renumber(_ publish: OutgoingPublish, _ packetID: UInt16) -> Bool {
+        guard !publish.isCancelled, publish.renumberings < Self.renumberingLimit else { return false }
+        publish.renumberings += 1
+        publish.isRepeated = false
+        foreignPacketIDs.insert(packetID)
+        pending.putBack([publish])
+        return true
+    }
+
+    /// More than a window of mosquitto's.
+    private static let renumberingLimit = 100
 
     private func mismatched(_ publish: OutgoingPublish) {
         ended(
@@ -273,8 +302,10 @@ extension Session {
     /// The session is gone: publishes messages that were not acknowledged anew, in their order. A message that the broker has taken over
     /// with PUBREC would be a duplicate.
     func requeueInFlight() {
+        foreignPacketIDs.removeAll()
         let publishes = inFlight.remove()
         for publish in publishes {
+            publish.isRepeated = false
             if let received = publish.received { succeed(publish, received) }
         }
         pending.putBack(publishes.filter { $0.received == nil && !$0.isCancelled })

@@ -55,6 +55,8 @@ actor Session: EventLoopClient {
     /// What of it is to be sent again on this connection, and was not yet.
     var unsentAgain = Deque<UInt16>()
     var lastPacketID: UInt16 = 0
+    /// Packet identifiers that an earlier process has left in use at the broker.
+    var foreignPacketIDs: Set<UInt16> = []
     var encoder: PublishEncoder
     /// Messages that are being handed over; empty between turns.
     var taken: [OutgoingPublish] = []
