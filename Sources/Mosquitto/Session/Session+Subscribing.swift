@@ -123,6 +123,9 @@ extension Session {
     }
 
     func checkSize(of packet: [UInt8], _ what: String) throws(MQTTError) {
+        if packet.count > VariableByteInteger.maximum {
+            throw .operationRefused(.packetTooLarge, "\(what) is larger than MQTT allows")
+        }
         guard let limit = limits?.maximumPacketSize, packet.count > limit else { return }
         throw .operationRefused(.packetTooLarge, "\(what) is larger than the broker takes")
     }
