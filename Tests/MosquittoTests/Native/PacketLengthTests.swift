@@ -44,6 +44,15 @@ struct PacketLengthTests {
         #expect(encoder.bytes.isEmpty)
     }
 
+    @Test func `a SUBSCRIBE or UNSUBSCRIBE that comes to more is refused before it is written`() async throws {
+        let packet = [UInt8](repeating: 0, count: 268_435_456)
+        let error = await #expect(throws: MQTTError.self) {
+            try await client.session.checkSize(of: packet, "the SUBSCRIBE")
+        }
+        #expect(error?.reasonCode == .packetTooLarge)
+        try await client.session.checkSize(of: Array(packet.prefix(1_000)), "the SUBSCRIBE")
+    }
+
     @Test func `the context of a span is left out where it would be too much`() async throws {
         var configuration = client.configuration
         configuration.tracing = MQTTTracing(tracer: W3CTracer())

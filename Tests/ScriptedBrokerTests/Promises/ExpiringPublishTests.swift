@@ -20,7 +20,7 @@ struct ExpiringPublishTests {
                     for number in 0..<scaled(10_000) {
                         group.addTask { try await client.publish("\(number)", to: "a", properties: aSecond) }
                     }
-                    try await group.waitForAll()
+                    for try await _ in group {}
                 }
             }
             #expect(error?.code == .messageExpired)
