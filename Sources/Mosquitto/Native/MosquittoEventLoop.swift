@@ -203,13 +203,13 @@ final class EventLoopCore: @unchecked Sendable {
     }
 
     func setTimer(after delay: Duration, _ action: @escaping () -> Void) -> TimerID {
-        timers.add(at: ContinuousClock.now + max(delay, .zero), action)
+        timers.add(at: ContinuousClock.now + delay.clampedToWait, action)
     }
 
     /// A timer that may fire up to a quarter of a second early, with others of its kind: thousands of them wake the loop a few times
     /// a second.
     func setLooseTimer(after delay: Duration, _ action: @escaping () -> Void) -> TimerID {
-        let due = (ContinuousClock.now + max(delay, .zero)) - start
+        let due = (ContinuousClock.now + delay.clampedToWait) - start
         let grid = Duration.milliseconds(250)
         return timers.add(at: start + grid * Int(due / grid), action)
     }

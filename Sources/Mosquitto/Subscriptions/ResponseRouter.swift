@@ -41,7 +41,7 @@ actor ResponseRouter {
         return await withCheckedContinuation { continuation in
             let sending = Task { await self.send(publish, correlation) }
             let deadline = Task {
-                guard (try? await Task.sleep(for: timeout)) != nil else { return }
+                guard (try? await Task.sleep(for: timeout.clampedToWait)) != nil else { return }
                 let error = MQTTError(.timeout, "there was no response within \(timeout)")
                 self.finish(correlation, .failure(error))
             }
