@@ -8,7 +8,7 @@ import Glibc
 import Musl
 #endif
 
-/// What tells that a file was replaced or changed, without reading it. Links are followed, so that the swapped link of a
+/// What tells that a file was replaced or changed, without reading it; taken by a ``FileReader``, since it may block. Links are followed, so that the swapped link of a
 /// Kubernetes secret is a change.
 struct FileStamp: Hashable {
     private var inode: UInt64 = 0
@@ -16,7 +16,7 @@ struct FileStamp: Hashable {
     private var seconds: Int64 = 0
     private var nanoseconds: Int64 = 0
 
-    /// All zero if there is no such file.
+    /// All zero if there is no such file. Blocks while the file system does not answer.
     init(path: String) {
         var status = stat()
         guard stat(path, &status) == 0 else { return }

@@ -23,7 +23,7 @@ import Testing
     /// Another host for a context whose files have not changed.
     private func prepare(_ context: TLSContext, for host: String) async throws(MQTTError) {
         let material = try await TLSMaterial(context.configuration)
-        try context.prepare(for: MQTTEndpoint(host: host, port: 8_883), material, passphrase: nil, turn: 0)
+        try await context.prepare(for: MQTTEndpoint(host: host, port: 8_883), material, turn: 0)
     }
 
     private func sentName(_ context: TLSContext) -> String? {

@@ -113,10 +113,10 @@ import Testing
     @Test func `shares its trust with an equal one`() async throws {
         let configuration = Mosquitto.TLSConfiguration(trust: .pem(try TestCertificateAuthority().certificatePEM))
         let material = try await TLSMaterial(configuration)
-        let one = try TrustStore.store(for: material)
-        #expect(try TrustStore.store(for: try await TLSMaterial(configuration)) === one)
+        let one = try await TrustStore.store(for: material)
+        #expect(try await TrustStore.store(for: TLSMaterial(configuration)) === one)
         let other = Mosquitto.TLSConfiguration(trust: .pem(try TestCertificateAuthority().certificatePEM))
-        #expect(try TrustStore.store(for: try await TLSMaterial(other)) !== one)
+        #expect(try await TrustStore.store(for: TLSMaterial(other)) !== one)
     }
 
     @Test func `a provider may not give another provider`() async throws {
