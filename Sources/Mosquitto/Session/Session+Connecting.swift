@@ -331,6 +331,10 @@ extension Session {
         error.reasonString = properties.reasonString
         error.userProperties = properties.userProperties
         error.serverReference = properties.serverReference
+        if error.code == .notAuthorized, configuration.credentials == nil, configuration.authenticator == nil {
+            error.message += "; no credentials are configured"
+            if configuration.tls?.identity != nil { error.message += " besides the client certificate" }
+        }
         ended(error)
     }
 

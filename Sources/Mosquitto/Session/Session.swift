@@ -92,6 +92,8 @@ actor Session: EventLoopClient {
     // Waiting (Session+Waiting)
     var connectionWaiters = WaiterList<MQTTConnectionInfo>()
     var rotationWaiters = WaiterList<Void>()
+    /// Callers that wait for a connection with a new client certificate.
+    var identityWaiters = WaiterList<Void>()
     var lastWaiter: UInt64 = 0
     /// What a shutdown says to the broker.
     var farewell = MQTTDisconnect()
@@ -224,6 +226,10 @@ actor Session: EventLoopClient {
     }
 
     private func requestTurn(_ endpoint: MQTTEndpoint) {
+        if let wait = rotator?.wait(refused: refused(at: machine.purpose)), wait > .zero {
+            logger.info("the credential provider is left alone for a while", metadata: ["mqtt.retry_in": "\(wait)"])
+            return perform(machine.postponed(by: wait))
+        }
         perform(machine.mayDial(after: configuration.retry.budget?.reserve(endpoint, now: .now) ?? .zero))
     }
 
@@ -243,17 +249,13 @@ actor Session: EventLoopClient {
 
     private func timerFired(_ timer: SessionStateMachine.Timer) {
         timers[timer] = nil
-        if timer == .credentials {
-            cancelFetch()
-            failRotation(MQTTError(.timeout, "the credential provider took too long", phase: .credentials))
-        }
         perform(machine.timerFired(timer, now: .now))
     }
 
     private func finish(_ error: MQTTError?) {
         generation += 1
         cancelFetch()
-        if let rotator { Task { await rotator.abandon() } }
+        rotator?.abandon()
         if let expiryTimer { loop.cancelTimer(expiryTimer) }
         expiryTimer = nil
         handle = nil

@@ -31,13 +31,13 @@ package struct SessionStateMachine: Sendable {
     package enum Ending: Sendable, Hashable { case rotation, shutdown }
 
     package enum Timer: Sendable, Hashable, CaseIterable {
-        case credentials, validity, attempt, phase, retry, turn, refresh, reauthentication, drain, close,
+        case validity, attempt, phase, retry, turn, refresh, reauthentication, drain, close,
             firstConnection
     }
 
     package enum Action: Sendable {
         case emit(MQTTConnectionEvent.Kind)
-        /// Ask the provider; the answer comes as `credentialsArrived`, `credentialsFailed`, or their rotation counterparts.
+        /// Ask the provider; the answer, which has a deadline of its own, comes as `credentialsArrived`, `credentialsFailed`, or their rotation counterparts.
         case fetchCredentials(MQTTConnectAttempt)
         /// Resolve and connect with the credentials at hand.
         case dial(MQTTEndpoint)
@@ -69,6 +69,8 @@ package struct SessionStateMachine: Sendable {
         var retry: MQTTRetryPolicy
         var timeouts: MQTTTimeouts
         var hasProvider: Bool
+        /// The provider never has anything else to give.
+        var hasFixedCredentials: Bool
         var hasClientCertificate: Bool
         var isVersion3: Bool
         var rotation: MQTTRotation
@@ -81,6 +83,7 @@ package struct SessionStateMachine: Sendable {
             retry = configuration.retry
             timeouts = configuration.timeouts
             hasProvider = configuration.credentials != nil || configuration.authenticator != nil
+            hasFixedCredentials = configuration.credentials is MQTTStaticCredentials
             hasClientCertificate = configuration.tls?.identity != nil
             isVersion3 = configuration.version == .v3_1_1
             rotation = configuration.rotation
@@ -100,13 +103,19 @@ package struct SessionStateMachine: Sendable {
     /// The attempt under way answers a refusal with fresh credentials: it is pointless with what was refused.
     private var needsFresh = false
     /// What the provider is told at the next attempt.
-    private var purpose = MQTTConnectAttempt.Purpose.connect
+    private(set) var purpose = MQTTConnectAttempt.Purpose.connect
     var isRefreshing = false
+    /// The last question of this connection has failed: the next one waits for its timer, if there is one.
+    var isRefreshDelayed = false
     /// How the credentials that are being asked for will replace the current ones.
     var rotation = MQTTRotation.reconnectNow
     var isReauthenticating = false
     /// How often in a row the broker refused to re-authenticate: after two it is not asked again.
     var reauthenticationRefusals = 0
+    /// How often in a row a connection was lost without a word while the broker was asked for it.
+    var reauthenticationLosses = 0
+    /// How many rotations are made without asking, after such losses.
+    var reauthenticationPause = 0
     /// The budget has given the next attempt its turn, which is yet to come.
     private var hasTurn = false
     /// Whether the attempt after the rotation that is under way is made with the credentials at hand.
@@ -147,10 +156,7 @@ package struct SessionStateMachine: Sendable {
             return [.emit(.attemptStarted(started))] + dial()
         }
         state = .fetching
-        return [
-            .emit(.attemptStarted(started)), .setTimer(.credentials, configuration.timeouts.credentials),
-            .fetchCredentials(context(purpose)),
-        ]
+        return [.emit(.attemptStarted(started)), .fetchCredentials(context(purpose))]
     }
 
     func context(_ purpose: MQTTConnectAttempt.Purpose) -> MQTTConnectAttempt {
@@ -177,17 +183,23 @@ package struct SessionStateMachine: Sendable {
     ) -> [Action] {
         guard case .fetching = state else { return [] }
         if unchanged, needsFresh {
-            let error = MQTTError(
-                .credentials, "the credential provider gave again what the broker has refused", phase: .credentials)
-            return [.cancelTimer(.credentials)] + attemptFailed(error, now: now)
+            let error = MQTTError(.credentials, refusedAgain, phase: .credentials)
+            return attemptFailed(error, now: now)
         }
-        if usableIn > .zero { return [.cancelTimer(.credentials), .setTimer(.validity, usableIn)] }
-        return [.cancelTimer(.credentials)] + dial()
+        return usableIn > .zero ? [.setTimer(.validity, usableIn)] : dial()
+    }
+
+    private var refusedAgain: String {
+        configuration.hasFixedCredentials
+            ? "the user name or password is wrong at the broker; the configured credentials never change:"
+                + " correct them here or at the broker"
+            : "the credential provider gave again what the broker has refused; look for a wrong user name, key or audience,"
+                + " or for what keeps the provider from getting new ones"
     }
 
     mutating func credentialsFailed(_ error: MQTTError, now: Instant) -> [Action] {
         guard case .fetching = state else { return [] }
-        return [.cancelTimer(.credentials)] + attemptFailed(error, now: now)
+        return attemptFailed(error, now: now)
     }
 
     /// The attempt has reached a phase.
@@ -216,6 +228,7 @@ package struct SessionStateMachine: Sendable {
         decider.connected()
         connectedAt = now
         isRefreshing = false
+        isRefreshDelayed = false
         lastFailure = nil
         var actions: [Action] = [
             .cancelTimer(.attempt), .cancelTimer(.phase), .cancelTimer(.firstConnection), .emit(.connected(info)),
@@ -236,13 +249,16 @@ package struct SessionStateMachine: Sendable {
         error.phase = phase
         lastFailure = error
         let from = endpoint
-        let verdict = decider.attemptFailed(error, attempt: attempt, now: now)
+        var verdict = decider.attemptFailed(error, attempt: attempt, now: now)
+        // Before that nobody would be asked.
+        if case .retry = verdict.decision, let delay = verdict.delay, let retryAfter = error.retryAfter {
+            verdict.delay = max(delay, retryAfter.clampedToWait)
+        }
         let failed = MQTTConnectionAttemptFailed(
             attempt: attempt, endpoint: from, error: error, decision: verdict.decision, retryIn: verdict.delay,
             redirectedTo: verdict.redirection)
         return [
-            .cancelTimer(.credentials), .cancelTimer(.validity), .cancelTimer(.attempt), .cancelTimer(.phase),
-            .tearDown,
+            .cancelTimer(.validity), .cancelTimer(.attempt), .cancelTimer(.phase), .tearDown,
             .emit(.attemptFailed(failed)),
         ] + follow(verdict, error)
     }
@@ -269,9 +285,8 @@ package struct SessionStateMachine: Sendable {
             endpoint: from, error: error, decision: verdict.decision, retryIn: verdict.delay,
             redirectedTo: verdict.redirection)
         return [
-            .cancelTimer(.credentials), .cancelTimer(.validity), .cancelTimer(.refresh),
-            .cancelTimer(.reauthentication), .cancelTimer(.drain), .tearDown,
-            .emit(.disconnected(lost)),
+            .cancelTimer(.validity), .cancelTimer(.refresh), .cancelTimer(.reauthentication), .cancelTimer(.drain),
+            .tearDown, .emit(.disconnected(lost)),
         ] + follow(verdict, error)
     }
 
@@ -309,6 +324,12 @@ package struct SessionStateMachine: Sendable {
         guard case .waiting = state else { return [] }
         hasTurn = wait > .zero
         return hasTurn ? [.setTimer(.turn, wait)] : beginAttempt()
+    }
+
+    /// The provider is left alone for so long, and there is nothing to dial with: that is no attempt.
+    mutating func postponed(by wait: Duration) -> [Action] {
+        guard case .waiting = state else { return [] }
+        return [.setTimer(.retry, wait)]
     }
 
     /// The user knows that it is worth a try now.
@@ -398,11 +419,6 @@ package struct SessionStateMachine: Sendable {
             return beginAttempt()
         case .firstConnection:
             return decider.hasEverConnected ? [] : stopWithoutConnection()
-        case .credentials:
-            let message = "the credential provider took longer than \(configuration.timeouts.credentials)"
-            if isRefreshing { return rotationFailed(message) }
-            guard case .fetching = state else { return [] }
-            return attemptFailed(MQTTError(.credentials, message, phase: .credentials), now: now)
         case .phase, .attempt:
             guard case .dialing(let phase) = state else { return [] }
             let what =

@@ -11,6 +11,8 @@ struct MachineTrace {
     private(set) var timers: [Machine.Timer: Duration] = [:]
     /// How long the budget makes an attempt wait.
     var turnDelay = Duration.zero
+    /// For how long the provider is left alone, at the next request for a turn.
+    var postponement = Duration.zero
     /// The actions of the last event.
     private(set) var actions: [Machine.Action] = []
 
@@ -67,9 +69,13 @@ struct MachineTrace {
     }
     mutating func reauthenticationFailed() -> [String] { render(machine.reauthenticationFailed()) }
 
-    mutating func rotationCredentials(unchanged: Bool = false, usableIn: Duration = .zero) -> [String] {
-        render(machine.rotationCredentialsArrived(unchanged: unchanged, usableIn: usableIn))
+    mutating func rotationCredentials(
+        unchanged: Bool = false, isEarly: Bool = false, usableIn: Duration = .zero
+    ) -> [String] {
+        render(machine.rotationCredentialsArrived(unchanged: unchanged, isEarly: isEarly, usableIn: usableIn))
     }
+
+    mutating func expiredTokenRefused() -> [String] { render(machine.expiredTokenRefused()) }
 
     mutating func rotationFailed(retryAfter: Duration? = nil, isPermanent: Bool = false) -> [String] {
         render(machine.rotationFailed("the issuer is down", retryAfter: retryAfter, isPermanent: isPermanent))
@@ -121,7 +127,9 @@ struct MachineTrace {
             case .cancelTimer(let timer): timers[timer] = nil
             case .requestTurn:
                 // The budget is not part of the story, unless a test asks for a wait.
-                let granted = machine.mayDial(after: turnDelay)
+                let granted =
+                    postponement > .zero ? machine.postponed(by: postponement) : machine.mayDial(after: turnDelay)
+                postponement = .zero
                 lines += render(granted)
                 self.actions = actions + granted
             default: break

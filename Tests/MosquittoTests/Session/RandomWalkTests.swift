@@ -105,7 +105,6 @@ private struct Walk {
             let set = Machine.Timer.allCases.filter(timers.contains)
             guard let timer = set.randomElement(using: &generator) else { return ("no timer", []) }
             timers.remove(timer)
-            if timer == .credentials { isAsking = false }
             return ("timer \(timer)", machine.timerFired(timer, now: now))
         }
     }
@@ -184,9 +183,9 @@ private struct Walk {
         var attempts = 0
         switch machine.state {
         case .idle: needed = []
-        case .fetching: (needed, attempts) = ([.credentials], 1)
+        case .fetching: (needed, attempts) = ([], 1)
         case .dialing: (needed, attempts) = ([.attempt, .phase], 1)
-        case .connected: needed = machine.isAwaitingRotation ? [.credentials] : []
+        case .connected: needed = []
         case .draining: needed = [.drain]
         case .disconnecting: needed = [.close]
         case .waiting: needed = timers.contains(.turn) ? [.turn] : [.retry]
