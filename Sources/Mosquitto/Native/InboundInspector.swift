@@ -176,8 +176,9 @@ struct InboundInspector {
         }
         let end = afterTopic - (qos == .atMostOnce ? 0 : 2)
         let topic = try topic(UnsafeRawBufferPointer(rebasing: packet[(head + 2)..<end]))
-        let message = MQTTMessage(
+        var message = MQTTMessage(
             topic: topic, payload: Array(packet[payload...]), qos: qos, retain: flags & 1 == 1, properties: properties)
+        message.isRepetition = flags & 8 != 0
         log?(
             """
             received PUBLISH (d\(flags >> 3), q\(qos.rawValue), r\(flags & 1), m\(packetID), '\(topic)', \
@@ -195,14 +196,19 @@ struct InboundInspector {
         guard let text = Self.text(bytes), !text.isEmpty else {
             throw Self.violation("the broker sent a PUBLISH with a malformed topic")
         }
+        // MQTT 5.0, section 3.3.2.1.
+        if bytes.contains(where: { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") }) {
+            throw Self.violation("the broker sent a PUBLISH with a wildcard in its topic")
+        }
         lastTopic = (Array(bytes), text)
         return text
     }
 
-    /// A string as libmosquitto takes it, which refuses control characters too (MQTT 5.0, section 1.5.4).
+    /// Well-formed UTF-8 without U+0000 (MQTT 5.0, section 1.5.4). Control characters and non-characters, which a client should not
+    /// send, pass: brokers forward them, and a persistent session would bring a refused message again and again.
     private static func text(_ bytes: some RandomAccessCollection<UInt8>) -> String? {
-        guard let text = String(validating: bytes, as: UTF8.self), unsendable(text) == nil else { return nil }
-        return text
+        guard !bytes.contains(0) else { return nil }
+        return String(validating: bytes, as: UTF8.self)
     }
 
     private mutating func examineControl(_ type: UInt8, _ body: UnsafeRawBufferPointer) throws(MQTTError) {
@@ -401,7 +407,11 @@ struct InboundInspector {
     /// But for DISCONNECT: however it is written, it ends the connection, and what it says is worth knowing.
     private static func checkText(_ bytes: Slice<UnsafeRawBufferPointer>, _ name: String) throws(MQTTError) {
         if name == names[14] || bytes.allSatisfy({ (0x20..<0x7F).contains($0) }) { return }
-        guard text(bytes) != nil else { throw violation("the broker sent \(name) with text that is not UTF-8") }
+        guard let text = text(bytes) else { throw violation("the broker sent \(name) with text that is not UTF-8") }
+        // libmosquitto reads these packets after this check, and refuses more.
+        if name == names[2] || name == names[9] || name == names[11], let reason = unsendable(text) {
+            throw violation("the broker sent \(name) with \(reason)")
+        }
     }
 
     // MARK: Primitives
