@@ -59,6 +59,39 @@ import Testing
         #expect(table.filters.isEmpty)
     }
 
+    @Test func `keeps a filter without its consumer in a persistent session, if it was granted (D1)`() {
+        var table = SubscriptionTable()
+        let (first, second) = (consumer("a", "b"), consumer(MQTTSubscription("a", qos: .atMostOnce)))
+        table.add(first)
+        table.confirm("a")
+        table.remove(first, keepsFilters: true)
+        #expect(table.takeAbandoned() == [])
+        #expect(table.kept == ["a"])
+        #expect(table.wanted == [])
+        table.forgetSession()
+        #expect(filters(table.unconfirmed()) == [["a"]])
+        table.add(second)
+        #expect(table.kept == [])
+        #expect(table.unconfirmed().first?.subscriptions.first?.qos == .atMostOnce, "nobody else wants more")
+        table.confirm("a")
+        table.remove(second, keepsFilters: true)
+        table.abandon(["a"])
+        #expect(table.takeAbandoned() == [])
+        table.abandon(["a"], includingKept: true)
+        #expect(table.takeAbandoned() == ["a"])
+        #expect(table.filters.isEmpty)
+    }
+
+    @Test func `keeps nothing of a filter that the broker refuses (core 28)`() {
+        var table = SubscriptionTable()
+        let consumer = consumer("a")
+        table.add(consumer)
+        table.confirm("a")
+        table.remove(consumer, keepsFilters: true)
+        table.revoke("a")
+        #expect(table.filters.isEmpty)
+    }
+
     @Test func `a consumer that is removed twice counts once`() {
         var table = SubscriptionTable()
         let (first, second) = (consumer("a"), consumer("a"))
