@@ -217,7 +217,11 @@ let package = Package(
         ),
         .testTarget(
             name: "ScriptedBrokerTests",
-            dependencies: ["Mosquitto", "MosquittoTesting", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "Mosquitto", "MosquittoTesting",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(
@@ -230,6 +234,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settingsBesideNIO
         ),

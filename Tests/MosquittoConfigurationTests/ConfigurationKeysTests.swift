@@ -28,7 +28,7 @@ struct ConfigurationKeysTests {
         #expect(configuration.endpoints == [MQTTEndpoint(host: "broker.example.com", port: 8_883)])
         #expect(configuration.tls != nil && configuration.credentials == nil && configuration.will == nil)
         #expect(configuration.keepAlive == .seconds(60) && configuration.version == .v5_0)
-        #expect(configuration.clientID.hasPrefix("swift-"))
+        #expect(configuration.clientID == nil)
         #expect(configuration.metrics != nil && configuration.tracing != nil)
         try configuration.validate()
     }

@@ -110,6 +110,14 @@ struct EventLineTests {
             ])
     }
 
+    @Test func `a filter that is refused (core 28)`() throws {
+        let error = MQTTError.operationRefused(.notAuthorized, "no \"a/#\"")
+        #expect(
+            try line(.subscriptionRefused(MQTTSubscriptionRefused(filter: "a/#", error: error))) == [
+                "event": "subscriptionRefused", "filter": "a/#", "reasonCode": 135, "message": "no \"a/#\"",
+            ])
+    }
+
     @Test func `resubscribed and stopped`() throws {
         #expect(
             try line(.resubscribed(filters: ["a/#", "\"b\""])) == [

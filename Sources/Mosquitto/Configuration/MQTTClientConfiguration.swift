@@ -20,8 +20,12 @@ public struct MQTTClientConfiguration: Sendable {
     public var tls: TLSConfiguration?
     /// The protocol version. Default 5.0.
     public var version: MQTTVersion = .v5_0
-    /// The client identifier, 1 to 65,535 bytes; the default is "swift-" and 16 random hexadecimal digits.
-    public var clientID: String
+    /// The client identifier, 1 to 65,535 bytes. `nil`, the default, is for "swift-" and 16 hexadecimal digits, which each
+    /// ``MQTTClient`` draws for itself: its own ``MQTTClient/configuration`` has them. Two clients with the same identifier take the
+    /// session from each other. A ``MQTTSession/persistent(expiry:)`` session needs one that stays the same.
+    public var clientID: String? { didSet { isClientIDDrawn = false } }
+    /// Whether a client has drawn it.
+    private var isClientIDDrawn = false
     /// Who gives the user name and password of each CONNECT; `nil` for none.
     public var credentials: (any MQTTCredentialProvider)?
     /// Enhanced authentication (MQTT 5.0, section 4.12), over TLS only; `nil` for user name and password alone.
@@ -90,11 +94,25 @@ public struct MQTTClientConfiguration: Sendable {
     public init(endpoints: [MQTTEndpoint], tls: TLSConfiguration? = TLSConfiguration()) {
         self.endpoints = endpoints
         self.tls = tls
-        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
-        self.clientID = "swift-" + String(repeating: "0", count: 16 - digits.count) + digits
     }
 
-    var effectiveResponseTopic: String { responseTopic ?? "responses/" + clientID }
+    /// The same, with a client identifier for one client.
+    func drawingClientID() -> MQTTClientConfiguration {
+        guard clientID == nil else { return self }
+        var drawn = self
+        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+        drawn.clientID = "swift-" + String(repeating: "0", count: 16 - digits.count) + digits
+        drawn.isClientIDDrawn = true
+        return drawn
+    }
+
+    /// That of a client, which has one.
+    var effectiveClientID: String { clientID ?? "" }
+
+    var effectiveResponseTopic: String { responseTopic ?? "responses/" + effectiveClientID }
+
+    /// Whether a message is acknowledged when it has its consumers, and held if it has none: the broker keeps it for the next one.
+    var acknowledgesOnDelivery: Bool { acknowledgement == .onReceipt && session != .clean }
 
     /// Throws ``MQTTError`` with the offending value and what to do, never a secret.
     public func validate() throws(MQTTError) {
@@ -105,16 +123,7 @@ public struct MQTTClientConfiguration: Sendable {
         try will?.validate()
         try metrics?.validate()
         if let responseTopic { try MQTTTopic(responseTopic).validate() }
-        if clientID.isEmpty {
-            throw .invalid(.invalidConfiguration, "clientID is empty; leave the default or give a name")
-        }
-        if clientID.utf8.count > 65_535 {
-            throw .invalid(
-                .invalidConfiguration, "clientID has \(clientID.utf8.count) bytes; at most 65535 are allowed")
-        }
-        if let reason = unsendable(clientID) {
-            throw .invalid(.invalidConfiguration, "clientID \(quoted(clientID)) has \(reason)")
-        }
+        try validateClientID()
         let seconds = keepAlive.components.seconds
         if keepAlive != .zero, !(5...65_535).contains(seconds) || keepAlive != .seconds(seconds) {
             throw .invalid(
@@ -142,6 +151,11 @@ public struct MQTTClientConfiguration: Sendable {
         if cleanSessionExpiry != .zero {
             try validateCleanSessionExpiry()
         }
+        if session != .clean, clientID == nil || isClientIDDrawn {
+            throw .invalid(
+                .invalidConfiguration,
+                "a persistent session needs a clientID of yours: with a random one nobody finds the session again")
+        }
         try proxy?.validate()
         if let localAddress, Resolver.numeric(localAddress) == nil {
             throw .invalid(
@@ -156,6 +170,20 @@ public struct MQTTClientConfiguration: Sendable {
                 || will.map({ !$0.properties.isEmpty || $0.delayInterval > 0 }) == true
         {
             throw .invalid(.unsupported, "properties need MQTT 5.0; set version to .v5_0 or leave them out")
+        }
+    }
+
+    private func validateClientID() throws(MQTTError) {
+        guard let clientID else { return }
+        if clientID.isEmpty {
+            throw .invalid(.invalidConfiguration, "clientID is empty; leave the default or give a name")
+        }
+        if clientID.utf8.count > 65_535 {
+            throw .invalid(
+                .invalidConfiguration, "clientID has \(clientID.utf8.count) bytes; at most 65535 are allowed")
+        }
+        if let reason = unsendable(clientID) {
+            throw .invalid(.invalidConfiguration, "clientID \(quoted(clientID)) has \(reason)")
         }
     }
 

@@ -15,6 +15,8 @@ public struct MQTTConnectionEvent: Sendable {
         case credentialsRotated(MQTTCredentialsRotated)
         /// The subscriptions were made again, since the broker had no session.
         case resubscribed(filters: [String])
+        /// The broker refuses a filter that it had granted before: when the client subscribed again, for instance.
+        case subscriptionRefused(MQTTSubscriptionRefused)
         /// The end: with the error that stopped the client, or `nil` after a shutdown.
         case stopped(MQTTError?)
 
@@ -29,6 +31,7 @@ public struct MQTTConnectionEvent: Sendable {
             case .credentialsFailed: "credentialsFailed"
             case .credentialsRotated: "credentialsRotated"
             case .resubscribed: "resubscribed"
+            case .subscriptionRefused: "subscriptionRefused"
             case .stopped: "stopped"
             }
         }
@@ -136,4 +139,14 @@ public struct MQTTCredentialsFailed: Sendable {
 public struct MQTTCredentialsRotated: Sendable {
     /// How long there was no connection.
     public var gap: Duration
+}
+
+/// The broker refuses a filter that it had granted before. Nothing more comes for it until a reconnect at which it is granted.
+public struct MQTTSubscriptionRefused: Sendable {
+    public var filter: MQTTTopicFilter
+    /// An ``MQTTError/Code/operationRefused``, with the broker's reason code and what it says of it.
+    public var error: MQTTError
+
+    /// The broker's reason code; ``MQTTReasonCode/unspecifiedError`` with MQTT 3.1.1.
+    public var reasonCode: MQTTReasonCode { error.reasonCode ?? .unspecifiedError }
 }

@@ -55,6 +55,8 @@ final class Connection {
     private let pipe: LibraryPipe
     private var inspector: InboundInspector
     private var acknowledgements: OutgoingAcknowledgements
+    /// Whether ``delivered(_:)`` and ``hold(_:)`` tell what becomes of a message.
+    private let acknowledgesOnDelivery: Bool
     private let scratch: UnsafeMutableRawBufferPointer
     /// What was received and not opened: less than a record, or what a pause holds back.
     private var received = ByteQueue()
@@ -81,7 +83,9 @@ final class Connection {
         inspector = InboundInspector(
             version: configuration.version, maximumPacketSize: configuration.maximumPacketSize,
             expectsAuthentication: configuration.authenticator != nil, log: handle.log)
-        acknowledgements = OutgoingAcknowledgements(holds: configuration.acknowledgement == .afterHandling)
+        acknowledgesOnDelivery = configuration.acknowledgesOnDelivery
+        acknowledgements = OutgoingAcknowledgements(
+            holds: configuration.acknowledgement == .afterHandling || acknowledgesOnDelivery)
         do throws(MQTTError) {
             pipe = try LibraryPipe(handle)
             tls = if let context { try TLSStream(context) } else { nil }
@@ -234,9 +238,30 @@ final class Connection {
         write(packet)
     }
 
+    /// Messages have their consumers: ``sendAcknowledgements()`` writes what that allows.
+    func delivered(_ messages: [IncomingMessage]) {
+        for incoming in messages {
+            guard let packetID = incoming.message.packetIdentifier else { continue }
+            acknowledgements.delivered(packetID, incoming.message.qos)
+        }
+    }
+
+    /// Writes the acknowledgements that are due; ``flush()`` sends them.
+    func sendAcknowledgements() {
+        if stage == .established { acknowledge() }
+    }
+
+    /// A message of QoS 1 or 2 waits for its consumer, until ``release(_:isHandled:)``.
+    func hold(_ packetID: UInt16, _ qos: MQTTQoS) { acknowledgements.received(packetID, qos) }
+
+    /// Whether messages that were handled cannot be acknowledged, since one before them is held.
+    var isAcknowledgementBlocked: Bool { acknowledgements.isBlocked }
+
     /// A message of QoS 1 or 2 has been handled, or will not be: ``flush()`` sends what that allows.
-    func release(_ packetID: UInt16, isHandled: Bool) {
-        acknowledgements.settle(packetID, isHandled: isHandled)
+    ///
+    /// - Parameter passed: gets each message whose acknowledgement is not held any more.
+    func release(_ packetID: UInt16, isHandled: Bool, passed: (UInt16) -> Void) {
+        acknowledgements.settle(packetID, isHandled: isHandled, passed: passed)
         acknowledge()
     }
 
@@ -312,7 +337,7 @@ final class Connection {
     private func noteAnswers(after known: Int) {
         for event in findings[known...] {
             switch event {
-            case .message(let message, let packetID) where message.qos != .atMostOnce:
+            case .message(let message, let packetID) where message.qos != .atMostOnce && !acknowledgesOnDelivery:
                 acknowledgements.received(packetID, message.qos)
             case .released(let packetID): acknowledgements.released(packetID)
             case .publishReceived(let received) where received.reasonCode < 0x80:

@@ -36,7 +36,8 @@ final class MosquittoHandle {
         MosquittoLibrary.initialize
         let cleanStart = configuration.session == .clean
         let box = Unmanaged.passRetained(EventBox())
-        guard let pointer = cmq_new(configuration.clientID, cleanStart, box.toOpaque()) else {
+        let clientID = configuration.drawingClientID().effectiveClientID
+        guard let pointer = cmq_new(clientID, cleanStart, box.toOpaque()) else {
             let code = errno
             box.release()
             throw Self.systemError(code, "libmosquitto could not be set up")
@@ -44,7 +45,7 @@ final class MosquittoHandle {
         self.pointer = pointer
         self.box = box
         version = configuration.version
-        clientID = configuration.clientID
+        self.clientID = clientID
         // With threads "in use", what is to be sent is only queued, and one loop_write sends the batch.
         mosquitto_threaded_set(pointer, true)
         try check(

@@ -81,7 +81,7 @@ final class ClientMetrics: @unchecked Sendable {
         case .credentialsRotated(let rotated):
             handles.rotations.increment()
             handles.rotationGap.record(rotated.gap)
-        case .resubscribed: break
+        case .resubscribed, .subscriptionRefused: break
         case .stopped:
             hasStopped = true
             report()

@@ -263,8 +263,13 @@ extension Session {
         var messages: [IncomingMessage] = []
         for event in events {
             if case .message(let message, let packetID) = event {
+                if acknowledgesOnDelivery, message.isRepetition, message.qos == .exactlyOnce, !messages.isEmpty {
+                    // Its PUBREC, if one is due at once, is behind theirs.
+                    deliver(messages)
+                    messages = []
+                }
                 if messages.isEmpty { messages.reserveCapacity(events.count) }
-                if let message = received(message, packetID, connection) { messages.append(message) }
+                if let message = received(message, packetID) { messages.append(message) }
                 continue
             }
             if !messages.isEmpty {
@@ -302,15 +307,17 @@ extension Session {
         }
         if sessionPresent {
             resumeInFlight()
+            resumeUnclaimed()
         } else {
             requeueInFlight()
             sessionForgotten()
             unreleased.removeAll()
+            offerUnclaimed()
         }
         subscriptions.usesIdentifiers = mayIdentify && properties.subscriptionIdentifiersAvailable
         let info = MQTTConnectionInfo(
             attempt: 0, endpoint: machine.endpoint, address: connection.address, sessionPresent: sessionPresent,
-            tls: connection.tlsInfo, clientID: configuration.clientID, properties: properties)
+            tls: connection.tlsInfo, clientID: configuration.effectiveClientID, properties: properties)
         rejected = nil
         window = min(maximumInFlight, Int(properties.receiveMaximum))
         limits = properties
@@ -406,6 +413,7 @@ extension Session {
         closeConnection()
         isDraining = false
         connectionEndedUnsubscribing()
+        connectionEndedDelivering()
         // What libmosquitto keeps of a connection, such as the limits of its CONNACK, goes with it.
         handle = nil
         unsentAgain.removeAll()

@@ -71,6 +71,10 @@ extension Session {
             logger.info("rotated the credentials", metadata: ["mqtt.gap": "\(rotated.gap)"])
         case .resubscribed(let filters):
             logger.info("subscribed again", metadata: ["mqtt.filters": "\(filters)"])
+        case .subscriptionRefused(let refused):
+            var metadata = metadata(of: refused.error)
+            metadata["mqtt.filter"] = "\(refused.filter)"
+            logger.error("the broker refused a filter after a reconnect", metadata: metadata)
         case .stopped(let error):
             if let error {
                 logger.error("stopped", metadata: metadata(of: error))

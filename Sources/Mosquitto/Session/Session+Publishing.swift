@@ -113,7 +113,7 @@ extension Session {
     private func trace(_ publish: OutgoingPublish, _ header: PublishEncoder.Header) {
         logger.trace(
             """
-            Client \(configuration.clientID) sending PUBLISH (d\(header.isDuplicate ? 1 : 0), q\(publish.qos.rawValue), \
+            Client \(configuration.effectiveClientID) sending PUBLISH (d\(header.isDuplicate ? 1 : 0), q\(publish.qos.rawValue), \
             r\(publish.retain ? 1 : 0), m\(header.packetID), '\(publish.topic)', ... (\(publish.payload.count) bytes))
             """)
     }
@@ -137,7 +137,7 @@ extension Session {
             if let publish = inFlight[packetID] {
                 if publish.received != nil {
                     encoder.appendRelease(packetID)
-                    logger.trace("Client \(configuration.clientID) sending PUBREL (m\(packetID))")
+                    logger.trace("Client \(configuration.effectiveClientID) sending PUBREL (m\(packetID))")
                 } else {
                     guard inFlight.count - unsentAgain.count < window else { break }
                     encodeAgain(publish, packetID)

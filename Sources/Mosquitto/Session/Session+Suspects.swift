@@ -35,10 +35,14 @@ extension Session {
         let unanswered = subscribing.flatMap(\.packetIDs.values) + restoring.values.map(\.filters)
         for filter in Set(unanswered.flatMap { $0 }).filter(isSuspect) {
             subscriptions.refuse(filter)
+            let asking = subscribing.map(\.consumer)
             logger.error(
                 "the broker ended the connection over a topic filter; it is not subscribed to again",
                 metadata: ["mqtt.filter": "\(filter)", "mqtt.reason_code": "\(code)"])
-            failSubscribing(to: filter, .endedBy(code, "the subscription to \(quoted(filter))"))
+            let error = MQTTError.endedBy(code, "the subscription to \(quoted(filter))")
+            failSubscribing(to: filter, error)
+            let others = subscriptions.consumers.filter { consumer in !asking.contains { $0 === consumer } }
+            if others.contains(where: { $0.has(filter) }) { tellRefusal(of: filter, error, others) }
         }
     }
 }

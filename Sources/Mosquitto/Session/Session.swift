@@ -1,5 +1,6 @@
 import DequeModule
 import Logging
+import OrderedCollections
 import ServiceLifecycle
 import Synchronization
 
@@ -73,8 +74,22 @@ actor Session: EventLoopClient {
     var subscribing: [SubscribeOperation] = []
     var unclaimed = UnclaimedMessages()
     var unclaimedTimer: TimerID?
+    /// Topics of messages that nobody took, and that are left to the broker until the next connection.
+    var givenBack: [UInt16: String] = [:]
+    /// How many unclaimed messages the log has told of.
+    var warnedOfUnclaimed = 0
+    /// Filters that were ended explicitly in this session.
+    var endedFilters: OrderedSet<MQTTTopicFilter> = []
+    /// How many messages consumers have left to the broker since the connection began (Session+Resending).
+    var abandoned = 0
+    var isResendingDemanded = false
+    var resendingTimer: TimerID?
+    var lastResending: ContinuousClock.Instant?
+    var resendingDelay = Duration.zero
     /// SUBSCRIBE packets of a reconnect, for which nobody waits.
     var restoring: [UInt16: Restoration] = [:]
+    /// Filters of which a consumer was told that they are refused.
+    var refusedFilters: Set<String> = []
     var unsubscribing: [UnsubscribeOperation] = []
     /// UNSUBSCRIBE packets under way.
     var unanswered: [UInt16: [String]] = [:]
@@ -83,6 +98,10 @@ actor Session: EventLoopClient {
     /// The memory of what a connection told last.
     var emptyEvents: [MosquittoEvent] = []
     var unreleased: [UInt16: UnreleasedMessage] = [:]
+    /// QoS 1 messages whose acknowledgement waits for their consumers.
+    var handling: [UInt16: MessageUnderHandling] = [:]
+    /// Whether a message is acknowledged when it has its consumers, and held if it has none.
+    let acknowledgesOnDelivery: Bool
     /// Whether it is worth looking which consumer is full.
     var hasFullConsumer = false
     /// Requests that wait for their responses.
@@ -96,6 +115,10 @@ actor Session: EventLoopClient {
     /// What a shutdown says to the broker.
     var farewell = MQTTDisconnect()
     var stopWaiters: [CheckedContinuation<Result<Void, MQTTError>, Never>] = []
+    /// Whether somebody has asked for a graceful end.
+    private var isEndingGracefully = false
+    /// How long consumers may outlive the client.
+    private var outlivingTime: Duration?
 
     // What is told (Session+Events)
     var observed = MQTTConnectionState.idle
@@ -115,12 +138,13 @@ actor Session: EventLoopClient {
         self.eventLoop = eventLoop
         self.shared = shared
         var logger = logger
-        logger[metadataKey: "mqtt.client_id"] = "\(configuration.clientID)"
+        logger[metadataKey: "mqtt.client_id"] = "\(configuration.effectiveClientID)"
         self.logger = logger
         rotator = configuration.credentials.map {
             TokenRotator(
                 $0, timeout: configuration.timeouts.credentials, refreshAt: configuration.refreshCredentialsAt)
         }
+        acknowledgesOnDelivery = configuration.acknowledgesOnDelivery
         maximumInFlight = configuration.maximumInFlight
         encoder = PublishEncoder(configuration.version)
         jitter = JitterGenerator(seed: configuration.retry.seed)
@@ -153,7 +177,7 @@ actor Session: EventLoopClient {
             await withGracefulShutdownHandler {
                 await self.runUntilStopped(invalid)
             } onGracefulShutdown: {
-                Task { await self.shutDown(isGraceful: true) }
+                Task { await self.shutDownWithGroup() }
             }
         } onCancel: {
             Task { await self.shutDown(isGraceful: false) }
@@ -168,6 +192,13 @@ actor Session: EventLoopClient {
 
     private func runUntilStopped(_ invalid: MQTTError?) async -> Result<Void, MQTTError> {
         metrics?.session = self
+        if configuration.acknowledgement == .afterHandling, configuration.session == .clean {
+            logger.warning(
+                """
+                acknowledgement .afterHandling with a clean session: what is not handled when a connection ends does not come \
+                again; it needs session .persistent
+                """)
+        }
         return await withCheckedContinuation { continuation in
             stopWaiters.append(continuation)
             if case .stopped = machine.state {
@@ -191,7 +222,15 @@ actor Session: EventLoopClient {
         _ = await withCheckedContinuation { stopWaiters.append($0) }
     }
 
+    /// The service group ends its services one after the other, and takes it for a failure if another one ends before its turn. So
+    /// consumers go on until they are shut down themselves, or for ``MQTTTimeouts/drain``.
+    private func shutDownWithGroup() {
+        outlivingTime = configuration.timeouts.drain
+        shutDown(isGraceful: true)
+    }
+
     private func shutDown(isGraceful: Bool) {
+        if isGraceful { isEndingGracefully = true }
         perform(machine.shutdown(isGraceful: isGraceful, now: .now))
     }
 
@@ -259,10 +298,19 @@ actor Session: EventLoopClient {
         handle = nil
         if let unclaimedTimer { loop.cancelTimer(unclaimedTimer) }
         unclaimedTimer = nil
+        if let resendingTimer { loop.cancelTimer(resendingTimer) }
+        resendingTimer = nil
         tls = nil
         let reason = error ?? MQTTError(.stopped, "the client has stopped")
         failPublishes(reason)
-        failSubscriptions(reason)
+        failUnsubscribing(reason)
+        if error == nil, let outlivingTime {
+            _ = loop.setTimer(after: outlivingTime) { [weak self] in
+                self?.assumeIsolated { $0.failSubscriptions(reason, isQuiet: true) }
+            }
+        } else {
+            failSubscriptions(reason, isQuiet: error == nil && isEndingGracefully)
+        }
         failWaiters(reason)
         for waiter in stopWaiters { waiter.resume(returning: error.map { .failure($0) } ?? .success(())) }
         stopWaiters.removeAll()

@@ -50,6 +50,13 @@ extension SessionStateMachine {
         return timers.map { .cancelTimer($0) } + beginDraining(forCredentials: false)
     }
 
+    /// A new connection is needed, for its own sake. Nothing while credentials are being rotated, or without a connection.
+    mutating func reconnectGracefully() -> [Action] {
+        guard case .connected = state, !isRefreshing, !isReauthenticating else { return [] }
+        isPlainReconnect = true
+        return rotateIdentity()
+    }
+
     /// There are no new credentials. `retryAfter`: the issuer wants to be left alone for so long; `isPermanent`: for good.
     mutating func rotationFailed(
         _ message: String, retryAfter: Duration? = nil, isPermanent: Bool = false

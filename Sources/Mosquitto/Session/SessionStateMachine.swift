@@ -111,6 +111,8 @@ package struct SessionStateMachine: Sendable {
     private var hasTurn = false
     /// Whether the attempt after the rotation that is under way is made with the credentials at hand.
     var rotatesCredentials = true
+    /// The graceful reconnect under way changes nothing, and is no rotation to tell of.
+    var isPlainReconnect = false
     /// Since when there is no connection because of a rotation.
     var gapSince: Instant?
 
@@ -223,8 +225,11 @@ package struct SessionStateMachine: Sendable {
         if let gapSince {
             self.gapSince = nil
             refreshBackoff.reset()
-            actions.append(.emit(.credentialsRotated(MQTTCredentialsRotated(gap: now - gapSince))))
+            if !isPlainReconnect {
+                actions.append(.emit(.credentialsRotated(MQTTCredentialsRotated(gap: now - gapSince))))
+            }
         }
+        isPlainReconnect = false
         if let refreshIn { actions.append(.setTimer(.refresh, refreshIn)) }
         return actions + [.establish(info)]
     }

@@ -88,7 +88,7 @@ actor ResponseRouter {
             Task { await self.receive(consumer) }
             return .success(())
         } catch {
-            await session.unsubscribe(consumer, hasHandledAll: true)
+            await session.endScope(of: consumer, hasHandledLast: true)
             return .failure(error)
         }
     }

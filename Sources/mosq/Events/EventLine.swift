@@ -54,6 +54,10 @@ struct EventLine {
             object.set("gap", rotated.gap)
         case .resubscribed(let filters):
             object.set("filters", filters)
+        case .subscriptionRefused(let refused):
+            object.set("filter", refused.filter.filter)
+            object.set("reasonCode", Int(refused.reasonCode.rawValue))
+            object.set("message", refused.error.message)
         case .stopped(let error):
             object.set("message", error?.message)
         }

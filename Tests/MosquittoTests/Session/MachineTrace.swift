@@ -160,6 +160,7 @@ struct MachineTrace {
         case .credentialsFailed(let failed): "[credentials failed: \(failed.message)]"
         case .credentialsRotated(let rotated): "[credentials rotated, gap \(rotated.gap)]"
         case .resubscribed(let filters): "[resubscribed \(filters)]"
+        case .subscriptionRefused(let refused): "[subscriptionRefused \(refused.filter)]"
         case .stopped(let error): "[stopped\(error.map { ": \($0.code)" } ?? "")]"
         }
     }
