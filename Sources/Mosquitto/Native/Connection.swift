@@ -367,7 +367,7 @@ final class Connection {
         guard stage == .established else { return }
         stage = .closing
         isReadingPaused = false
-        handle.disconnect(disconnect)
+        try handle.disconnect(disconnect)
         try flush()
         finishWritingIfSent()
     }
