@@ -10,6 +10,7 @@ final class BrokerSettings: Sendable {
         var tls: NIOSSLContext?
         var connackProperties: [UInt8] = []
         var mergesCopies = false
+        var objections: [ScriptedBroker.Objection] = []
     }
 
     private let state: Mutex<State>
@@ -38,6 +39,11 @@ final class BrokerSettings: Sendable {
     var mergesCopies: Bool {
         get { state.withLock { $0.mergesCopies } }
         set { state.withLock { $0.mergesCopies = newValue } }
+    }
+
+    var objections: [ScriptedBroker.Objection] {
+        get { state.withLock { $0.objections } }
+        set { state.withLock { $0.objections = newValue } }
     }
 
     func setScript(_ script: [ConnectionScript]) {
