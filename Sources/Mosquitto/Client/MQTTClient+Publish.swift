@@ -7,6 +7,7 @@ extension MQTTClient {
     /// may not have published.
     ///
     /// - Throws: ``MQTTError``: bad input at once; ``MQTTError/Code/operationRefused`` with the broker's reason code;
+    ///   ``MQTTError/Code/endsConnection``;
     ///   ``MQTTError/Code/queueFull``, ``MQTTError/Code/notConnected`` and ``MQTTError/Code/messageExpired``;
     ///   ``MQTTError/Code/stopped`` if the client ends first; ``MQTTError/Code/cancelled``.
     @discardableResult

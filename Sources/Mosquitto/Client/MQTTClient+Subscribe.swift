@@ -11,6 +11,7 @@ extension MQTTClient {
     /// client ends or the task is cancelled. Several subscriptions share the connection; each gets what matches its filters.
     ///
     /// - Throws: ``MQTTError``: a bad filter at once; ``MQTTError/Code/operationRefused`` if the broker refuses a filter;
+    ///   ``MQTTError/Code/endsConnection``;
     ///   ``MQTTError/Code/stopped``; ``MQTTError/Code/cancelled``; and whatever `body` throws.
     @discardableResult
     public func subscribe<R>(

@@ -57,6 +57,10 @@ public struct MQTTClientConfiguration: Sendable {
     /// How many QoS 1 and 2 publishes are in flight at most, 1 to 65,535; the broker's Receive Maximum lowers it. Default 100;
     /// with MQTT 3.1.1, of QoS 2 at most 20, mosquitto's own limit, of which a broker of that version cannot tell.
     public var maximumInFlight = 100
+    /// The largest number of filters in a SUBSCRIBE or UNSUBSCRIBE, at least 1. More filters go in several packets, also when
+    /// subscriptions are restored after a reconnect. Default 8, the limit of some brokers, such as AWS IoT Core. The client halves
+    /// the number, down to 1, each time a broker closes within a second after a packet of several filters.
+    public var maximumFiltersPerSubscribe = 8
     /// How much may wait to be published, and what happens when it is too much.
     public var queue = MQTTQueuePolicy()
     /// The largest packet in bytes that is accepted from the broker; a larger one ends the connection before it is
@@ -131,6 +135,11 @@ public struct MQTTClientConfiguration: Sendable {
         if !(1...65_535).contains(maximumInFlight) {
             throw .invalid(.invalidConfiguration, "maximumInFlight is \(maximumInFlight); it must be from 1 to 65535")
         }
+        if maximumFiltersPerSubscribe < 1 {
+            throw .invalid(
+                .invalidConfiguration,
+                "maximumFiltersPerSubscribe is \(maximumFiltersPerSubscribe); it must be at least 1")
+        }
         try queue.validate()
         if !(128...268_435_460).contains(maximumPacketSize) {
             throw .invalid(
@@ -147,10 +156,7 @@ public struct MQTTClientConfiguration: Sendable {
             throw .invalid(
                 .invalidConfiguration, "localAddress \(quoted(localAddress)) is not an IPv4 or IPv6 address")
         }
-        for property in userProperties {
-            try validateString(property.name, "user property name")
-            try validateString(property.value, "user property value")
-        }
+        try Mosquitto.validate(userProperties)
         if version == .v3_1_1,
             !userProperties.isEmpty || requestsResponseInformation || !requestsProblemInformation
                 || will.map({ !$0.properties.isEmpty || $0.delayInterval > 0 }) == true

@@ -61,7 +61,9 @@ extension Session {
             self.handle = handle
             let authenticator = configuration.authenticator
             shown = credentials
-            try handle.setCredentials(authenticator?.connectCredentials(credentials) ?? credentials)
+            let credentials = authenticator?.connectCredentials(credentials) ?? credentials
+            try credentials.validate()
+            try handle.setCredentials(credentials)
             let configuration = configuration
             let authentication = authenticator.map { (method: $0.method, data: authenticationData) }
             let proxy = endpoint.isUnixSocket ? nil : configuration.proxy
@@ -201,13 +203,17 @@ extension Session {
 
     /// The connection has ended: a failed attempt, or the loss of what was established.
     func ended(_ error: MQTTError) {
-        if error.code == .notAuthorized { rejected = shown }
         if case .dialing = machine.state {
+            if error.code == .notAuthorized { rejected = shown }
             fail(error)
         } else {
+            let hasExpired = lifetime?.hasEnded(since: receivedAt) ?? false
+            let isSuspected = accuse(error, hasExpired: hasExpired)
+            // After fresh ones were tried, it is the operation, and not the credentials.
+            if error.code == .notAuthorized, !isSuspected || !machine.decider.hasTriedFresh { rejected = shown }
             perform(
                 machine.connectionLost(
-                    endpointed(error), hasExpired: lifetime?.hasEnded(since: receivedAt) ?? false, now: .now))
+                    endpointed(error), hasExpired: hasExpired, isOperationSuspected: isSuspected, now: .now))
         }
     }
 
@@ -233,6 +239,7 @@ extension Session {
         do throws(MQTTError) {
             pump()
             try connection.flush()
+            if !connection.hasUnsent { isSent = true }
             metrics?.moved(&connection.traffic)
             handleEvents(of: connection)
             guard self.connection === connection else { return }
@@ -335,7 +342,6 @@ extension Session {
     }
 
     private func disconnected(_ disconnect: ServerDisconnect) {
-        giveUpSuspects(MQTTReasonCode(rawValue: disconnect.reasonCode))
         var error = MQTTError.disconnect(
             MQTTReasonCode(rawValue: disconnect.reasonCode), reference: disconnect.serverReference)
         error.explain(disconnect.explanation)
@@ -346,6 +352,7 @@ extension Session {
 
     func establish(_ info: MQTTConnectionInfo) {
         isDraining = false
+        beginIsolation()
         hasFullConsumer = true
         pauseReading()
         scheduleKeepAlive(info)
@@ -415,7 +422,10 @@ extension Session {
             lastPacketID = 0
         }
         restoring = [:]
-        for index in subscribing.indices { subscribing[index].packetIDs = [:] }
+        sentAt = [:]
+        isSent = true
+        cancelSuspectTimers()
+        for index in subscribing.indices { subscribing[index].connectionEnded() }
     }
 
     private func closeConnection() {

@@ -70,12 +70,16 @@ extension Session {
             if encoder.bytes.count >= Self.writeSize { write(connection) }
         }
         write(connection)
+        watchAge()
     }
 
     /// What is encrypted in one go: a few full records of TLS.
     private static let writeSize = 1 << 16
 
     private func write(_ connection: Connection) {
+        if encoder.bytes.isEmpty { return }
+        if isSent { beganSending = encoder.bytes.count > 1 << 14 ? .now : nil }
+        isSent = false
         connection.write(encoder.bytes)
         encoder.removeAll()
     }
@@ -139,7 +143,7 @@ extension Session {
                     encoder.appendRelease(packetID)
                     logger.trace("Client \(configuration.clientID) sending PUBREL (m\(packetID))")
                 } else {
-                    guard inFlight.count - unsentAgain.count < window else { break }
+                    guard inFlight.count - unsentAgain.count < min(window, isolationWindow) else { break }
                     encodeAgain(publish, packetID)
                 }
             }
@@ -210,6 +214,7 @@ extension Session {
 
     /// QoS 0 has no packet identifier. Others wait for what is sent again, and for the window.
     private func mayHandOver(_ publish: OutgoingPublish) -> Bool {
+        if suspicion.isIsolating, !isUnsuspected(publish) { return false }
         if publish.qos == .atMostOnce { return true }
         return unsentAgain.isEmpty && inFlight.count < window && inFlight.exactlyOnce < exactlyOnceLimit
     }
@@ -232,6 +237,7 @@ extension Session {
 
     private func isInUse(_ packetID: UInt16) -> Bool {
         inFlight[packetID] != nil || restoring[packetID] != nil || unanswered[packetID] != nil
+            || burnedPacketIDs.contains(packetID)
             || subscribing.contains { $0.packetIDs[packetID] != nil }
     }
 
@@ -255,6 +261,7 @@ extension Session {
         guard let publish = inFlight[acknowledgement.packetID] else { return }
         guard publish.qos == qos else { return mismatched(publish) }
         _ = inFlight.remove(acknowledgement.packetID)
+        answered(.publish(publish))
         let code = MQTTReasonCode(rawValue: acknowledgement.reasonCode)
         if code.isError {
             var error = MQTTError.operationRefused(code, "the broker refused the publish: \(code)")
@@ -277,6 +284,7 @@ extension Session {
         guard let publish = inFlight[acknowledgement.packetID] else { return }
         guard publish.qos == .exactlyOnce else { return mismatched(publish) }
         publish.received(acknowledgement)
+        answered(.publish(publish))
     }
 
     private func mismatched(_ publish: OutgoingPublish) {

@@ -16,9 +16,15 @@ struct SubscribeOperation {
         consumer.subscriptions.contains { filters.contains($0.filter.filter) }
     }
 
-    /// Whether the broker has the last word on each filter.
+    /// True when the broker has answered each filter.
     var isAnswered: Bool {
         packetIDs.isEmpty && consumer.subscriptions.allSatisfy { reasonCodes[$0.filter.filter] != nil }
+    }
+
+    /// Forgets the answers that the next connection asks for again.
+    mutating func connectionEnded() {
+        packetIDs = [:]
+        reasonCodes = reasonCodes.filter(\.value.isError)
     }
 }
 
@@ -73,8 +79,10 @@ extension Session {
 
     // MARK: Packets
 
-    private func sendSubscribe(_ groups: [SubscriptionTable.Group], isSilent: Bool = false) {
-        for group in groups { sendSubscribe(group, isSilent: isSilent) }
+    func sendSubscribe(_ groups: [SubscriptionTable.Group], isSilent: Bool = false) {
+        for group in groups {
+            for part in group.parts(of: maximumFilters) { sendSubscribe(part, isSilent: isSilent) }
+        }
         needsFlush()
     }
 
@@ -89,6 +97,8 @@ extension Session {
             let packet = SubscriptionPackets.subscribe(possible, packetID, configuration.version)
             try checkSize(of: packet, "the SUBSCRIBE")
             connection.write(packet)
+            isSent = false
+            sentAt[packetID] = .now
             for subscription in possible.subscriptions { trace(subscription, packetID) }
             var isAwaited = false
             for index in subscribing.indices where subscribing[index].isWaiting(for: filters) {
@@ -170,22 +180,27 @@ extension Session {
     func restoreSubscriptions() {
         sendUnsubscribe()
         for operation in subscribing { subscriptions.expectAnswer(operation.consumer) }
-        sendSubscribe(subscriptions.unconfirmed())
+        sendSubscribe(
+            subscriptions.unconfirmed { !suspicion.isIsolating || !suspicion.contains(.subscription($0)) })
+        isolateFilters()
     }
 
     func subscribed(_ packetID: UInt16, _ codes: [UInt8], _ explanation: Explanation?) {
+        sentAt[packetID] = nil
         var finished: [SubscribeOperation] = []
         var filters: [String]?
         for index in subscribing.indices.reversed() {
             guard let named = subscribing[index].packetIDs.removeValue(forKey: packetID) else { continue }
             filters = named
-            for (filter, code) in zip(named, codes) {
-                subscribing[index].reasonCodes[filter] = MQTTReasonCode(rawValue: code)
+            for (position, filter) in named.enumerated() {
+                let code = position < codes.count ? MQTTReasonCode(rawValue: codes[position]) : .unspecifiedError
+                subscribing[index].reasonCodes[filter] = code
             }
             if let explanation { subscribing[index].explanation = explanation }
-            if subscribing[index].packetIDs.isEmpty { finished.append(subscribing.remove(at: index)) }
+            if subscribing[index].isAnswered { finished.append(subscribing.remove(at: index)) }
         }
         let restored = restoring.removeValue(forKey: packetID)
+        for filter in filters ?? restored?.filters ?? [] { answered(.subscription(filter)) }
         for (filter, code) in zip(filters ?? restored?.filters ?? [], codes) {
             if code < 0x80 {
                 subscriptions.confirm(filter)
@@ -198,6 +213,7 @@ extension Session {
         for code in codes { noticeRefusal(MQTTReasonCode(rawValue: code)) }
         if let restored, !restored.isSilent { emit(.resubscribed(filters: restored.filters)) }
         for operation in finished { complete(operation) }
+        isolateFilters()
     }
 
     /// A consumer that waits for its SUBACK is full: of messages of a subscription that its session has from before. As long as

@@ -105,8 +105,17 @@ extension Session {
         resumeReading()
     }
 
+    /// Sends the UNSUBSCRIBE packets that are due. Suspects have their turns in ``isolateFilters()``.
     func sendUnsubscribe() {
-        let filters = subscriptions.takeAbandoned()
+        let filters = subscriptions.takeAbandoned {
+            !suspicion.isIsolating || !suspicion.contains(.unsubscription($0))
+        }
+        for start in stride(from: 0, to: filters.count, by: maximumFilters) {
+            sendUnsubscribe(Array(filters[start..<min(start + maximumFilters, filters.count)]))
+        }
+    }
+
+    func sendUnsubscribe(_ filters: [String]) {
         guard !filters.isEmpty, let connection else { return }
         do throws(MQTTError) {
             let packetID = try requirePacketID()
@@ -118,7 +127,14 @@ extension Session {
                     "Client \(configuration.clientID) sending UNSUBSCRIBE (Mid: \(packetID), Topic: \(filter))")
             }
             unanswered[packetID] = filters
+            isSent = false
+            sentAt[packetID] = .now
         } catch {
+            // One that cannot be sent must not keep the others from the broker.
+            if filters.count > 1 {
+                for filter in filters { sendUnsubscribe([filter]) }
+                return
+            }
             logger.error("an UNSUBSCRIBE could not be sent", metadata: ["error": "\(error)"])
             for filter in filters { unsubscribed(filter, .unspecifiedError) }
             finishUnsubscribing()
@@ -128,7 +144,9 @@ extension Session {
 
     /// An UNSUBACK. One of MQTT 3.1.1 has no reason codes.
     func unsubscribed(_ packetID: UInt16, _ codes: [UInt8], _ explanation: Explanation) {
+        sentAt[packetID] = nil
         guard let filters = unanswered.removeValue(forKey: packetID) else { return }
+        for filter in filters { answered(.unsubscription(filter)) }
         for (index, filter) in filters.enumerated() {
             let code = index < codes.count ? MQTTReasonCode(rawValue: codes[index]) : .success
             unsubscribed(filter, code)
@@ -139,6 +157,7 @@ extension Session {
             }
         }
         finishUnsubscribing()
+        isolateFilters()
     }
 
     private func unsubscribed(_ filter: String, _ code: MQTTReasonCode) {
@@ -176,6 +195,7 @@ extension Session {
     /// The broker has no session, and no subscription in it.
     func sessionForgotten() {
         subscriptions.forgetSession()
+        burnedPacketIDs.removeAll()
         unanswered.removeAll()
         for index in unsubscribing.indices {
             for filter in unsubscribing[index].open {
@@ -184,6 +204,13 @@ extension Session {
             unsubscribing[index].open.removeAll()
         }
         finishUnsubscribing()
+    }
+
+    /// Fails the calls that wait for the end of this filter.
+    func failUnsubscribing(from filter: String, _ error: MQTTError) {
+        let concerned = unsubscribing.filter { $0.open.contains(filter) }
+        unsubscribing.removeAll { $0.open.contains(filter) }
+        for operation in concerned { operation.continuation.resume(returning: .failure(error)) }
     }
 
     func failUnsubscribing(_ error: MQTTError) {

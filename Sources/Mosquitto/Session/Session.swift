@@ -79,6 +79,23 @@ actor Session: EventLoopClient {
     /// UNSUBSCRIBE packets under way.
     var unanswered: [UInt16: [String]] = [:]
 
+    // Suspects (Session+Suspects)
+    var suspicion = Suspicion()
+    var isolationTimer: TimerID?
+    var ageTimer: TimerID?
+    /// The last publishes that were sent before the last two ticks of ``ageTimer``: those up to the older one are old.
+    var oldSequences = (older: UInt64(0), newer: UInt64(0))
+    /// When each SUBSCRIBE and UNSUBSCRIBE under way was sent.
+    var sentAt: [UInt16: ContinuousClock.Instant] = [:]
+    /// True when all bytes of all publishes and filters that were handed over have been sent.
+    var isSent = true
+    /// When the first of the bytes that are not sent was handed over, where that can take time.
+    var beganSending: ContinuousClock.Instant?
+    /// Packet identifiers of publishes that were given up in a session that the broker keeps.
+    var burnedPacketIDs: Set<UInt16> = []
+    /// The largest number of filters in a packet: less than configured if a broker closed over more.
+    var maximumFilters: Int
+
     // Delivering (Session+Delivering)
     /// The memory of what a connection told last.
     var emptyEvents: [MosquittoEvent] = []
@@ -122,6 +139,7 @@ actor Session: EventLoopClient {
                 $0, timeout: configuration.timeouts.credentials, refreshAt: configuration.refreshCredentialsAt)
         }
         maximumInFlight = configuration.maximumInFlight
+        maximumFilters = configuration.maximumFiltersPerSubscribe
         encoder = PublishEncoder(configuration.version)
         jitter = JitterGenerator(seed: configuration.retry.seed)
         machine = SessionStateMachine(SessionStateMachine.Configuration(configuration))
@@ -260,6 +278,7 @@ actor Session: EventLoopClient {
         if let unclaimedTimer { loop.cancelTimer(unclaimedTimer) }
         unclaimedTimer = nil
         tls = nil
+        suspicion = Suspicion()
         let reason = error ?? MQTTError(.stopped, "the client has stopped")
         failPublishes(reason)
         failSubscriptions(reason)

@@ -70,7 +70,6 @@ package struct SessionStateMachine: Sendable {
         var timeouts: MQTTTimeouts
         var hasProvider: Bool
         var hasClientCertificate: Bool
-        var isVersion3: Bool
         var rotation: MQTTRotation
 
         package init(_ configuration: MQTTClientConfiguration) {
@@ -82,7 +81,6 @@ package struct SessionStateMachine: Sendable {
             timeouts = configuration.timeouts
             hasProvider = configuration.credentials != nil || configuration.authenticator != nil
             hasClientCertificate = configuration.tls?.identity != nil
-            isVersion3 = configuration.version == .v3_1_1
             rotation = configuration.rotation
         }
     }
@@ -248,7 +246,10 @@ package struct SessionStateMachine: Sendable {
     }
 
     /// An established connection has ended, not by us. `hasExpired`: its token had, which is a reason for the broker.
-    package mutating func connectionLost(_ error: MQTTError, hasExpired: Bool = false, now: Instant) -> [Action] {
+    /// `isOperationSuspected`: an operation that was under way may be a reason too.
+    package mutating func connectionLost(
+        _ error: MQTTError, hasExpired: Bool = false, isOperationSuspected: Bool = false, now: Instant
+    ) -> [Action] {
         switch state {
         case .connected, .draining(.rotation): break
         case .draining(.shutdown), .disconnecting: return closed(now: now)
@@ -263,7 +264,8 @@ package struct SessionStateMachine: Sendable {
             if error.mayConcernReauthentication { return reauthenticationRefused(error, now: now) }
         }
         let from = endpoint
-        let verdict = decider.connectionLost(&error, uptime: uptime(now), hasExpired: hasExpired, now: now)
+        let verdict = decider.connectionLost(
+            &error, uptime: uptime(now), hasExpired: hasExpired, isOperationSuspected: isOperationSuspected, now: now)
         lastFailure = error
         let lost = MQTTDisconnection(
             endpoint: from, error: error, decision: verdict.decision, retryIn: verdict.delay,
@@ -272,7 +274,7 @@ package struct SessionStateMachine: Sendable {
             .cancelTimer(.credentials), .cancelTimer(.validity), .cancelTimer(.refresh),
             .cancelTimer(.reauthentication), .cancelTimer(.drain), .tearDown,
             .emit(.disconnected(lost)),
-        ] + follow(verdict, error)
+        ] + follow(verdict, error, isOperationSuspected: isOperationSuspected)
     }
 
     private var attemptPhase: MQTTError.Phase? {
@@ -283,7 +285,9 @@ package struct SessionStateMachine: Sendable {
         }
     }
 
-    private mutating func follow(_ verdict: RetryDecider.Verdict, _ error: MQTTError) -> [Action] {
+    private mutating func follow(
+        _ verdict: RetryDecider.Verdict, _ error: MQTTError, isOperationSuspected: Bool = false
+    ) -> [Action] {
         needsFresh = false
         switch verdict.decision {
         case .stop:
@@ -298,7 +302,7 @@ package struct SessionStateMachine: Sendable {
             state = .waiting
             return [.requestTurn(endpoint)]
         case .retry:
-            if error.code == .notAuthorized { purpose = .rejected }
+            if error.code == .notAuthorized, !isOperationSuspected { purpose = .rejected }
             state = .waiting
             return [.setTimer(.retry, verdict.delay ?? .zero)]
         }

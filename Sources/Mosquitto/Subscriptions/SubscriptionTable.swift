@@ -26,6 +26,15 @@ struct SubscriptionTable {
         var identifier: UInt32?
 
         var filters: [String] { subscriptions.map(\.filter.filter) }
+
+        /// The same in packets of at most so many filters.
+        func parts(of maximum: Int) -> [Group] {
+            if subscriptions.count <= maximum { return [self] }
+            return stride(from: 0, to: subscriptions.count, by: maximum).map { start in
+                let part = subscriptions[start..<min(start + maximum, subscriptions.count)]
+                return Group(subscriptions: Array(part), identifier: identifier)
+            }
+        }
     }
 
     /// Who gets the messages of a topic.
@@ -121,7 +130,8 @@ struct SubscriptionTable {
             } else {
                 entries[filter] = nil
                 wide.remove(filter)
-                abandoned.append(filter)
+                // The broker does not have one that it has refused, and may object to hearing of it again.
+                if !entry.isRefused { abandoned.append(filter) }
             }
         }
     }
@@ -136,8 +146,13 @@ struct SubscriptionTable {
     /// Filters that have got their identifier after the broker was asked for them.
     func unidentified() -> [Group] { usesIdentifiers ? grouped(entries.values.filter(\.isRepeated)) : [] }
 
-    /// What the broker has not confirmed.
-    func unconfirmed() -> [Group] { grouped(entries.values.filter { !$0.isConfirmed && !$0.isRefused }) }
+    /// Groups the filters for which `isWanted` is true and that the broker has not confirmed.
+    func unconfirmed(where isWanted: (String) -> Bool = { _ in true }) -> [Group] {
+        grouped(
+            entries.values.filter {
+                !$0.isConfirmed && !$0.isRefused && isWanted($0.subscription.filter.filter)
+            })
+    }
 
     private func grouped(_ entries: [Entry]) -> [Group] {
         var groups: [Group] = []
@@ -181,10 +196,13 @@ struct SubscriptionTable {
         routes.removeAll()
     }
 
-    /// Takes the filters of which the broker is to be told that they are not wanted.
-    mutating func takeAbandoned() -> [String] {
-        defer { abandoned.removeAll() }
-        return abandoned.elements
+    /// Takes filters of which the broker is to be told that they are not wanted, at most so many of those for which this is true.
+    mutating func takeAbandoned(
+        _ maximum: Int = .max, where isWanted: (String) -> Bool = { _ in true }
+    ) -> [String] {
+        let taken = Array(abandoned.filter(isWanted).prefix(maximum))
+        abandoned.subtract(taken)
+        return taken
     }
 
     /// Filters that the broker may have, and nobody here wants.

@@ -95,6 +95,7 @@ import Testing
     private static let badValues: [(Change, String)] = [
         ({ $0.receiveMaximum = 0 }, "receiveMaximum is 0"), ({ $0.maximumInFlight = 0 }, "maximumInFlight is 0"),
         ({ $0.maximumInFlight = 65_536 }, "maximumInFlight is 65536"),
+        ({ $0.maximumFiltersPerSubscribe = 0 }, "maximumFiltersPerSubscribe is 0"),
         ({ $0.queue.maximumMessages = 0 }, "queue.maximumMessages is 0"),
         ({ $0.queue.maximumBytes = 0 }, "queue.maximumBytes is 0"),
         ({ $0.maximumPacketSize = 127 }, "maximumPacketSize is 127"),

@@ -54,9 +54,12 @@ struct MachineTrace {
 
     @discardableResult
     mutating func lost(
-        _ error: MQTTError = MQTTError(.closed, "closed"), hasExpired: Bool = false
+        _ error: MQTTError = MQTTError(.closed, "closed"), hasExpired: Bool = false,
+        isOperationSuspected: Bool = false
     ) -> [String] {
-        render(machine.connectionLost(error, hasExpired: hasExpired, now: now))
+        render(
+            machine.connectionLost(
+                error, hasExpired: hasExpired, isOperationSuspected: isOperationSuspected, now: now))
     }
 
     mutating func reconnectNow() -> [String] { render(machine.reconnectNow()) }

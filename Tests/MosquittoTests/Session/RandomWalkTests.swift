@@ -51,7 +51,6 @@ private struct Walk {
             .randomElement(using: &generator)!
         configuration.hasProvider = Bool.random(using: &generator)
         configuration.hasClientCertificate = Bool.random(using: &generator)
-        configuration.isVersion3 = seed.isMultiple(of: 7)
         configuration.retry.seed = seed
         configuration.retry.limit = seed.isMultiple(of: 5) ? .attempts(50) : .forever
         redirects = configuration.redirects
@@ -89,7 +88,12 @@ private struct Walk {
         case 120..<180: return ("accepted", machine.accepted(.sample, refreshIn: coin ? .seconds(1) : nil, now: now))
         case 180..<220: return ("failed", machine.attemptFailed(Self.error(using: &generator), now: now))
         case 220..<240:
-            return ("lost", machine.connectionLost(Self.error(using: &generator), hasExpired: coin, now: now))
+            let isSuspected = Bool.random(using: &generator)
+            return (
+                "lost",
+                machine.connectionLost(
+                    Self.error(using: &generator), hasExpired: coin, isOperationSuspected: isSuspected, now: now)
+            )
         case 240..<255: return ("refresh", machine.refresh(coin ? .reconnectNow : .reauthenticate))
         case 255..<285:
             isAsking = false
