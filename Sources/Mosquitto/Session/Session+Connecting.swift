@@ -67,7 +67,7 @@ extension Session {
             let proxy = endpoint.isUnixSocket ? nil : configuration.proxy
             let port = proxy?.port ?? endpoint.port
             race = ConnectRace(
-                addresses, port: port, from: configuration.localAddress,
+                addressMemory.order(addresses, of: endpoint, now: .now), port: port, from: configuration.localAddress,
                 through: proxy.map { SOCKSHandshake($0, to: endpoint) }, handle: handle, loop: loop, client: self
             ) { address throws(MQTTError) in
                 try handle.connect(address: address, port: port, configuration, authentication)
@@ -94,7 +94,7 @@ extension Session {
         if let raceTimer { loop.cancelTimer(raceTimer) }
         raceTimer = nil
         guard race.hasMore else { return }
-        raceTimer = loop.setTimer(after: ConnectRace.stagger) { [weak self] in
+        raceTimer = loop.setTimer(after: race.delay) { [weak self] in
             self?.assumeIsolated { session in
                 session.raceTimer = nil
                 do throws(MQTTError) { try session.startNextRunner() } catch { session.fail(error) }
@@ -115,6 +115,7 @@ extension Session {
     }
 
     private func connected(_ winner: ConnectRace.Winner, _ handle: MosquittoHandle) throws(MQTTError) {
+        addressMemory.connected(to: winner.address, of: machine.endpoint, now: .now)
         let connection = try Connection(
             handle, winner, tls: tls, configuration: configuration, scratch: loop.scratch)
         self.connection = connection
@@ -202,6 +203,7 @@ extension Session {
     /// The connection has ended: a failed attempt, or the loss of what was established.
     func ended(_ error: MQTTError) {
         if error.code == .notAuthorized { rejected = shown }
+        if let connection, error.isAnswer { addressMemory.answered(by: connection.address, of: machine.endpoint) }
         if case .dialing = machine.state {
             fail(error)
         } else {
@@ -300,6 +302,7 @@ extension Session {
         guard case .dialing = machine.state else {
             return ended(MQTTError(.protocolViolation, "the broker sent a second CONNACK"))
         }
+        addressMemory.answered(by: connection.address, of: machine.endpoint)
         if sessionPresent {
             resumeInFlight()
         } else {

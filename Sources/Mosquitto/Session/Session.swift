@@ -20,6 +20,7 @@ actor Session: EventLoopClient {
 
     // Connecting (Session+Connecting)
     var race: ConnectRace?
+    var addressMemory = AddressMemory()
     var raceTimer: TimerID?
     var tls: TLSContext?
     var handle: MosquittoHandle?
