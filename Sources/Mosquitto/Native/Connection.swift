@@ -80,7 +80,8 @@ final class Connection {
         socket = winner.socket
         inspector = InboundInspector(
             version: configuration.version, maximumPacketSize: configuration.maximumPacketSize,
-            expectsAuthentication: configuration.authenticator != nil, log: handle.log)
+            expectsAuthentication: configuration.authenticator != nil, cleanStart: configuration.session == .clean,
+            log: handle.log)
         acknowledgements = OutgoingAcknowledgements(holds: configuration.acknowledgement == .afterHandling)
         do throws(MQTTError) {
             pipe = try LibraryPipe(handle)
@@ -119,6 +120,9 @@ final class Connection {
         events.removeAll(keepingCapacity: true)
         swap(&events, &findings)
     }
+
+    /// The Assigned Client Identifier of a broker that was given one.
+    var ignoredIdentifier: String? { inspector.ignoredIdentifier }
 
     /// What TLS negotiated.
     var tlsInfo: MQTTConnectionInfo.TLS? { tls?.info }

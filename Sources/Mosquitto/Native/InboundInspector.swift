@@ -8,6 +8,8 @@
 struct InboundInspector {
     private let version: MQTTVersion
     private let maximumPacketSize: Int
+    /// Whether the client has asked for a clean start, after which no session can be present.
+    private let cleanStart: Bool
     /// Whether the client has asked for enhanced authentication: AUTH is for nobody else (MQTT 5.0, section 4.12).
     private let expectsAuthentication: Bool
 
@@ -20,15 +22,20 @@ struct InboundInspector {
     /// Messages in a row mostly have the same topic: its string is made once.
     private var lastTopic = (bytes: [UInt8](), text: "")
     private(set) var connackSeen = false
+    /// The Assigned Client Identifier of a broker that was given one.
+    private(set) var ignoredIdentifier: String?
+    /// The packet that libmosquitto is to read in the place of the CONNACK.
+    private var replacement: [UInt8]?
     /// A refusing CONNACK or a DISCONNECT has come: nothing counts after it.
     private(set) var hasEnded = false
     /// What was found, in order.
     private(set) var findings: [MosquittoEvent] = []
 
     init(
-        version: MQTTVersion, maximumPacketSize: Int, expectsAuthentication: Bool = true,
+        version: MQTTVersion, maximumPacketSize: Int, expectsAuthentication: Bool = true, cleanStart: Bool = false,
         log: ((String) -> Void)? = nil
     ) {
+        self.cleanStart = cleanStart
         self.expectsAuthentication = expectsAuthentication
         self.version = version
         self.maximumPacketSize = maximumPacketSize
@@ -66,7 +73,7 @@ struct InboundInspector {
                     return (chunk.count, nil)
                 case .finished(let total):
                     position += total
-                    if Self.isForLibrary(rest[0]) { return (position, Array(rest[..<total])) }
+                    if Self.isForLibrary(rest[0]) { return (position, takeReplacement() ?? Array(rest[..<total])) }
                 }
             } else {
                 let step = min(needed - carry.count, chunk.count - position)
@@ -78,7 +85,7 @@ struct InboundInspector {
                 case .finished:
                     // The memory of a large packet is given back.
                     defer { carry.removeAll(keepingCapacity: carry.capacity <= 1 << 16) }
-                    if Self.isForLibrary(carry[0]) { return (position, carry) }
+                    if Self.isForLibrary(carry[0]) { return (position, takeReplacement() ?? carry) }
                 }
             }
         }
@@ -91,6 +98,11 @@ struct InboundInspector {
         case 2, 9, 11, 14: true
         default: false
         }
+    }
+
+    private mutating func takeReplacement() -> [UInt8]? {
+        defer { replacement = nil }
+        return replacement
     }
 
     private enum Progress {
@@ -251,9 +263,21 @@ struct InboundInspector {
                 if body[1] == 0 { throw Self.malformed("CONNACK") }
                 throw MQTTError.refusal(.v3(body[1]))
             }
-            try properties(of: 2, body, at: 2) { _, _ in }
+            var inspection = ConnackInspection()
+            try properties(of: 2, body, at: 2) { inspection.read($0, $1) }
+            ignoredIdentifier = inspection.assignedIdentifier
+            if ignoredIdentifier != nil { replacement = inspection.packet(flags: body[0], code: body[1]) }
         }
-        if body[1] != 0 { hasEnded = true }
+        guard body[1] == 0 else {
+            hasEnded = true
+            return
+        }
+        // MQTT 3.1.1, section 3.2.2.1 and 5.0, section 3.2.2.1: bits 7 to 1 are 0.
+        if body[0] > 1 { throw Self.violation("the broker sent CONNACK with the acknowledge flags \(body[0])") }
+        // MQTT 5.0, section 3.2.2.1.1 [MQTT-3.2.2-2].
+        if body[0] == 1, cleanStart {
+            throw Self.violation("the broker sent CONNACK with a session present after a clean start")
+        }
     }
 
     private mutating func examineAcknowledgement(
@@ -393,7 +417,11 @@ struct InboundInspector {
                 try checkText(bytes[(second + 2)..<(start + length)], name)
             default: break
             }
-            visit(identifier, UnsafeRawBufferPointer(rebasing: bytes[start..<start + length]))
+            let value = UnsafeRawBufferPointer(rebasing: bytes[start..<start + length])
+            if let objection = PropertyValue.objection(to: identifier, value) {
+                throw violation("the broker sent \(name) with \(objection)")
+            }
+            visit(identifier, value)
             position = start + length
         }
     }

@@ -1,4 +1,5 @@
 import DequeModule
+import Logging
 
 /// Attempts and connections: from a name to a CONNACK, and to the end.
 extension Session {
@@ -303,6 +304,9 @@ extension Session {
             return ended(MQTTError(.protocolViolation, "the broker sent a second CONNACK"))
         }
         addressMemory.answered(by: connection.address, of: machine.endpoint)
+        if let name = connection.ignoredIdentifier {
+            logger.debug("the broker assigned the client identifier \(quoted(name)), though it was given one")
+        }
         if sessionPresent {
             resumeInFlight()
         } else {
