@@ -136,6 +136,9 @@ void cmq_ctx_install_verification(SSL_CTX *ctx);
 // Whether a certificate can be verified against this host name, or this address if it is one.
 int cmq_is_verifiable(const char *name, bool is_address);
 
+// Whether an OCSP response with these times can be used now: 1 or 0. next_update may be NULL; then it is good for 7 days.
+int cmq_staple_is_current(ASN1_GENERALIZEDTIME *this_update, ASN1_GENERALIZEDTIME *next_update);
+
 // Sets what one connection verifies its broker by. 1 on success.
 int cmq_tls_set_verification(const cmq_tls *tls, SSL *ssl);
 

@@ -31,6 +31,21 @@ struct FileStamp: Hashable {
         nanoseconds = Int64(time.tv_nsec)
     }
 
+    /// The stamps of a directory and of what is in it: a file that is overwritten in place leaves the directory as it was.
+    static func all(inDirectory path: String) -> [FileStamp] {
+        var names: [String] = []
+        if let directory = opendir(path) {
+            defer { closedir(directory) }
+            while let entry = readdir(directory) {
+                let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                    String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+                }
+                if name != ".", name != ".." { names.append(name) }
+            }
+        }
+        return [FileStamp(path: path)] + names.sorted().map { FileStamp(path: path + "/" + $0) }
+    }
+
     /// The bundle of `SSL_CTX_set_default_verify_paths`. (A folder of hashed names is looked into by OpenSSL at each handshake.)
     static let systemTrust: String =
         getenv(X509_get_default_cert_file_env()).map { String(cString: $0) }

@@ -13,7 +13,7 @@ import Musl
 /// What a ``TLSConfiguration`` asks of one client's connections: the record that OpenSSL's callbacks read and write, and an `SSL_CTX`,
 /// which clients share.
 ///
-/// It serves one connection at a time, on one thread. It must outlive every `SSL` made for it, which ``MosquittoHandle`` sees to.
+/// It serves one connection at a time, on one thread. It must outlive every `SSL` made for it: ``TLSStream`` holds it.
 ///
 /// `@unchecked Sendable` lets it be prepared off the loop and then handed over: ``prepare(for:_:passphrase:turn:)`` is done by
 /// one thread at a time, and never by an attempt that a later one has overtaken.
@@ -136,7 +136,7 @@ final class TLSContext: @unchecked Sendable {
         keepSession()
         // Until all of it is set: after a failure the context checks no name, and must not pass for one that does.
         self.endpoint = nil
-        let name = configuration.serverName ?? endpoint.host
+        let name = (configuration.serverName ?? endpoint.host).withoutRootDot
         let isAddress = Resolver.numeric(name) != nil
         free(serverName)
         serverName =
@@ -144,7 +144,7 @@ final class TLSContext: @unchecked Sendable {
             // RFC 6066, section 3: a literal address is not a server name.
             case .automatic: isAddress ? nil : strdup(name)
             case .none: nil
-            case .name(let indicated): strdup(indicated)
+            case .name(let indicated): strdup(indicated.withoutRootDot)
             }
         record.pointee.server_name = UnsafePointer(serverName)
         // A certificate cannot name the scope of an address: it has a meaning on this machine only.
@@ -153,7 +153,8 @@ final class TLSContext: @unchecked Sendable {
         checkedName = configuration.verification == .full ? strdup(verifiedName) : nil
         record.pointee.verified_name = UnsafePointer(checkedName)
         record.pointee.verifies_address = isAddress
-        if let checkedName, cmq_is_verifiable(checkedName, isAddress) != 1 {
+        // OpenSSL takes a leading dot for a pattern.
+        if let checkedName, name.hasPrefix(".") || cmq_is_verifiable(checkedName, isAddress) != 1 {
             throw Self.failure("\(quoted(name)) cannot be the name in a certificate")
         }
         self.endpoint = endpoint

@@ -23,7 +23,7 @@ struct TLSMaterial: Sendable {
             passphrase = given.passphrase
         }
         trustStamps =
-            trust.compactMap(\.path).map { FileStamp(path: $0) }
+            trust.flatMap(\.stamps)
             + revocationLists.compactMap(\.path).map { FileStamp(path: $0) }
         identityStamps = identity?.paths.map { FileStamp(path: $0) } ?? []
     }
@@ -91,11 +91,12 @@ struct TLSMaterial: Sendable {
 }
 
 extension TLSConfiguration.Trust.Source {
-    fileprivate var path: String? {
+    fileprivate var stamps: [FileStamp] {
         switch self {
-        case .system: FileStamp.systemTrust
-        case .file(let path), .directory(let path): path
-        case .bytes: nil
+        case .system: [FileStamp(path: FileStamp.systemTrust)]
+        case .file(let path): [FileStamp(path: path)]
+        case .directory(let path): FileStamp.all(inDirectory: path)
+        case .bytes: []
         }
     }
 }

@@ -22,6 +22,8 @@ import Testing
         ),
         ({ $0.serverName = "" }, "is not a server name"),
         ({ $0.serverNameIndication = .name("a\0") }, "is not a server name"),
+        ({ $0.serverName = ".example.com" }, "begins with a dot"),  // core 19
+        ({ $0.serverNameIndication = .name(".example.com") }, "begins with a dot"),
         ({ $0.applicationProtocols = ["mqtt", ""] }, "has 0 bytes"), ({ $0.ciphers = "" }, "names no ciphers"),
         ({ $0.groups = "a\0" }, "names no ciphers"), ({ $0.revocation = .init() }, "revocation has no list"),
         (
