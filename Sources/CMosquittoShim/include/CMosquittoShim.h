@@ -10,6 +10,7 @@
 #ifdef __linux__
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #endif
 
 #include <mosquitto.h>
@@ -30,6 +31,11 @@ void cmq_set_connect_properties(struct mosquitto *mosq, int keep_alive, const mo
 // local: the address to connect from, or NULL.
 int cmq_connect_async(struct mosquitto *mosq, const char *address, int port, int keep_alive, const char *local,
                       int *error);
+
+// ---- Descriptors ----
+
+// dup2() whose copy is closed on exec, on Linux from its first moment (dup3).
+int cmq_replace_descriptor(int from, int to);
 
 // ---- Threads ----
 

@@ -286,7 +286,7 @@ final class EventLoopCore: @unchecked Sendable {
     }
 
     private func sleep() {
-        let untilTimer = timers.nextDeadline().map { max(.zero, $0 - ContinuousClock.now) }
+        let limit: Poller.Limit = timers.nextDeadline().map { .at($0) } ?? .never
         let mayBlock = mailbox.withLock { mailbox in
             mailbox.sleeping = mailbox.isEmpty
             return mailbox.sleeping
@@ -297,7 +297,7 @@ final class EventLoopCore: @unchecked Sendable {
             return
         }
         let isDone = touched.isEmpty && jobs.isEmpty && postponed.isEmpty
-        poller.wait(timeout: mayBlock && isDone ? untilTimer : .zero) { ready($0, $1) }
+        poller.wait(until: mayBlock && isDone ? limit : .now) { ready($0, $1) }
         mailbox.withLock { $0.sleeping = false }
     }
 }

@@ -32,7 +32,7 @@ final class OutgoingPublish: @unchecked Sendable {
     var continuation: Continuation?
     /// When the call began, if somebody measures it. Set before it is posted.
     var startedAt: Uptime?
-    /// The order in which messages were handed to the library.
+    /// The order in which messages were encoded for a connection.
     var sequence: UInt64 = 0
     /// Whether the waiting call was cancelled before the message was acknowledged.
     var isCancelled = false

@@ -197,7 +197,7 @@ extension Session {
         giveUp(unwanted, OutgoingQueue.notConnected)
     }
 
-    /// What the broker's CONNACK rules out, as far as libmosquitto does not say it or remembers an older one.
+    /// Refuses what the CONNACK of this connection rules out. libmosquitto sees no PUBLISH.
     private func checkLimits(of publish: OutgoingPublish) throws(MQTTError) {
         guard let limits else { return }
         if publish.qos > limits.maximumQoS {

@@ -20,7 +20,7 @@ enum TLSFile {
     }
 
     static func read(_ path: String, _ what: String) throws(MQTTError) -> [UInt8] {
-        guard let file = fopen(path, "rb") else {
+        guard let file = fopen(path, "rbe") else {
             throw failure("\(what) \(quoted(path)) cannot be opened", errno)
         }
         defer { fclose(file) }
