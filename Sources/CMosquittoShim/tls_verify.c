@@ -116,6 +116,16 @@ static int verify_callback(X509_STORE_CTX *store, void *argument)
 
 // ---- OCSP ----
 
+// How many seconds a response without nextUpdate is good for: newer information is said to be available all the time then
+// (RFC 6960, section 4.2.2.1), so an old one is what somebody has kept.
+static const long longest_staple = 7 * 24 * 3600;
+
+int cmq_staple_is_current(ASN1_GENERALIZEDTIME *this_update, ASN1_GENERALIZEDTIME *next_update)
+{
+    // Clocks may differ by five minutes.
+    return OCSP_check_validity(this_update, next_update, 300, next_update != NULL ? -1 : longest_staple);
+}
+
 // The status of `certificate` in a response, which may name it by any digest.
 static long status_in(OCSP_BASICRESP *basic, X509 *certificate, X509 *issuer)
 {
@@ -136,11 +146,10 @@ static long status_in(OCSP_BASICRESP *basic, X509 *certificate, X509 *issuer)
         if (status == V_OCSP_CERTSTATUS_REVOKED) {
             return X509_V_ERR_CERT_REVOKED;
         }
-        // Clocks may differ by five minutes.
         if (status != V_OCSP_CERTSTATUS_GOOD) {
             return X509_V_ERR_OCSP_CERT_UNKNOWN;
         }
-        return OCSP_check_validity(this_update, next_update, 300, -1) == 1 ? X509_V_OK : X509_V_ERR_OCSP_VERIFY_FAILED;
+        return cmq_staple_is_current(this_update, next_update) == 1 ? X509_V_OK : X509_V_ERR_OCSP_VERIFY_FAILED;
     }
     return X509_V_ERR_OCSP_CERT_UNKNOWN;
 }

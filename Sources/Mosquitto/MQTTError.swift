@@ -39,8 +39,8 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         public static let refused = Code("refused")
         /// The broker does not accept the credentials; see ``MQTTError/reasonCode``.
         public static let notAuthorized = Code("notAuthorized")
-        /// Another client has taken the session by using the same client identifier (MQTT 5.0, reason code 0x8E), or, with MQTT
-        /// 3.1.1, the broker closes one connection after another as it does then.
+        /// Another client has taken the session by using the same client identifier (MQTT 5.0, reason code 0x8E), or the broker
+        /// closes one connection after another without a reason code, as brokers of MQTT 3.1.1 and some of 5.0 do then.
         public static let sessionTakenOver = Code("sessionTakenOver")
         /// The credential provider failed, or gave credentials that cannot be sent.
         public static let credentials = Code("credentials")
@@ -66,13 +66,19 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         /// The broker refused a publish, subscribe or unsubscribe; see ``MQTTError/reasonCode``.
         public static let operationRefused = Code("operationRefused")
 
+        /// The broker ends the connection over this publish, subscription or end of a subscription: it did so three times, the last
+        /// time when nothing else was under way. The operation is not made again, and the client goes on. The message names the
+        /// topic or the filter; see ``MQTTError/reasonCode`` if the broker said why.
+        public static let endsConnection = Code("endsConnection")
+
         // Bad input, found before any I/O
 
         /// A topic name breaks the rules of section 4.7.
         public static let invalidTopic = Code("invalidTopic")
         /// A topic filter breaks the rules of section 4.7.
         public static let invalidTopicFilter = Code("invalidTopicFilter")
-        /// A property cannot be encoded: too long, or with a NUL.
+        /// A property cannot be sent: too long, or with a character that a broker may refuse (MQTT 5.0, section 1.5.4): a control
+        /// character, such as a line feed or NUL, or a Unicode non-character.
         public static let invalidProperty = Code("invalidProperty")
         /// A value of the configuration is out of its range.
         public static let invalidConfiguration = Code("invalidConfiguration")
@@ -139,7 +145,9 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
 
     /// Whether the default retry policy tries again after this failure of a connection. `false` for an error of anything else.
     public var isRetryable: Bool {
-        if [.operationRefused, .queueFull, .notConnected, .messageExpired].contains(code) { return false }
+        if [.operationRefused, .endsConnection, .queueFull, .notConnected, .messageExpired].contains(code) {
+            return false
+        }
         return !MQTTRetryPolicy.Decision.standard(for: MQTTFailure(error: self, attempt: 1, isInitial: true)).isStop
     }
 

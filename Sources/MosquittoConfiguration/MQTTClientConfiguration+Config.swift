@@ -123,6 +123,7 @@ extension MQTTClientConfiguration {
     private mutating func readLimits(_ keys: KeyReader) throws(MQTTError) {
         if let value = try keys.number("receiveMaximum", as: UInt16.self) { receiveMaximum = value }
         if let value = try keys.int("maximumInFlight") { maximumInFlight = value }
+        if let value = try keys.int("maximumFiltersPerSubscribe") { maximumFiltersPerSubscribe = value }
         try queue.read(keys.scoped(to: "queue"))
         if let value = try keys.int("maximumPacketSize") { maximumPacketSize = value }
         if let value = try keys.choice(

@@ -14,14 +14,21 @@ extension HTTPClient {
     }()
 
     /// Trust in the certificate authorities of a PEM file, which may just be being replaced.
-    static func trust(_ path: String) throws(MQTTCredentialError) -> NIOSSL.TLSConfiguration {
+    static func trust(_ path: String) async throws(MQTTCredentialError) -> NIOSSL.TLSConfiguration {
         var configuration = NIOSSL.TLSConfiguration.makeClientConfiguration()
+        let file = "the certificate authority file \"\(path)\""
+        let content: MQTTSecret
+        do throws(FileFailure) {
+            content = try await FileReader.shared.read(path, limit: 16 << 20)
+        } catch {
+            throw .transient("\(file) cannot be used: it \(error.reason)")
+        }
         do {
-            let authorities = try NIOSSLCertificate.fromPEMFile(path)
+            let authorities = try NIOSSLCertificate.fromPEMBytes(content.withBytes { Array($0) })
             if authorities.isEmpty { throw NIOSSLError.failedToLoadCertificate }
             configuration.trustRoots = .certificates(authorities)
         } catch {
-            throw .transient("the certificate authority file \"\(path)\" cannot be used")
+            throw .transient("\(file) cannot be used")
         }
         return configuration
     }

@@ -12,7 +12,7 @@ extension MQTTOAuth2Credentials {
         request.method = .HEAD
         do {
             if let certificateAuthorities {
-                request.tlsConfiguration = try HTTPClient.trust(certificateAuthorities)
+                request.tlsConfiguration = try await HTTPClient.trust(certificateAuthorities)
             }
             let response = try await httpClient.execute(
                 request, timeout: .nanoseconds(Int64(timeout / .nanoseconds(1))))

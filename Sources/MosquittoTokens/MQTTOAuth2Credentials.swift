@@ -131,7 +131,7 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
         request.headers.add(name: "Content-Type", value: "application/x-www-form-urlencoded")
         request.headers.add(name: "Accept", value: "application/json")
         if let certificateAuthorities {
-            request.tlsConfiguration = try HTTPClient.trust(certificateAuthorities)
+            request.tlsConfiguration = try await HTTPClient.trust(certificateAuthorities)
         }
         var form = OAuth2Form()
         form.add("grant_type", "client_credentials")
@@ -140,7 +140,7 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
         var secrets: [String] = []
         switch authentication {
         case .basic(let secret): secrets = [secret.text]
-        case .basicFile(let path): secrets = [try SecretFile.text(path, "client secret")]
+        case .basicFile(let path): secrets = [try await SecretFile.text(path, "client secret")]
         case .post(let secret):
             secrets = [secret.text]
             form.add("client_id", clientID)

@@ -68,7 +68,7 @@ public struct MQTTSigningKey: Sendable, CustomStringConvertible, CustomDebugStri
         let bytes: [UInt8] =
             switch material {
             case .memory(let bytes): bytes
-            case .file(let path): try SecretFile.bytes(path, "key")
+            case .file(let path): try await SecretFile.bytes(path, "key").withBytes { Array($0) }
             }
         if algorithm == .hs256 {
             let secret = secret(bytes)

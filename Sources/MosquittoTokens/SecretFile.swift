@@ -1,21 +1,25 @@
-import FoundationEssentials
 import Mosquitto
 
 /// A file with a key or a secret, which somebody may replace at any time: it is read whenever it is needed.
 enum SecretFile {
-    /// Its bytes, at most 64 KiB. `what` names it in the error, as in "key".
-    static func bytes(_ path: String, _ what: String) throws(MQTTCredentialError) -> [UInt8] {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw .transient("the \(what) file \"\(path)\" cannot be read")
+    private static let limit = 65_536
+
+    /// Its bytes, at most 64 KiB, of a regular file. `what` names it in the error, as in "key".
+    static func bytes(_ path: String, _ what: String) async throws(MQTTCredentialError) -> MQTTSecret {
+        let content: MQTTSecret
+        do throws(FileFailure) {
+            content = try await FileReader.shared.read(path, limit: limit)
+        } catch {
+            throw .transient("the \(what) file \"\(path)\" \(error.reason)")
         }
-        if data.isEmpty { throw .transient("the \(what) file \"\(path)\" is empty") }
-        if data.count > 65_536 { throw .transient("the \(what) file \"\(path)\" has more than 65536 bytes") }
-        return [UInt8](data)
+        if content.count == 0 { throw .transient("the \(what) file \"\(path)\" is empty") }
+        return content
     }
 
     /// Its text, less one trailing newline.
-    static func text(_ path: String, _ what: String) throws(MQTTCredentialError) -> String {
-        guard let text = String(validating: try bytes(path, what), as: UTF8.self) else {
+    static func text(_ path: String, _ what: String) async throws(MQTTCredentialError) -> String {
+        let content = try await bytes(path, what)
+        guard let text = content.withBytes({ String(validating: $0, as: UTF8.self) }) else {
             throw .transient("the \(what) file \"\(path)\" is not UTF-8 text")
         }
         let line = withoutNewline(text)

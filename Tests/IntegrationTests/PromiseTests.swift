@@ -17,6 +17,12 @@ struct PromiseTests {
         }
     }
 
+    @Test(arguments: PromiseLane.all)
+    func `every lane is kept`(lane: PromiseLane) async throws {
+        let counts = try await lane.run(seed: 1, duration: .seconds(2))
+        #expect(!counts.isEmpty && counts.allSatisfy { $0.number > 0 }, "\(counts)")
+    }
+
     @Test func `the check sees what is lost, comes twice, comes late, or was never published`() {
         let subscription = MQTTSubscription("t/#", qos: .exactlyOnce)
         func ledger() -> PromiseLedger {

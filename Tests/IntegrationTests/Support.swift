@@ -24,6 +24,8 @@ struct Broker {
     func configuration(version: MQTTVersion = .v5_0) -> MQTTClientConfiguration {
         var configuration = MQTTClientConfiguration(
             host: "localhost", port: mosquitto.port, tls: .init(trust: .pem(authority.certificatePEM)))
+        // For persistent sessions too.
+        configuration.clientID = "test-\(UInt64.random(in: 0 ... .max))"
         configuration.version = version
         configuration.retry.baseDelay = .milliseconds(50)
         configuration.retry.maximumDelay = .milliseconds(500)

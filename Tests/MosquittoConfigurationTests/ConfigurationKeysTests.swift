@@ -28,7 +28,7 @@ struct ConfigurationKeysTests {
         #expect(configuration.endpoints == [MQTTEndpoint(host: "broker.example.com", port: 8_883)])
         #expect(configuration.tls != nil && configuration.credentials == nil && configuration.will == nil)
         #expect(configuration.keepAlive == .seconds(60) && configuration.version == .v5_0)
-        #expect(configuration.clientID.hasPrefix("swift-"))
+        #expect(configuration.clientID == nil)
         #expect(configuration.metrics != nil && configuration.tracing != nil)
         try configuration.validate()
     }
@@ -40,7 +40,8 @@ struct ConfigurationKeysTests {
             "MQTT_KEEP_ALIVE": "30", "MQTT_SESSION": "persistent", "MQTT_SESSION_EXPIRY": "3600",
             "MQTT_FIRST_CONNECTION_LIMIT": "2.5", "MQTT_ROTATION": "onNextConnect",
             "MQTT_REFRESH_CREDENTIALS_AT": "0", "MQTT_REFRESH_JITTER": "0.2",
-            "MQTT_RECEIVE_MAXIMUM": "10", "MQTT_MAXIMUM_IN_FLIGHT": "20", "MQTT_QUEUE_MAXIMUM_MESSAGES": "30",
+            "MQTT_RECEIVE_MAXIMUM": "10", "MQTT_MAXIMUM_IN_FLIGHT": "20",
+            "MQTT_MAXIMUM_FILTERS_PER_SUBSCRIBE": "3", "MQTT_QUEUE_MAXIMUM_MESSAGES": "30",
             "MQTT_QUEUE_MAXIMUM_BYTES": "4000", "MQTT_QUEUE_WHEN_FULL": "dropOldestQoS0",
             "MQTT_QUEUE_OFFLINE_QOS0": "false", "MQTT_ACKNOWLEDGEMENT": "afterHandling",
 
@@ -63,6 +64,7 @@ struct ConfigurationKeysTests {
         #expect(configuration.rotation == .onNextConnect)
         #expect(configuration.refreshCredentialsAt == nil && configuration.refreshJitter == 0.2)
         #expect(configuration.receiveMaximum == 10 && configuration.maximumInFlight == 20)
+        #expect(configuration.maximumFiltersPerSubscribe == 3)
         #expect(configuration.maximumPacketSize == 4_096)
         #expect(
             configuration.queue

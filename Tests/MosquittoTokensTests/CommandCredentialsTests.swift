@@ -85,6 +85,17 @@ struct CommandCredentialsTests {
         #expect((error?.message.count ?? 1_000) < 500)
     }
 
+    #if os(Linux)
+    // libmosquitto 2.0 makes two descriptors for each client that are not closed on exec.
+    @Test func `it inherits no descriptor, not even one that is not closed on exec (core 32)`() async throws {
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        defer { for end in ends { close(end) } }
+        let script = "[ -e /proc/self/fd/\(ends[0]) ] || [ -e /proc/self/fd/\(ends[1]) ] && echo inherited || echo none"
+        #expect(try await shell(script).credentials(for: attempt).password?.text == "none")
+    }
+    #endif
+
     @Test func `its environment can be its own alone`() async throws {
         var source = MQTTCommandCredentials("/usr/bin/env", environment: ["ONLY": "this"])
         source.inheritsEnvironment = false

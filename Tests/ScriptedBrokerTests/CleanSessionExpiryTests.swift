@@ -26,6 +26,7 @@ struct CleanSessionExpiryTests {
     ])
     func `what makes no sense is refused`(expiry: Duration, session: MQTTSession, version: MQTTVersion) {
         var configuration = MQTTClientConfiguration(host: "b", tls: nil)
+        configuration.clientID = "c"
         configuration.version = version
         configuration.session = session
         configuration.cleanSessionExpiry = expiry

@@ -45,6 +45,11 @@ extension EventLog {
         events.compactMap { if case .connected(let info) = $0.kind { info } else { nil } }
     }
 
+    /// The failures of the credential provider that cost nothing, so far.
+    var credentialFailures: [MQTTCredentialsFailed] {
+        events.compactMap { if case .credentialsFailed(let failed) = $0.kind { failed } else { nil } }
+    }
+
     /// The attempts so far.
     var attempts: [MQTTConnectionAttemptStarted] {
         events.compactMap { if case .attemptStarted(let started) = $0.kind { started } else { nil } }

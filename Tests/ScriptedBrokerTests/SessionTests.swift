@@ -203,8 +203,9 @@ struct SessionTests {
         try await withRunningClient(configuration) { second, _ in
             let info = try await second.waitUntilConnected(timeout: .seconds(30))
             #expect(info.sessionPresent)
-            // All were sent and acknowledged before anybody subscribes.
-            #expect(await broker.waitUntil { $0.receivedPackets.count { $0.type == .puback } == 100 })
+            // All have come, and wait, before anybody subscribes (D1).
+            try await second.publish("x", to: "other")
+            #expect(broker.count(of: .puback) == 0)
             try await second.subscribe(to: "a") { messages in
                 var seen: [String] = []
                 for await message in messages {
@@ -213,6 +214,7 @@ struct SessionTests {
                 }
                 #expect(seen == (0..<100).map(String.init))
             }
+            #expect(await broker.waitUntil { $0.count(of: .puback) == 100 })
         }
         await broker.stop()
     }

@@ -18,6 +18,8 @@ func testConfiguration(
     tls: Mosquitto.TLSConfiguration? = .init(trust: .pem(TestTLS.authority.certificatePEM))
 ) -> MQTTClientConfiguration {
     var configuration = MQTTClientConfiguration(host: "localhost", port: port, tls: tls)
+    // For persistent sessions too.
+    configuration.clientID = "test-\(UInt64.random(in: 0 ... .max))"
     configuration.version = version
     configuration.retry.baseDelay = .milliseconds(50)
     configuration.retry.maximumDelay = .milliseconds(200)

@@ -24,29 +24,25 @@ struct TakeoverTests {
         await broker.stop()
     }
 
-    @Test(arguments: [true, false])
-    func `five quick closes after CONNACK look like a takeover to MQTT 3_1_1`(isTLS: Bool) async throws {
-        let broker = try await ScriptedBroker.start(
-            tls: isTLS ? TestTLS.identity : nil, script: [.serveThenClose(after: .milliseconds(5))])
-        var configuration = testConfiguration(port: broker.port, version: .v3_1_1)
-        if !isTLS { configuration.tls = nil }
-        let (error, log) = try await runUntilStopped(configuration)
-        #expect(error?.code == .sessionTakenOver)
-        #expect(broker.connects.count == 5)
-        let retry = MQTTRetryPolicy.Decision.retry(.standard)
-        #expect(await log.disconnections.map(\.decision) == [retry, retry, retry, retry, .stop])
-        #expect(await log.disconnections.map(\.error.code) == [.closed, .closed, .closed, .closed, .sessionTakenOver])
-        #expect(await log.violation == nil)
-        await broker.stop()
-    }
-
-    @Test func `MQTT 5 has a code for a takeover, so closes alone are none`() async throws {
+    @Test(arguments: [MQTTVersion.v3_1_1, .v5_0], [true, false])
+    func `five quick closes after CONNACK look like a takeover, which is told and slows the client down (D3)`(
+        version: MQTTVersion, isTLS: Bool
+    ) async throws {
         let close = ConnectionScript.serveThenClose(after: .milliseconds(5))
         let broker = try await ScriptedBroker.start(
-            tls: TestTLS.identity, script: Array(repeating: close, count: 6) + [.serve])
-        try await withRunningClient(testConfiguration(port: broker.port)) { _, log in
+            tls: isTLS ? TestTLS.identity : nil, script: Array(repeating: close, count: 6) + [.serve])
+        var configuration = testConfiguration(port: broker.port, version: version)
+        if !isTLS { configuration.tls = nil }
+        try await withRunningClient(configuration) { _, log in
             #expect(await log.wait { $0.connections.count == 7 })
+            let (standard, slow) = (MQTTRetryPolicy.Decision.retry(.standard), MQTTRetryPolicy.Decision.retry(.slow))
+            #expect(
+                await log.disconnections.map(\.decision) == Array(repeating: standard, count: 4) + [slow, slow])
+            #expect(await log.disconnections.prefix(4).allSatisfy { $0.error.code == .closed })
+            let told = await log.disconnections[4].error
+            #expect(told.code == .sessionTakenOver && told.message.contains("client identifier"))
             #expect(await log.stopped == nil)
+            #expect(await log.violation == nil)
         }
         await broker.stop()
     }
@@ -62,7 +58,7 @@ struct TakeoverTests {
             ])
         try await withRunningClient(testConfiguration(port: broker.port, version: .v3_1_1)) { _, log in
             #expect(await log.wait { $0.connections.count == 9 })
-            #expect(await log.stopped == nil)
+            #expect(await log.disconnections.allSatisfy { $0.error.code == .closed })
         }
         await broker.stop()
     }
@@ -75,7 +71,7 @@ struct TakeoverTests {
         configuration.retry.resetAfter = .zero
         try await withRunningClient(configuration) { _, log in
             #expect(await log.wait { $0.connections.count == 7 })
-            #expect(await log.stopped == nil)
+            #expect(await log.disconnections.allSatisfy { $0.error.code == .closed })
         }
         await broker.stop()
     }

@@ -110,6 +110,22 @@ struct EventLineTests {
             ])
     }
 
+    @Test func `messagesDropped (newcomer D5)`() throws {
+        #expect(try line(.messagesDropped(.init(count: 7))) == ["event": "messagesDropped", "count": 7])
+    }
+
+    @Test func `messagesUnsent (core 10)`() throws {
+        #expect(try line(.messagesUnsent(.init(count: 7))) == ["event": "messagesUnsent", "count": 7])
+    }
+
+    @Test func `a filter that is refused (core 28)`() throws {
+        let error = MQTTError.operationRefused(.notAuthorized, "no \"a/#\"")
+        #expect(
+            try line(.subscriptionRefused(MQTTSubscriptionRefused(filter: "a/#", error: error))) == [
+                "event": "subscriptionRefused", "filter": "a/#", "reasonCode": 135, "message": "no \"a/#\"",
+            ])
+    }
+
     @Test func `resubscribed and stopped`() throws {
         #expect(
             try line(.resubscribed(filters: ["a/#", "\"b\""])) == [

@@ -75,6 +75,16 @@ enum Socket {
         setOption(descriptor, SOL_SOCKET, SO_LINGER, linger(l_onoff: 1, l_linger: 0))
     }
 
+    static func setReceiveBuffer(_ descriptor: Int32, _ bytes: Int32) {
+        setOption(descriptor, SOL_SOCKET, SO_RCVBUF, bytes)
+    }
+
+    /// Whether it is ready for one of these events, or has failed, within the time.
+    static func waitUntilReady(_ descriptor: Int32, _ events: Int32, milliseconds: Int32) -> Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)
+        return poll(&entry, 1, milliseconds) > 0
+    }
+
     static func pipe(_ descriptors: inout [Int32]) -> Int32 {
         let result = systemPipe(&descriptors)
         for descriptor in descriptors where result == 0 {

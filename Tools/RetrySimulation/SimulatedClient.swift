@@ -36,7 +36,7 @@ struct MachineClient: SimulatedClient {
         _ = machine.entered(.connack)
         let connection = MQTTConnectionInfo(
             attempt: 1, endpoint: configuration.endpoints[0], address: "", sessionPresent: false, tls: nil,
-            clientID: configuration.clientID, properties: MQTTConnackProperties())
+            clientID: "simulated", properties: MQTTConnackProperties())
         _ = machine.accepted(connection, refreshIn: nil, now: longAgo)
     }
 

@@ -3,6 +3,7 @@ import Foundation
 import Logging
 import Mosquitto
 import ServiceLifecycle
+import UnixSignals
 
 /// The service of the documentation, in a process of its own: stores each message, and is restarted by ``Restarts``.
 struct IngestService: AsyncParsableCommand {

@@ -21,6 +21,12 @@ struct PromisesSoak: AsyncParsableCommand {
     @Option(help: "5.0 or 3.1.1; by default some clients have the one and some the other.")
     var version: String?
 
+    @Option(
+        help: """
+            Which part: "cuts", the name of a lane, or by default all. Each lane takes a tenth of --minutes and what it needs to end.
+            """)
+    var lane: String?
+
     @Flag(inversion: .prefixedNo, help: "Whether connections are cut: without, what is found is not the client's.")
     var cuts = true
 
@@ -38,12 +44,21 @@ struct PromisesSoak: AsyncParsableCommand {
 
     func validate() throws {
         if minutes <= 0 { throw ValidationError("--minutes has to be more than 0.") }
+        if let lane, lane != "cuts", !PromiseLane.all.contains(where: { $0.name == lane }) {
+            throw ValidationError("--lane is cuts, \(PromiseLane.all.map(\.name).joined(separator: ", ")).")
+        }
         if version != nil, mqttVersion == nil { throw ValidationError("--version is 5.0 or 3.1.1.") }
     }
 
     func run() async throws {
-        let start = ContinuousClock.now
         print("seed \(seed)\n")
+        fflush(nil)
+        if lane == nil || lane == "cuts" { try await runCuts() }
+        try await runLanes(PromiseLane.all.filter { lane == nil || lane == $0.name })
+    }
+
+    private func runCuts() async throws {
+        let start = ContinuousClock.now
         print("| round | cuts to the broker, to a client | connections | published QoS 0, 1, 2 | ", terminator: "")
         print("received | duplicates | heap | resident | descriptors | threads, the library's |")
         print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")

@@ -29,6 +29,7 @@ struct RotationGaps: AsyncParsableCommand {
         var tls = Mosquitto.TLSConfiguration(trust: .pem(authority.certificatePEM))
         tls.resumesSessions = resumes
         var configuration = MQTTClientConfiguration(host: "localhost", port: broker.port, tls: tls)
+        configuration.clientID = "soak"
         configuration.session = .persistent
         configuration.credentials = .closure { _ in
             MQTTCredentials(username: "soak", password: MQTTSecret("\(UInt64.random(in: 0 ... .max))"))

@@ -65,12 +65,12 @@ struct Stall: AsyncParsableCommand {
                 try await measure(incoming, neighbour, configuration("publisher"))
             }
         } catch {
-            await consumer.shutdown()
-            await neighbour.shutdown()
+            try? await consumer.shutdown()
+            try? await neighbour.shutdown()
             throw error
         }
-        await consumer.shutdown()
-        await neighbour.shutdown()
+        try? await consumer.shutdown()
+        try? await neighbour.shutdown()
         await follow.value
         await broker.terminate()
         try report(verdict, losses.withLock { $0 })

@@ -10,6 +10,7 @@
 #ifdef __linux__
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #endif
 
 #include <mosquitto.h>
@@ -30,6 +31,11 @@ void cmq_set_connect_properties(struct mosquitto *mosq, int keep_alive, const mo
 // local: the address to connect from, or NULL.
 int cmq_connect_async(struct mosquitto *mosq, const char *address, int port, int keep_alive, const char *local,
                       int *error);
+
+// ---- Descriptors ----
+
+// dup2() whose copy is closed on exec, on Linux from its first moment (dup3).
+int cmq_replace_descriptor(int from, int to);
 
 // ---- Threads ----
 
@@ -135,6 +141,9 @@ void cmq_ctx_install_verification(SSL_CTX *ctx);
 
 // Whether a certificate can be verified against this host name, or this address if it is one.
 int cmq_is_verifiable(const char *name, bool is_address);
+
+// Whether an OCSP response with these times can be used now: 1 or 0. next_update may be NULL; then it is good for 7 days.
+int cmq_staple_is_current(ASN1_GENERALIZEDTIME *this_update, ASN1_GENERALIZEDTIME *next_update);
 
 // Sets what one connection verifies its broker by. 1 on success.
 int cmq_tls_set_verification(const cmq_tls *tls, SSL *ssl);

@@ -1,12 +1,15 @@
 extension MQTTClient {
     /// Publishes a message and waits until the broker has taken it (`mosquitto_publish_v5`).
     ///
-    /// QoS 0 returns when the packet was handed to the transport, QoS 1 at its PUBACK, QoS 2 at its PUBCOMP. While there is
-    /// no connection the message waits, as ``MQTTClientConfiguration/queue`` says; it survives reconnects and rotations. A message
-    /// with a Message Expiry Interval waits no longer than that, and is sent with what is left of it. A cancelled call may or
-    /// may not have published.
+    /// QoS 0 returns when the kernel has taken the whole packet, QoS 1 at its PUBACK, QoS 2 at its PUBCOMP. While there is no
+    /// connection the message waits, as ``MQTTClientConfiguration/queue`` says; it survives reconnects and rotations. Of QoS 0, a
+    /// message is sent again on the next connection if bytes of it had not left this process; whatever the kernel had may be lost
+    /// with the connection. A message with a Message Expiry Interval waits no longer than that, and is sent with the time that is left;
+    /// a message that was sent, and whose connection ended before the acknowledgement, may have reached the broker although the call
+    /// throws. The same is true of a cancelled call.
     ///
-    /// - Throws: ``MQTTError``: bad input at once; ``MQTTError/Code/operationRefused`` with the broker's reason code;
+    /// - Throws: ``MQTTError``: bad input at once, ``MQTTError/Code/payloadTooLarge`` for a packet of more than 268,435,455 bytes;
+    ///   ``MQTTError/Code/operationRefused`` with the broker's reason code; ``MQTTError/Code/endsConnection``;
     ///   ``MQTTError/Code/queueFull``, ``MQTTError/Code/notConnected`` and ``MQTTError/Code/messageExpired``;
     ///   ``MQTTError/Code/stopped`` if the client ends first; ``MQTTError/Code/cancelled``.
     @discardableResult
@@ -35,14 +38,17 @@ extension MQTTClient {
     ) throws(MQTTError) -> OutgoingPublish {
         try topic.validate()
         let bytes = payload.mqttPayload
-        if bytes.count + topic.name.utf8.count > 268_435_455 - 16 {
-            throw .invalid(.payloadTooLarge, "payload has \(bytes.count) bytes; a packet has at most 268435455")
-        }
         if !properties.isEmpty {
             if configuration.version == .v3_1_1 {
                 throw .invalid(.unsupported, "publish properties need MQTT 5.0; set version to .v5_0 or leave them out")
             }
             try properties.validate()
+        }
+        let length = PublishEncoder.maximumLength(topic: topic.name, payload: bytes.count, properties)
+        if length > VariableByteInteger.maximum {
+            throw .invalid(
+                .payloadTooLarge,
+                "payload, topic and properties are a packet of up to \(length) bytes; at most 268435455 are allowed")
         }
         return OutgoingPublish(topic: topic.name, payload: bytes, qos: qos, retain: retain, properties: properties)
     }

@@ -1,3 +1,5 @@
+import ServiceLifecycle
+
 extension MQTTClient {
     /// Subscribes for as long as `body` runs, and gives it the messages.
     ///
@@ -8,10 +10,19 @@ extension MQTTClient {
     /// ```
     ///
     /// The sequence survives reconnects: the client subscribes again when the broker has no session. It ends when the
-    /// client ends or the task is cancelled. Several subscriptions share the connection; each gets what matches its filters.
+    /// client ends or the task is cancelled, and, after what has come, when the task is shut down gracefully (`ServiceGroup`): a
+    /// `for await` then handles all of it. Several subscriptions share the connection; each gets what matches its filters.
     ///
-    /// - Throws: ``MQTTError``: a bad filter at once; ``MQTTError/Code/operationRefused`` if the broker refuses a filter;
-    ///   ``MQTTError/Code/stopped``; ``MQTTError/Code/cancelled``; and whatever `body` throws.
+    /// In a ``MQTTSession/clean`` session the subscription ends with `body`. In a ``MQTTSession/persistent(expiry:)`` session it does
+    /// not, however `body` ends: the broker goes on collecting for the next `subscribe`, of this process or of the next one.
+    /// ``MQTTMessages/unsubscribe()`` and ``unsubscribe(from:)`` end it.
+    ///
+    /// If the client or the task is shut down gracefully before the broker has answered, `body` runs with a sequence that is at its
+    /// end.
+    ///
+    /// - Throws: ``MQTTError``: a bad filter at once; ``MQTTError/Code/operationRefused`` if the broker refuses a filter, or after a
+    ///   reconnect all of them (``MQTTMessages/endedBy``); ``MQTTError/Code/endsConnection``; ``MQTTError/Code/stopped``;
+    ///   ``MQTTError/Code/cancelled``; and whatever `body` throws.
     @discardableResult
     public func subscribe<R>(
         to subscriptions: MQTTSubscription..., buffer: MQTTBufferPolicy = .default,
@@ -74,14 +85,17 @@ extension MQTTClient {
         return try await consume(subscriptions, isLocal: true, buffer: buffer, isolation: isolation, body)
     }
 
-    /// Ends subscriptions that the broker has and this client did not make: those of an earlier run, in a session that was resumed
-    /// (`mosquitto_unsubscribe_multiple`).
+    /// Ends subscriptions that have no consumer: those of an earlier run, in a session that was resumed, and those of this client
+    /// whose scope is over, in a persistent session (`mosquitto_unsubscribe_multiple`).
+    ///
+    /// Messages that wait here for a consumer of such a filter are acknowledged and discarded, and so is what the broker still sends
+    /// for it.
     ///
     /// Returns the broker's reason code for each filter, in their order (MQTT 5.0, section 3.11.3; with MQTT 3.1.1 always success).
-    /// Without a connection it waits for the next one, if there is a session to unsubscribe from. A subscription of this client ends
-    /// with its scope, or by ``MQTTMessages/unsubscribe()``.
+    /// Without a connection it waits for the next one, if there is a session to unsubscribe from. A subscription whose scope
+    /// goes on ends by ``MQTTMessages/unsubscribe()``.
     ///
-    /// - Throws: ``MQTTError/Code/invalidTopicFilter``, also if a subscription of this client has the filter;
+    /// - Throws: ``MQTTError/Code/invalidTopicFilter``, also if a consumer of this client has the filter;
     ///   ``MQTTError/Code/stopped``; ``MQTTError/Code/cancelled``, when the UNSUBSCRIBE may have been sent.
     @discardableResult
     public func unsubscribe(from filters: [MQTTTopicFilter]) async throws(MQTTError) -> [MQTTReasonCode] {
@@ -100,17 +114,20 @@ extension MQTTClient {
         for subscription in subscriptions { try subscription.validate() }
         try buffer.validate()
         let consumer = MessageBuffer(subscriptions, isLocal: isLocal, policy: buffer, wake: session.wakeReader)
-        do {
-            let granted = try await session.subscribe(consumer, acceptsRefusals: acceptsRefusals)
-            let result = try await body(
-                MQTTMessages(buffer: consumer, grantedReasonCodes: granted, end: session.endSubscription))
-            await session.unsubscribe(consumer, hasHandledAll: true)
-            await shared.awaitTurn()
-            return result
-        } catch {
-            await session.unsubscribe(consumer, hasHandledAll: false)
-            await shared.awaitTurn()
-            throw error
+        return try await withGracefulShutdownHandler(isolation: isolation) {
+            do {
+                let granted = try await session.subscribe(consumer, acceptsRefusals: acceptsRefusals)
+                let result = try await body(
+                    MQTTMessages(buffer: consumer, grantedReasonCodes: granted, end: session.endSubscription))
+                await session.endScope(of: consumer, hasHandledLast: true)
+                if let error = consumer.ending { throw error }
+                return result
+            } catch {
+                await session.endScope(of: consumer, hasHandledLast: false)
+                throw error
+            }
+        } onGracefulShutdown: { [session] in
+            Task { await session.retire(consumer) }
         }
     }
 }

@@ -18,7 +18,7 @@ public final class MQTTClient: Sendable, Service {
     let session: Session
     let shared: SharedState
     let responses: ResponseRouter
-    /// The configuration that it was made with.
+    /// The configuration that it was made with, and the client identifier that it has drawn.
     public let configuration: MQTTClientConfiguration
 
     /// A client that is not yet running. The configuration is checked when it starts.
@@ -38,6 +38,7 @@ public final class MQTTClient: Sendable, Service {
         _ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop, logger: Logger,
         resolve: @escaping @Sendable (String) async -> Resolver.Answer
     ) {
+        let configuration = configuration.drawingClientID()
         self.configuration = configuration
         shared = SharedState(
             configuration.queue, metrics: ClientMetrics(configuration.metrics, loop: eventLoop.core))

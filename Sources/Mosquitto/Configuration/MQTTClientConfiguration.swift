@@ -20,8 +20,12 @@ public struct MQTTClientConfiguration: Sendable {
     public var tls: TLSConfiguration?
     /// The protocol version. Default 5.0.
     public var version: MQTTVersion = .v5_0
-    /// The client identifier, 1 to 65,535 bytes; the default is "swift-" and 16 random hexadecimal digits.
-    public var clientID: String
+    /// The client identifier, 1 to 65,535 bytes. `nil`, the default, is for "swift-" and 16 hexadecimal digits, which each
+    /// ``MQTTClient`` draws for itself: its own ``MQTTClient/configuration`` has them. Two clients with the same identifier take the
+    /// session from each other. A ``MQTTSession/persistent(expiry:)`` session needs one that stays the same.
+    public var clientID: String? { didSet { isClientIDDrawn = false } }
+    /// Whether a client has drawn it.
+    private var isClientIDDrawn = false
     /// Who gives the user name and password of each CONNECT; `nil` for none.
     public var credentials: (any MQTTCredentialProvider)?
     /// Enhanced authentication (MQTT 5.0, section 4.12), over TLS only; `nil` for user name and password alone.
@@ -57,6 +61,10 @@ public struct MQTTClientConfiguration: Sendable {
     /// How many QoS 1 and 2 publishes are in flight at most, 1 to 65,535; the broker's Receive Maximum lowers it. Default 100;
     /// with MQTT 3.1.1, of QoS 2 at most 20, mosquitto's own limit, of which a broker of that version cannot tell.
     public var maximumInFlight = 100
+    /// The largest number of filters in a SUBSCRIBE or UNSUBSCRIBE, at least 1. More filters go in several packets, also when
+    /// subscriptions are restored after a reconnect. Default 8, the limit of some brokers, such as AWS IoT Core. The client halves
+    /// the number, down to 1, each time a broker closes within a second after a packet of several filters.
+    public var maximumFiltersPerSubscribe = 8
     /// How much may wait to be published, and what happens when it is too much.
     public var queue = MQTTQueuePolicy()
     /// The largest packet in bytes that is accepted from the broker; a larger one ends the connection before it is
@@ -90,11 +98,25 @@ public struct MQTTClientConfiguration: Sendable {
     public init(endpoints: [MQTTEndpoint], tls: TLSConfiguration? = TLSConfiguration()) {
         self.endpoints = endpoints
         self.tls = tls
-        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
-        self.clientID = "swift-" + String(repeating: "0", count: 16 - digits.count) + digits
     }
 
-    var effectiveResponseTopic: String { responseTopic ?? "responses/" + clientID }
+    /// The same, with a client identifier for one client.
+    func drawingClientID() -> MQTTClientConfiguration {
+        guard clientID == nil else { return self }
+        var drawn = self
+        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+        drawn.clientID = "swift-" + String(repeating: "0", count: 16 - digits.count) + digits
+        drawn.isClientIDDrawn = true
+        return drawn
+    }
+
+    /// That of a client, which has one.
+    var effectiveClientID: String { clientID ?? "" }
+
+    var effectiveResponseTopic: String { responseTopic ?? "responses/" + effectiveClientID }
+
+    /// Whether a message is acknowledged when it has its consumers, and held if it has none: the broker keeps it for the next one.
+    var acknowledgesOnDelivery: Bool { acknowledgement == .onReceipt && session != .clean }
 
     /// Throws ``MQTTError`` with the offending value and what to do, never a secret.
     public func validate() throws(MQTTError) {
@@ -105,16 +127,7 @@ public struct MQTTClientConfiguration: Sendable {
         try will?.validate()
         try metrics?.validate()
         if let responseTopic { try MQTTTopic(responseTopic).validate() }
-        if clientID.isEmpty {
-            throw .invalid(.invalidConfiguration, "clientID is empty; leave the default or give a name")
-        }
-        if clientID.utf8.count > 65_535 {
-            throw .invalid(
-                .invalidConfiguration, "clientID has \(clientID.utf8.count) bytes; at most 65535 are allowed")
-        }
-        if let reason = unsendable(clientID) {
-            throw .invalid(.invalidConfiguration, "clientID \(quoted(clientID)) has \(reason)")
-        }
+        try validateClientID()
         let seconds = keepAlive.components.seconds
         if keepAlive != .zero, !(5...65_535).contains(seconds) || keepAlive != .seconds(seconds) {
             throw .invalid(
@@ -131,6 +144,11 @@ public struct MQTTClientConfiguration: Sendable {
         if !(1...65_535).contains(maximumInFlight) {
             throw .invalid(.invalidConfiguration, "maximumInFlight is \(maximumInFlight); it must be from 1 to 65535")
         }
+        if maximumFiltersPerSubscribe < 1 {
+            throw .invalid(
+                .invalidConfiguration,
+                "maximumFiltersPerSubscribe is \(maximumFiltersPerSubscribe); it must be at least 1")
+        }
         try queue.validate()
         if !(128...268_435_460).contains(maximumPacketSize) {
             throw .invalid(
@@ -142,20 +160,36 @@ public struct MQTTClientConfiguration: Sendable {
         if cleanSessionExpiry != .zero {
             try validateCleanSessionExpiry()
         }
+        if session != .clean, clientID == nil || isClientIDDrawn {
+            throw .invalid(
+                .invalidConfiguration,
+                "a persistent session needs a clientID of yours: with a random one nobody finds the session again")
+        }
         try proxy?.validate()
         if let localAddress, Resolver.numeric(localAddress) == nil {
             throw .invalid(
                 .invalidConfiguration, "localAddress \(quoted(localAddress)) is not an IPv4 or IPv6 address")
         }
-        for property in userProperties {
-            try validateString(property.name, "user property name")
-            try validateString(property.value, "user property value")
-        }
+        try Mosquitto.validate(userProperties)
         if version == .v3_1_1,
             !userProperties.isEmpty || requestsResponseInformation || !requestsProblemInformation
                 || will.map({ !$0.properties.isEmpty || $0.delayInterval > 0 }) == true
         {
             throw .invalid(.unsupported, "properties need MQTT 5.0; set version to .v5_0 or leave them out")
+        }
+    }
+
+    private func validateClientID() throws(MQTTError) {
+        guard let clientID else { return }
+        if clientID.isEmpty {
+            throw .invalid(.invalidConfiguration, "clientID is empty; leave the default or give a name")
+        }
+        if clientID.utf8.count > 65_535 {
+            throw .invalid(
+                .invalidConfiguration, "clientID has \(clientID.utf8.count) bytes; at most 65535 are allowed")
+        }
+        if let reason = unsendable(clientID) {
+            throw .invalid(.invalidConfiguration, "clientID \(quoted(clientID)) has \(reason)")
         }
     }
 

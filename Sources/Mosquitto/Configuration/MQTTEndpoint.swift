@@ -37,6 +37,9 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
             throw .invalid(.invalidConfiguration, "port \(port) of host \(quoted(shown)) is not between 1 and 65535")
         }
         if host.isEmpty { throw .invalid(.invalidConfiguration, "host is empty; give a name or an address") }
+        if host.hasPrefix(".") {
+            throw .invalid(.invalidConfiguration, "host \(quoted(shown)) begins with a dot; give a name or an address")
+        }
         if host.utf8.count > 253 {
             throw .invalid(.invalidConfiguration, "host \(quoted(shown)) has more than 253 characters")
         }

@@ -1,7 +1,8 @@
 /// How much may wait to be published, and what happens when it is too much.
 ///
 /// A message waits while there is no connection, while ``MQTTClientConfiguration/maximumInFlight`` others are in flight, and
-/// while the socket takes no more. Messages wait in the order of their calls. What was handed to the connection does not count.
+/// while the socket takes no more. Messages wait in the order of their calls. A message that was handed to the connection does not count,
+/// nor does one that was put back when the connection ended.
 public struct MQTTQueuePolicy: Sendable, Hashable {
     /// What happens to a message that finds the queue full.
     public enum WhenFull: Sendable, Hashable {
@@ -10,8 +11,9 @@ public struct MQTTQueuePolicy: Sendable, Hashable {
         case suspend
         /// ``MQTTError/Code/queueFull`` is thrown.
         case refuse
-        /// The oldest messages of QoS 0 make room: their publishes throw ``MQTTError/Code/queueFull``. Where they do not suffice,
-        /// the message is refused.
+        /// The oldest messages of QoS 0 make room: their publishes throw ``MQTTError/Code/queueFull``, and
+        /// ``MQTTConnectionEvent/Kind/messagesDropped(_:)`` counts them. Where they do not suffice, none is dropped, and the new message
+        /// is refused.
         case dropOldestQoS0
     }
 

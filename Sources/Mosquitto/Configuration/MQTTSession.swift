@@ -4,7 +4,9 @@ public enum MQTTSession: Sendable, Hashable {
     /// publishes are kept by the client and are not lost.
     case clean
     /// Subscriptions and unacknowledged messages, for this long after the connection has ended. Seconds; MQTT 3.1.1 has no
-    /// expiry. Needs a client identifier that stays the same.
+    /// expiry. ``MQTTClientConfiguration/clientID`` has to be set, to one that stays the same.
+    ///
+    /// A subscription outlives its consumer: it ends by ``MQTTMessages/unsubscribe()`` or ``MQTTClient/unsubscribe(from:)`` only.
     case persistent(expiry: Duration)
 
     /// Persistent for five minutes.

@@ -1,6 +1,6 @@
 /// The deadlines of one attempt to connect, and of the end of a connection.
 public struct MQTTTimeouts: Sendable, Hashable {
-    /// For the credential provider. Default 10 s.
+    /// For each question to the credential provider, and for each step of an authenticator. Default 10 s.
     public var credentials: Duration = .seconds(10)
     /// For the name look-up, and before it for what TLS needs: its files and providers. Default 10 s.
     public var resolve: Duration = .seconds(10)

@@ -1,6 +1,6 @@
 /// Enhanced authentication (MQTT 5.0, section 4.12): a method that both sides know, and data in as many steps as it takes.
 ///
-/// All methods are called off the client's event loop, one at a time, and are bounded by ``MQTTTimeouts/credentials``.
+/// All methods are called off the client's event loop, one at a time, and each is bounded by ``MQTTTimeouts/credentials``.
 public protocol MQTTAuthenticator: Sendable {
     /// The Authentication Method, such as "SCRAM-SHA-1", "K8S-SAT" or what the broker's manual says.
     var method: String { get }

@@ -1,9 +1,8 @@
-import FoundationEssentials
-
 /// A token from a file that is read anew each time, such as a Kubernetes projected service account token.
 ///
-/// One trailing newline is removed. An empty file, one that is not UTF-8 and one of more than 65,535 bytes are refused
-/// with an error that names the file.
+/// Newlines at its end, LF or CR and LF, are not part of the token. An empty file, one with white space in the token, one that is not
+/// UTF-8, one of more than 65,535 bytes and what is no regular file, such as a FIFO, are refused with an error that names the file; so
+/// is a file system that has not answered after 5 s.
 public struct MQTTFileCredentials: MQTTCredentialProvider {
     private let path: String
     private let username: String?
@@ -15,31 +14,39 @@ public struct MQTTFileCredentials: MQTTCredentialProvider {
 
     public var source: String { "file" }
 
+    /// The longest password of a CONNECT.
+    private static let limit = 65_535
+
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
-        var data: Data
-        do {
-            data = try Data(contentsOf: URL(filePath: path))
+        let content: MQTTSecret
+        do throws(FileFailure) {
+            // With room for newlines at its end.
+            content = try await FileReader.shared.read(path, limit: Self.limit + 256)
         } catch {
-            throw MQTTError(
-                .credentials, "token file \(quoted(path)) cannot be read: \(reason(of: error))", phase: .credentials)
+            throw error.isTooLarge ? tooLong : failure(error.reason, error.systemCode)
         }
-        defer { data.resetBytes(in: data.startIndex..<data.endIndex) }
-        func fail(_ why: String) -> MQTTError {
-            MQTTError(.credentials, "token file \(quoted(path)) \(why)", phase: .credentials)
-        }
-        let newline = data.suffix(2) == Data("\r\n".utf8) ? 2 : data.last == UInt8(ascii: "\n") ? 1 : 0
-        let bytes = data.dropLast(newline)
-        if bytes.isEmpty { throw fail("is empty") }
-        if bytes.count > 65_535 { throw fail("has \(bytes.count) bytes; at most 65535 are allowed") }
-        if String(validating: bytes, as: UTF8.self) == nil { throw fail("is not UTF-8 text") }
-        return MQTTCredentials(username: username, password: MQTTSecret(bytes: bytes))
+        return MQTTCredentials(username: username, password: try token(of: content))
     }
 
-    private func reason(of error: any Error) -> String {
-        switch (error as? CocoaError)?.code {
-        case .fileReadNoSuchFile: "no such file"
-        case .fileReadNoPermission: "permission denied"
-        default: "not readable as a file"
+    private func token(of content: MQTTSecret) throws(MQTTError) -> MQTTSecret {
+        try content.withBytes { (bytes) throws(MQTTError) -> MQTTSecret in
+            let end = bytes.lastIndex { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
+            guard let end else { throw failure("is empty") }
+            let token = bytes[...end]
+            if token.count > Self.limit { throw tooLong }
+            guard String(validating: token, as: UTF8.self) != nil else { throw failure("is not UTF-8 text") }
+            if token.contains(where: { $0 == UInt8(ascii: " ") || (0x09...0x0D).contains($0) }) {
+                throw failure("has white space or a newline in it: it must be the token alone")
+            }
+            return MQTTSecret(bytes: token)
         }
+    }
+
+    private var tooLong: MQTTError { failure("has more than \(Self.limit) bytes; no CONNECT can carry it") }
+
+    private func failure(_ why: String, _ systemCode: Int32? = nil) -> MQTTError {
+        var error = MQTTError(.credentials, "token file \(quoted(path)) \(why)", phase: .credentials)
+        error.systemCode = systemCode
+        return error
     }
 }

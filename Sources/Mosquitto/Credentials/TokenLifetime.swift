@@ -84,6 +84,13 @@ struct TokenLifetime: Sendable, Hashable {
         now - instant >= remaining
     }
 
+    /// Whether this fraction of the whole life has passed, if it was received at `instant`.
+    func hasPassed(_ fraction: Double, since instant: ContinuousClock.Instant, now: ContinuousClock.Instant = .now)
+        -> Bool
+    {
+        now - instant >= remaining - total * (1 - fraction)
+    }
+
     /// How long after the receipt the token is replaced: at this fraction of its life, less a jitter that keeps clients
     /// whose tokens were minted together from asking for new ones together. `nil` if its life is unknown.
     ///

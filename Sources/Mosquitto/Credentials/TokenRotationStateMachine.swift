@@ -21,13 +21,15 @@ struct TokenRotationStateMachine: Sendable {
 
         /// Whether it is time to replace it.
         func isDue(_ now: Instant, at fraction: Double) -> Bool {
-            lifetime.map { now - receivedAt >= $0.remaining - $0.total * (1 - fraction) } ?? true
+            lifetime.map { $0.hasPassed(fraction, since: receivedAt, now: now) } ?? true
         }
     }
 
     enum Step: Sendable {
         case use(Token)
         case ask
+        /// Ask, and use this meanwhile: the provider took too long the last time.
+        case useAndAsk(Token)
         case fail(MQTTError)
     }
 
@@ -48,6 +50,22 @@ struct TokenRotationStateMachine: Sendable {
     private var sparedUntil: (instant: Instant, why: String)?
     private var refusals: [Instant] = []
     private var lastRefused: MQTTCredentials?
+    /// When a refusal was answered with a question that came within the interval.
+    private var lastAskedAtOnce: Instant?
+    private var slowness: Slowness?
+
+    /// A provider that took too long whenever it was asked, since it answered last.
+    private struct Slowness {
+        var failures: Int
+        /// Not asked before, where a token at hand will do.
+        var isSparedUntil: Instant
+
+        /// 1 s, and twice as long each time, up to a minute.
+        mutating func failed(_ now: Instant) {
+            failures += 1
+            isSparedUntil = now + .seconds(min(60, 1 << min(failures - 1, 6)))
+        }
+    }
 
     init(reuse: MQTTCredentialReuse, refreshAt fraction: Double? = nil) {
         self.reuse = reuse
@@ -55,24 +73,47 @@ struct TokenRotationStateMachine: Sendable {
     }
 
     /// An attempt or a rotation needs credentials. `refused`: what the broker did not accept, if it refused something since the
-    /// last connection.
-    mutating func need(_ purpose: MQTTConnectAttempt.Purpose, refused: MQTTCredentials?, now: Instant) -> Step {
-        if let refused { note(refused, now: now) } else { lastRefused = nil }
-        let held = held(refused, now)
-        if reuse == .untilRefresh, purpose != .rotation, let held, !held.isDue(now, at: fraction) { return .use(held) }
-        if let error = obstacle(now) {
-            // What is valid goes on being used. A rotation wants something new.
-            if purpose != .rotation, let held { return .use(held) }
-            return .fail(error)
+    /// last connection. `isAsking`: a question is under way, and `ask` means to wait for its answer.
+    mutating func need(
+        _ purpose: MQTTConnectAttempt.Purpose, refused: MQTTCredentials?, isAsking: Bool = false, now: Instant
+    ) -> Step {
+        let held = held(for: purpose, refused: refused, now: now)
+        if isAsking {
+            if slowness != nil, let held { return .use(held) }
+            return .ask
         }
+        hear(refused, now: now)
+        if reuse == .untilRefresh, let held, !held.isDue(now, at: fraction) { return .use(held) }
+        if let error = refusalToAsk(isRefusal: refused != nil, now) {
+            // What is valid goes on being used. A rotation wants something new.
+            return held.map { .use($0) } ?? .fail(error)
+        }
+        if let slowness, let held, now < slowness.isSparedUntil { return .use(held) }
+        if isWithinInterval(now) { lastAskedAtOnce = now }
         lastAsked = now
+        if slowness != nil, let held { return .useAndAsk(held) }
         return .ask
     }
 
-    /// What can be used without asking anybody.
-    private func held(_ refused: MQTTCredentials?, _ now: Instant) -> Token? {
-        guard let token, token.isAlive(now), !token.credentials.areSame(as: refused) else { return nil }
+    /// How long an attempt would ask nobody, and have nothing to dial with; zero after a permanent failure, which has to be heard of.
+    mutating func wait(refused: MQTTCredentials?, now: Instant) -> Duration {
+        hear(refused, now: now)
+        guard permanentFailure == nil, held(for: .connect, refused: refused, now: now) == nil,
+            let obstacle = obstacle(isRefusal: refused != nil, now)
+        else { return .zero }
+        return obstacle.end - now
+    }
+
+    /// What can be used without asking anybody; nothing for a rotation, which wants something new.
+    func held(for purpose: MQTTConnectAttempt.Purpose, refused: MQTTCredentials?, now: Instant) -> Token? {
+        guard purpose != .rotation, let token, token.isAlive(now), !token.credentials.areSame(as: refused) else {
+            return nil
+        }
         return token
+    }
+
+    private mutating func hear(_ refused: MQTTCredentials?, now: Instant) {
+        if let refused { note(refused, now: now) } else { lastRefused = nil }
     }
 
     private mutating func note(_ refused: MQTTCredentials, now: Instant) {
@@ -86,27 +127,36 @@ struct TokenRotationStateMachine: Sendable {
         }
     }
 
-    /// Why the provider is not asked now.
-    private func obstacle(_ now: Instant) -> MQTTError? {
+    private func refusalToAsk(isRefusal: Bool, _ now: Instant) -> MQTTError? {
         if let permanentFailure { return permanentFailure }
-        if let (instant, why) = sparedUntil, now < instant {
-            return .credentials(
-                "\(why); it is asked again in \(Self.rounded(instant - now))", retryAfter: instant - now)
-        }
-        // Tokens of a few seconds' life are for tests; they have to be asked for more often.
-        let interval = min(Self.minimumInterval, token?.lifetime.map { $0.remaining / 2 } ?? Self.minimumInterval)
-        if reuse == .untilRefresh, let lastAsked, now - lastAsked < interval {
-            let wait = interval - (now - lastAsked)
-            return .credentials(
-                "the issuer was asked just before; it is asked again in \(Self.rounded(wait))", retryAfter: wait)
-        }
-        return nil
+        guard let (end, why) = obstacle(isRefusal: isRefusal, now) else { return nil }
+        return .credentials("\(why); it is asked again in \(Self.rounded(end - now))", retryAfter: end - now)
+    }
+
+    /// Until when the provider is not asked, and why.
+    private func obstacle(isRefusal: Bool, _ now: Instant) -> (end: Instant, why: String)? {
+        if let (instant, why) = sparedUntil, now < instant { return (instant, why) }
+        guard isWithinInterval(now), let lastAsked else { return nil }
+        // A refusal is answered at once, by a provider of any kind; the interval guards the questions after that.
+        if isRefusal, lastAskedAtOnce.map({ now - $0 >= interval }) ?? true { return nil }
+        return (lastAsked + interval, "the issuer was asked just before")
+    }
+
+    private func isWithinInterval(_ now: Instant) -> Bool {
+        guard reuse == .untilRefresh, let lastAsked else { return false }
+        return now - lastAsked < interval
+    }
+
+    /// Tokens of a few seconds' life are for tests; they have to be asked for more often.
+    private var interval: Duration {
+        min(Self.minimumInterval, token?.lifetime.map { $0.remaining / 2 } ?? Self.minimumInterval)
     }
 
     /// The provider answered.
     mutating func received(_ credentials: MQTTCredentials, now: Instant, wall: Date) -> Token {
         permanentFailure = nil
         sparedUntil = nil
+        slowness = nil
         let wait =
             credentials.password.flatMap { JWTClaims(token: $0) }?.wait(receivedAt: wall.timeIntervalSince1970)
             ?? .zero
@@ -119,16 +169,17 @@ struct TokenRotationStateMachine: Sendable {
         return new
     }
 
-    /// The provider failed. Returns what can be used all the same.
-    mutating func failed(
-        _ error: MQTTError, _ purpose: MQTTConnectAttempt.Purpose, refused: MQTTCredentials?, now: Instant
-    ) -> Token? {
+    /// The provider failed. `wasSlow`: after so long a time that a token at hand is used at once the next time.
+    mutating func failed(_ error: MQTTError, wasSlow: Bool = false, now: Instant) {
         switch (error.underlying as? MQTTCredentialError)?.kind {
         case .permanent?: permanentFailure = error
-        case .transient(let retryAfter?)?: spare(until: now + retryAfter, error.message)
+        case .transient(let retryAfter?)?: spare(until: now + retryAfter.clampedToWait, error.message)
         case .transient(nil)?, nil: break
         }
-        return purpose == .rotation ? nil : held(refused, now)
+        guard wasSlow else { return }
+        var slowness = slowness ?? Slowness(failures: 0, isSparedUntil: now)
+        slowness.failed(now)
+        self.slowness = slowness
     }
 
     /// The user asks for new credentials: what stood in the way may have been put right.
@@ -136,6 +187,7 @@ struct TokenRotationStateMachine: Sendable {
         permanentFailure = nil
         sparedUntil = nil
         lastAsked = nil
+        lastAskedAtOnce = nil
         refusals.removeAll()
     }
 

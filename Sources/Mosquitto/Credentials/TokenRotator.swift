@@ -1,11 +1,14 @@
 import FoundationEssentials
+import Synchronization
 
 /// Stands between a credential provider and one client: at most one question at a time, whoever waits for its answer.
 ///
 /// ``TokenRotationStateMachine`` decides whether the provider is asked at all. A caller that goes away does not cancel the
-/// question: the next one, who comes at once when a connection was lost during a rotation, gets the same answer.
-actor TokenRotator {
+/// question: the next one, who comes at once when a connection was lost during a rotation, gets the same answer. The one deadline
+/// of a question is here.
+final class TokenRotator: Sendable {
     typealias Answer = Result<Given, MQTTError>
+    private typealias Token = TokenRotationStateMachine.Token
 
     struct Given: Sendable {
         var token: TokenRotationStateMachine.Token
@@ -13,72 +16,131 @@ actor TokenRotator {
         var isNew: Bool
         /// Why what was held has to do.
         var failure: MQTTError?
+        /// Waits for the question that goes on meanwhile: its failure, unless another caller hears of it.
+        var laterFailure: (@Sendable () async -> MQTTError?)?
+    }
+
+    private struct State {
+        var machine: TokenRotationStateMachine
+        var question: Question?
+        var lastQuestion = 0
+    }
+
+    private final class Question: Sendable {
+        let number: Int
+        let task: Task<Result<Token, MQTTError>, Never>
+        /// Whether a caller waits for it.
+        let isHeard = Atomic(false)
+
+        init(number: Int, task: Task<Result<Token, MQTTError>, Never>) {
+            self.number = number
+            self.task = task
+        }
+    }
+
+    private enum Step {
+        case answer(Answer)
+        case wait(Question)
     }
 
     private let provider: any MQTTCredentialProvider
     private let timeout: Duration
-    private var machine: TokenRotationStateMachine
-    private var question: Question?
-    private var lastQuestion = 0
-
-    private struct Question {
-        let number: Int
-        let task: Task<Answer, Never>
-    }
+    private let state: Mutex<State>
 
     init(_ provider: any MQTTCredentialProvider, timeout: Duration, refreshAt fraction: Double?) {
         self.provider = provider
         self.timeout = timeout
-        machine = TokenRotationStateMachine(reuse: provider.reuse, refreshAt: fraction)
+        state = Mutex(State(machine: TokenRotationStateMachine(reuse: provider.reuse, refreshAt: fraction)))
     }
 
-    nonisolated var source: String { provider.source }
+    var source: String { provider.source }
+
+    /// How long an attempt would ask nobody, and have nothing to dial with.
+    func wait(refused: MQTTCredentials?) -> Duration {
+        state.withLock { $0.question == nil ? $0.machine.wait(refused: refused, now: .now) : .zero }
+    }
 
     /// The credentials for an attempt or a rotation. `refused`: what the broker did not accept since the last connection.
     /// `isDemanded`: the user wants new ones now.
     func token(for attempt: MQTTConnectAttempt, refused: MQTTCredentials?, isDemanded: Bool) async -> Answer {
-        if let question { return await question.task.value }
-        if isDemanded { machine.forgive() }
-        switch machine.need(attempt.purpose, refused: refused, now: .now) {
-        case .use(let token): return .success(Given(token: token, isNew: false))
-        case .fail(let error): return .failure(error)
-        case .ask: return await ask(attempt, refused)
+        let step = state.withLock { state -> Step in
+            let isAsking = state.question != nil
+            if isDemanded, !isAsking { state.machine.forgive() }
+            switch state.machine.need(attempt.purpose, refused: refused, isAsking: isAsking, now: .now) {
+            case .use(let token): return .answer(.success(Given(token: token, isNew: false)))
+            case .fail(let error): return .answer(.failure(error))
+            case .ask: return .wait(state.question ?? ask(attempt, &state))
+            case .useAndAsk(let token):
+                let question = ask(attempt, &state)
+                return .answer(.success(Given(token: token, isNew: false) { await Self.laterFailure(of: question) }))
+            }
+        }
+        switch step {
+        case .answer(let answer): return answer
+        case .wait(let question): return await answer(to: question, attempt.purpose, refused)
         }
     }
 
-    private func ask(_ attempt: MQTTConnectAttempt, _ refused: MQTTCredentials?) async -> Answer {
-        lastQuestion += 1
-        let number = lastQuestion
+    /// The answer for this caller, who may have joined the question of another, with another purpose.
+    private func answer(
+        to question: Question, _ purpose: MQTTConnectAttempt.Purpose, _ refused: MQTTCredentials?
+    ) async -> Answer {
+        question.isHeard.store(true, ordering: .relaxed)
+        switch await question.task.value {
+        case .success(let token): return .success(Given(token: token, isNew: true))
+        case .failure(let error):
+            let held = state.withLock { $0.machine.held(for: purpose, refused: refused, now: .now) }
+            return held.map { .success(Given(token: $0, isNew: false, failure: error)) } ?? .failure(error)
+        }
+    }
+
+    private static func laterFailure(of question: Question) async -> MQTTError? {
+        guard case .failure(let error) = await question.task.value, !question.isHeard.load(ordering: .relaxed) else {
+            return nil
+        }
+        return error
+    }
+
+    private func ask(_ attempt: MQTTConnectAttempt, _ state: inout State) -> Question {
+        state.lastQuestion += 1
+        let number = state.lastQuestion
         let provider = provider
         let timeout = timeout
-        let task = Task { [weak self] () -> Answer in
-            let result = await Self.bounded(timeout) { await Self.ask(provider, attempt) }
-            return await self?.answered(result, number, attempt.purpose, refused) ?? .failure(Self.abandoned)
+        let start = ContinuousClock.now
+        let task = Task { [weak self] () -> Result<Token, MQTTError> in
+            let result = await within(timeout) { await Self.ask(provider, attempt) }
+            if result == nil, Task.isCancelled { return .failure(Self.abandoned) }
+            return self?.answered(result ?? .failure(Self.overdue(timeout)), number, after: .now - start)
+                ?? .failure(Self.abandoned)
         }
-        question = Question(number: number, task: task)
-        return await task.value
+        let question = Question(number: number, task: task)
+        state.question = question
+        return question
     }
 
+    /// A question that failed after a second or at its deadline was a slow one.
     private func answered(
-        _ result: Result<MQTTCredentials, MQTTError>, _ number: Int, _ purpose: MQTTConnectAttempt.Purpose,
-        _ refused: MQTTCredentials?
-    ) -> Answer {
-        if question?.number == number { question = nil }
-        switch result {
-        case .success(let credentials):
-            return .success(Given(token: machine.received(credentials, now: .now, wall: Date.now), isNew: true))
-        case .failure(let error):
-            guard let held = machine.failed(error, purpose, refused: refused, now: .now) else {
+        _ result: Result<MQTTCredentials, MQTTError>, _ number: Int, after time: Duration
+    ) -> Result<Token, MQTTError> {
+        state.withLock { state in
+            if state.question?.number == number { state.question = nil }
+            switch result {
+            case .success(let credentials):
+                return .success(state.machine.received(credentials, now: .now, wall: Date.now))
+            case .failure(let error):
+                state.machine.failed(error, wasSlow: time >= min(timeout, .seconds(1)), now: .now)
                 return .failure(error)
             }
-            return .success(Given(token: held, isNew: false, failure: error))
         }
     }
 
     /// Nobody will want the answer any more.
     func abandon() {
+        let question = state.withLock { state in
+            defer { state.question = nil }
+            return state.question
+        }
         question?.task.cancel()
-        question = nil
     }
 
     // MARK: The question
@@ -96,29 +158,8 @@ actor TokenRotator {
         }
     }
 
-    /// The answer, or the end of the patience. A provider that does not heed its cancellation goes on, unheard.
-    private static func bounded(
-        _ timeout: Duration, _ ask: @escaping @Sendable () async -> Result<MQTTCredentials, MQTTError>
-    ) async -> Result<MQTTCredentials, MQTTError> {
-        let (answers, continuation) = AsyncStream.makeStream(of: Result<MQTTCredentials, MQTTError>.self)
-        let asking = Task {
-            continuation.yield(await ask())
-            continuation.finish()
-        }
-        let waiting = Task {
-            try await Task.sleep(for: timeout)
-            continuation.yield(
-                .failure(
-                    MQTTError(
-                        .credentials, "the credential provider took longer than \(timeout)", phase: .credentials)))
-            continuation.finish()
-        }
-        defer {
-            asking.cancel()
-            waiting.cancel()
-        }
-        for await answer in answers { return answer }
-        return .failure(abandoned)
+    static func overdue(_ timeout: Duration, _ what: String = "credential provider") -> MQTTError {
+        MQTTError(.credentials, "the \(what) took longer than \(timeout)", phase: .credentials)
     }
 
     private static var abandoned: MQTTError {

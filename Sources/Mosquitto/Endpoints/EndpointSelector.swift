@@ -106,7 +106,5 @@ struct EndpointSelector: Sendable {
     }
 
     /// Names are the same whatever their case, with or without the dot of the root.
-    private static func normalized(_ host: String) -> String {
-        host.hasSuffix(".") ? String(host.dropLast()).lowercased() : host.lowercased()
-    }
+    private static func normalized(_ host: String) -> String { host.withoutRootDot.lowercased() }
 }

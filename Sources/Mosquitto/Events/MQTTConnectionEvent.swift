@@ -18,6 +18,11 @@ public struct MQTTConnectionEvent: Sendable {
         case resubscribed(filters: [String])
         /// The client stops before it could send everything, or before everything was acknowledged.
         case messagesUnsent(MQTTMessagesUnsent)
+        /// Messages of QoS 0 made room in the full queue, as ``MQTTQueuePolicy/WhenFull/dropOldestQoS0`` says: the first one is told
+        /// at once, and later ones every five seconds, together.
+        case messagesDropped(MQTTMessagesDropped)
+        /// The broker refuses a filter that it had granted before: when the client subscribed again, for instance.
+        case subscriptionRefused(MQTTSubscriptionRefused)
         /// The end: with the error that stopped the client, or `nil` after a shutdown.
         case stopped(MQTTError?)
 
@@ -33,6 +38,8 @@ public struct MQTTConnectionEvent: Sendable {
             case .credentialsRotated: "credentialsRotated"
             case .resubscribed: "resubscribed"
             case .messagesUnsent: "messagesUnsent"
+            case .messagesDropped: "messagesDropped"
+            case .subscriptionRefused: "subscriptionRefused"
             case .stopped: "stopped"
             }
         }
@@ -146,4 +153,20 @@ public struct MQTTCredentialsRotated: Sendable {
 public struct MQTTMessagesUnsent: Sendable, Hashable {
     /// How many were not sent, or not acknowledged.
     public var count: Int
+}
+
+/// Messages of QoS 0 were dropped from the full queue, for newer ones.
+public struct MQTTMessagesDropped: Sendable, Hashable {
+    /// How many, since the last such event.
+    public var count: Int
+}
+
+/// The broker refuses a filter that it had granted before. Nothing more comes for it until a reconnect at which it is granted.
+public struct MQTTSubscriptionRefused: Sendable {
+    public var filter: MQTTTopicFilter
+    /// An ``MQTTError/Code/operationRefused``, with the broker's reason code and what it says of it.
+    public var error: MQTTError
+
+    /// The broker's reason code; ``MQTTReasonCode/unspecifiedError`` with MQTT 3.1.1.
+    public var reasonCode: MQTTReasonCode { error.reasonCode ?? .unspecifiedError }
 }

@@ -14,6 +14,8 @@ import Musl
 final class ConnectRace {
     /// The Connection Attempt Delay of RFC 8305, section 5.
     static let stagger = Duration.milliseconds(250)
+    /// The delay before a suspect address: one that hangs answers TCP at once, and would overtake a good one that is far away.
+    static let patience = Duration.seconds(1)
 
     /// The address that is connected, and a descriptor of its connection for the loop.
     struct Winner {
@@ -38,6 +40,8 @@ final class ConnectRace {
     private let client: any EventLoopClient
     private let connectLibrary: (String) throws(MQTTError) -> Void
     private var waiting: ArraySlice<String>
+    /// How many of the last addresses are suspects.
+    private let suspects: Int
     private var runners: [Runner] = []
     /// libmosquitto's own, whose descriptor a later winner takes over.
     private var hasLibrarySocket = false
@@ -49,7 +53,7 @@ final class ConnectRace {
     ///   - client: is told by the loop when a socket is ready, and passes that on to ``ready(_:)``.
     ///   - connectLibrary: makes libmosquitto connect to an address.
     init(
-        _ addresses: [String], port: Int, from local: String? = nil, through proxy: SOCKSHandshake? = nil,
+        _ order: AddressMemory.Order, port: Int, from local: String? = nil, through proxy: SOCKSHandshake? = nil,
         handle: MosquittoHandle, loop: EventLoopCore, client: any EventLoopClient,
         connectLibrary: @escaping (String) throws(MQTTError) -> Void
     ) {
@@ -60,13 +64,17 @@ final class ConnectRace {
         self.loop = loop
         self.client = client
         self.connectLibrary = connectLibrary
-        waiting = Self.interleaved(addresses)[...]
+        waiting = order.addresses[...]
+        suspects = order.suspects
     }
 
     deinit { cancel() }
 
     /// Whether there are addresses that have not been tried.
     var hasMore: Bool { !waiting.isEmpty }
+
+    /// How long the next address waits for the one before it.
+    var delay: Duration { waiting.count <= suspects ? Self.patience : Self.stagger }
 
     /// Tries the next address, and those after it that fail at once. Throws when none is left and none is under way.
     func startNext() throws(MQTTError) {

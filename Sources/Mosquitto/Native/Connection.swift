@@ -40,37 +40,40 @@ final class Connection {
 
     let handle: MosquittoHandle
     let address: String
-    private(set) var stage: Stage
+    /// Changed by the extensions of this class alone, as is everything below.
+    var stage: Stage
     /// What the socket is to be watched for.
     private(set) var interest: PollEvents = .readable
     /// What the socket has moved since somebody took the numbers.
     var traffic = Traffic()
     /// Reading stops while a consumer is full: ``Session`` decides.
-    private(set) var isReadingPaused = false
+    var isReadingPaused = false
+    /// Bytes that the kernel has taken since the beginning, TLS included.
+    private(set) var sent = 0
 
-    private let socket: StreamSocket
-    private let transport: any Transport
+    let socket: StreamSocket
+    let transport: any Transport
     /// The same, if it is TLS.
-    private let tls: TLSStream?
-    private let pipe: LibraryPipe
-    private var inspector: InboundInspector
-    private var acknowledgements: OutgoingAcknowledgements
-    private let scratch: UnsafeMutableRawBufferPointer
+    let tls: TLSStream?
+    let pipe: LibraryPipe
+    var inspector: InboundInspector
+    var acknowledgements: OutgoingAcknowledgements
+    /// Whether ``delivered(_:)`` and ``hold(_:)`` tell what becomes of a message.
+    let acknowledgesOnDelivery: Bool
+    let scratch: UnsafeMutableRawBufferPointer
     /// What was received and not opened: less than a record, or what a pause holds back.
-    private var received = ByteQueue()
-    private var hasReceived = false
-    private var hasEnded = false
+    var received = ByteQueue()
+    var hasReceived = false
+    var hasEnded = false
     /// Nothing is done until ``answer(isTrusted:)``.
-    private var isAsking = false
-    private var findings: [MosquittoEvent] = []
-    private var writeError: MQTTError?
-    private var keepAlive: KeepAlive?
-    /// Bytes that the socket has taken.
-    private var sentBytes = 0
+    var isAsking = false
+    var findings: [MosquittoEvent] = []
+    var writeError: MQTTError?
+    var keepAlive: KeepAlive?
     /// How many of them had left this machine at the last look.
-    private var lastDelivered = 0
+    var lastDelivered = 0
     /// The broker has closed its side: what is left to read is little, and ends the polling for it.
-    private var hasPeerFinished = false
+    var hasPeerFinished = false
 
     /// Takes over a connected socket.
     init(
@@ -83,8 +86,11 @@ final class Connection {
         socket = winner.socket
         inspector = InboundInspector(
             version: configuration.version, maximumPacketSize: configuration.maximumPacketSize,
-            expectsAuthentication: configuration.authenticator != nil, log: handle.log)
-        acknowledgements = OutgoingAcknowledgements(holds: configuration.acknowledgement == .afterHandling)
+            expectsAuthentication: configuration.authenticator != nil, cleanStart: configuration.session == .clean,
+            log: handle.log)
+        acknowledgesOnDelivery = configuration.acknowledgesOnDelivery
+        acknowledgements = OutgoingAcknowledgements(
+            holds: configuration.acknowledgement == .afterHandling || acknowledgesOnDelivery)
         do throws(MQTTError) {
             pipe = try LibraryPipe(handle)
             tls = if let context { try TLSStream(context) } else { nil }
@@ -107,22 +113,25 @@ final class Connection {
 
     private static let backlog = 1 << 20
 
+    /// Where the next bytes that are written begin, counted like ``sent``.
+    var position: Int { sent + transport.unsent }
+
     /// Whether ``flush()`` has something to send.
     var hasUnsent: Bool { transport.unsent > 0 }
 
     /// Not while a consumer is full, nor while a broker that reads nothing has more to be acknowledged than one that keeps to
     /// the protocol can have: 65,535 packet identifiers, each in a record of its own, beside our own backlog.
-    private var mayRead: Bool { hasPeerFinished || !isReadingPaused && transport.unsent <= 4 * Self.backlog }
+    var mayRead: Bool { hasPeerFinished || !isReadingPaused && transport.unsent <= 4 * Self.backlog }
 
     /// How many bytes have left this machine. The kernel's buffer may hold megabytes that a slow link has yet to carry.
-    private var delivered: Int { sentBytes - socket.outputCount }
+    var delivered: Int { sent - socket.outputCount }
 
     /// Whether bytes have left this machine since the last call: all that there were, or enough of them for one that does not
     /// stand still.
     func hasMoved() -> Bool {
         let delivered = delivered
         defer { lastDelivered = delivered }
-        let isAll = delivered == sentBytes && transport.unsent == 0
+        let isAll = delivered == sent && transport.unsent == 0
         return delivered - lastDelivered >= (isAll ? 1 : Self.leastProgress)
     }
 
@@ -136,6 +145,9 @@ final class Connection {
         events.removeAll(keepingCapacity: true)
         swap(&events, &findings)
     }
+
+    /// The Assigned Client Identifier of a broker that was given one.
+    var ignoredIdentifier: String? { inspector.ignoredIdentifier }
 
     /// What TLS negotiated.
     var tlsInfo: MQTTConnectionInfo.TLS? { tls?.info }
@@ -211,13 +223,13 @@ final class Connection {
         updateInterest()
     }
 
-    private func send() -> Int32 {
+    func send() -> Int32 {
         let unsent = transport.unsent
         let code = transport.send(socket)
-        let sent = unsent - transport.unsent
-        if sent > 0 {
-            traffic.sent += sent
-            sentBytes += sent
+        let count = unsent - transport.unsent
+        if count > 0 {
+            sent += count
+            traffic.sent += count
             keepAlive?.sent(.now)
         }
         return code
@@ -241,7 +253,7 @@ final class Connection {
         packets.withUnsafeBytes(write)
     }
 
-    private func write(_ bytes: UnsafeRawBufferPointer) {
+    func write(_ bytes: UnsafeRawBufferPointer) {
         guard writeError == nil else { return }
         do throws(MQTTError) { try transport.write(bytes) } catch { writeError = error }
     }
@@ -253,11 +265,32 @@ final class Connection {
         write(packet)
     }
 
+    /// Messages have their consumers: ``sendAcknowledgements()`` writes what that allows.
+    func delivered(_ messages: [IncomingMessage]) {
+        for incoming in messages {
+            guard let packetID = incoming.message.packetIdentifier else { continue }
+            acknowledgements.delivered(packetID, incoming.message.qos)
+        }
+    }
+
+    /// Writes the acknowledgements that are due; ``flush()`` sends them.
+    func sendAcknowledgements() {
+        if stage == .established { acknowledge() }
+    }
+
+    /// A message of QoS 1 or 2 waits for its consumer, until ``release(_:isHandled:)``.
+    func hold(_ packetID: UInt16, _ qos: MQTTQoS) { acknowledgements.received(packetID, qos) }
+
+    /// Whether messages that were handled cannot be acknowledged, since one before them is held.
+    var isAcknowledgementBlocked: Bool { acknowledgements.isBlocked }
+
     /// A message of QoS 1 or 2 has been handled, or will not be: ``flush()`` sends what that allows. Nothing follows a DISCONNECT
     /// (MQTT 5.0, section 3.14.4).
-    func release(_ packetID: UInt16, isHandled: Bool) {
+    ///
+    /// - Parameter passed: gets each message whose acknowledgement is not held any more.
+    func release(_ packetID: UInt16, isHandled: Bool, passed: (UInt16) -> Void) {
         guard stage == .established else { return }
-        acknowledgements.settle(packetID, isHandled: isHandled)
+        acknowledgements.settle(packetID, isHandled: isHandled, passed: passed)
         acknowledge()
     }
 
@@ -276,254 +309,15 @@ final class Connection {
         updateInterest()
     }
 
-    private func peerFinished() {
+    func peerFinished() {
         hasPeerFinished = true
         isReadingPaused = false
         updateInterest()
     }
 
-    private func updateInterest() {
+    func updateInterest() {
         guard stage != .closed else { return }
         interest = mayRead && !isAsking ? .readable : stage == .established ? .finished : []
         if transport.unsent > 0 { interest.insert(.writable) }
-    }
-
-    // MARK: Reading
-
-    /// One `recv`. Returns whether the stream has ended.
-    private func receive() throws(MQTTError) -> Bool {
-        switch socket.receive(into: scratch) {
-        case .bytes(let count):
-            traffic.received += count
-            keepAlive?.received(.now)
-            received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
-            hasReceived = true
-            if !inspector.connackSeen { socket.acknowledgeAtOnce() }
-            return false
-        case .nothing: return false
-        case .end: return true
-        case .failed(let code):
-            // What was received before the reset still counts: it may be an alert that says why.
-            if !received.isEmpty, stage == .established { try consume() }
-            throw lost(code, stage == .handshaking ? .tlsHandshake : .connected)
-        }
-    }
-
-    /// Opens, inspects and hands over piece by piece.
-    private func consume() throws(MQTTError) {
-        if tls == nil, !inspector.connackSeen { try refuseTLS() }
-        // Nothing counts after a refusal or a DISCONNECT, and nothing of it is inspected.
-        if inspector.hasEnded { return }
-        while !isReadingPaused, stage == .established, let count = try open() {
-            try pass(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
-            if inspector.hasEnded { return }
-        }
-        acknowledge()
-        if hasEnded, !isReadingPaused { throw endOfStream(.connected) }
-    }
-
-    /// Inspects a piece, and hands over what libmosquitto has to see of it.
-    private func pass(_ piece: UnsafeRawBufferPointer) throws(MQTTError) {
-        let known = findings.count
-        defer { noteAnswers(after: known) }
-        var position = 0
-        while position < piece.count, !inspector.hasEnded {
-            defer { inspector.moveFindings(to: &findings) }
-            let rest = UnsafeRawBufferPointer(rebasing: piece[position...])
-            let (count, packet) = try inspector.inspect(rest)
-            position += count
-            guard let packet else { continue }
-            inspector.moveFindings(to: &findings)
-            let code = try pipe.handOver(packet)
-            handle.moveEvents(to: &findings)
-            if let code { throw libraryClosed(code) }
-        }
-    }
-
-    /// Notes what is to be answered of the findings after `known`.
-    private func noteAnswers(after known: Int) {
-        for event in findings[known...] {
-            switch event {
-            case .message(let message, let packetID) where message.qos != .atMostOnce:
-                acknowledgements.received(packetID, message.qos)
-            case .released(let packetID): acknowledgements.released(packetID)
-            case .publishReceived(let received) where received.reasonCode < 0x80:
-                acknowledgements.takenOver(received.packetID)
-            default: break
-            }
-        }
-    }
-
-    private func acknowledge() {
-        acknowledgements.takeDue { packets in
-            write(packets)
-            if handle.log != nil { log(packets) }
-        }
-    }
-
-    /// Lines as libmosquitto writes them.
-    private func log(_ acknowledgements: UnsafeRawBufferPointer) {
-        for start in stride(from: 0, to: acknowledgements.count, by: 4) {
-            let packetID = UInt16(acknowledgements[start + 2]) << 8 | UInt16(acknowledgements[start + 3])
-            switch acknowledgements[start] >> 4 {
-            case 4: handle.log?("sending PUBACK (m\(packetID), rc0)")
-            case 5: handle.log?("sending PUBREC (m\(packetID), rc0)")
-            case 6: handle.log?("sending PUBREL (m\(packetID))")
-            default: handle.log?("sending PUBCOMP (m\(packetID))")
-            }
-        }
-    }
-
-    private func open() throws(MQTTError) -> Int? {
-        do throws(MQTTError) {
-            return try transport.open(&received, into: scratch)
-        } catch {
-            // Our alert, if there is one.
-            _ = send()
-            if error.code == .closed { throw endOfStream(.connected) }
-            throw error
-        }
-    }
-
-    /// An alert or a handshake record of TLS would be taken for an MQTT packet that a broker may not send.
-    private func refuseTLS() throws(MQTTError) {
-        if received.count >= 2, [21, 22].contains(received[0]), received[1] == 3 {
-            throw TLSFailure(.tlsRequired).error(phase: .connack)
-        }
-    }
-
-    // MARK: Ending
-
-    /// Sends DISCONNECT after all that is queued, and then waits for the broker to close: ``Progress/finished``.
-    func disconnect(_ disconnect: MQTTDisconnect) throws(MQTTError) {
-        guard stage == .established else { return }
-        stage = .closing
-        isReadingPaused = false
-        handle.disconnect(disconnect)
-        try flush()
-        finishWritingIfSent()
-    }
-
-    private func finishWritingIfSent() {
-        if hasSentAll { socket.finishWriting() }
-    }
-
-    /// Whether our DISCONNECT, and everything before it, was handed to the system.
-    var hasSentAll: Bool {
-        // libmosquitto 2.1 keeps its socket until the peer closes.
-        stage == .closing && (handle.socket < 0 || !handle.wantsWrite) && transport.unsent == 0
-    }
-
-    private func advanceClosing(_ events: PollEvents) throws(MQTTError) -> Progress {
-        if events.contains(.writable) {
-            try flush()
-            finishWritingIfSent()
-        }
-        // A broker that goes on sending does not keep the loop.
-        for _ in 0..<16 {
-            switch socket.receive(into: scratch) {
-            case .bytes: continue
-            case .nothing: return .none
-            case .end, .failed: return .finished
-            }
-        }
-        return .none
-    }
-
-    /// Ends the connection at once.
-    func close() {
-        guard stage != .closed else { return }
-        stage = .closed
-        socket.close()
-    }
-
-    /// Begins to watch the keep-alive. Returns how often ``check()`` is to be called; `nil` if there is none.
-    func watchKeepAlive(seconds: Int) -> Duration? {
-        keepAlive = KeepAlive(seconds: seconds, now: .now)
-        return keepAlive?.interval
-    }
-
-    /// Looks whether the connection is alive: sends PINGREQ when it is due; throws when its answer is overdue.
-    func check() throws(MQTTError) {
-        guard stage == .established, keepAlive != nil else { return }
-        var verdict = look()
-        // After a suspension, what has come meanwhile was not read yet.
-        if verdict == .lost, mayRead {
-            hasEnded = try receive()
-            try consume()
-            verdict = look()
-        }
-        switch verdict {
-        case .fine: break
-        case .ping: ping()
-        case .lost:
-            throw MQTTError(.keepAliveTimeout, "nothing came from the broker within the keep-alive", phase: .connected)
-        }
-        if keepAlive?.isQuiet(.now) == true {
-            transport.rest()
-            received.rest()
-        }
-    }
-
-    private func look() -> KeepAlive.Verdict {
-        keepAlive?.look(now: .now, delivered: delivered, isReading: !isReadingPaused) ?? .fine
-    }
-
-    private func ping() {
-        write([0xC0, 0])
-        keepAlive?.pinged(end: sentBytes + transport.unsent, now: .now)
-        handle.log?("sending PINGREQ")
-    }
-
-    // MARK: Errors
-
-    private func endOfStream(_ phase: MQTTError.Phase) -> MQTTError {
-        explained(MQTTError(.closed, "the broker closed the connection", phase: phase))
-    }
-
-    private func lost(_ code: Int32, _ phase: MQTTError.Phase) -> MQTTError {
-        let wasReset = code == ECONNRESET || code == EPIPE
-        var error = MQTTError(
-            .closed, wasReset ? "the connection was reset" : "the connection was lost: \(errorText(code).lowercased())",
-            phase: phase)
-        error.systemCode = code
-        return explained(error)
-    }
-
-    /// What the end of a connection that never got its CONNACK suggests.
-    private func explained(_ error: MQTTError) -> MQTTError {
-        if inspector.connackSeen { return error }
-        var error = error
-        if tls == nil, !hasReceived {
-            error.message += " without an answer to CONNECT; it may want TLS at this port"
-        } else if stage == .handshaking, !hasReceived {
-            let failure = TLSFailure(.notTLS)
-            error.message +=
-                " without an answer to the TLS handshake, as a port does that has no TLS; \(failure.remedy)"
-            error.tls = failure
-        } else if stage == .established, tls?.mayRefuseCertificate == true {
-            // RFC 8446, section 4.4.2.4: some brokers close without the alert.
-            let failure = TLSFailure(.clientCertificate)
-            error.message += " after it had asked for a client certificate: \(failure); \(failure.remedy)"
-            error.tls = failure
-        }
-        return error
-    }
-
-    /// libmosquitto has closed its side, for a reason that its events or this code tell.
-    private func libraryClosed(_ rc: Int32) -> MQTTError {
-        switch rc {
-        case Int32(MOSQ_ERR_PROTOCOL.rawValue), Int32(MOSQ_ERR_MALFORMED_PACKET.rawValue),
-            Int32(MOSQ_ERR_MALFORMED_UTF8.rawValue), Int32(MOSQ_ERR_DUPLICATE_PROPERTY.rawValue):
-            var error = MQTTError(.protocolViolation, "the broker broke the protocol", phase: .connected)
-            error.libraryCode = rc
-            return error
-        case Int32(MOSQ_ERR_KEEPALIVE.rawValue):
-            return MQTTError(.keepAliveTimeout, "nothing came from the broker within the keep-alive", phase: .connected)
-        case Int32(MOSQ_ERR_SUCCESS.rawValue), Int32(MOSQ_ERR_NO_CONN.rawValue), Int32(MOSQ_ERR_CONN_LOST.rawValue),
-            Int32(MOSQ_ERR_CONN_REFUSED.rawValue), Int32(MOSQ_ERR_ERRNO.rawValue):
-            return endOfStream(.connected)
-        default: return handle.libraryError(rc, "the connection failed", phase: .connected)
-        }
     }
 }

@@ -8,6 +8,8 @@
 struct InboundInspector {
     private let version: MQTTVersion
     private let maximumPacketSize: Int
+    /// Whether the client has asked for a clean start, after which no session can be present.
+    private let cleanStart: Bool
     /// Whether the client has asked for enhanced authentication: AUTH is for nobody else (MQTT 5.0, section 4.12).
     private let expectsAuthentication: Bool
 
@@ -20,15 +22,20 @@ struct InboundInspector {
     /// Messages in a row mostly have the same topic: its string is made once.
     private var lastTopic = (bytes: [UInt8](), text: "")
     private(set) var connackSeen = false
+    /// The Assigned Client Identifier of a broker that was given one.
+    private(set) var ignoredIdentifier: String?
+    /// The packet that libmosquitto is to read in the place of the CONNACK.
+    private var replacement: [UInt8]?
     /// A refusing CONNACK or a DISCONNECT has come: nothing counts after it.
     private(set) var hasEnded = false
     /// What was found, in order.
     private(set) var findings: [MosquittoEvent] = []
 
     init(
-        version: MQTTVersion, maximumPacketSize: Int, expectsAuthentication: Bool = true,
+        version: MQTTVersion, maximumPacketSize: Int, expectsAuthentication: Bool = true, cleanStart: Bool = false,
         log: ((String) -> Void)? = nil
     ) {
+        self.cleanStart = cleanStart
         self.expectsAuthentication = expectsAuthentication
         self.version = version
         self.maximumPacketSize = maximumPacketSize
@@ -66,7 +73,7 @@ struct InboundInspector {
                     return (chunk.count, nil)
                 case .finished(let total):
                     position += total
-                    if Self.isForLibrary(rest[0]) { return (position, Array(rest[..<total])) }
+                    if Self.isForLibrary(rest[0]) { return (position, takeReplacement() ?? Array(rest[..<total])) }
                 }
             } else {
                 let step = min(needed - carry.count, chunk.count - position)
@@ -78,7 +85,7 @@ struct InboundInspector {
                 case .finished:
                     // The memory of a large packet is given back.
                     defer { carry.removeAll(keepingCapacity: carry.capacity <= 1 << 16) }
-                    if Self.isForLibrary(carry[0]) { return (position, carry) }
+                    if Self.isForLibrary(carry[0]) { return (position, takeReplacement() ?? carry) }
                 }
             }
         }
@@ -91,6 +98,11 @@ struct InboundInspector {
         case 2, 9, 11, 14: true
         default: false
         }
+    }
+
+    private mutating func takeReplacement() -> [UInt8]? {
+        defer { replacement = nil }
+        return replacement
     }
 
     private enum Progress {
@@ -176,8 +188,9 @@ struct InboundInspector {
         }
         let end = afterTopic - (qos == .atMostOnce ? 0 : 2)
         let topic = try topic(UnsafeRawBufferPointer(rebasing: packet[(head + 2)..<end]))
-        let message = MQTTMessage(
+        var message = MQTTMessage(
             topic: topic, payload: Array(packet[payload...]), qos: qos, retain: flags & 1 == 1, properties: properties)
+        message.isRepetition = flags & 8 != 0
         log?(
             """
             received PUBLISH (d\(flags >> 3), q\(qos.rawValue), r\(flags & 1), m\(packetID), '\(topic)', \
@@ -195,14 +208,19 @@ struct InboundInspector {
         guard let text = Self.text(bytes), !text.isEmpty else {
             throw Self.violation("the broker sent a PUBLISH with a malformed topic")
         }
+        // MQTT 5.0, section 3.3.2.1.
+        if bytes.contains(where: { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") }) {
+            throw Self.violation("the broker sent a PUBLISH with a wildcard in its topic")
+        }
         lastTopic = (Array(bytes), text)
         return text
     }
 
-    /// A string as libmosquitto takes it, which refuses control characters too (MQTT 5.0, section 1.5.4).
-    private static func text(_ bytes: some RandomAccessCollection<UInt8>) -> String? {
-        guard let text = String(validating: bytes, as: UTF8.self), unsendable(text) == nil else { return nil }
-        return text
+    /// Well-formed UTF-8 without U+0000 (MQTT 5.0, section 1.5.4). Control characters and non-characters, which a client should not
+    /// send, pass: brokers forward them, and a persistent session would bring a refused message again and again.
+    static func text(_ bytes: some RandomAccessCollection<UInt8>) -> String? {
+        guard !bytes.contains(0) else { return nil }
+        return String(validating: bytes, as: UTF8.self)
     }
 
     private mutating func examineControl(_ type: UInt8, _ body: UnsafeRawBufferPointer) throws(MQTTError) {
@@ -251,9 +269,21 @@ struct InboundInspector {
                 if body[1] == 0 { throw Self.malformed("CONNACK") }
                 throw MQTTError.refusal(.v3(body[1]))
             }
-            try properties(of: 2, body, at: 2) { _, _ in }
+            var inspection = ConnackInspection()
+            try properties(of: 2, body, at: 2) { inspection.read($0, $1) }
+            ignoredIdentifier = inspection.assignedIdentifier
+            if ignoredIdentifier != nil { replacement = inspection.packet(flags: body[0], code: body[1]) }
         }
-        if body[1] != 0 { hasEnded = true }
+        guard body[1] == 0 else {
+            hasEnded = true
+            return
+        }
+        // MQTT 3.1.1, section 3.2.2.1 and 5.0, section 3.2.2.1: bits 7 to 1 are 0.
+        if body[0] > 1 { throw Self.violation("the broker sent CONNACK with the acknowledge flags \(body[0])") }
+        // MQTT 5.0, section 3.2.2.1.1 [MQTT-3.2.2-2].
+        if body[0] == 1, cleanStart {
+            throw Self.violation("the broker sent CONNACK with a session present after a clean start")
+        }
     }
 
     private mutating func examineAcknowledgement(
@@ -312,126 +342,4 @@ struct InboundInspector {
         hasEnded = true
         findings.append(.serverDisconnect(disconnect))
     }
-
-    // MARK: Properties
-
-    /// Returns where they end.
-    @discardableResult
-    private func properties(
-        of type: UInt8, _ body: UnsafeRawBufferPointer, at offset: Int,
-        _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
-    ) throws(MQTTError) -> Int {
-        guard offset < body.count, let (length, lengthBytes) = try Self.variableByteInteger(body, at: offset),
-            offset + lengthBytes + length <= body.count
-        else { throw Self.malformed(Self.name(of: type)) }
-        let start = offset + lengthBytes
-        try Self.walkProperties(UnsafeRawBufferPointer(rebasing: body[start..<start + length]), of: type, visit)
-        return start + length
-    }
-
-    /// Which properties a broker may send in a packet of which type (MQTT 5.0, section 2.2.2.2), as bits of their identifiers.
-    private static let allowed: [UInt8: UInt64] = {
-        let acknowledgement: [UInt8] = [0x1F, 0x26]
-        let identifiers: [UInt8: [UInt8]] = [
-            2: [
-                0x11, 0x12, 0x13, 0x15, 0x16, 0x1A, 0x1C, 0x1F, 0x21, 0x22, 0x24, 0x25, 0x26, 0x27, 0x28, 0x29, 0x2A,
-            ],
-            3: [0x01, 0x02, 0x03, 0x08, 0x09, 0x0B, 0x23, 0x26],
-            4: acknowledgement, 5: acknowledgement, 6: acknowledgement, 7: acknowledgement, 9: acknowledgement,
-            11: acknowledgement, 14: [0x1C, 0x1F, 0x26], 15: [0x15, 0x16, 0x1F, 0x26],
-        ]
-        return identifiers.mapValues { $0.reduce(into: 0) { bits, identifier in bits |= 1 << UInt64(identifier) } }
-    }()
-
-    /// A user property, and in PUBLISH a subscription identifier, may come more than once.
-    private static let repeatable: UInt64 = 1 << 0x26 | 1 << 0x0B
-
-    /// MQTT 5.0, section 2.2.2.2: the type of a value follows from its identifier; there is no length to skip unknown ones by.
-    private static func walkProperties(
-        _ bytes: UnsafeRawBufferPointer, of type: UInt8, _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
-    ) throws(MQTTError) {
-        if bytes.isEmpty { return }
-        let name = name(of: type)
-        let allowed = allowed[type] ?? 0
-        var seen: UInt64 = 0
-        var position = 0
-        while position < bytes.count {
-            let identifier = bytes[position]
-            let start = position + 1
-            let bit: UInt64 = identifier < 64 ? 1 << UInt64(identifier) : 0
-            if allowed & bit == 0 {
-                throw violation("the broker sent \(name) with the property \(identifier), which it does not have")
-            }
-            if seen & bit & ~repeatable != 0 {
-                throw violation("the broker sent \(name) with the property \(identifier) twice")
-            }
-            seen |= bit
-            let length: Int
-            switch identifier {
-            case 0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A: length = 1
-            case 0x13, 0x21, 0x22, 0x23: length = 2
-            case 0x02, 0x11, 0x18, 0x27: length = 4
-            case 0x0B:
-                guard let (_, lengthBytes) = try variableByteInteger(bytes, at: start) else { throw malformed(name) }
-                length = lengthBytes
-            case 0x03, 0x08, 0x09, 0x12, 0x15, 0x16, 0x1A, 0x1C, 0x1F:
-                guard start + 2 <= bytes.count else { throw malformed(name) }
-                length = 2 + integer16(bytes, at: start)
-            case 0x26:
-                guard start + 2 <= bytes.count else { throw malformed(name) }
-                let second = start + 2 + integer16(bytes, at: start)
-                guard second + 2 <= bytes.count else { throw malformed(name) }
-                length = second - start + 2 + integer16(bytes, at: second)
-            default: throw malformed(name)
-            }
-            guard start + length <= bytes.count else { throw malformed(name) }
-            switch identifier {
-            case 0x03, 0x08, 0x12, 0x15, 0x1A, 0x1C, 0x1F: try checkText(bytes[(start + 2)..<(start + length)], name)
-            case 0x26:
-                let second = start + 2 + integer16(bytes, at: start)
-                try checkText(bytes[(start + 2)..<second], name)
-                try checkText(bytes[(second + 2)..<(start + length)], name)
-            default: break
-            }
-            visit(identifier, UnsafeRawBufferPointer(rebasing: bytes[start..<start + length]))
-            position = start + length
-        }
-    }
-
-    /// But for DISCONNECT: however it is written, it ends the connection, and what it says is worth knowing.
-    private static func checkText(_ bytes: Slice<UnsafeRawBufferPointer>, _ name: String) throws(MQTTError) {
-        if name == names[14] || bytes.allSatisfy({ (0x20..<0x7F).contains($0) }) { return }
-        guard text(bytes) != nil else { throw violation("the broker sent \(name) with text that is not UTF-8") }
-    }
-
-    // MARK: Primitives
-
-    private static func integer16(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Int {
-        Int(bytes[offset]) << 8 | Int(bytes[offset + 1])
-    }
-
-    /// MQTT 5.0, section 1.5.5. `nil` if it is not there whole.
-    private static func variableByteInteger(
-        _ bytes: UnsafeRawBufferPointer, at offset: Int
-    ) throws(MQTTError) -> (value: Int, bytes: Int)? {
-        var value = 0
-        for index in 0..<4 {
-            guard offset + index < bytes.count else { return nil }
-            let byte = bytes[offset + index]
-            value |= Int(byte & 0x7F) << (7 * index)
-            if byte & 0x80 == 0 { return (value, index + 1) }
-        }
-        throw violation("the broker sent a variable byte integer of more than four bytes")
-    }
-
-    private static func malformed(_ name: String) -> MQTTError { violation("the broker sent a malformed \(name)") }
-
-    private static func violation(_ message: String) -> MQTTError { MQTTError(.protocolViolation, message) }
-
-    private static func name(of type: UInt8) -> String { names[type] ?? "PUBLISH" }
-
-    private static let names: [UInt8: String] = [
-        2: "CONNACK", 4: "PUBACK", 5: "PUBREC", 6: "PUBREL", 7: "PUBCOMP", 9: "SUBACK", 11: "UNSUBACK", 13: "PINGRESP",
-        14: "DISCONNECT", 15: "AUTH",
-    ]
 }

@@ -203,13 +203,13 @@ final class EventLoopCore: @unchecked Sendable {
     }
 
     func setTimer(after delay: Duration, _ action: @escaping () -> Void) -> TimerID {
-        timers.add(at: ContinuousClock.now + max(delay, .zero), action)
+        timers.add(at: ContinuousClock.now + delay.clampedToWait, action)
     }
 
     /// A timer that may fire up to a quarter of a second early, with others of its kind: thousands of them wake the loop a few times
     /// a second.
     func setLooseTimer(after delay: Duration, _ action: @escaping () -> Void) -> TimerID {
-        let due = (ContinuousClock.now + max(delay, .zero)) - start
+        let due = (ContinuousClock.now + delay.clampedToWait) - start
         let grid = Duration.milliseconds(250)
         return timers.add(at: start + grid * Int(due / grid), action)
     }
@@ -286,7 +286,7 @@ final class EventLoopCore: @unchecked Sendable {
     }
 
     private func sleep() {
-        let untilTimer = timers.nextDeadline().map { max(.zero, $0 - ContinuousClock.now) }
+        let limit: Poller.Limit = timers.nextDeadline().map { .at($0) } ?? .never
         let mayBlock = mailbox.withLock { mailbox in
             mailbox.sleeping = mailbox.isEmpty
             return mailbox.sleeping
@@ -297,7 +297,7 @@ final class EventLoopCore: @unchecked Sendable {
             return
         }
         let isDone = touched.isEmpty && jobs.isEmpty && postponed.isEmpty
-        poller.wait(timeout: mayBlock && isDone ? untilTimer : .zero) { ready($0, $1) }
+        poller.wait(until: mayBlock && isDone ? limit : .now) { ready($0, $1) }
         mailbox.withLock { $0.sleeping = false }
     }
 }

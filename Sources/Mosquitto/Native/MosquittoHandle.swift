@@ -36,7 +36,8 @@ final class MosquittoHandle {
         MosquittoLibrary.initialize
         let cleanStart = configuration.session == .clean
         let box = Unmanaged.passRetained(EventBox())
-        guard let pointer = cmq_new(configuration.clientID, cleanStart, box.toOpaque()) else {
+        let clientID = configuration.drawingClientID().effectiveClientID
+        guard let pointer = cmq_new(clientID, cleanStart, box.toOpaque()) else {
             let code = errno
             box.release()
             throw Self.systemError(code, "libmosquitto could not be set up")
@@ -44,7 +45,7 @@ final class MosquittoHandle {
         self.pointer = pointer
         self.box = box
         version = configuration.version
-        clientID = configuration.clientID
+        self.clientID = clientID
         // With threads "in use", what is to be sent is only queued, and one loop_write sends the batch.
         mosquitto_threaded_set(pointer, true)
         try check(
@@ -92,10 +93,11 @@ final class MosquittoHandle {
     ) throws(MQTTError) {
         let keepAlive = Int32(configuration.keepAlive.components.seconds)
         if version == .v5_0 {
-            var properties = Self.connectProperties(configuration)
-            properties.add(MQTT_PROP_AUTHENTICATION_METHOD, string: authentication?.method)
-            properties.add(MQTT_PROP_AUTHENTICATION_DATA, binary: authentication?.data)
+            var properties = PropertyList()
             defer { properties.free() }
+            try Self.add(configuration, to: &properties)
+            try properties.add(MQTT_PROP_AUTHENTICATION_METHOD, string: authentication?.method)
+            try properties.add(MQTT_PROP_AUTHENTICATION_DATA, binary: authentication?.data)
             cmq_set_connect_properties(pointer, keepAlive, properties.pointer)
         }
         var code: Int32 = 0
@@ -106,25 +108,25 @@ final class MosquittoHandle {
         }
     }
 
-    private static func connectProperties(_ configuration: MQTTClientConfiguration) -> PropertyList {
-        var properties = PropertyList()
+    private static func add(
+        _ configuration: MQTTClientConfiguration, to properties: inout PropertyList
+    ) throws(MQTTError) {
         var expiry = configuration.cleanSessionExpiry
         if case .persistent(let kept) = configuration.session { expiry = kept }
         if expiry > .zero {
-            properties.add(MQTT_PROP_SESSION_EXPIRY_INTERVAL, int32: UInt32(clamping: expiry.components.seconds))
+            try properties.add(MQTT_PROP_SESSION_EXPIRY_INTERVAL, int32: UInt32(clamping: expiry.components.seconds))
         }
-        properties.add(MQTT_PROP_RECEIVE_MAXIMUM, int16: configuration.receiveMaximum)
+        try properties.add(MQTT_PROP_RECEIVE_MAXIMUM, int16: configuration.receiveMaximum)
         if configuration.maximumPacketSize < 268_435_460 {
-            properties.add(MQTT_PROP_MAXIMUM_PACKET_SIZE, int32: UInt32(configuration.maximumPacketSize))
+            try properties.add(MQTT_PROP_MAXIMUM_PACKET_SIZE, int32: UInt32(configuration.maximumPacketSize))
         }
         if configuration.requestsResponseInformation {
-            properties.add(MQTT_PROP_REQUEST_RESPONSE_INFORMATION, byte: 1)
+            try properties.add(MQTT_PROP_REQUEST_RESPONSE_INFORMATION, byte: 1)
         }
         if !configuration.requestsProblemInformation {
-            properties.add(MQTT_PROP_REQUEST_PROBLEM_INFORMATION, byte: 0)
+            try properties.add(MQTT_PROP_REQUEST_PROBLEM_INFORMATION, byte: 0)
         }
-        properties.add(configuration.userProperties)
-        return properties
+        try properties.add(configuration.userProperties)
     }
 
     /// The error of a failed `connect(2)`.
@@ -173,13 +175,13 @@ final class MosquittoHandle {
     }
 
     /// Queues a DISCONNECT; ``write()`` sends it and closes libmosquitto's side.
-    func disconnect(_ disconnect: MQTTDisconnect) {
+    func disconnect(_ disconnect: MQTTDisconnect) throws(MQTTError) {
         guard socket >= 0 else { return }
         var list = PropertyList()
         defer { list.free() }
-        list.add(MQTT_PROP_SESSION_EXPIRY_INTERVAL, int32: disconnect.sessionExpiry.map(seconds))
-        list.add(MQTT_PROP_REASON_STRING, string: disconnect.reasonString)
-        list.add(disconnect.userProperties)
+        try list.add(MQTT_PROP_SESSION_EXPIRY_INTERVAL, int32: disconnect.sessionExpiry.map(seconds))
+        try list.add(MQTT_PROP_REASON_STRING, string: disconnect.reasonString)
+        try list.add(disconnect.userProperties)
         mosquitto_disconnect_v5(pointer, Int32(disconnect.reasonCode.rawValue), list.pointer)
     }
 
@@ -187,15 +189,16 @@ final class MosquittoHandle {
 
     private func setWill(_ will: MQTTWill) throws(MQTTError) {
         var list = PropertyList()
+        defer { list.free() }
         if version == .v5_0 {
-            list.add(will.properties)
-            if will.delayInterval > 0 { list.add(MQTT_PROP_WILL_DELAY_INTERVAL, int32: will.delayInterval) }
+            try list.add(will.properties)
+            if will.delayInterval > 0 { try list.add(MQTT_PROP_WILL_DELAY_INTERVAL, int32: will.delayInterval) }
         }
         let rc = mosquitto_will_set_v5(
             pointer, will.topic.name, Int32(will.payload.count), will.payload, Int32(will.qos.rawValue), will.retain,
             list.pointer)
         // On success the library owns the list.
-        if rc == Int32(MOSQ_ERR_SUCCESS.rawValue) { list.release() } else { list.free() }
+        if rc == Int32(MOSQ_ERR_SUCCESS.rawValue) { list.release() }
         try check(rc, "the will")
     }
 

@@ -40,6 +40,16 @@ struct OutgoingAcknowledgements {
         held.append(Held(type: type, packetID: packetID))
     }
 
+    /// A PUBLISH of QoS 1 or 2 has come whose message is done with, though others are held.
+    mutating func delivered(_ packetID: UInt16, _ qos: MQTTQoS) {
+        let type: UInt8 = qos == .exactlyOnce ? 0x50 : 0x40
+        if held.isEmpty { return add(type, packetID) }
+        held.append(Held(type: type, packetID: packetID, standing: .due))
+    }
+
+    /// Whether one that is due waits for one that is held.
+    var isBlocked: Bool { held.contains { $0.standing == .due } }
+
     /// A PUBREL has come.
     mutating func released(_ packetID: UInt16) { add(0x70, packetID) }
 
@@ -47,11 +57,14 @@ struct OutgoingAcknowledgements {
     mutating func takenOver(_ packetID: UInt16) { add(0x62, packetID) }
 
     /// A message has been handled, or will not be. Says nothing of one whose acknowledgement is not held.
-    mutating func settle(_ packetID: UInt16, isHandled: Bool) {
+    ///
+    /// - Parameter passed: gets each message whose turn has come: its acknowledgement is due, or it was left to the broker.
+    mutating func settle(_ packetID: UInt16, isHandled: Bool, passed: (UInt16) -> Void = { _ in }) {
         guard let place = places.removeValue(forKey: packetID) else { return }
         held[place - gone].standing = isHandled ? .due : .abandoned
         while let first = held.first, first.standing != .held {
             if first.standing == .due { add(first.type, first.packetID) }
+            passed(first.packetID)
             held.removeFirst()
             gone += 1
         }

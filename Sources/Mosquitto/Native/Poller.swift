@@ -21,12 +21,30 @@ struct PollEvents: OptionSet {
 }
 
 /// Level-triggered readiness of sockets: epoll on Linux, kqueue on Darwin. Used on the loop's thread only, but for ``wake()``.
+///
+/// A wait ends in time also when the machine was suspended meanwhile. `ContinuousClock`, which the timers count by, goes on then
+/// (`CLOCK_BOOTTIME`); the time-outs of `epoll_wait` and `kevent` do not, and each timer would be late by what was left of the
+/// wait. On Linux an alarm of the same clock ends the wait; elsewhere a wait is no longer than ``longestWait``.
 struct Poller {
+    /// The end of a wait in which nothing gets ready.
+    enum Limit {
+        case now, never
+        case at(ContinuousClock.Instant)
+    }
+
+    /// How late a timer can be after a suspension where there is no alarm.
+    static let longestWait = Duration.seconds(5)
+
     private let descriptor: Int32
     private let wakeUp: WakeUp
     /// The token of the wake-up's own descriptor.
     private static let wakeToken = UInt64.max
+    private static let alarmToken = UInt64.max - 1
     private static let batch = 256
+    #if !canImport(Darwin)
+    /// `nil` if the system has none.
+    let alarm: Alarm?
+    #endif
 
     #if canImport(Darwin)
     private typealias Event = kevent
@@ -52,16 +70,28 @@ struct Poller {
             return nil
         }
         self.wakeUp = wakeUp
+        #if !canImport(Darwin)
+        alarm = Alarm()
+        if let alarm { add(alarm.descriptor, token: Self.alarmToken, interest: .readable) }
+        #endif
         add(wakeUp.readEnd, token: Self.wakeToken, interest: .readable)
     }
 
-    /// Ends a ``wait(timeout:_:)`` that is going on, or the next one. From any thread.
+    /// Ends a ``wait(until:_:)`` that is going on, or the next one. From any thread.
     func wake() { wakeUp.signal() }
 
     func close() {
         wakeUp.close()
+        #if !canImport(Darwin)
+        if let alarm { closeDescriptor(alarm.descriptor) }
+        #endif
         closeDescriptor(descriptor)
         buffer.deallocate()
+    }
+
+    /// The time that is left, no more than ``longestWait``.
+    private static func capped(_ deadline: ContinuousClock.Instant) -> Duration {
+        min(max(.zero, deadline - .now), longestWait)
     }
 
     #if canImport(Darwin)
@@ -84,16 +114,22 @@ struct Poller {
 
     func remove(_ socket: Int32) { modify(socket, token: 0, interest: []) }
 
-    func wait(timeout: Duration?, _ body: (UInt64, PollEvents) -> Void) {
-        var limit = timespec()
+    func wait(until limit: Limit, _ body: (UInt64, PollEvents) -> Void) {
+        let timeout: Duration? =
+            switch limit {
+            case .now: .zero
+            case .never: nil
+            case .at(let deadline): Self.capped(deadline)
+            }
+        var time = timespec()
         if let timeout {
-            limit.tv_sec = Int(timeout.components.seconds)
-            limit.tv_nsec = Int(timeout.components.attoseconds / 1_000_000_000)
+            time.tv_sec = Int(timeout.components.seconds)
+            time.tv_nsec = Int(timeout.components.attoseconds / 1_000_000_000)
         }
         let count =
             timeout == nil
             ? kevent(descriptor, nil, 0, buffer.baseAddress, Int32(buffer.count), nil)
-            : kevent(descriptor, nil, 0, buffer.baseAddress, Int32(buffer.count), &limit)
+            : kevent(descriptor, nil, 0, buffer.baseAddress, Int32(buffer.count), &time)
         for index in 0..<max(0, Int(count)) {
             let event = buffer[index]
             let token = UInt64(UInt(bitPattern: event.udata))
@@ -125,18 +161,20 @@ struct Poller {
         if interest.contains(.readable) { event.events |= EPOLLIN.rawValue | EPOLLRDHUP.rawValue }
         if interest.contains(.finished) { event.events |= EPOLLRDHUP.rawValue }
         if interest.contains(.writable) { event.events |= EPOLLOUT.rawValue }
-        // Each write to it is an edge, so it never has to be read.
-        if token == Self.wakeToken { event.events |= EPOLLET.rawValue }
+        // Each write to the one and each end of the other is an edge, so they never have to be read.
+        if token >= Self.alarmToken { event.events |= EPOLLET.rawValue }
         event.data.u64 = token
         return epoll_ctl(descriptor, operation, socket, &event) == 0
     }
 
-    func wait(timeout: Duration?, _ body: (UInt64, PollEvents) -> Void) {
-        let count = epoll_wait(
-            descriptor, buffer.baseAddress, Int32(buffer.count), timeout.map(Self.milliseconds) ?? -1)
+    func wait(until limit: Limit, _ body: (UInt64, PollEvents) -> Void) {
+        let count = epoll_wait(descriptor, buffer.baseAddress, Int32(buffer.count), timeout(limit))
         for index in 0..<max(0, Int(count)) {
             let event = buffer[index]
-            if event.data.u64 == Self.wakeToken { continue }
+            if event.data.u64 >= Self.alarmToken {
+                if event.data.u64 == Self.alarmToken { alarm?.hasRung() }
+                continue
+            }
             var ready: PollEvents = []
             if event.events & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue) != 0 { ready.insert(.readable) }
             if event.events & EPOLLRDHUP.rawValue != 0 { ready.insert(.finished) }
@@ -146,8 +184,19 @@ struct Poller {
         }
     }
 
+    /// The time-out for `epoll_wait`, and the alarm set where that has none.
+    private func timeout(_ limit: Limit) -> Int32 {
+        switch limit {
+        case .now: return 0
+        case .never: return -1
+        case .at(let deadline):
+            if let alarm, alarm.set(deadline) { return -1 }
+            return Self.milliseconds(Self.capped(deadline))
+        }
+    }
+
     /// Rounded up, so that a timer is never early and never polled for.
-    private static func milliseconds(_ duration: Duration) -> Int32 {
+    static func milliseconds(_ duration: Duration) -> Int32 {
         let (seconds, attoseconds) = duration.components
         if seconds < 0 { return 0 }
         return Int32(
@@ -155,6 +204,37 @@ struct Poller {
     }
     #endif
 }
+
+#if !canImport(Darwin)
+/// A `timerfd` of the clock that goes on while the machine is suspended.
+final class Alarm {
+    let descriptor: Int32
+    /// When it rings; `nil` if it does not.
+    private var time: ContinuousClock.Instant?
+
+    init?() {
+        descriptor = timerfd_create(CLOCK_BOOTTIME, Int32(TFD_NONBLOCK) | Int32(TFD_CLOEXEC))
+        if descriptor < 0 { return nil }
+    }
+
+    /// Has it ring by then. One that rings earlier stays: the timer that it was for is mostly cancelled, and a wait that ends in vain
+    /// costs less than a system call for each change. Returns whether it will ring; a time that has come needs no ring.
+    func set(_ deadline: ContinuousClock.Instant) -> Bool {
+        if let time, time <= deadline { return true }
+        let rest = deadline - .now
+        if rest <= .zero { return false }
+        let milliseconds = Int(Poller.milliseconds(rest))
+        var setting = itimerspec()
+        setting.it_value.tv_sec = milliseconds / 1_000
+        setting.it_value.tv_nsec = milliseconds % 1_000 * 1_000_000
+        guard timerfd_settime(descriptor, 0, &setting, nil) == 0 else { return false }
+        time = deadline
+        return true
+    }
+
+    func hasRung() { time = nil }
+}
+#endif
 
 /// Wakes the loop's thread: an eventfd on Linux, a pipe elsewhere.
 private struct WakeUp {

@@ -1,48 +1,72 @@
 import CMosquitto
 import CMosquittoShim
 
-/// A property list of libmosquitto that is being built; freed with this value's owner by ``free()``.
+/// A property list of libmosquitto that is being built; freed with this value's owner by ``free()``. What the library does not take
+/// is an error: a packet without it would say something else.
 struct PropertyList {
     private(set) var pointer: OpaquePointer?
 
-    mutating func add(_ identifier: mqtt5_property, byte value: UInt8?) {
-        if let value { mosquitto_property_add_byte(&pointer, Int32(identifier.rawValue), value) }
+    mutating func add(_ identifier: mqtt5_property, byte value: UInt8?) throws(MQTTError) {
+        guard let value else { return }
+        try check(mosquitto_property_add_byte(&pointer, Int32(identifier.rawValue), value), identifier)
     }
 
-    mutating func add(_ identifier: mqtt5_property, int16 value: UInt16?) {
-        if let value { mosquitto_property_add_int16(&pointer, Int32(identifier.rawValue), value) }
+    mutating func add(_ identifier: mqtt5_property, int16 value: UInt16?) throws(MQTTError) {
+        guard let value else { return }
+        try check(mosquitto_property_add_int16(&pointer, Int32(identifier.rawValue), value), identifier)
     }
 
-    mutating func add(_ identifier: mqtt5_property, int32 value: UInt32?) {
-        if let value { mosquitto_property_add_int32(&pointer, Int32(identifier.rawValue), value) }
+    mutating func add(_ identifier: mqtt5_property, int32 value: UInt32?) throws(MQTTError) {
+        guard let value else { return }
+        try check(mosquitto_property_add_int32(&pointer, Int32(identifier.rawValue), value), identifier)
     }
 
-    mutating func add(_ identifier: mqtt5_property, variableByteInteger value: UInt32?) {
-        if let value { mosquitto_property_add_varint(&pointer, Int32(identifier.rawValue), value) }
+    mutating func add(_ identifier: mqtt5_property, string value: String?) throws(MQTTError) {
+        guard let value else { return }
+        try checkCString(value, identifier)
+        try check(mosquitto_property_add_string(&pointer, Int32(identifier.rawValue), value), identifier)
     }
 
-    mutating func add(_ identifier: mqtt5_property, string value: String?) {
-        if let value { mosquitto_property_add_string(&pointer, Int32(identifier.rawValue), value) }
+    mutating func add(_ identifier: mqtt5_property, binary value: [UInt8]?) throws(MQTTError) {
+        guard let value else { return }
+        guard let count = UInt16(exactly: value.count) else { return try check(MOSQ_ERR_INVAL, identifier) }
+        try check(mosquitto_property_add_binary(&pointer, Int32(identifier.rawValue), value, count), identifier)
     }
 
-    mutating func add(_ identifier: mqtt5_property, binary value: [UInt8]?) {
-        if let value { mosquitto_property_add_binary(&pointer, Int32(identifier.rawValue), value, UInt16(value.count)) }
-    }
-
-    mutating func add(_ properties: [MQTTUserProperty]) {
+    mutating func add(_ properties: [MQTTUserProperty]) throws(MQTTError) {
+        let identifier = MQTT_PROP_USER_PROPERTY
         for property in properties {
-            mosquitto_property_add_string_pair(
-                &pointer, Int32(MQTT_PROP_USER_PROPERTY.rawValue), property.name, property.value)
+            for text in [property.name, property.value] { try checkCString(text, identifier) }
+            let rc = mosquitto_property_add_string_pair(
+                &pointer, Int32(identifier.rawValue), property.name, property.value)
+            try check(rc, identifier)
         }
     }
 
-    mutating func add(_ properties: MQTTPublishProperties) {
-        add(MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, byte: properties.payloadIsUTF8.map { $0 ? 1 : 0 })
-        add(MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, int32: properties.messageExpiryInterval)
-        add(MQTT_PROP_CONTENT_TYPE, string: properties.contentType)
-        add(MQTT_PROP_RESPONSE_TOPIC, string: properties.responseTopic)
-        add(MQTT_PROP_CORRELATION_DATA, binary: properties.correlationData)
-        add(properties.userProperties)
+    mutating func add(_ properties: MQTTPublishProperties) throws(MQTTError) {
+        try add(MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, byte: properties.payloadIsUTF8.map { $0 ? 1 : 0 })
+        try add(MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, int32: properties.messageExpiryInterval)
+        try add(MQTT_PROP_CONTENT_TYPE, string: properties.contentType)
+        try add(MQTT_PROP_RESPONSE_TOPIC, string: properties.responseTopic)
+        try add(MQTT_PROP_CORRELATION_DATA, binary: properties.correlationData)
+        try add(properties.userProperties)
+    }
+
+    /// A C string ends at a NUL.
+    private func checkCString(_ text: String, _ identifier: mqtt5_property) throws(MQTTError) {
+        if text.utf8.contains(0) { try check(MOSQ_ERR_MALFORMED_UTF8, identifier) }
+    }
+
+    private func check(_ code: mosq_err_t, _ identifier: mqtt5_property) throws(MQTTError) {
+        try check(code.rawValue, identifier)
+    }
+
+    private func check(_ rc: Int32, _ identifier: mqtt5_property) throws(MQTTError) {
+        if rc == Int32(MOSQ_ERR_SUCCESS.rawValue) { return }
+        let reason = String(cString: mosquitto_strerror(rc))
+        var error = MQTTError(.invalidProperty, "property \(identifier.rawValue) cannot be sent: \(reason)")
+        error.libraryCode = rc
+        throw error
     }
 
     /// Hands the list over to a function of the library that frees it.

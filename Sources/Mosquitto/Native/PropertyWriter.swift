@@ -44,6 +44,9 @@ struct PropertyWriter {
 
 /// A number of one to four bytes (MQTT 5.0, section 1.5.5).
 enum VariableByteInteger {
+    /// The largest number, and the largest Remaining Length of a packet (section 2.1.4).
+    static let maximum = 268_435_455
+
     static func size(_ value: Int) -> Int { value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4 }
 
     static func append(_ value: Int, to bytes: inout [UInt8]) {
@@ -53,5 +56,18 @@ enum VariableByteInteger {
             rest >>= 7
         }
         bytes.append(UInt8(truncatingIfNeeded: rest))
+    }
+}
+
+extension MQTTPublishProperties {
+    /// How many bytes they take in a packet, without their length in front.
+    var encodedSize: Int {
+        var size = 0
+        if payloadIsUTF8 != nil { size += 2 }
+        if messageExpiryInterval != nil { size += 5 }
+        for text in [contentType, responseTopic] { size += text.map { 3 + $0.utf8.count } ?? 0 }
+        if let correlationData { size += 3 + correlationData.count }
+        for property in userProperties { size += 5 + property.name.utf8.count + property.value.utf8.count }
+        return size
     }
 }

@@ -21,13 +21,19 @@ struct PublishEncoder {
         var alias: (number: UInt16, isKnown: Bool)?
     }
 
-    /// Adds a packet. Returns `false`, and adds none, if it were longer than `limit` bytes.
+    /// The Remaining Length that a message may come to, with a packet identifier and a topic alias.
+    static func maximumLength(topic: String, payload: Int, _ properties: MQTTPublishProperties) -> Int {
+        2 + topic.utf8.count + 2 + 4 + properties.encodedSize + 3 + payload
+    }
+
+    /// Adds a packet. Returns `false`, and adds none, if it were longer than `limit` bytes or than MQTT allows.
     mutating func append(_ publish: OutgoingPublish, _ header: Header, limit: UInt32?) -> Bool {
         let topic = header.alias?.isKnown == true ? "" : publish.topic
         let properties = version == .v5_0 ? Self.properties(of: publish, header) : []
         var remaining = 2 + topic.utf8.count + publish.payload.count
         if publish.qos != .atMostOnce { remaining += 2 }
         if version == .v5_0 { remaining += VariableByteInteger.size(properties.count) + properties.count }
+        if remaining > VariableByteInteger.maximum { return false }
         if let limit, 1 + VariableByteInteger.size(remaining) + remaining > limit { return false }
 
         bytes.append(

@@ -1,3 +1,5 @@
+import CMosquittoShim
+
 #if canImport(Darwin)
 import Darwin
 #elseif canImport(Glibc)
@@ -31,9 +33,22 @@ private func bindDescriptor(_ descriptor: Int32, _ address: UnsafePointer<sockad
 
 #if canImport(Darwin)
 let streamType = SOCK_STREAM
+/// The type of a socket that never blocks and is closed on exec. Darwin sets both afterwards: a fork of another thread in between
+/// inherits the socket.
+private let ownStreamType = SOCK_STREAM
 #else
 let streamType = Int32(SOCK_STREAM.rawValue)
+/// The type of a socket that never blocks and is closed on exec, both from its first moment.
+private let ownStreamType = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
 #endif
+
+/// Where the system could not do that when it made the descriptor.
+private func makeOwn(_ descriptor: Int32) {
+    #if canImport(Darwin)
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+    #endif
+}
 
 /// The system calls on one stream socket that is not blocking.
 struct StreamSocket {
@@ -55,10 +70,9 @@ struct StreamSocket {
         guard let list = Self.numeric(address, port: port) else { throw SystemCallError(code: EADDRNOTAVAIL) }
         defer { freeaddrinfo(list) }
         let info = list.pointee
-        descriptor = socket(info.ai_family, streamType, 0)
+        descriptor = socket(info.ai_family, ownStreamType, 0)
         if descriptor < 0 { throw SystemCallError(code: errno) }
-        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+        makeOwn(descriptor)
         setOptions()
         if !bind(to: local) || connect(descriptor, info.ai_addr, info.ai_addrlen) != 0, errno != EINPROGRESS {
             let code = errno
@@ -91,10 +105,9 @@ struct StreamSocket {
     /// Two sockets that are connected to each other. `nil` with `errno` set.
     static func pair(bufferSize: Int32) -> (StreamSocket, StreamSocket)? {
         var descriptors: [Int32] = [-1, -1]
-        guard socketpair(AF_UNIX, streamType, 0, &descriptors) == 0 else { return nil }
+        guard socketpair(AF_UNIX, ownStreamType, 0, &descriptors) == 0 else { return nil }
         for descriptor in descriptors {
-            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-            _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+            makeOwn(descriptor)
             var size = bufferSize
             let length = socklen_t(MemoryLayout<Int32>.size)
             setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, length)
@@ -113,10 +126,9 @@ struct StreamSocket {
 
     /// Makes `other` a descriptor of this connection; what it was before is closed.
     func replace(_ other: Int32) -> Bool {
-        while dup2(descriptor, other) < 0 {
+        while cmq_replace_descriptor(descriptor, other) < 0 {
             if errno != EINTR && errno != EBUSY { return false }
         }
-        _ = fcntl(other, F_SETFD, FD_CLOEXEC)
         return true
     }
 

@@ -81,7 +81,8 @@ final class ClientMetrics: @unchecked Sendable {
         case .credentialsRotated(let rotated):
             handles.rotations.increment()
             handles.rotationGap.record(rotated.gap)
-        case .resubscribed, .messagesUnsent: break
+        case .messagesDropped(let messages): handles.queueDropped.increment(by: messages.count)
+        case .resubscribed, .subscriptionRefused, .messagesUnsent: break
         case .stopped:
             hasStopped = true
             report()
@@ -115,9 +116,10 @@ final class ClientMetrics: @unchecked Sendable {
         changed()
     }
 
-    /// A message was not published. On any thread.
-    func failed(_ error: MQTTError) {
-        if error.code != .cancelled { handles.rare.count("publish_failures_total", ("code", error.code.name)) }
+    /// So many messages were not published. On any thread.
+    func failed(_ error: MQTTError, _ count: Int = 1) {
+        if error.code == .cancelled { return }
+        handles.rare.count("publish_failures_total", ("code", error.code.name), by: count)
     }
 
     func received(_ messages: [IncomingMessage]) {
@@ -148,7 +150,7 @@ final class ClientMetrics: @unchecked Sendable {
 
     private func updateLevels() {
         session?.assumeIsolated { session in
-            level(inFlight: session.inFlight.count, queued: session.pending.count + session.shared.queue.length)
+            level(inFlight: session.inFlight.count, queued: session.unsentMessages - session.inFlight.count)
         }
     }
 

@@ -64,7 +64,12 @@ extension MQTTClient {
             }
         }
         if configuration.version == .v5_0, tracing.propagatesContext {
+            let own = publish.properties
             tracer.inject(span.context, into: &publish.properties.userProperties, using: UserPropertyInjector())
+            // A message is not refused for the sake of its context.
+            let length = PublishEncoder.maximumLength(
+                topic: publish.topic, payload: publish.payload.count, publish.properties)
+            if length > VariableByteInteger.maximum { publish.properties = own }
         }
         return span
     }

@@ -17,6 +17,7 @@ struct MetricHandles: Sendable {
     let published: [Counter]
     let received: [Counter]
     let dropped: Counter
+    let queueDropped: Counter
     let sentBytes: Counter
     let receivedBytes: Counter
     let rare: RareCounters
@@ -47,6 +48,7 @@ struct MetricHandles: Sendable {
         received = MQTTQoS.allCases.map { counter("received_total", ("qos", "\($0.rawValue)")) }
         sentBytes = counter("sent_bytes_total")
         dropped = counter("dropped_total")
+        queueDropped = counter("queue_dropped_total")
         receivedBytes = counter("received_bytes_total")
     }
 }
@@ -65,7 +67,7 @@ final class RareCounters: Sendable {
         self.dimensions = dimensions
     }
 
-    func count(_ name: String, _ own: (String, String)...) {
+    func count(_ name: String, _ own: (String, String)..., by count: Int = 1) {
         let key = own.reduce(name) { "\($0),\($1.1)" }
         let counter = known.withLock { known in
             if let counter = known[key] { return counter }
@@ -73,7 +75,7 @@ final class RareCounters: Sendable {
             known[key] = made
             return made
         }
-        counter.increment()
+        counter.increment(by: count)
     }
 }
 

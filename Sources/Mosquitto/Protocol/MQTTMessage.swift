@@ -17,6 +17,8 @@ public struct MQTTMessage: Sendable, Hashable {
     ///
     /// The broker uses it again after the acknowledgement. It does not count when messages are compared.
     public internal(set) var packetIdentifier: UInt16?
+    /// The DUP flag of the delivery (section 3.3.1.1). It does not count when messages are compared.
+    var isRepetition = false
 
     /// Most messages have no properties, and a message is small: it is moved from hand to hand.
     private final class Extra: Sendable {

@@ -48,9 +48,6 @@ public struct MQTTPublishProperties: Sendable, Hashable {
 
     func validate() throws(MQTTError) {
         try validateString(contentType, "content type")
-        if let contentType, let reason = unsendable(contentType) {
-            throw .invalid(.invalidProperty, "content type \(quoted(contentType)) has \(reason)")
-        }
         if let responseTopic { try MQTTTopic(responseTopic).validate() }
         if let correlationData, correlationData.count > 65_535 {
             throw .invalid(
@@ -104,12 +101,13 @@ public struct MQTTConnackProperties: Sendable, Hashable {
     public init() {}
 }
 
-/// Throws if `text` cannot be an MQTT string: over 65,535 bytes of UTF-8, or with a NUL (section 1.5.4).
+/// Throws if `text` cannot be an MQTT string: over 65,535 bytes of UTF-8, or with a character that a receiver may take for a
+/// malformed packet (section 1.5.4).
 func validateString(_ text: String?, _ what: String) throws(MQTTError) {
     guard let text else { return }
     if text.utf8.count > 65_535 {
         throw .invalid(
             .invalidProperty, "\(what) \(quoted(text)) has \(text.utf8.count) bytes; at most 65535 are allowed")
     }
-    if text.utf8.contains(0) { throw .invalid(.invalidProperty, "\(what) \(quoted(text)) has a NUL character") }
+    if let reason = unsendable(text) { throw .invalid(.invalidProperty, "\(what) \(quoted(text)) has \(reason)") }
 }

@@ -164,8 +164,8 @@ private enum TopicMatcher {
     }
 }
 
-/// What libmosquitto refuses in a topic, an identifier or a user name, if `text` has it: control characters and Unicode's
-/// non-characters, which a receiver may take for a malformed packet (MQTT 5.0, section 1.5.4).
+/// Names the kind of character in `text` for which brokers refuse a string: control characters and Unicode's non-characters,
+/// which a receiver may take for a malformed packet (MQTT 5.0, section 1.5.4).
 func unsendable(_ text: String) -> String? {
     if text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return nil }
     for scalar in text.unicodeScalars {

@@ -1,7 +1,8 @@
 /// What earlier failures say about the next one: repetitions, and connections that end as if two clients shared an
 /// identifier. A value without a clock.
 struct FailureHistory: Sendable {
-    /// So many short connections in a row look like a takeover. MQTT 3.1.1 has no code for one: the broker just closes.
+    /// So many short connections in a row look like a takeover. MQTT 3.1.1 has no code for one, and mosquitto 2.0 sends none with 5.0
+    /// either: the broker just closes.
     static let takeoverSuspicion = 5
 
     private struct Kind: Hashable {
@@ -39,9 +40,10 @@ struct FailureHistory: Sendable {
     mutating func connectionEnded() { shortConnections = 0 }
 
     /// A connection has ended soon. Returns whether it looks like a takeover: closed without a word, time after time, with
-    /// no failed attempt in between, as a broker in trouble would cause.
-    mutating func looksLikeTakeover(_ error: MQTTError, isVersion3: Bool) -> Bool {
-        guard isVersion3, error.code == .closed, error.reasonCode == nil else {
+    /// no failed attempt in between, as a broker in trouble would cause. An end over an operation says nothing of it.
+    mutating func looksLikeTakeover(_ error: MQTTError, isOperationSuspected: Bool) -> Bool {
+        if isOperationSuspected { return false }
+        guard error.code == .closed, error.reasonCode == nil else {
             shortConnections = 0
             return false
         }

@@ -13,6 +13,10 @@ public struct MQTTFailure: Sendable {
     public var repetitions: Int
     /// Whether a connection was lost after its token had expired, which may be why.
     public var hasExpired: Bool
+    /// True if a publish, subscribe or unsubscribe was under way over which the broker may have ended the connection. The client
+    /// isolates the operation, and fails it with ``MQTTError/Code/endsConnection`` after three such ends. A policy that stops before
+    /// lets one message end the client.
+    public var isOperationSuspected: Bool
     /// Whether a credential provider is configured.
     public var hasCredentials: Bool
     /// Whether a client certificate is configured.
@@ -20,7 +24,8 @@ public struct MQTTFailure: Sendable {
 
     public init(
         error: MQTTError, attempt: Int, isInitial: Bool, consecutiveAuthenticationFailures: Int = 0,
-        repetitions: Int = 1, hasExpired: Bool = false, hasCredentials: Bool = false, hasClientCertificate: Bool = false
+        repetitions: Int = 1, hasExpired: Bool = false, isOperationSuspected: Bool = false,
+        hasCredentials: Bool = false, hasClientCertificate: Bool = false
     ) {
         self.error = error
         self.attempt = attempt
@@ -28,6 +33,7 @@ public struct MQTTFailure: Sendable {
         self.consecutiveAuthenticationFailures = consecutiveAuthenticationFailures
         self.repetitions = repetitions
         self.hasExpired = hasExpired
+        self.isOperationSuspected = isOperationSuspected
         self.hasCredentials = hasCredentials
         self.hasClientCertificate = hasClientCertificate
     }

@@ -18,7 +18,6 @@ struct RetryDecider: Sendable {
     private let failsFast: Bool
     private let hasProvider: Bool
     private let hasClientCertificate: Bool
-    private let isVersion3: Bool
 
     private var generator: JitterGenerator
     private var backoff: Backoff
@@ -29,14 +28,13 @@ struct RetryDecider: Sendable {
     private var disconnectedAt: Instant?
     private var authenticationFailures = 0
     /// A refusal was answered with fresh credentials already.
-    private var hasTriedFresh = false
+    private(set) var hasTriedFresh = false
 
     init(_ configuration: SessionStateMachine.Configuration) {
         policy = configuration.retry
         failsFast = configuration.firstConnection == .failFast
         hasProvider = configuration.hasProvider
         hasClientCertificate = configuration.hasClientCertificate
-        isVersion3 = configuration.isVersion3
         generator = JitterGenerator(seed: policy.seed)
         backoff = Backoff(policy)
         endpoints = EndpointSelector(
@@ -66,24 +64,25 @@ struct RetryDecider: Sendable {
     /// A connection was lost after `uptime`. `hasExpired`: its token had, which is a reason for the broker. The error may be
     /// replaced by a better one.
     mutating func connectionLost(
-        _ error: inout MQTTError, uptime: Duration, hasExpired: Bool, now: Instant
+        _ error: inout MQTTError, uptime: Duration, hasExpired: Bool, isOperationSuspected: Bool, now: Instant
     ) -> Verdict {
         let isStable = uptime >= policy.resetAfter
         backoff.connectionLasted(uptime)
         endpointLasted(uptime)
         if isStable || hasExpired {
             history.reset()
-        } else if history.looksLikeTakeover(error, isVersion3: isVersion3) {
+        } else if history.looksLikeTakeover(error, isOperationSuspected: isOperationSuspected) {
             error.code = .sessionTakenOver
             error.message =
-                "the broker closed \(FailureHistory.takeoverSuspicion) connections in a row soon after it had accepted"
-                + " them, as happens when another client uses the same client identifier"
+                "the broker closed \(FailureHistory.takeoverSuspicion) connections soon after it had accepted them, and"
+                + " without a word: another client probably uses the same client identifier"
         }
         // A broker that accepts credentials and throws the client out at once must not be hammered with fresh ones.
         if uptime >= policy.minimumAuthenticationDelay { forgetRefusals() }
         disconnectedAt = now
         let verdict = decide(
-            error, attempt: 1, isExhausted: isExhausted(attempt: 0, now: now), hasExpired: hasExpired)
+            error, attempt: 1, isExhausted: isExhausted(attempt: 0, now: now), hasExpired: hasExpired,
+            isOperationSuspected: isOperationSuspected)
         if case .retry = verdict.decision {
             let leaving: [MQTTReasonCode] = [.serverShuttingDown, .useAnotherServer, .serverMoved]
             endpoints.connectionLost(isStable: isStable, isGoingAway: error.reasonCode.map(leaving.contains) ?? false)
@@ -114,7 +113,8 @@ struct RetryDecider: Sendable {
     // MARK: What is done
 
     private mutating func decide(
-        _ error: MQTTError, attempt: Int, isExhausted: Bool, hasExpired: Bool = false
+        _ error: MQTTError, attempt: Int, isExhausted: Bool, hasExpired: Bool = false,
+        isOperationSuspected: Bool = false
     ) -> Verdict {
         history.record(error)
         if error.code == .notAuthorized { authenticationFailures += 1 }
@@ -122,7 +122,7 @@ struct RetryDecider: Sendable {
             MQTTFailure(
                 error: error, attempt: attempt, isInitial: !hasEverConnected,
                 consecutiveAuthenticationFailures: authenticationFailures, repetitions: history.repetitions,
-                hasExpired: hasExpired,
+                hasExpired: hasExpired, isOperationSuspected: isOperationSuspected,
                 hasCredentials: hasProvider, hasClientCertificate: hasClientCertificate))
         if isExhausted || failsFast && !hasEverConnected { return .stop }
         switch decision {
@@ -142,7 +142,8 @@ struct RetryDecider: Sendable {
                 hasTriedFresh = true
                 return Verdict(decision: decision, delay: .zero)
             }
-            return retry(error.code == .tlsAlert ? .slow : error.code == .closed ? .standard : .authentication)
+            if error.code == .tlsAlert { return retry(.slow) }
+            return retry(error.code == .closed || isOperationSuspected ? .standard : .authentication)
         }
     }
 

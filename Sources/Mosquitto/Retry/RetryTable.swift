@@ -4,7 +4,7 @@ extension MQTTRetryPolicy.Decision {
         let error = failure.error
         if let reasonCode = error.reasonCode {
             return error.phase == .connected
-                ? afterDisconnect(reasonCode, isRepeated: failure.repetitions > 1, hasExpired: failure.hasExpired)
+                ? afterDisconnect(reasonCode, of: failure)
                 : afterConnack(reasonCode)
         }
         switch error.code {
@@ -31,8 +31,11 @@ extension MQTTRetryPolicy.Decision {
         case .library:
             return afterLibraryError(error.libraryCode)
         case .invalidConfiguration, .invalidTopic, .invalidTopicFilter, .invalidProperty, .payloadTooLarge,
-            .unsupported, .stopped, .alreadyRunning, .cancelled, .sessionTakenOver:
+            .unsupported, .stopped, .alreadyRunning, .cancelled:
             return .stop
+        case .sessionTakenOver:
+            // A suspicion. Whoever is right, the other client cannot be told; slowly, each has its time.
+            return .retry(.slow)
         default:
             return .retry(.standard)
         }
@@ -60,10 +63,12 @@ extension MQTTRetryPolicy.Decision {
 
     /// A broker's DISCONNECT (MQTT 5.0, section 3.14.2.1). Repeated: the connection before ended so too, and neither lasted.
     private static func afterDisconnect(
-        _ code: MQTTReasonCode, isRepeated: Bool, hasExpired: Bool
+        _ code: MQTTReasonCode, of failure: MQTTFailure
     ) -> MQTTRetryPolicy.Decision {
-        switch code {
-        case .administrativeAction where hasExpired:
+        // An operation that ends connections fails soon, and the client goes on without it.
+        let isRepeated = failure.repetitions > 1 && !failure.isOperationSuspected
+        return switch code {
+        case .administrativeAction where failure.hasExpired:
             // mosquitto's plugins can end a connection at its token's expiry in no other way.
             .retryWithFreshCredentials
         case .notAuthorized, .maximumConnectTime:

@@ -3,6 +3,8 @@ struct InFlightPublishes {
     private var publishes: [UInt16: OutgoingPublish] = [:]
     /// How many of them have QoS 2.
     private(set) var exactlyOnce = 0
+    /// How many of them have a Message Expiry Interval.
+    private(set) var expiring = 0
 
     var isEmpty: Bool { publishes.isEmpty }
     var count: Int { publishes.count }
@@ -16,11 +18,13 @@ struct InFlightPublishes {
     mutating func insert(_ publish: OutgoingPublish, _ packetID: UInt16) {
         publishes[packetID] = publish
         if publish.qos == .exactlyOnce { exactlyOnce += 1 }
+        if publish.expiry != nil { expiring += 1 }
     }
 
     mutating func remove(_ packetID: UInt16) -> OutgoingPublish? {
-        let publish = publishes.removeValue(forKey: packetID)
-        if publish?.qos == .exactlyOnce { exactlyOnce -= 1 }
+        guard let publish = publishes.removeValue(forKey: packetID) else { return nil }
+        if publish.qos == .exactlyOnce { exactlyOnce -= 1 }
+        if publish.expiry != nil { expiring -= 1 }
         return publish
     }
 

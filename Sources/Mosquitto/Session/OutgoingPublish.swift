@@ -11,8 +11,9 @@ struct Uptime {
 
 /// A message on its way out, from the call to the acknowledgement.
 ///
-/// `@unchecked Sendable`: the caller makes it and posts it to the ``OutgoingQueue``, whose lock guards the variables; once the
-/// loop has taken it from there, only the loop's thread reads and writes them, but for ``counts``, which stays the lock's.
+/// `@unchecked Sendable`: the caller sets ``startedAt`` and the properties before it posts the message. From then on the lock of the
+/// ``OutgoingQueue`` guards the variables, until the message leaves the queue; afterwards they belong to the one that took the
+/// message: the loop's thread for ``Place/taken``, the remover for ``Place/gone``. The lock guards ``place`` for ever.
 final class OutgoingPublish: @unchecked Sendable {
     typealias Outcome = Result<MQTTPublishResult, MQTTError>
     typealias Continuation = UnsafeContinuation<Outcome, Never>
@@ -22,26 +23,45 @@ final class OutgoingPublish: @unchecked Sendable {
     let qos: MQTTQoS
     let retain: Bool
 
-    /// How far it has come on its way to the loop.
-    enum Stage { case new, waiting, queued, taken, withdrawn }
-    var stage = Stage.new
-    /// Whether it counts against the limits of the queue.
-    var counts = false
+    /// Where a message is on its way to the loop, and thereby who owns its continuation.
+    enum Place {
+        /// Not posted yet.
+        case new
+        /// Without room in the queue.
+        case waiting
+        case queued
+        /// The loop's, until its outcome is told.
+        case taken
+        /// Refused, or removed from the queue without having been sent.
+        case gone
+    }
+    /// Written by ``OutgoingQueue`` alone, under its lock.
+    var place = Place.new
 
-    /// Who waits for the outcome; `nil` for an enqueued message, and when it has been told. Set before it is posted.
+    /// The caller that waits for the outcome; `nil` for an enqueued message, and when the outcome has been told.
     var continuation: Continuation?
-    /// When the call began, if somebody measures it. Set before it is posted.
+    /// When the call began, if somebody measures it.
     var startedAt: Uptime?
-    /// The order in which messages were handed to the library.
+    /// The number of the call among those of the client, which is the order of sending.
     var sequence: UInt64 = 0
-    /// Whether the waiting call was cancelled before the message was acknowledged.
-    var isCancelled = false
 
-    /// What few messages have: the others are one allocation.
+    /// The neighbours in a ``PublishList``, which alone writes them.
+    var previous: Unmanaged<OutgoingPublish>?
+    var next: Unmanaged<OutgoingPublish>?
+    /// Whether a list has it.
+    var isListed = false
+
+    /// Whether the waiting call ended before the message was acknowledged.
+    var isCancelled = false
+    /// Whether it was sent with the DUP flag.
+    var isRepeated = false
+
+    /// Facts that few messages have: the others are one allocation.
     private final class Extra {
         var properties = MQTTPublishProperties()
         var expiry: ContinuousClock.Instant?
         var received: MQTTPublishResult?
+        var renumberings = 0
     }
     private var extra: Extra?
 
@@ -66,8 +86,17 @@ final class OutgoingPublish: @unchecked Sendable {
     /// When it must not be sent any more (MQTT 5.0, section 3.3.2.3.3).
     var expiry: ContinuousClock.Instant? { extra?.expiry }
 
-    /// What the broker's PUBREC said: it owns the message now, and sending it again would duplicate it.
-    var received: MQTTPublishResult? { extra?.received }
+    /// The broker's PUBREC: it owns the message now, and sending it again would duplicate it.
+    var received: MQTTPublishResult? {
+        get { extra?.received }
+        set { makeExtra().received = newValue }
+    }
+
+    /// How often it was sent under another packet identifier, since the broker had the first one in use.
+    var renumberings: Int {
+        get { extra?.renumberings ?? 0 }
+        set { makeExtra().renumberings = newValue }
+    }
 
     private func makeExtra() -> Extra {
         let known = extra ?? Extra()
@@ -75,7 +104,7 @@ final class OutgoingPublish: @unchecked Sendable {
         return known
     }
 
-    /// What it takes in the queue.
+    /// Bytes that count in the queue.
     var size: Int { topic.utf8.count + payload.count }
 
     func hasExpired(_ now: ContinuousClock.Instant) -> Bool { expiry.map { $0 <= now } ?? false }
@@ -88,14 +117,11 @@ final class OutgoingPublish: @unchecked Sendable {
         }
     }
 
-    func received(_ acknowledgement: Acknowledgement) {
-        makeExtra().received = MQTTPublishResult(acknowledgement)
-    }
+    /// Tells the outcome, once. For the owner of the message.
+    func complete(_ outcome: Outcome) { takeContinuation()?.resume(returning: outcome) }
 
     func takeContinuation() -> Continuation? {
         defer { continuation = nil }
         return continuation
     }
-
-    func complete(_ outcome: Outcome) { takeContinuation()?.resume(returning: outcome) }
 }

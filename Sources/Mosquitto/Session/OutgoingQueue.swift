@@ -1,34 +1,37 @@
 import Synchronization
 
-/// What waits to be published, between the callers and the loop: bounded, and in the order of the calls.
+/// Messages that wait to be published, between the callers and the loop: bounded, and in the order of the calls.
 ///
-/// The loop takes messages a few at a time, and says when it has handed them over; until then they count. A message is whose
-/// queue it is in: the lock guards it here, and the loop's thread owns it after ``take(_:)``.
+/// A message is in one ``OutgoingPublish/Place`` at a time, which changes here, under the lock, together with the list that has the
+/// message and all counts. Leaving the queue gives the message, with the continuation of its caller, to the one that takes it.
 final class OutgoingQueue: Sendable {
-    private struct State {
+    private struct State: ~Copyable {
+        /// Messages in ``OutgoingPublish/Place/queued``: these count against the limits.
         var messages = PublishQueue()
-        /// Publishes for which there was no room.
+        /// Messages in ``OutgoingPublish/Place/waiting``, for which there was no room.
         var waiting = PublishQueue()
-        /// Messages and bytes that count against the limits.
-        var count = 0
-        var bytes = 0
-        /// Messages that expire, waiting ones among them.
-        var expiring = 0
-        /// Whether the loop has been told that there is something.
+        var lastSequence: UInt64 = 0
+        /// Whether the loop has been told that there are messages, and has not taken all of them since.
         var isScheduled = false
         var isOffline = true
-        /// Why nothing is taken any more.
+        /// Messages that made room for newer ones, and that nobody has been told of.
+        var dropped = 0
+        /// Whether the loop looks at `dropped` by itself.
+        var isWatchingDrops = false
+        /// The reason for taking nothing any more.
         var closed: MQTTError?
     }
 
-    /// Whose a cancelled message is.
+    /// The outcome of a cancellation.
     enum Withdrawal {
-        /// It was not posted yet, and will not be.
+        /// The message was not posted yet, and will not be.
         case unposted
-        /// It was in the queue, and has been told.
+        /// The message was in the queue, and its caller has been told.
         case withdrawn
-        /// The loop's.
+        /// The loop has the message.
         case taken
+        /// The message left the queue before, and its caller is told by the one that removed it.
+        case gone
     }
 
     private let policy: MQTTQueuePolicy
@@ -45,87 +48,100 @@ final class OutgoingQueue: Sendable {
     var length: Int { state.withLock { $0.messages.count + $0.waiting.count } }
 
     /// Whether nothing waits.
-    var isEmpty: Bool { state.withLock { $0.messages.isEmpty && $0.waiting.isEmpty } }
+    var isEmpty: Bool { length == 0 }
 
-    /// Messages and bytes that wait, those that the loop has taken and not handed over among them.
-    var depth: (messages: Int, bytes: Int) { state.withLock { ($0.count, $0.bytes) } }
+    /// Messages and bytes that count against the limits.
+    var depth: (messages: Int, bytes: Int) { state.withLock { ($0.messages.count, $0.messages.bytes) } }
 
     /// Whether any message that waits expires.
-    var hasExpiring: Bool { state.withLock { $0.expiring > 0 } }
+    var hasExpiring: Bool { look().hasExpiring }
+
+    /// Facts that a turn of the loop begins with.
+    struct Glance {
+        var isEmpty: Bool
+        var hasExpiring: Bool
+        var hasDropped: Bool
+    }
+
+    func look() -> Glance {
+        state.withLock { state in
+            Glance(
+                isEmpty: state.messages.isEmpty && state.waiting.isEmpty,
+                hasExpiring: state.messages.expiring + state.waiting.expiring > 0, hasDropped: state.dropped > 0)
+        }
+    }
 
     // MARK: Callers
 
-    /// Adds a message. Returns whether the loop has to be told.
-    func post(_ publish: OutgoingPublish) throws(MQTTError) -> Bool {
+    /// Adds a message, with the caller that waits for its outcome. Returns whether the loop has to be told. After an error the
+    /// continuation is the caller's own again.
+    func post(
+        _ publish: OutgoingPublish, _ continuation: OutgoingPublish.Continuation? = nil
+    ) throws(MQTTError) -> Bool {
         metrics?.begins(publish)
         var dropped: [OutgoingPublish] = []
-        defer {
-            for old in dropped {
-                metrics?.failed(Self.dropped)
-                old.complete(.failure(Self.dropped))
-            }
-        }
         let outcome = state.withLock { state in
-            Result { () throws(MQTTError) in try post(publish, to: &state, &dropped) }
+            Result { () throws(MQTTError) in try post(publish, continuation, to: &state, &dropped) }
+        }
+        if !dropped.isEmpty {
+            metrics?.failed(Self.dropped, dropped.count)
+            for old in dropped { old.complete(.failure(Self.dropped)) }
         }
         if case .failure(let error) = outcome { metrics?.failed(error) }
         return try outcome.get()
     }
 
     private func post(
-        _ publish: OutgoingPublish, to state: inout State, _ dropped: inout [OutgoingPublish]
+        _ publish: OutgoingPublish, _ continuation: OutgoingPublish.Continuation?, to state: inout State,
+        _ dropped: inout [OutgoingPublish]
     ) throws(MQTTError) -> Bool {
+        // Unless it is admitted.
+        let isWithdrawn = publish.place == .gone
+        publish.place = .gone
         if let closed = state.closed { throw closed }
-        if publish.stage == .withdrawn { throw MQTTError(.cancelled, "the publish was cancelled") }
+        if isWithdrawn { throw Self.cancelled }
         if state.isOffline, !policy.queuesQoS0Offline, publish.qos == .atMostOnce { throw Self.notConnected }
-        if !state.waiting.isEmpty || !hasRoom(for: publish, state) {
+        var place = OutgoingPublish.Place.queued
+        var isFirstDrop = false
+        if !state.waiting.isEmpty || !hasRoom(for: publish, state.messages) {
             switch policy.whenFull {
-            case .suspend where publish.continuation != nil:
-                publish.stage = .waiting
-                state.waiting.append(publish)
-                return countExpiry(of: publish, &state)
+            case .suspend where continuation != nil: place = .waiting
             case .suspend, .refuse: throw full
             case .dropOldestQoS0:
-                dropped = makeRoom(for: publish, &state)
-                if !hasRoom(for: publish, state) { throw full }
+                isFirstDrop = state.dropped == 0 && !state.isWatchingDrops
+                dropped = try makeRoom(for: publish, &state)
             }
         }
-        let isFirstToExpire = countExpiry(of: publish, &state)
-        admit(publish, &state)
+        publish.continuation = continuation
+        state.lastSequence += 1
+        publish.sequence = state.lastSequence
+        publish.place = place
+        if place == .queued { state.messages.append(publish) } else { state.waiting.append(publish) }
+        // The loop has to watch the time from now on.
+        let isFirstToExpire = publish.expiry != nil && state.messages.expiring + state.waiting.expiring == 1
+        if place == .waiting { return isFirstToExpire }
         defer { state.isScheduled = true }
-        return !state.isScheduled || isFirstToExpire
+        return !state.isScheduled || isFirstToExpire || isFirstDrop
     }
 
-    /// Whether it is the only one that expires: the loop has to watch the time from now on.
-    private func countExpiry(of publish: OutgoingPublish, _ state: inout State) -> Bool {
-        if publish.expiry == nil { return false }
-        state.expiring += 1
-        return state.expiring == 1
+    private func hasRoom(for publish: OutgoingPublish, _ messages: borrowing PublishQueue) -> Bool {
+        hasRoom(for: publish, besides: messages.count, messages.bytes)
     }
 
-    private func hasRoom(for publish: OutgoingPublish, _ state: State) -> Bool {
-        state.count == 0
-            || state.count < policy.maximumMessages && state.bytes + publish.size <= policy.maximumBytes
+    private func hasRoom(for publish: OutgoingPublish, besides count: Int, _ bytes: Int) -> Bool {
+        count == 0 || count < policy.maximumMessages && bytes + publish.size <= policy.maximumBytes
     }
 
-    private func admit(_ publish: OutgoingPublish, _ state: inout State) {
-        publish.stage = .queued
-        publish.counts = true
-        state.messages.append(publish)
-        state.count += 1
-        state.bytes += publish.size
-    }
-
-    /// Drops the oldest of QoS 0, if that makes room.
-    private func makeRoom(for publish: OutgoingPublish, _ state: inout State) -> [OutgoingPublish] {
-        let (waiting, size) = (state.count, state.bytes + publish.size)
-        let dropped = state.messages.removeFirst {
-            $0.qos == .atMostOnce
-        } until: { count, bytes in
-            count == waiting
-                || waiting - count < policy.maximumMessages && size - bytes <= policy.maximumBytes
+    /// Drops the oldest messages of QoS 0, if that makes room.
+    private func makeRoom(for publish: OutgoingPublish, _ state: inout State) throws(MQTTError) -> [OutgoingPublish] {
+        let kept = (count: state.messages.acknowledged.count, bytes: state.messages.acknowledged.bytes)
+        guard hasRoom(for: publish, besides: kept.count, kept.bytes) else { throw full }
+        var dropped: [OutgoingPublish] = []
+        while !hasRoom(for: publish, state.messages), let old = state.messages.popFirstAtMostOnce() {
+            old.place = .gone
+            dropped.append(old)
         }
-        for old in dropped { forget(old, &state) }
+        state.dropped += dropped.count
         return dropped
     }
 
@@ -134,22 +150,20 @@ final class OutgoingQueue: Sendable {
         _ publish: OutgoingPublish, _ error: MQTTError = MQTTError(.cancelled, "the publish was cancelled")
     ) -> Withdrawal {
         let (withdrawal, continuation) = state.withLock { state in
-            defer { if publish.stage == .waiting || publish.stage == .queued { publish.stage = .withdrawn } }
-            switch publish.stage {
+            switch publish.place {
             case .new:
-                publish.stage = .withdrawn
+                publish.place = .gone
                 return (Withdrawal.unposted, nil as OutgoingPublish.Continuation?)
             case .waiting:
-                state.waiting.cancel(publish)
-                if publish.expiry != nil { state.expiring -= 1 }
-                return (.withdrawn, publish.takeContinuation())
+                state.waiting.remove(publish)
             case .queued:
-                state.messages.cancel(publish)
-                forget(publish, &state)
-                admitWaiting(&state)
-                return (.withdrawn, publish.takeContinuation())
-            case .taken, .withdrawn: return (.taken, nil)
+                state.messages.remove(publish)
+                refill(&state)
+            case .taken: return (.taken, nil)
+            case .gone: return (.gone, nil)
             }
+            publish.place = .gone
+            return (.withdrawn, publish.takeContinuation())
         }
         continuation?.resume(returning: .failure(error))
         return withdrawal
@@ -157,54 +171,80 @@ final class OutgoingQueue: Sendable {
 
     // MARK: The loop
 
-    /// Takes the next messages, at most so many.
-    func take(_ count: Int) -> [OutgoingPublish] {
+    /// The messages that may be handed over yet.
+    struct Allowance {
+        var messages: Int
+        /// Bytes of payloads: one message may exceed them.
+        var bytes: Int
+        /// Messages of QoS 1 and 2, as the Receive Maximum allows.
+        var acknowledged: Int
+        /// Messages of QoS 2 among them.
+        var exactlyOnce: Int
+
+        func permits(_ publish: OutgoingPublish) -> Bool {
+            guard messages > 0, bytes > 0 else { return false }
+            switch publish.qos {
+            case .atMostOnce: return true
+            case .atLeastOnce: return acknowledged > 0
+            case .exactlyOnce: return acknowledged > 0 && exactlyOnce > 0
+            }
+        }
+
+        mutating func spend(on publish: OutgoingPublish) {
+            messages -= 1
+            bytes -= publish.payload.count
+            if publish.qos == .atMostOnce { return }
+            acknowledged -= 1
+            if publish.qos == .exactlyOnce { exactlyOnce -= 1 }
+        }
+    }
+
+    /// Takes the next messages, for being handed over at once: at most so many, and none that the allowance does not permit, nor one
+    /// behind such a message. They count no more, and others may have their room.
+    func take(_ limit: Int, _ allowance: inout Allowance, into taken: inout [OutgoingPublish]) {
         state.withLock { state in
-            state.isScheduled = false
-            var taken: [OutgoingPublish] = []
-            taken.reserveCapacity(min(count, state.messages.count))
-            while taken.count < count, let publish = state.messages.popFirst() {
-                publish.stage = .taken
+            for _ in 0..<limit {
+                guard let publish = state.messages.first, allowance.permits(publish) else { break }
+                state.messages.remove(publish)
+                publish.place = .taken
+                allowance.spend(on: publish)
                 taken.append(publish)
             }
-            return taken
+            refill(&state)
         }
     }
 
-    /// These taken messages wait no more; others may have their room.
-    func release(_ publishes: [OutgoingPublish]) {
-        if publishes.isEmpty { return }
-        state.withLock { state in
-            for publish in publishes { forget(publish, &state) }
-            admitWaiting(&state)
+    /// Whether there is a next message, and this permits it.
+    func hasNext(_ allowance: Allowance) -> Bool {
+        state.withLock { $0.messages.first.map(allowance.permits) ?? false }
+    }
+
+    /// Lets waiting messages have the room that others have left.
+    private func refill(_ state: inout State) {
+        while let next = state.waiting.first, hasRoom(for: next, state.messages) {
+            state.waiting.remove(next)
+            next.place = .queued
+            state.messages.append(next)
         }
+        // With messages left, the loop comes again by itself.
+        if state.messages.isEmpty { state.isScheduled = false }
     }
 
-    private func forget(_ publish: OutgoingPublish, _ state: inout State) {
-        guard publish.counts else { return }
-        publish.counts = false
-        state.count -= 1
-        state.bytes -= publish.size
-        if publish.expiry != nil { state.expiring -= 1 }
+    /// Takes out the messages for which this is true.
+    private func remove(
+        _ state: inout State, where isUnwanted: (OutgoingPublish) -> Bool
+    ) -> [OutgoingPublish] {
+        let removed = state.messages.remove(where: isUnwanted) + state.waiting.remove(where: isUnwanted)
+        for publish in removed { publish.place = .gone }
+        refill(&state)
+        return removed
     }
 
-    private func admitWaiting(_ state: inout State) {
-        while let next = state.waiting.first, hasRoom(for: next, state) {
-            _ = state.waiting.popFirst()
-            admit(next, &state)
-        }
-    }
-
-    /// Takes out what has expired by now.
+    /// Takes out the messages that have expired by now.
     func removeExpired(_ now: ContinuousClock.Instant) -> [OutgoingPublish] {
         state.withLock { state in
-            var expired = state.messages.remove { $0.hasExpired(now) }
-            for publish in expired { forget(publish, &state) }
-            let late = state.waiting.remove { $0.hasExpired(now) }
-            state.expiring -= late.count
-            admitWaiting(&state)
-            expired += late
-            return expired
+            if state.messages.expiring + state.waiting.expiring == 0 { return [] }
+            return remove(&state) { $0.hasExpired(now) }
         }
     }
 
@@ -213,12 +253,16 @@ final class OutgoingQueue: Sendable {
         state.withLock { state in
             state.isOffline = isOffline
             guard isOffline, !policy.queuesQoS0Offline else { return [] }
-            let unwanted = state.messages.remove { $0.qos == .atMostOnce }
-            for publish in unwanted { forget(publish, &state) }
-            let late = state.waiting.remove { $0.qos == .atMostOnce }
-            state.expiring -= late.count { $0.expiry != nil }
-            admitWaiting(&state)
-            return unwanted + late
+            return remove(&state) { $0.qos == .atMostOnce }
+        }
+    }
+
+    /// Returns how many messages made room for newer ones since the last call. Unless there were none, the loop asks again by itself.
+    func takeDropped() -> Int {
+        state.withLock { state in
+            defer { state.dropped = 0 }
+            state.isWatchingDrops = state.dropped > 0
+            return state.dropped
         }
     }
 
@@ -229,8 +273,7 @@ final class OutgoingQueue: Sendable {
     func close(_ error: MQTTError) -> [OutgoingPublish] {
         state.withLock { state in
             state.closed = error
-            (state.count, state.bytes, state.expiring) = (0, 0, 0)
-            return state.messages.takeAll() + state.waiting.takeAll()
+            return remove(&state) { _ in true }
         }
     }
 
@@ -239,6 +282,8 @@ final class OutgoingQueue: Sendable {
     static var notConnected: MQTTError {
         MQTTError(.notConnected, "there is no connection, and queue.queuesQoS0Offline is off")
     }
+
+    static var cancelled: MQTTError { MQTTError(.cancelled, "the publish was cancelled") }
 
     private static var dropped: MQTTError {
         MQTTError(.queueFull, "the message was dropped from the full queue, for a newer one")

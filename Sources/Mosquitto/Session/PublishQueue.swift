@@ -1,79 +1,53 @@
-import DequeModule
+/// Outgoing messages in the order of their calls: those of QoS 0 in a list of their own, so that the oldest of them is found at once.
+struct PublishQueue: ~Copyable {
+    private(set) var atMostOnce = PublishList()
+    private(set) var acknowledged = PublishList()
 
-/// Outgoing messages in their order. A cancelled one stays as an empty place until there are more of those than messages: so
-/// cancelling is cheap however long the queue is.
-struct PublishQueue {
-    private var messages = Deque<OutgoingPublish>()
-    private var cancelled = 0
+    var isEmpty: Bool { count == 0 }
+    var count: Int { atMostOnce.count + acknowledged.count }
+    var bytes: Int { atMostOnce.bytes + acknowledged.bytes }
+    /// How many have a Message Expiry Interval.
+    var expiring: Int { atMostOnce.expiring + acknowledged.expiring }
 
-    var isEmpty: Bool { messages.count == cancelled }
-    var count: Int { messages.count - cancelled }
-
-    /// The next message, without the empty places before it.
+    /// The next message: the older one of the two that head the lists.
     var first: OutgoingPublish? {
-        mutating get {
-            while let first = messages.first, first.isCancelled { dropFirst() }
-            return messages.first
+        guard let one = atMostOnce.first else { return acknowledged.first }
+        guard let other = acknowledged.first else { return one }
+        return one.sequence <= other.sequence ? one : other
+    }
+
+    /// Adds a message that is newer than all of its list.
+    mutating func append(_ publish: OutgoingPublish) {
+        if publish.qos == .atMostOnce { atMostOnce.append(publish) } else { acknowledged.append(publish) }
+    }
+
+    /// Puts back messages in their places. Cheap if these are near the front, and for many in their order.
+    mutating func putBack(_ old: [OutgoingPublish]) {
+        for publish in old.reversed() {
+            if publish.qos == .atMostOnce { atMostOnce.putBack(publish) } else { acknowledged.putBack(publish) }
         }
     }
 
-    private mutating func dropFirst() {
-        messages.removeFirst()
-        cancelled -= 1
+    mutating func popFirst() -> OutgoingPublish? {
+        guard let publish = first else { return nil }
+        remove(publish)
+        return publish
     }
 
-    mutating func append(_ message: OutgoingPublish) { messages.append(message) }
+    mutating func popFirstAtMostOnce() -> OutgoingPublish? { atMostOnce.popFirst() }
 
-    /// Puts back what was handed over and not acknowledged.
-    mutating func prepend(_ old: [OutgoingPublish]) { messages.prepend(contentsOf: old) }
-
-    mutating func popFirst() -> OutgoingPublish? { first == nil ? nil : messages.removeFirst() }
-
-    func contains(_ message: OutgoingPublish) -> Bool { messages.contains { $0 === message } }
-
-    /// Marks a message that is in the queue.
-    mutating func cancel(_ message: OutgoingPublish) {
-        message.isCancelled = true
-        cancelled += 1
-        if cancelled > 32, cancelled > messages.count / 2 {
-            messages.removeAll { $0.isCancelled }
-            cancelled = 0
-        }
+    /// Removes a message that is in this queue or in none.
+    mutating func remove(_ publish: OutgoingPublish) {
+        guard publish.isListed else { return }
+        if publish.qos == .atMostOnce { atMostOnce.remove(publish) } else { acknowledged.remove(publish) }
     }
 
-    /// Takes out the messages for which this is true.
+    /// Takes out the messages for which this is true, in their order.
     mutating func remove(where isUnwanted: (OutgoingPublish) -> Bool) -> [OutgoingPublish] {
-        var removed: [OutgoingPublish] = []
-        messages.removeAll { message in
-            if message.isCancelled { return true }
-            guard isUnwanted(message) else { return false }
-            removed.append(message)
-            return true
-        }
-        cancelled = 0
-        return removed
+        let (one, other) = (atMostOnce.remove(where: isUnwanted), acknowledged.remove(where: isUnwanted))
+        if one.isEmpty || other.isEmpty { return one + other }
+        return (one + other).sorted { $0.sequence < $1.sequence }
     }
 
-    /// Takes out the first messages for which `isUnwanted` is true, as many as it takes until `isEnough`: none if they all are not.
-    mutating func removeFirst(
-        where isUnwanted: (OutgoingPublish) -> Bool, until isEnough: (_ count: Int, _ bytes: Int) -> Bool
-    ) -> [OutgoingPublish] {
-        var unwanted: [OutgoingPublish] = []
-        var bytes = 0
-        for message in messages where !message.isCancelled && isUnwanted(message) {
-            if isEnough(unwanted.count, bytes) { break }
-            unwanted.append(message)
-            bytes += message.size
-        }
-        guard isEnough(unwanted.count, bytes) else { return [] }
-        var index = 0
-        messages.removeAll { message in
-            guard index < unwanted.count, message === unwanted[index] else { return false }
-            index += 1
-            return true
-        }
-        return unwanted
-    }
-
-    mutating func takeAll() -> [OutgoingPublish] { messages.isEmpty ? [] : remove { _ in true } }
+    mutating func takeAll() -> [OutgoingPublish] { isEmpty ? [] : remove { _ in true } }
 }

@@ -1,17 +1,20 @@
 /// Enhanced authentication (MQTT 5.0, section 4.12): the AUTH packets, which libmosquitto does not know.
 extension Session {
-    /// What an authenticator made, checked. Its own errors are those of a credential provider.
+    /// What an authenticator made in time, checked. Its own errors are those of a credential provider.
     static func authenticationData(
-        _ make: () async throws -> [UInt8]?
-    ) async throws(MQTTError) -> [UInt8]? {
-        let data: [UInt8]?
-        do { data = try await make() } catch { throw TokenRotator.failure(error) }
-        if let data, data.count > 65_535 {
-            throw MQTTError(
-                .credentials, "the authentication data has \(data.count) bytes; at most 65535 are allowed",
-                phase: .credentials)
+        within timeout: Duration, _ make: @escaping @Sendable () async throws -> [UInt8]?
+    ) async -> Result<[UInt8]?, MQTTError> {
+        let made = await within(timeout) { () -> Result<[UInt8]?, MQTTError> in
+            do { return .success(try await make()) } catch { return .failure(TokenRotator.failure(error)) }
         }
-        return data
+        guard let made else { return .failure(TokenRotator.overdue(timeout, "authenticator")) }
+        if case .success(let data?) = made, data.count > 65_535 {
+            return .failure(
+                MQTTError(
+                    .credentials, "the authentication data has \(data.count) bytes; at most 65535 are allowed",
+                    phase: .credentials))
+        }
+        return made
     }
 
     /// Begins a re-authentication with the new credentials.
@@ -37,15 +40,10 @@ extension Session {
     private func answer(_ challenge: [UInt8], _ authenticator: any MQTTAuthenticator) {
         let attempt = generation
         let credentials = credentials
+        let timeout = configuration.timeouts.credentials
         credentialTask = Task { [weak self] in
-            let answer: Result<[UInt8]?, MQTTError>
-            do throws(MQTTError) {
-                answer = .success(
-                    try await Self.authenticationData {
-                        try await authenticator.respond(to: challenge, with: credentials)
-                    })
-            } catch {
-                answer = .failure(error)
+            let answer = await Self.authenticationData(within: timeout) {
+                try await authenticator.respond(to: challenge, with: credentials)
             }
             await self?.answered(answer, authenticator.method, attempt: attempt)
         }

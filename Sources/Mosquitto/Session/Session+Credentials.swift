@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Logging
 
 /// Asking the provider, and rotating what it gave.
 extension Session {
@@ -7,14 +8,21 @@ extension Session {
         let number = fetchNumber
         let rotator = rotator
         let authenticator = configuration.authenticator
-        // A broker that closes without a word has not said that it refuses them; fresh ones are asked for all the same.
-        let refused = rejected ?? (attempt.purpose == .rejected ? shown : nil)
+        let timeout = configuration.timeouts.credentials
+        let refused = refused(at: attempt.purpose)
         let isDemanded = isRotationDemanded
         // Holds no reference to the session while the provider takes its time.
         credentialTask = Task { [weak self] in
-            let answer = await Self.fetch(attempt, rotator, authenticator, refused: refused, isDemanded: isDemanded)
+            let answer = await Self.fetch(
+                attempt, rotator, authenticator, timeout, refused: refused, isDemanded: isDemanded)
             await self?.fetched(answer, number, attempt.purpose)
         }
+    }
+
+    /// What a question for this purpose must not be answered with.
+    func refused(at purpose: MQTTConnectAttempt.Purpose) -> MQTTCredentials? {
+        // A broker that closes without a word has not said that it refuses them; fresh ones are asked for all the same.
+        rejected ?? (purpose == .rejected ? shown : nil)
     }
 
     /// Ends the wait for an answer. The question itself goes on, for whoever asks next.
@@ -29,7 +37,7 @@ extension Session {
     @concurrent
     private static func fetch(
         _ attempt: MQTTConnectAttempt, _ rotator: TokenRotator?, _ authenticator: (any MQTTAuthenticator)?,
-        refused: MQTTCredentials?, isDemanded: Bool
+        _ timeout: Duration, refused: MQTTCredentials?, isDemanded: Bool
     ) async -> Fetched {
         var given = TokenRotator.Given(
             token: .init(credentials: .anonymous, receivedAt: .now, lifetime: nil, usableAt: .now), isNew: false)
@@ -41,11 +49,8 @@ extension Session {
         }
         guard let authenticator else { return .success((given, nil)) }
         let credentials = given.token.credentials
-        do throws(MQTTError) {
-            return .success((given, try await authenticationData { try await authenticator.begin(with: credentials) }))
-        } catch {
-            return .failure(error)
-        }
+        let data = await authenticationData(within: timeout) { try await authenticator.begin(with: credentials) }
+        return data.map { (given, $0) }
     }
 
     private func fetched(_ answer: Fetched, _ number: Int, _ purpose: MQTTConnectAttempt.Purpose) {
@@ -55,10 +60,11 @@ extension Session {
         switch answer {
         case .failure(let error):
             guard isRotation else { return perform(machine.credentialsFailed(error, now: .now)) }
+            let isAwaited = machine.isAwaitingRotation
             perform(
                 machine.rotationFailed(
                     error.description, retryAfter: error.retryAfter, isPermanent: error.isPermanent))
-            failRotation(error)
+            if isAwaited { failRotation(error) }
         case .success((let given, let data)):
             let token = given.token
             // Without a provider, what is new comes from the authenticator.
@@ -72,8 +78,12 @@ extension Session {
             tell(given, unchanged: unchanged)
             let wait = max(.zero, token.usableAt - .now)
             if isRotation {
-                perform(machine.rotationCredentialsArrived(unchanged: unchanged, usableIn: wait))
-                if unchanged {
+                let isAwaited = machine.isAwaitingRotation
+                // A file that is renewed late, as Kubernetes does at 80 % of a token's life, has nothing new at first.
+                let isEarly = lifetime.map { !$0.hasPassed(Self.lateness, since: receivedAt) } ?? false
+                if unchanged { logger.debug("the credential provider has nothing new yet") }
+                perform(machine.rotationCredentialsArrived(unchanged: unchanged, isEarly: isEarly, usableIn: wait))
+                if unchanged, isAwaited {
                     failRotation(
                         MQTTError(.credentials, "the credential provider has nothing new", phase: .credentials))
                 }
@@ -83,13 +93,26 @@ extension Session {
         }
     }
 
+    /// The fraction of a token's life from which on it is a failure that there is no new one yet.
+    private static let lateness = 0.9
+
     private func tell(_ given: TokenRotator.Given, unchanged: Bool) {
         if let failure = given.failure {
-            emit(.credentialsFailed(MQTTCredentialsFailed(message: failure.description, retryIn: nil)))
+            tell(failure)
+        } else if let laterFailure = given.laterFailure {
+            Task { [weak self] in
+                if let failure = await laterFailure() { await self?.tell(failure) }
+            }
         } else if given.isNew, !unchanged, let rotator {
             let expiresIn = given.token.lifetime.map { max(.zero, $0.remaining - (.now - given.token.receivedAt)) }
             emit(.credentialsRefreshed(MQTTCredentialsRefreshed(expiresIn: expiresIn, source: rotator.source)))
         }
+    }
+
+    /// A failure of the provider that costs nothing: what it gave last has to do.
+    private func tell(_ failure: MQTTError) {
+        if case .stopped = machine.state { return }
+        emit(.credentialsFailed(MQTTCredentialsFailed(message: failure.description, retryIn: nil)))
     }
 
     /// When the credentials in use are to be replaced, from now; `nil` if they are not.
@@ -107,7 +130,7 @@ extension Session {
         guard code == .notAuthorized, configuration.rotation != .onNextConnect, let lifetime,
             lifetime.hasEnded(since: receivedAt)
         else { return }
-        perform(machine.refresh(configuration.rotation))
+        perform(machine.expiredTokenRefused())
     }
 
     // MARK: Rotation on demand
@@ -145,7 +168,7 @@ extension Session {
         guard case .connected = machine.state else { return .failure(Self.notConnected) }
         if Task.isCancelled { return .failure(MQTTError(.cancelled, "the wait for a rotation was cancelled")) }
         return await withCheckedContinuation { continuation in
-            rotationWaiters.add(id, continuation)
+            identityWaiters.add(id, continuation)
             perform(machine.rotateIdentity())
         }
     }
@@ -155,7 +178,9 @@ extension Session {
     }
 
     private func cancelRotationWait(_ id: WaiterID) {
-        rotationWaiters.resume(id, .failure(MQTTError(.cancelled, "the wait for a rotation was cancelled")))
+        let error = MQTTError(.cancelled, "the wait for a rotation was cancelled")
+        rotationWaiters.resume(id, .failure(error))
+        identityWaiters.resume(id, .failure(error))
     }
 
     private func rotate(_ id: WaiterID, _ rotation: MQTTRotation) async -> Result<Void, MQTTError> {

@@ -14,11 +14,14 @@ extension Session {
                 start == 0 && end == messages.count ? messages : Array(messages[start..<end]), messages[start].message)
             start = end
         }
+        if acknowledgesOnDelivery { sendAcknowledgements() }
     }
 
     private func deliver(_ run: [IncomingMessage], _ first: MQTTMessage) {
-        let consumers = subscriptions.consumers(of: first.topic, first.subscriptionIdentifiers)
+        let consumers = subscriptions.consumers(
+            of: first.topic, first.subscriptionIdentifiers, isRetained: first.retain)
         if consumers.isEmpty { return unwanted(run, first.topic) }
+        if acknowledgesOnDelivery { connection?.delivered(run) }
         for message in run { message.receipt?.consumers(consumers.count) }
         for consumer in consumers where consumer.append(run) {
             mayHaveFullConsumer = true
@@ -28,41 +31,20 @@ extension Session {
     }
 
     private func unwanted(_ run: [IncomingMessage], _ topic: String) {
-        guard configuration.session != .clean else {
-            logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(topic)"])
-            for message in run { message.receipt?.settle(isHandled: true) }
-            return
-        }
-        let lost = unclaimed.hold(run)
-        if lost > 0 {
-            logger.warning(
-                "messages of the resumed session were dropped, since nothing subscribes to their topics",
-                metadata: ["mqtt.messages": "\(lost)"])
-        }
-        watchUnclaimed()
+        if configuration.session != .clean { return hold(run, topic) }
+        logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(topic)"])
+        for message in run { message.receipt?.settle(isHandled: true) }
     }
 
-    /// How long a message for which there is no consumer holds back the acknowledgements of others.
-    private static let unclaimedLimit = Duration.seconds(10)
-
-    private func watchUnclaimed() {
-        guard configuration.acknowledgement == .afterHandling, unclaimedTimer == nil, unclaimed.holdsReceipts else {
-            return
-        }
-        unclaimedTimer = loop.setTimer(after: Self.unclaimedLimit) { [weak self] in
-            self?.assumeIsolated { $0.giveBackUnclaimed() }
-        }
+    /// Those without a receipt are done with.
+    func acknowledge(_ run: [IncomingMessage]) {
+        connection?.delivered(run)
+        sendAcknowledgements()
     }
 
-    private func giveBackUnclaimed() {
-        unclaimedTimer = nil
-        let count = unclaimed.giveBack(heldBefore: .now - Self.unclaimedLimit)
-        if count > 0 {
-            logger.warning(
-                "messages of the session stay with the broker, unacknowledged, since nothing subscribes to their topics",
-                metadata: ["mqtt.messages": "\(count)"])
-        }
-        watchUnclaimed()
+    private func sendAcknowledgements() {
+        connection?.sendAcknowledgements()
+        needsFlush()
     }
 
     // MARK: Reading
@@ -93,33 +75,64 @@ extension Session {
     /// Whether a call waits for the broker. It may be a consumer that publishes what it has got: it takes no more before. What a
     /// socket that takes no more holds back counts too: the broker may read again only when we do.
     private var awaitsAnswer: Bool {
-        !inFlight.isEmpty || !pending.isEmpty || !subscribing.isEmpty || !unanswered.isEmpty || !unfinished.isEmpty
+        hasUnsentMessages || !subscribing.isEmpty || !unanswered.isEmpty || !unfinished.isEmpty
             || awaitedResponses.load(ordering: .acquiring) > 0
     }
 
     // MARK: Acknowledging
 
-    /// A PUBLISH that came. `nil` if it is the repetition of a QoS 2 message (MQTT 5.0, section 4.3.3).
-    func received(_ message: MQTTMessage, _ packetID: UInt16, _ connection: Connection) -> IncomingMessage? {
+    /// A PUBLISH that came. `nil` if it is the repetition of a QoS 2 message (MQTT 5.0, section 4.3.3), or of a QoS 1 message that is
+    /// being handled.
+    func received(_ message: MQTTMessage, _ packetID: UInt16) -> IncomingMessage? {
+        if message.qos == .atMostOnce { return IncomingMessage(message: message) }
         let holds = configuration.acknowledgement == .afterHandling
         var message = message
-        if message.qos > .atMostOnce { message.packetIdentifier = packetID }
+        message.packetIdentifier = packetID
         guard message.qos == .exactlyOnce else {
-            let receipt = holds && message.qos == .atLeastOnce ? makeReceipt(packetID) : nil
-            return IncomingMessage(message: message, receipt: receipt)
+            if message.isRepetition, isUnderHandling(message, packetID) { return nil }
+            if !holds { return IncomingMessage(message: message) }
+            return IncomingMessage(message: message, receipt: makeReceipt(of: message, packetID))
         }
         if let known = unreleased[packetID] {
             // Of one that is being handled, the receipt is yet to come.
-            if case .handled = known, holds { connection.release(packetID, isHandled: true) }
+            if case .handled = known {
+                if holds {
+                    release(packetID, isHandled: true)
+                } else if acknowledgesOnDelivery {
+                    acknowledge([IncomingMessage(message: message)])
+                }
+            }
             return nil
         }
-        let receipt = holds ? makeReceipt(packetID) : nil
-        unreleased[packetID] = receipt.map { .handling($0) } ?? .handled
+        let receipt = holds ? makeReceipt(of: message, packetID) : nil
+        if receipt == nil { unreleased[packetID] = .handled }
         return IncomingMessage(message: message, receipt: receipt)
     }
 
-    private func makeReceipt(_ packetID: UInt16) -> Receipt {
-        Receipt(packetID: packetID, connection: generation) { [weak self] in self?.settled($0) }
+    func makeReceipt(of message: MQTTMessage, _ packetID: UInt16) -> Receipt {
+        let receipt = Receipt(packetID: packetID) { [weak self] in self?.settled($0) }
+        if message.qos == .exactlyOnce {
+            unreleased[packetID] = .handling(receipt)
+        } else {
+            handling[packetID] = MessageUnderHandling(message, receipt, connection: generation)
+        }
+        return receipt
+    }
+
+    /// Whether a QoS 1 message that the broker sends again is here already. Its receipt then counts on this connection, and one that
+    /// was handled without a connection is acknowledged now.
+    private func isUnderHandling(_ message: MQTTMessage, _ packetID: UInt16) -> Bool {
+        guard let known = handling[packetID], known.connection != generation, known.topic == message.topic,
+            known.payload == message.payload
+        else { return false }
+        handling[packetID]?.connection = generation
+        if known.isHandled, acknowledgesOnDelivery {
+            handling[packetID] = nil
+            acknowledge([IncomingMessage(message: message)])
+        } else if known.isHandled {
+            release(packetID, isHandled: true)
+        }
+        return true
     }
 
     /// Called by a consumer, on any thread.
@@ -143,12 +156,22 @@ extension Session {
         // What a session that ends with its connection does not acknowledge never comes again, and takes one of the few places
         // that the broker has for messages under way.
         let isDone = receipt.isHandled || configuration.session == .clean && configuration.cleanSessionExpiry == .zero
-        if case .handling(let pending) = unreleased[receipt.packetID], pending === receipt {
+        let packetID = receipt.packetID
+        if case .handling(let pending) = unreleased[packetID], pending === receipt {
             // One that was not handled is to be delivered when it comes again.
-            unreleased[receipt.packetID] = isDone ? .handled : nil
-        } else if receipt.connection != generation {
+            unreleased[packetID] = isDone ? .handled : nil
+        } else if let known = handling[packetID], known.receipt === receipt {
+            // One that was handled is known until its acknowledgement has gone out.
+            if isDone { handling[packetID]?.isHandled = true } else { handling[packetID] = nil }
+            if known.connection != generation { return }
+        } else {
             return
         }
-        connection?.release(receipt.packetID, isHandled: isDone)
+        release(packetID, isHandled: isDone)
+        if !isDone { left(packetID) }
+    }
+
+    private func release(_ packetID: UInt16, isHandled: Bool) {
+        connection?.release(packetID, isHandled: isHandled) { handling[$0] = nil }
     }
 }

@@ -29,14 +29,11 @@ extension Session {
         perform(machine.drained(now: .now))
     }
 
-    /// Messages that were accepted, and not sent or not acknowledged.
-    var unsentMessages: Int { inFlight.count + pending.count + shared.queue.length }
-
     /// The client stops: what was not sent is reported once, whoever waited for it.
     func countUnsent() {
         let count = unsentMessages
         guard count > 0 else { return }
-        unsent = MQTTError(
+        unsentError = MQTTError(
             .unsent,
             "the client has stopped with \(count) message\(count == 1 ? "" : "s") unsent or unacknowledged; "
                 + "timeouts.drain says how long a shutdown waits without progress")

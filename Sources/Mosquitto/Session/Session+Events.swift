@@ -4,6 +4,7 @@ import Logging
 /// What a client tells of itself: state, events and logs.
 extension Session {
     func emit(_ kind: MQTTConnectionEvent.Kind) {
+        if case .stopped = kind { tellDrops() }
         switch kind {
         case .connected(let info): observed = .connected(info)
         case .attemptFailed(let failed): lastError = failed.error
@@ -73,6 +74,13 @@ extension Session {
             logger.info("subscribed again", metadata: ["mqtt.filters": "\(filters)"])
         case .messagesUnsent(let unsent):
             logger.error("messages were not sent, or not acknowledged", metadata: ["mqtt.messages": "\(unsent.count)"])
+        case .messagesDropped(let dropped):
+            logger.warning(
+                "messages of QoS 0 were dropped from the full queue", metadata: ["mqtt.messages": "\(dropped.count)"])
+        case .subscriptionRefused(let refused):
+            var metadata = metadata(of: refused.error)
+            metadata["mqtt.filter"] = "\(refused.filter)"
+            logger.error("the broker refused a filter after a reconnect", metadata: metadata)
         case .stopped(let error):
             if let error {
                 logger.error("stopped", metadata: metadata(of: error))

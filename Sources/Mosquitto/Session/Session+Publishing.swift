@@ -23,12 +23,11 @@ extension Session {
 
     private nonisolated func awaitPublish(_ publish: OutgoingPublish) async -> OutgoingPublish.Outcome {
         await withTaskCancellationHandler {
-            await withUnsafeContinuation { continuation in
-                publish.continuation = continuation
+            await withUnsafeContinuation { (continuation: OutgoingPublish.Continuation) in
                 do throws(MQTTError) {
-                    if try shared.queue.post(publish) { loop.schedule(self) }
+                    if try shared.queue.post(publish, continuation) { loop.schedule(self) }
                 } catch {
-                    publish.complete(.failure(error))
+                    continuation.resume(returning: .failure(error))
                 }
             }
         } onCancel: {
@@ -39,8 +38,8 @@ extension Session {
     /// Ends the wait for a publish, with this error.
     private nonisolated func withdraw(_ publish: OutgoingPublish, _ error: MQTTError) {
         switch shared.queue.withdraw(publish, error) {
-        // The caller itself finds out.
-        case .unposted: break
+        // Posting it fails, or somebody else tells the caller.
+        case .unposted, .gone: break
         // A shutdown may have waited for it.
         case .withdrawn: Task { await self.checkDrained() }
         case .taken: Task { await self.cancel(publish, error) }
@@ -49,10 +48,9 @@ extension Session {
 
     private func cancel(_ publish: OutgoingPublish, _ error: MQTTError) {
         guard let continuation = publish.takeContinuation() else { return }
-        // What the library has is sent and acknowledged all the same.
-        if publish.sequence == 0 || pending.contains(publish) { pending.cancel(publish) }
+        // A message that was sent is acknowledged all the same.
         publish.isCancelled = true
-        shared.queue.release([publish])
+        pending.remove(publish)
         continuation.resume(returning: .failure(error))
         checkDrained()
     }
@@ -63,34 +61,45 @@ extension Session {
     func pump() {
         guard let connection, connection.stage == .established, isPublishingAllowed, !connection.isBacklogged
         else { return }
-        defer {
-            shared.queue.release(handedOver)
-            for publish in handedOver where publish.qos == .atMostOnce { publish.complete(.success(.success)) }
-            handedOver.removeAll(keepingCapacity: handedOver.capacity <= 4_096)
-        }
         sendAgain(connection)
-        var bytes = 0
-        for _ in 0..<Self.turnLimit.messages where bytes < Self.turnLimit.bytes {
-            guard let publish = nextPending(), mayHandOver(publish) else { break }
-            _ = pending.popFirst()
-            bytes += publish.payload.count
-            handedOver.append(publish)
-            do throws(MQTTError) {
-                try encode(publish)
-            } catch {
-                refuse(publish, error)
-            }
-            if encoder.bytes.count >= Self.writeSize { write(connection) }
+        var allowance = allowance
+        while let publish = pending.first, allowance.permits(publish), isUnsuspected(publish) {
+            pending.remove(publish)
+            allowance.spend(on: publish)
+            handOver(publish, connection)
+        }
+        var isLast = !pending.isEmpty || !mayFollowSuspects()
+        while !isLast {
+            shared.queue.take(Self.chunk, &allowance, into: &taken)
+            isLast = taken.count < Self.chunk
+            for publish in taken { handOver(publish, connection) }
+            taken.removeAll(keepingCapacity: true)
         }
         write(connection)
+        watchAge()
     }
 
-    /// What is encrypted in one go: a few full records of TLS.
+    /// How many messages are taken from the queue at a time. All of them are handed over at once.
+    private static let chunk = 256
+
+    /// Room of this turn. QoS 0 has no packet identifier; others wait for the messages that are sent again, and for the window.
+    private var allowance: OutgoingQueue.Allowance {
+        let window = unsentAgain.isEmpty ? window - inFlight.count : 0
+        return OutgoingQueue.Allowance(
+            messages: Self.turnLimit.messages, bytes: Self.turnLimit.bytes, acknowledged: window,
+            exactlyOnce: exactlyOnceLimit - inFlight.exactlyOnce)
+    }
+
+    /// Bytes that are encrypted in one go: a few full records of TLS.
     private static let writeSize = 1 << 16
 
-    private func write(_ connection: Connection) {
-        connection.write(encoder.bytes)
-        encoder.removeAll()
+    private func handOver(_ publish: OutgoingPublish, _ connection: Connection) {
+        do throws(MQTTError) {
+            try encode(publish)
+        } catch {
+            refuse(publish, error)
+        }
+        if encoder.bytes.count >= Self.writeSize { write(connection) }
     }
 
     private func encode(_ publish: OutgoingPublish) throws(MQTTError) {
@@ -105,11 +114,10 @@ extension Session {
         header.packetID = publish.qos == .atMostOnce ? countPacketID() : try requirePacketID()
         try encode(publish, header)
         if let alias = header.alias, !alias.isKnown { aliases.told(publish.topic, alias.number) }
-        lastSequence += 1
-        publish.sequence = lastSequence
         if publish.qos == .atMostOnce {
-            metrics?.published(publish)
+            unsent.append(publish, end: encoder.bytes.count)
         } else {
+            lastSequence = publish.sequence
             inFlight.insert(publish, header.packetID)
         }
     }
@@ -126,17 +134,9 @@ extension Session {
     private func trace(_ publish: OutgoingPublish, _ header: PublishEncoder.Header) {
         logger.trace(
             """
-            Client \(configuration.clientID) sending PUBLISH (d\(header.isDuplicate ? 1 : 0), q\(publish.qos.rawValue), \
+            Client \(configuration.effectiveClientID) sending PUBLISH (d\(header.isDuplicate ? 1 : 0), q\(publish.qos.rawValue), \
             r\(publish.retain ? 1 : 0), m\(header.packetID), '\(publish.topic)', ... (\(publish.payload.count) bytes))
             """)
-    }
-
-    private static let chunk = 256
-
-    private func nextPending() -> OutgoingPublish? {
-        if let publish = pending.first { return publish }
-        for publish in shared.queue.take(Self.chunk) { pending.append(publish) }
-        return pending.first
     }
 
     // MARK: Sending again
@@ -150,9 +150,9 @@ extension Session {
             if let publish = inFlight[packetID] {
                 if publish.received != nil {
                     encoder.appendRelease(packetID)
-                    logger.trace("Client \(configuration.clientID) sending PUBREL (m\(packetID))")
+                    logger.trace("Client \(configuration.effectiveClientID) sending PUBREL (m\(packetID))")
                 } else {
-                    guard inFlight.count - unsentAgain.count < window else { break }
+                    guard inFlight.count - unsentAgain.count < min(window, isolationWindow) else { break }
                     encodeAgain(publish, packetID)
                 }
             }
@@ -163,6 +163,8 @@ extension Session {
     }
 
     private func encodeAgain(_ publish: OutgoingPublish, _ packetID: UInt16) {
+        publish.isRepeated = true
+        lastSequence = max(lastSequence, publish.sequence)
         var header = PublishEncoder.Header(packetID: packetID, isDuplicate: true)
         // The broker may have it already: its time cannot run out here.
         header.expiry = publish.remainingExpiryInterval(.now).map { max($0, 1) }
@@ -175,42 +177,19 @@ extension Session {
         }
     }
 
-    // MARK: Expiry
+    // MARK: Limits
 
-    private static var expired: MQTTError {
-        MQTTError(.messageExpired, "the message expired before it could be sent", phase: .connected)
-    }
-
-    /// While messages wait that expire, they are looked at every second.
-    func watchExpiry() {
-        guard expiryTimer == nil, shared.queue.hasExpiring else { return }
-        expiryTimer = loop.setTimer(after: .seconds(1)) { [weak self] in
-            self?.assumeIsolated { $0.removeExpired() }
-        }
-    }
-
-    private func removeExpired() {
-        expiryTimer = nil
-        let now = ContinuousClock.now
-        let expired = pending.remove { $0.hasExpired(now) }
-        shared.queue.release(expired)
-        giveUp(expired + shared.queue.removeExpired(now), Self.expired)
-        watchExpiry()
-        checkDrained()
-    }
-
-    /// There is a connection, or none: what does not wait for one is refused.
+    /// There is a connection, or none: refuses the messages that do not wait for one.
     func setOffline(_ isOffline: Bool) {
         var unwanted = shared.queue.setOffline(isOffline)
         if isOffline, !configuration.queue.queuesQoS0Offline {
-            let own = pending.remove { $0.qos == .atMostOnce }
-            shared.queue.release(own)
-            unwanted = own + unwanted
+            unwanted = pending.remove { $0.qos == .atMostOnce } + unwanted
         }
         giveUp(unwanted, OutgoingQueue.notConnected)
+        watchExpiry()
     }
 
-    /// What the broker's CONNACK rules out, as far as libmosquitto does not say it or remembers an older one.
+    /// Refuses what the CONNACK of this connection rules out. libmosquitto sees no PUBLISH.
     private func checkLimits(of publish: OutgoingPublish) throws(MQTTError) {
         guard let limits else { return }
         if publish.qos > limits.maximumQoS {
@@ -219,12 +198,6 @@ extension Session {
         if publish.retain, !limits.retainAvailable {
             throw .operationRefused(.retainNotSupported, "the broker does not keep retained messages")
         }
-    }
-
-    /// QoS 0 has no packet identifier. Others wait for what is sent again, and for the window.
-    private func mayHandOver(_ publish: OutgoingPublish) -> Bool {
-        if publish.qos == .atMostOnce { return true }
-        return unsentAgain.isEmpty && inFlight.count < window && inFlight.exactlyOnce < exactlyOnceLimit
     }
 
     /// MQTT 3.1.1 has no Receive Maximum, and mosquitto up to 2.0 closes the connection over more QoS 2 messages than its
@@ -237,6 +210,12 @@ extension Session {
         return nil
     }
 
+    /// The session is resumed, and this client has sent nothing in it: an earlier process has, and may have left identifiers in use, low
+    /// ones more likely than others. A broker would take a new message of QoS 2 under one of them for a repetition (section 4.3.3).
+    func avoidForeignPacketIDs() {
+        if lastPacketID == 0 { lastPacketID = .random(in: 1..<(.max)) }
+    }
+
     /// Messages of QoS 0 have none, and count, as they do for libmosquitto.
     private func countPacketID() -> UInt16 {
         lastPacketID = lastPacketID == .max ? 1 : lastPacketID + 1
@@ -245,7 +224,7 @@ extension Session {
 
     private func isInUse(_ packetID: UInt16) -> Bool {
         inFlight[packetID] != nil || restoring[packetID] != nil || unanswered[packetID] != nil
-            || subscribing.contains { $0.packetIDs[packetID] != nil }
+            || foreignPacketIDs.contains(packetID) || subscribing.contains { $0.packetIDs[packetID] != nil }
     }
 
     private var isPublishingAllowed: Bool {
@@ -255,10 +234,13 @@ extension Session {
         }
     }
 
-    /// Goes on in the next turn with what this one left.
+    /// Goes on in the next turn with the messages that this one left.
     func resumePumping() {
-        guard isPublishingAllowed, let connection, let publish = nextPending() else { return }
-        if mayHandOver(publish), !connection.isBacklogged { loop.schedule(self) }
+        guard isPublishingAllowed, let connection, !connection.isBacklogged else { return }
+        let isDue =
+            pending.first.map { allowance.permits($0) && isUnsuspected($0) }
+            ?? (shared.queue.hasNext(allowance) && mayFollowSuspects())
+        if isDue { loop.schedule(self) }
     }
 
     // MARK: Acknowledgements
@@ -268,29 +250,52 @@ extension Session {
         guard let publish = inFlight[acknowledgement.packetID] else { return }
         guard publish.qos == qos else { return mismatched(publish) }
         _ = inFlight.remove(acknowledgement.packetID)
+        answered(.publish(publish))
         let code = MQTTReasonCode(rawValue: acknowledgement.reasonCode)
-        if code.isError {
+        if let received = publish.received {
+            // PUBREC says what became of the message. In recovery the broker may know its identifier no more (MQTT 5.0, section 3.7.2.1).
+            succeed(publish, received)
+        } else if !code.isError {
+            succeed(publish, MQTTPublishResult(acknowledgement))
+        } else if code != .packetIdentifierInUse || !renumber(publish, acknowledgement.packetID) {
             var error = MQTTError.operationRefused(code, "the broker refused the publish: \(code)")
             error.explain(acknowledgement.explanation)
             refuse(publish, error)
             noticeRefusal(code)
-        } else {
-            metrics?.published(publish)
-            // Of QoS 2, it is PUBREC that says what became of the message.
-            publish.complete(.success(publish.received ?? MQTTPublishResult(acknowledgement)))
         }
         checkDrained()
     }
 
     /// PUBREC.
     func takenOver(_ acknowledgement: Acknowledgement) {
-        if MQTTReasonCode(rawValue: acknowledgement.reasonCode).isError {
-            return finished(acknowledgement, .exactlyOnce)
-        }
         guard let publish = inFlight[acknowledgement.packetID] else { return }
         guard publish.qos == .exactlyOnce else { return mismatched(publish) }
-        publish.received(acknowledgement)
+        let code = MQTTReasonCode(rawValue: acknowledgement.reasonCode)
+        if code == .packetIdentifierInUse, publish.isRepeated, publish.received == nil {
+            // The broker has the message from its first sending, and waits for PUBREL.
+            publish.received = .success
+            unsentAgain.prepend(acknowledgement.packetID)
+        } else if code.isError {
+            finished(acknowledgement, .exactlyOnce)
+        } else {
+            publish.received = MQTTPublishResult(acknowledgement)
+        }
+        if publish.received != nil { answered(.publish(publish)) }
     }
+
+    /// The broker has this identifier in use, from an earlier process with the same session: sends the message under another one, and
+    /// leaves this one alone for as long as the session lasts. Returns whether that is worth a try.
+    private func renumber(_ publish: OutgoingPublish, _ packetID: UInt16) -> Bool {
+        guard !publish.isCancelled, publish.renumberings < Self.renumberingLimit else { return false }
+        publish.renumberings += 1
+        publish.isRepeated = false
+        foreignPacketIDs.insert(packetID)
+        pending.putBack([publish])
+        return true
+    }
+
+    /// More than a window of mosquitto's.
+    private static let renumberingLimit = 100
 
     private func mismatched(_ publish: OutgoingPublish) {
         ended(
@@ -298,6 +303,11 @@ extension Session {
                 .protocolViolation,
                 "the broker answered a PUBLISH of QoS \(publish.qos.rawValue) with the acknowledgement of another",
                 phase: .connected))
+    }
+
+    func succeed(_ publish: OutgoingPublish, _ result: MQTTPublishResult) {
+        metrics?.published(publish)
+        publish.complete(.success(result))
     }
 
     func refuse(_ publish: OutgoingPublish, _ error: MQTTError) {
@@ -309,25 +319,25 @@ extension Session {
         publish.complete(.failure(error))
     }
 
-    /// The session is gone: what was not acknowledged is published anew, in its order. What the broker has taken over with
-    /// PUBREC would be a duplicate.
+    /// The session is gone: publishes messages that were not acknowledged anew, in their order. A message that the broker has taken over
+    /// with PUBREC would be a duplicate.
     func requeueInFlight() {
+        foreignPacketIDs.removeAll()
         let publishes = inFlight.remove()
         for publish in publishes {
-            guard let received = publish.received else { continue }
-            metrics?.published(publish)
-            publish.complete(.success(received))
+            publish.isRepeated = false
+            if let received = publish.received { succeed(publish, received) }
         }
-        pending.prepend(publishes.filter { $0.received == nil && !$0.isCancelled })
+        pending.putBack(publishes.filter { $0.received == nil && !$0.isCancelled })
+        watchExpiry()
     }
 
     func failPublishes(_ error: MQTTError) {
-        let publishes = inFlight.remove() + pending.takeAll() + shared.queue.close(error)
-        giveUp(publishes, error)
+        giveUp(inFlight.remove() + pending.takeAll() + shared.queue.close(error), error)
     }
 
     /// Refuses many, with one line in the log.
-    private func giveUp(_ publishes: [OutgoingPublish], _ error: MQTTError) {
+    func giveUp(_ publishes: [OutgoingPublish], _ error: MQTTError) {
         let unheard = publishes.count { $0.continuation == nil && !$0.isCancelled }
         if unheard > 0 {
             logger.warning(

@@ -16,9 +16,15 @@ struct SubscribeOperation {
         consumer.subscriptions.contains { filters.contains($0.filter.filter) }
     }
 
-    /// Whether the broker has the last word on each filter.
+    /// True when the broker has answered each filter.
     var isAnswered: Bool {
         packetIDs.isEmpty && consumer.subscriptions.allSatisfy { reasonCodes[$0.filter.filter] != nil }
+    }
+
+    /// Forgets the answers that the next connection asks for again.
+    mutating func connectionEnded() {
+        packetIDs = [:]
+        reasonCodes = reasonCodes.filter(\.value.isError)
     }
 }
 
@@ -48,12 +54,16 @@ extension Session {
         _ consumer: MessageBuffer, _ acceptsRefusals: Bool
     ) async -> Result<[MQTTReasonCode], MQTTError> {
         if case .stopped = machine.state { return .failure(MQTTError(.stopped, "the client has stopped")) }
+        // Its task was shut down gracefully before.
+        if consumer.isFinished { return .success([]) }
         return await withCheckedContinuation { continuation in
             if Task.isCancelled {
                 return continuation.resume(returning: .failure(MQTTError(.cancelled, "the subscription was cancelled")))
             }
+            let claimed = claim(for: consumer)
             subscriptions.add(consumer)
-            let isFull = consumer.append(unclaimed.claim(for: consumer))
+            for subscription in consumer.subscriptions { noteWanted(subscription.filter) }
+            let isFull = consumer.append(claimed)
             if consumer.isLocal { return continuation.resume(returning: .success([])) }
             keepSubscribed(consumer.subscriptions.map(\.filter.filter))
             subscribing.append(
@@ -73,8 +83,10 @@ extension Session {
 
     // MARK: Packets
 
-    private func sendSubscribe(_ groups: [SubscriptionTable.Group], isSilent: Bool = false) {
-        for group in groups { sendSubscribe(group, isSilent: isSilent) }
+    func sendSubscribe(_ groups: [SubscriptionTable.Group], isSilent: Bool = false) {
+        for group in groups {
+            for part in group.parts(of: maximumFilters) { sendSubscribe(part, isSilent: isSilent) }
+        }
         needsFlush()
     }
 
@@ -89,6 +101,7 @@ extension Session {
             let packet = SubscriptionPackets.subscribe(possible, packetID, configuration.version)
             try checkSize(of: packet, "the SUBSCRIBE")
             connection.write(packet)
+            sentAt[packetID] = .now
             for subscription in possible.subscriptions { trace(subscription, packetID) }
             var isAwaited = false
             for index in subscribing.indices where subscribing[index].isWaiting(for: filters) {
@@ -112,7 +125,7 @@ extension Session {
     private func trace(_ subscription: MQTTSubscription, _ packetID: UInt16) {
         logger.trace(
             """
-            Client \(configuration.clientID) sending SUBSCRIBE (Mid: \(packetID), Topic: \(subscription.filter), \
+            Client \(configuration.effectiveClientID) sending SUBSCRIBE (Mid: \(packetID), Topic: \(subscription.filter), \
             QoS: \(subscription.qos.rawValue), Options: 0x\(subscription.options < 16 ? "0" : "")\(String(subscription.options, radix: 16)))
             """)
     }
@@ -123,6 +136,9 @@ extension Session {
     }
 
     func checkSize(of packet: [UInt8], _ what: String) throws(MQTTError) {
+        if packet.count > VariableByteInteger.maximum {
+            throw .operationRefused(.packetTooLarge, "\(what) is larger than MQTT allows")
+        }
         guard let limit = limits?.maximumPacketSize, packet.count > limit else { return }
         throw .operationRefused(.packetTooLarge, "\(what) is larger than the broker takes")
     }
@@ -170,47 +186,84 @@ extension Session {
     func restoreSubscriptions() {
         sendUnsubscribe()
         for operation in subscribing { subscriptions.expectAnswer(operation.consumer) }
-        sendSubscribe(subscriptions.unconfirmed())
+        sendSubscribe(
+            subscriptions.unconfirmed { !suspicion.isIsolating || !suspicion.contains(.subscription($0)) })
+        isolateFilters()
     }
 
     func subscribed(_ packetID: UInt16, _ codes: [UInt8], _ explanation: Explanation?) {
+        sentAt[packetID] = nil
         var finished: [SubscribeOperation] = []
         var filters: [String]?
+        let asking = subscribing.map(\.consumer)
         for index in subscribing.indices.reversed() {
             guard let named = subscribing[index].packetIDs.removeValue(forKey: packetID) else { continue }
             filters = named
-            for (filter, code) in zip(named, codes) {
-                subscribing[index].reasonCodes[filter] = MQTTReasonCode(rawValue: code)
+            for (position, filter) in named.enumerated() {
+                let code = position < codes.count ? MQTTReasonCode(rawValue: codes[position]) : .unspecifiedError
+                subscribing[index].reasonCodes[filter] = code
             }
             if let explanation { subscribing[index].explanation = explanation }
-            if subscribing[index].packetIDs.isEmpty { finished.append(subscribing.remove(at: index)) }
+            if subscribing[index].isAnswered { finished.append(subscribing.remove(at: index)) }
         }
         let restored = restoring.removeValue(forKey: packetID)
+        for filter in filters ?? restored?.filters ?? [] { answered(.subscription(filter)) }
         for (filter, code) in zip(filters ?? restored?.filters ?? [], codes) {
             if code < 0x80 {
                 subscriptions.confirm(filter)
-            } else if filters == nil {
-                logger.error(
-                    "the broker refused a filter after a reconnect",
-                    metadata: ["mqtt.filter": "\(filter)", "mqtt.reason_code": "\(MQTTReasonCode(rawValue: code))"])
+                if refusedFilters.remove(filter) != nil {
+                    for consumer in subscriptions.consumers { consumer.grant(filter) }
+                }
+            } else {
+                var error = Self.refusal(of: filter, MQTTReasonCode(rawValue: code))
+                error.explain(explanation)
+                let others = subscriptions.consumers.filter { consumer in !asking.contains { $0 === consumer } }
+                subscriptions.revoke(filter)
+                if filters == nil || others.contains(where: { $0.has(filter) }) {
+                    tellRefusal(of: filter, error, others)
+                }
             }
         }
         for code in codes { noticeRefusal(MQTTReasonCode(rawValue: code)) }
         if let restored, !restored.isSilent { emit(.resubscribed(filters: restored.filters)) }
         for operation in finished { complete(operation) }
+        isolateFilters()
     }
 
     /// A consumer that waits for its SUBACK is full: of messages of a subscription that its session has from before. As long as
     /// nobody takes them nothing more is read, the SUBACK included. So it begins; a refusal is one as after a reconnect.
     func beginEarly(_ consumer: MessageBuffer) {
-        guard let index = subscribing.firstIndex(where: { $0.consumer === consumer }) else { return }
+        guard let operation = takeOperation(of: consumer) else { return }
+        let asked = consumer.subscriptions.map { MQTTReasonCode(rawValue: $0.qos.rawValue) }
+        operation.continuation.resume(returning: .success(asked))
+    }
+
+    /// Takes what a caller waits for. The broker's answer is then one to a SUBSCRIBE for which nobody waits.
+    func takeOperation(of consumer: MessageBuffer) -> SubscribeOperation? {
+        guard let index = subscribing.firstIndex(where: { $0.consumer === consumer }) else { return nil }
         let operation = subscribing.remove(at: index)
         for (packetID, filters) in operation.packetIDs
         where !subscribing.contains(where: { $0.packetIDs[packetID] != nil }) {
             restoring[packetID] = Restoration(filters: filters, isSilent: true)
         }
-        let asked = consumer.subscriptions.map { MQTTReasonCode(rawValue: $0.qos.rawValue) }
-        operation.continuation.resume(returning: .success(asked))
+        return operation
+    }
+
+    private static func refusal(of filter: String, _ code: MQTTReasonCode) -> MQTTError {
+        var error = MQTTError.operationRefused(
+            code, "the broker refused the topic filter \(quoted(filter)): \(code)")
+        error.refusedFilters = [MQTTTopicFilter(filter)]
+        return error
+    }
+
+    /// The broker refuses a filter that it had granted. Of a consumer, the last one ends the sequence.
+    func tellRefusal(of filter: String, _ error: MQTTError, _ consumers: [MessageBuffer]) {
+        emit(.subscriptionRefused(MQTTSubscriptionRefused(filter: MQTTTopicFilter(filter), error: error)))
+        subscriptions.revoke(filter)
+        refusedFilters.insert(filter)
+        for consumer in consumers where consumer.has(filter) && consumer.refuse(filter, error) {
+            drop(consumer, keepsFilters: configuration.session != .clean)
+        }
     }
 
     private func complete(_ operation: SubscribeOperation) {
@@ -222,22 +275,28 @@ extension Session {
         }
         if operation.acceptsRefusals, codes.contains(where: { !$0.isError }) {
             for (subscription, code) in zip(operation.consumer.subscriptions, codes) where code.isError {
-                subscriptions.refuse(subscription.filter.filter)
+                let filter = subscription.filter.filter
+                subscriptions.refuse(filter)
+                refusedFilters.insert(filter)
+                _ = operation.consumer.refuse(filter, Self.refusal(of: filter, code))
             }
             return operation.continuation.resume(returning: .success(codes))
         }
         let filter = operation.consumer.subscriptions[index].filter.filter
-        var error = MQTTError.operationRefused(
-            codes[index], "the broker refused the topic filter \(quoted(filter)): \(codes[index])")
+        var error = Self.refusal(of: filter, codes[index])
         error.explain(operation.explanation)
         error.refusedFilters = zip(operation.consumer.subscriptions, codes).filter(\.1.isError).map(\.0.filter)
         operation.continuation.resume(returning: .failure(error))
     }
 
-    func failSubscriptions(_ error: MQTTError) {
-        for operation in subscribing { operation.continuation.resume(returning: .failure(error)) }
-        subscribing.removeAll()
-        failUnsubscribing(error)
+    /// The client has ended.
+    ///
+    /// - Parameter isQuiet: whether who waits for a subscription begins with a sequence that is at its end.
+    func failSubscriptions(_ error: MQTTError, isQuiet: Bool) {
         for consumer in subscriptions.consumers { consumer.finish() }
+        for operation in subscribing {
+            operation.continuation.resume(returning: isQuiet ? .success([]) : .failure(error))
+        }
+        subscribing.removeAll()
     }
 }

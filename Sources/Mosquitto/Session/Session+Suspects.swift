@@ -1,45 +1,255 @@
 import Logging
 
-/// What a broker's DISCONNECT says about the operations that were under way. Made again, they would end the next connection
-/// too; so they fail, with the broker's reason, and the others go on.
+/// The operations that were under way when a broker ended a connection. Made again, one of them may end the next connection too:
+/// ``Suspicion`` finds which, and that one fails while the others go on.
 extension Session {
-    func giveUpSuspects(_ code: MQTTReasonCode) {
+    /// Looks for the operation over which the broker has ended an established connection. Returns true if there is a suspect.
+    func accuse(_ error: MQTTError, hasExpired: Bool) -> Bool {
+        switch machine.state {
+        case .connected, .draining(.rotation): break
+        default: return false
+        }
+        if let code = error.reasonCode, giveUpSuspects(code) { return true }
+        guard error.mayConcernOperation, !hasExpired, !machine.isReauthenticating else { return false }
+        let unanswered = unansweredOperations(now: .now)
+        halveFilters(now: .now)
+        let convicted = suspicion.ended(unanswered, sent: sentExtent(error, now: .now))
+        for operation in convicted { giveUp(operation, error) }
+        // The reason is known: what comes next is no repetition of it.
+        if !convicted.isEmpty { machine.decider.reset() }
+        return !unanswered.isEmpty
+    }
+
+    /// A broker that names a reason has read enough.
+    private func sentExtent(_ error: MQTTError, now: ContinuousClock.Instant) -> Suspicion.Extent {
+        if isSent || error.reasonCode != nil { return .whole }
+        return beganSending.map { now - $0 < .seconds(2) } ?? false ? .begun : .delayed
+    }
+
+    /// Lists the operations that were sent on this connection, and not long ago: filters, then publishes in their order.
+    private func unansweredOperations(now: ContinuousClock.Instant) -> [Suspicion.Operation] {
+        func isRecent(_ packetID: UInt16) -> Bool { sentAt[packetID].map { now - $0 < Suspicion.patience } ?? false }
+        var subscriptions: [UInt16: [String]] = restoring.mapValues(\.filters)
+        for operation in subscribing { subscriptions.merge(operation.packetIDs) { first, _ in first } }
+        var operations: [Suspicion.Operation] = []
+        for packetID in subscriptions.keys.filter(isRecent).sorted() {
+            operations += (subscriptions[packetID] ?? []).map { .subscription($0) }
+        }
+        for packetID in unanswered.keys.filter(isRecent).sorted() {
+            operations += (unanswered[packetID] ?? []).map { .unsubscription($0) }
+        }
+        let unsent = Set(unsentAgain)
+        for packetID in inFlight.packetIDs where !unsent.contains(packetID) {
+            guard let publish = inFlight[packetID], publish.received == nil, publish.sequence > oldSequences.older
+            else { continue }
+            operations.append(.publish(publish))
+        }
+        return operations
+    }
+
+    // MARK: Verdicts
+
+    private func giveUp(_ operation: Suspicion.Operation, _ error: MQTTError) {
+        switch operation {
+        case .publish(let identity):
+            let publish = identity.publish
+            guard let packetID = inFlight.packetIDs.first(where: { inFlight[$0] === publish }) else { return }
+            _ = inFlight.remove(packetID)
+            // The broker may hold it as QoS 2, and would take another publish with its identifier for the same.
+            if configuration.session != .clean { foreignPacketIDs.insert(packetID) }
+            refuse(publish, .endsConnection("the publish to \(quoted(publish.topic))", error))
+        case .subscription(let filter):
+            giveUp(filter: filter, .endsConnection("the subscription to \(quoted(filter))", error, filter))
+        case .unsubscription(let filter):
+            let error = MQTTError.endsConnection("the end of the subscription to \(quoted(filter))", error, filter)
+            logger.error(
+                "an UNSUBSCRIBE is not sent again", metadata: ["mqtt.filter": "\(filter)", "error": "\(error)"])
+            unanswered = unanswered.mapValues { $0.filter { $0 != filter } }
+            failUnsubscribing(from: filter, error)
+        }
+    }
+
+    /// A filter is not subscribed to again, unless another consumer asks for it: who waits for its SUBACK gets this error.
+    func giveUp(filter: String, _ error: MQTTError) {
+        subscriptions.refuse(filter)
+        let asking = subscribing.map(\.consumer)
+        logger.error(
+            "a topic filter is not subscribed to again", metadata: ["mqtt.filter": "\(filter)", "error": "\(error)"])
+        failSubscribing(to: filter, error)
+        let others = subscriptions.consumers.filter { consumer in !asking.contains { $0 === consumer } }
+        if others.contains(where: { $0.has(filter) }) { tellRefusal(of: filter, error, others) }
+    }
+
+    // MARK: Isolation
+
+    /// A connection is established: suspects are kept apart on it.
+    func beginIsolation() {
+        suspicion.connected()
+        oldSequences = (0, 0)
+        lastSequence = 0
+        watchIsolation()
+    }
+
+    /// The broker has answered a suspect, or one of the others.
+    func answered(_ operation: @autoclosure () -> Suspicion.Operation) {
+        if suspicion.isEmpty { return }
+        suspicion.answered(operation())
+        watchIsolation()
+    }
+
+    /// True while suspected publishes wait for the answers to filters.
+    private var isolatesFilters: Bool {
+        if case .connected = machine.state { return suspicion.hasFilters || !sentAt.isEmpty }
+        return false
+    }
+
+    /// The number of publishes that suspicion lets be in flight.
+    var isolationWindow: Int { !suspicion.isIsolating ? .max : isolatesFilters ? 0 : suspicion.allowed }
+
+    /// True if suspicion lets the next publish be sent now: a suspect in its turn, any other after all suspects.
+    func isUnsuspected(_ publish: OutgoingPublish) -> Bool {
+        guard suspicion.isIsolating else { return true }
+        if isolatesFilters { return false }
+        let sent = inFlight.count - unsentAgain.count
+        if suspicion.contains(.publish(publish)) { return sent < suspicion.allowed }
+        return mayFollowSuspects()
+    }
+
+    /// True if a publish that was never sent before may be sent now.
+    func mayFollowSuspects() -> Bool {
+        guard suspicion.isIsolating else { return true }
+        guard !isolatesFilters, inFlight.isEmpty else { return false }
+        // The suspects that are left were cancelled, or have expired.
+        suspicion.forgetPublishes()
+        return true
+    }
+
+    /// True if everything that was written on this connection has been handed to the system.
+    private var isSent: Bool { connection?.hasUnsent != true }
+
+    /// Asks for suspected filters, each in a packet of its own, when all packets before have been answered.
+    func isolateFilters() {
+        guard suspicion.isIsolating, suspicion.hasFilters, sentAt.isEmpty, case .connected = machine.state else {
+            return
+        }
+        let dropped = subscriptions.takeAbandoned(suspicion.allowed) { suspicion.contains(.unsubscription($0)) }
+        if !dropped.isEmpty {
+            for filter in dropped { sendUnsubscribe([filter]) }
+            return
+        }
+        let groups = subscriptions.unconfirmed { suspicion.contains(.subscription($0)) }
+        let single = groups.flatMap { $0.parts(of: 1) }.prefix(suspicion.allowed)
+        if single.isEmpty { return suspicion.forgetFilters() }
+        sendSubscribe(Array(single))
+    }
+
+    private func watchIsolation() {
+        if let isolationTimer { loop.cancelTimer(isolationTimer) }
+        isolationTimer = nil
+        guard suspicion.isIsolating else { return }
+        isolationTimer = loop.setTimer(after: Suspicion.patience) { [weak self] in
+            self?.assumeIsolated { $0.endIsolation() }
+        }
+    }
+
+    /// A suspect has no answer, and the connection has not ended over it: the others do not wait any longer.
+    private func endIsolation() {
+        isolationTimer = nil
+        suspicion.release()
+        guard case .connected = machine.state else { return needsFlush() }
+        let asked = Set(subscribing.flatMap(\.packetIDs.values).joined()).union(restoring.values.flatMap(\.filters))
+        sendUnsubscribe()
+        sendSubscribe(subscriptions.unconfirmed { !asked.contains($0) })
+        needsFlush()
+    }
+
+    // MARK: Age
+
+    /// Notes from time to time what was sent by then. A publish that is unanswered for long is not why a connection ends.
+    func watchAge() {
+        guard ageTimer == nil, !inFlight.isEmpty else { return }
+        ageTimer = loop.setLooseTimer(after: Suspicion.patience) { [weak self] in
+            self?.assumeIsolated { session in
+                session.ageTimer = nil
+                session.oldSequences = (session.oldSequences.newer, session.lastSequence)
+                session.watchAge()
+            }
+        }
+    }
+
+    /// The connection has ended.
+    func cancelSuspectTimers() {
+        for timer in [isolationTimer, ageTimer].compactMap({ $0 }) { loop.cancelTimer(timer) }
+        isolationTimer = nil
+        ageTimer = nil
+    }
+}
+
+// MARK: - Reasons that a broker names
+
+extension Session {
+    /// Fails the operations that a DISCONNECT names beyond doubt. Returns true if there are any.
+    private func giveUpSuspects(_ code: MQTTReasonCode) -> Bool {
         switch code {
-        case .topicFilterInvalid: giveUpSubscriptions(code) { _ in true }
-        case .sharedSubscriptionsNotSupported: giveUpSubscriptions(code) { $0.hasPrefix("$share/") }
-        case .wildcardSubscriptionsNotSupported: giveUpSubscriptions(code) { $0.contains("+") || $0.contains("#") }
+        case .topicFilterInvalid: return giveUpSubscriptions(code, isOneOf: true) { _ in true }
+        case .sharedSubscriptionsNotSupported: return giveUpSubscriptions(code) { $0.hasPrefix("$share/") }
+        case .wildcardSubscriptionsNotSupported:
+            return giveUpSubscriptions(code) { $0.contains("+") || $0.contains("#") }
         case .packetTooLarge:
             let largest = inFlight.all.map(\.payload.count).max()
-            giveUpPublishes(code) { $0.payload.count == largest }
-        case .payloadFormatInvalid: giveUpPublishes(code) { $0.properties.payloadIsUTF8 == true }
-        case .retainNotSupported: giveUpPublishes(code) { $0.retain }
+            return giveUpPublishes(code) { $0.payload.count == largest }
+        case .payloadFormatInvalid: return giveUpPublishes(code, isOneOf: true) { $0.properties.payloadIsUTF8 == true }
+        case .retainNotSupported: return giveUpPublishes(code) { $0.retain }
         case .qosNotSupported:
             let highest = inFlight.all.map(\.qos.rawValue).max()
-            giveUpPublishes(code) { $0.qos.rawValue == highest }
+            return giveUpPublishes(code) { $0.qos.rawValue == highest }
         case .receiveMaximumExceeded, .messageRateTooHigh:
             // For good: the broker has said what it thinks of more.
             maximumInFlight = max(1, min(maximumInFlight, window) / 2)
             logger.notice("fewer messages in flight", metadata: ["mqtt.maximum_in_flight": "\(maximumInFlight)"])
-        default: break
+            return false
+        default: return false
         }
     }
 
     /// Not in a persistent session: the broker may have taken the publish, and would take another one with its packet identifier
-    /// for the same. There it is sent again.
-    private func giveUpPublishes(_ code: MQTTReasonCode, where isSuspect: (OutgoingPublish) -> Bool) {
-        guard configuration.session == .clean else { return }
-        for publish in inFlight.remove(where: isSuspect) { refuse(publish, .endedBy(code, "the publish")) }
+    /// for the same. There it is sent again. `isOneOf`: of several the code does not tell which.
+    private func giveUpPublishes(
+        _ code: MQTTReasonCode, isOneOf: Bool = false, where isSuspect: (OutgoingPublish) -> Bool
+    ) -> Bool {
+        guard configuration.session == .clean, !isOneOf || inFlight.all.count(where: isSuspect) == 1 else {
+            return false
+        }
+        let suspects = inFlight.remove(where: isSuspect)
+        for publish in suspects { refuse(publish, .endedBy(code, "the publish")) }
+        return !suspects.isEmpty
     }
 
-    private func giveUpSubscriptions(_ code: MQTTReasonCode, where isSuspect: (String) -> Bool) {
+    private func giveUpSubscriptions(
+        _ code: MQTTReasonCode, isOneOf: Bool = false, where isSuspect: (String) -> Bool
+    ) -> Bool {
         let unanswered = subscribing.flatMap(\.packetIDs.values) + restoring.values.map(\.filters)
-        for filter in Set(unanswered.flatMap { $0 }).filter(isSuspect) {
-            subscriptions.refuse(filter)
-            logger.error(
-                "the broker ended the connection over a topic filter; it is not subscribed to again",
-                metadata: ["mqtt.filter": "\(filter)", "mqtt.reason_code": "\(code)"])
-            failSubscribing(to: filter, .endedBy(code, "the subscription to \(quoted(filter))"))
+        let suspects = Set(unanswered.flatMap { $0 }).filter(isSuspect)
+        if isOneOf, suspects.count > 1 { return false }
+        for filter in suspects {
+            var error = MQTTError.endedBy(code, "the subscription to \(quoted(filter))")
+            error.refusedFilters = [MQTTTopicFilter(filter)]
+            giveUp(filter: filter, error)
         }
+        return !suspects.isEmpty
+    }
+
+    // MARK: Filters in a packet
+
+    /// Some brokers close over a SUBSCRIBE or UNSUBSCRIBE with more filters than they take: then the next ones have fewer.
+    private func halveFilters(now: ContinuousClock.Instant) {
+        let packets = subscribing.flatMap { Array($0.packetIDs) } + restoring.map { ($0.key, $0.value.filters) }
+        let recent = (packets + Array(unanswered)).filter { packet in
+            sentAt[packet.0].map { now - $0 < .seconds(1) } ?? false
+        }
+        guard let most = recent.map(\.1.count).max(), most > 1 else { return }
+        maximumFilters = max(1, min(maximumFilters, most) / 2)
+        logger.notice("fewer filters in a packet", metadata: ["mqtt.maximum_filters": "\(maximumFilters)"])
     }
 }
 
@@ -47,4 +257,34 @@ extension MQTTError {
     fileprivate static func endedBy(_ code: MQTTReasonCode, _ operation: String) -> MQTTError {
         .operationRefused(code, "the broker ended the connection, presumably over \(operation): \(code)")
     }
+
+    /// The verdict on an operation, with the broker's last word on it.
+    fileprivate static func endsConnection(
+        _ operation: String, _ end: MQTTError, _ filter: String? = nil
+    ) -> MQTTError {
+        let word = end.reasonCode.map { ": \($0)" } ?? " without a word"
+        var error = MQTTError(
+            .endsConnection,
+            "the broker ended one connection after another\(word), the last when nothing but \(operation) was under way; "
+                + "it is not sent again",
+            phase: .connected)
+        error.reasonCode = end.reasonCode
+        error.rawReasonCode = end.rawReasonCode
+        error.reasonString = end.reasonString
+        if let filter { error.refusedFilters = [MQTTTopicFilter(filter)] }
+        return error
+    }
+
+    /// True if the broker can have ended the connection over an operation.
+    var mayConcernOperation: Bool {
+        guard let reasonCode else { return isWordlessEnd }
+        return Self.concerningOperations.contains(reasonCode)
+    }
+
+    private static let concerningOperations: Set<MQTTReasonCode> = [
+        .unspecifiedError, .malformedPacket, .protocolError, .implementationSpecificError, .notAuthorized,
+        .topicFilterInvalid, .topicNameInvalid, .packetTooLarge, .payloadFormatInvalid, .retainNotSupported,
+        .qosNotSupported, .sharedSubscriptionsNotSupported, .subscriptionIdentifiersNotSupported,
+        .wildcardSubscriptionsNotSupported,
+    ]
 }

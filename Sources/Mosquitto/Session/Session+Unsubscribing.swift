@@ -15,11 +15,21 @@ struct UnsubscribeOperation {
 
 /// The end of subscriptions.
 extension Session {
-    /// The scope of a subscription ends. Nobody waits for the UNSUBACK. What it has not handled is acknowledged only if it has
-    /// come to its end.
-    func unsubscribe(_ consumer: MessageBuffer, hasHandledAll: Bool) {
-        consumer.finish(hasHandledLast: hasHandledAll)
-        drop(consumer)
+    /// The scope of a subscription ends. Its last message is acknowledged only if it has come to its end without an error.
+    ///
+    /// In a clean session its filters end too, and nobody waits for the UNSUBACK. In a persistent one they are kept.
+    func endScope(of consumer: MessageBuffer, hasHandledLast: Bool) {
+        let leftOver = consumer.finish(hasHandledLast: hasHandledLast)
+        drop(consumer, keepsFilters: configuration.session != .clean)
+        putBack(leftOver)
+    }
+
+    /// The task of a subscription is shut down gracefully: its sequence ends after what has come. One that waits for the broker's
+    /// answer begins, with what it has.
+    func retire(_ consumer: MessageBuffer) {
+        consumer.finish()
+        if let operation = takeOperation(of: consumer) { operation.continuation.resume(returning: .success([])) }
+        drop(consumer, keepsFilters: configuration.session != .clean)
     }
 
     /// Ends a subscription, and returns the broker's reason codes, in the order of its filters.
@@ -58,10 +68,13 @@ extension Session {
         return await withCheckedContinuation { continuation in
             let others = subscriptions.consumers.filter { $0 !== consumer && !$0.isLocal }
             let shared = Set(others.flatMap { $0.subscriptions.map(\.filter.filter) })
-            // What another consumer still wants, the broker is not asked to drop.
-            let open = wasSubscribed ? Set(filters).subtracting(shared) : []
+            // What another consumer still wants, the broker is not asked to drop. Of a scope that has ended, the kept ones are left.
+            let own = wasSubscribed ? Set(filters) : Set(subscriptions.kept.map(\.filter)).intersection(filters)
+            let open = consumer.isLocal ? [] : own.subtracting(shared)
             wait(UnsubscribeOperation(id: id, filters: filters, open: open, continuation: continuation))
-            drop(consumer)
+            drop(consumer, keepsFilters: false)
+            if !wasSubscribed { endKept(open) }
+            if configuration.session != .clean { noteEnded(open) }
             answerWithoutSession()
         }
     }
@@ -70,17 +83,22 @@ extension Session {
         [MQTTReasonCode], MQTTError
     > {
         if case .stopped = machine.state { return .failure(MQTTError(.stopped, "the client has stopped")) }
-        let wanted = Set(subscriptions.filters)
+        let wanted = subscriptions.wanted
         if let filter = filters.first(where: wanted.contains) {
             let advice = "end that subscription instead"
             return .failure(.invalid(.invalidTopicFilter, "a subscription has \(quoted(filter)); \(advice)"))
         }
         return await withCheckedContinuation { continuation in
             wait(UnsubscribeOperation(id: id, filters: filters, open: Set(filters), continuation: continuation))
-            subscriptions.abandon(filters)
-            if case .connected = machine.state { sendUnsubscribe() }
+            endKept(filters)
+            if configuration.session != .clean { noteEnded(filters) }
             answerWithoutSession()
         }
+    }
+
+    private func endKept(_ filters: some Sequence<String>) {
+        subscriptions.abandon(Array(filters), includingKept: true)
+        if case .connected = machine.state { sendUnsubscribe() }
     }
 
     private func wait(_ operation: UnsubscribeOperation) {
@@ -103,17 +121,24 @@ extension Session {
 
     private static var unsubscribingCancelled: MQTTError { MQTTError(.cancelled, "the call was cancelled") }
 
-    private func drop(_ consumer: MessageBuffer) {
-        subscriptions.remove(consumer)
-        // What still comes for it is not for a later consumer.
-        for message in unclaimed.claim(for: consumer) { message.receipt?.settle(isHandled: false) }
+    func drop(_ consumer: MessageBuffer, keepsFilters: Bool) {
+        subscriptions.remove(consumer, keepsFilters: keepsFilters)
         if case .connected = machine.state { sendUnsubscribe() }
         // A consumer that was full is gone.
         needsFlush()
     }
 
+    /// Sends the UNSUBSCRIBE packets that are due. Suspects have their turns in ``isolateFilters()``.
     func sendUnsubscribe() {
-        let filters = subscriptions.takeAbandoned()
+        let filters = subscriptions.takeAbandoned {
+            !suspicion.isIsolating || !suspicion.contains(.unsubscription($0))
+        }
+        for start in stride(from: 0, to: filters.count, by: maximumFilters) {
+            sendUnsubscribe(Array(filters[start..<min(start + maximumFilters, filters.count)]))
+        }
+    }
+
+    func sendUnsubscribe(_ filters: [String]) {
         guard !filters.isEmpty, let connection else { return }
         do throws(MQTTError) {
             let packetID = try requirePacketID()
@@ -122,10 +147,17 @@ extension Session {
             connection.write(packet)
             for filter in filters {
                 logger.trace(
-                    "Client \(configuration.clientID) sending UNSUBSCRIBE (Mid: \(packetID), Topic: \(filter))")
+                    "Client \(configuration.effectiveClientID) sending UNSUBSCRIBE (Mid: \(packetID), Topic: \(filter))"
+                )
             }
             unanswered[packetID] = filters
+            sentAt[packetID] = .now
         } catch {
+            // One that cannot be sent must not keep the others from the broker.
+            if filters.count > 1 {
+                for filter in filters { sendUnsubscribe([filter]) }
+                return
+            }
             logger.error("an UNSUBSCRIBE could not be sent", metadata: ["error": "\(error)"])
             for filter in filters { unsubscribed(filter, .unspecifiedError) }
             finishUnsubscribing()
@@ -135,17 +167,21 @@ extension Session {
 
     /// An UNSUBACK. One of MQTT 3.1.1 has no reason codes.
     func unsubscribed(_ packetID: UInt16, _ codes: [UInt8], _ explanation: Explanation) {
+        sentAt[packetID] = nil
         guard let filters = unanswered.removeValue(forKey: packetID) else { return }
+        for filter in filters { answered(.unsubscription(filter)) }
         for (index, filter) in filters.enumerated() {
             let code = index < codes.count ? MQTTReasonCode(rawValue: codes[index]) : .success
             unsubscribed(filter, code)
             if code.isError {
+                noteWanted(MQTTTopicFilter(filter))
                 logger.warning(
                     "the broker refused to end a subscription",
                     metadata: ["mqtt.filter": "\(filter)", "mqtt.reason_code": "\(code)"])
             }
         }
         finishUnsubscribing()
+        isolateFilters()
     }
 
     private func unsubscribed(_ filter: String, _ code: MQTTReasonCode) {
@@ -175,7 +211,7 @@ extension Session {
     /// Who waits for the end of a filter that is wanted again is told that it stays, unless the broker is about to answer.
     func keepSubscribed(_ filters: [String]) {
         guard !unsubscribing.isEmpty else { return }
-        let wanted = Set(subscriptions.filters).subtracting(unanswered.values.joined())
+        let wanted = subscriptions.wanted.subtracting(unanswered.values.joined())
         for filter in filters where wanted.contains(filter) { unsubscribed(filter, .success) }
         finishUnsubscribing()
     }
@@ -183,6 +219,9 @@ extension Session {
     /// The broker has no session, and no subscription in it.
     func sessionForgotten() {
         subscriptions.forgetSession()
+        unclaimed.forgetReceipts()
+        handling.removeAll()
+        forgetEnded()
         unanswered.removeAll()
         for index in unsubscribing.indices {
             for filter in unsubscribing[index].open {
@@ -191,6 +230,13 @@ extension Session {
             unsubscribing[index].open.removeAll()
         }
         finishUnsubscribing()
+    }
+
+    /// Fails the calls that wait for the end of this filter.
+    func failUnsubscribing(from filter: String, _ error: MQTTError) {
+        let concerned = unsubscribing.filter { $0.open.contains(filter) }
+        unsubscribing.removeAll { $0.open.contains(filter) }
+        for operation in concerned { operation.continuation.resume(returning: .failure(error)) }
     }
 
     func failUnsubscribing(_ error: MQTTError) {

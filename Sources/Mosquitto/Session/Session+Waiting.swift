@@ -70,11 +70,13 @@ extension Session {
     func resumeWaiters(_ info: MQTTConnectionInfo) {
         connectionWaiters.resumeAll(.success(info))
         rotationWaiters.resumeAll(.success(()))
+        identityWaiters.resumeAll(.success(()))
     }
 
     func failWaiters(_ error: MQTTError) {
         connectionWaiters.resumeAll(.failure(error))
         rotationWaiters.resumeAll(.failure(error))
+        identityWaiters.resumeAll(.failure(error))
     }
 }
 

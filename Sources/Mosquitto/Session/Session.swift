@@ -1,11 +1,12 @@
 import DequeModule
 import Logging
+import OrderedCollections
 import ServiceLifecycle
 import Synchronization
 
 /// Performs what ``SessionStateMachine`` decides. An actor on its loop's thread: every call into libmosquitto and OpenSSL
 /// for a client is made here, and the loop enters it without a Swift job.
-actor Session: EventLoopClient {
+actor Session {
     let configuration: MQTTClientConfiguration
     nonisolated let eventLoop: MosquittoEventLoop
     nonisolated let shared: SharedState
@@ -20,6 +21,7 @@ actor Session: EventLoopClient {
 
     // Connecting (Session+Connecting)
     var race: ConnectRace?
+    var addressMemory = AddressMemory()
     var raceTimer: TimerID?
     var tls: TLSContext?
     var handle: MosquittoHandle?
@@ -46,17 +48,20 @@ actor Session: EventLoopClient {
     var jitter: JitterGenerator
 
     // Publishing (Session+Publishing)
-    /// Taken from the queue, or put back after a connection, and not sent.
+    /// Messages that were put back after a connection: they are sent before those of the queue.
     var pending = PublishQueue()
+    var unsent = UnsentPublishes()
     var expiryTimer: TimerID?
+    var dropTimer: TimerID?
     var inFlight = InFlightPublishes()
     /// What of it is to be sent again on this connection, and was not yet.
     var unsentAgain = Deque<UInt16>()
-    var lastSequence: UInt64 = 0
     var lastPacketID: UInt16 = 0
+    /// Packet identifiers that an earlier process has left in use at the broker.
+    var foreignPacketIDs: Set<UInt16> = []
     var encoder: PublishEncoder
-    /// What this turn hands over; empty between turns.
-    var handedOver: [OutgoingPublish] = []
+    /// Messages that are being handed over; empty between turns.
+    var taken: [OutgoingPublish] = []
     var window = 0
     var aliases = TopicAliases()
     /// What the broker said of itself in the CONNACK of this connection.
@@ -67,23 +72,56 @@ actor Session: EventLoopClient {
     var hasSentDisconnect = false
     /// QoS 2 messages that a shutdown waits for the broker to release.
     var unfinished: Set<UInt16> = []
-    private var isInTurn = false
+    var isInTurn = false
 
     // Subscribing (Session+Subscribing)
     var subscriptions = SubscriptionTable()
     var subscribing: [SubscribeOperation] = []
     var unclaimed = UnclaimedMessages()
     var unclaimedTimer: TimerID?
+    /// Topics of messages that nobody took, and that are left to the broker until the next connection.
+    var givenBack: [UInt16: String] = [:]
+    /// How many unclaimed messages the log has told of.
+    var warnedOfUnclaimed = 0
+    /// Filters that were ended explicitly in this session.
+    var endedFilters: OrderedSet<MQTTTopicFilter> = []
+    /// How many messages consumers have left to the broker since the connection began (Session+Resending).
+    var abandoned = 0
+    var isResendingDemanded = false
+    var resendingTimer: TimerID?
+    var lastResending: ContinuousClock.Instant?
+    var resendingDelay = Duration.zero
     /// SUBSCRIBE packets of a reconnect, for which nobody waits.
     var restoring: [UInt16: Restoration] = [:]
+    /// Filters of which a consumer was told that they are refused.
+    var refusedFilters: Set<String> = []
     var unsubscribing: [UnsubscribeOperation] = []
     /// UNSUBSCRIBE packets under way.
     var unanswered: [UInt16: [String]] = [:]
+
+    // Suspects (Session+Suspects)
+    var suspicion = Suspicion()
+    var isolationTimer: TimerID?
+    var ageTimer: TimerID?
+    /// The last publishes that were sent before the last two ticks of ``ageTimer``: those up to the older one are old.
+    var oldSequences = (older: UInt64(0), newer: UInt64(0))
+    /// The sequence of the publish that was sent last on this connection.
+    var lastSequence: UInt64 = 0
+    /// When each SUBSCRIBE and UNSUBSCRIBE under way was sent.
+    var sentAt: [UInt16: ContinuousClock.Instant] = [:]
+    /// When the first of the bytes that are not sent was handed over, where that can take time.
+    var beganSending: ContinuousClock.Instant?
+    /// The largest number of filters in a packet: less than configured if a broker closed over more.
+    var maximumFilters: Int
 
     // Delivering (Session+Delivering)
     /// The memory of what a connection told last.
     var emptyEvents: [MosquittoEvent] = []
     var unreleased: [UInt16: UnreleasedMessage] = [:]
+    /// QoS 1 messages whose acknowledgement waits for their consumers.
+    var handling: [UInt16: MessageUnderHandling] = [:]
+    /// Whether a message is acknowledged when it has its consumers, and held if it has none.
+    let acknowledgesOnDelivery: Bool
     /// Whether it is worth looking which consumer is full.
     var mayHaveFullConsumer = false
     /// Requests that wait for their responses.
@@ -95,6 +133,8 @@ actor Session: EventLoopClient {
     var idleTimer: TimerID?
     var connectionWaiters = WaiterList<MQTTConnectionInfo>()
     var rotationWaiters = WaiterList<Void>()
+    /// Callers that wait for a connection with a new client certificate.
+    var identityWaiters = WaiterList<Void>()
     var lastWaiter: UInt64 = 0
     /// Ends calls of tasks that are being shut down (Session+GracefulShutdown).
     var leaving: [@Sendable (isolated Session) -> Void] = []
@@ -102,7 +142,11 @@ actor Session: EventLoopClient {
     var farewell = MQTTDisconnect()
     var stopWaiters: [CheckedContinuation<Result<Void, MQTTError>, Never>] = []
     /// How a shutdown ended that could not send everything.
-    var unsent: MQTTError?
+    var unsentError: MQTTError?
+    /// Whether somebody has asked for a graceful end.
+    private var isEndingGracefully = false
+    /// How long consumers may outlive the client.
+    private var outlivingTime: Duration?
 
     // What is told (Session+Events)
     var observed = MQTTConnectionState.idle
@@ -110,7 +154,7 @@ actor Session: EventLoopClient {
     var digest = FailureDigest()
 
     private nonisolated let isClaimed = Atomic(false)
-    private nonisolated let isReaderWoken = Atomic(false)
+    nonisolated let isReaderWoken = Atomic(false)
 
     init(
         _ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop, shared: SharedState, logger: Logger,
@@ -122,13 +166,15 @@ actor Session: EventLoopClient {
         self.eventLoop = eventLoop
         self.shared = shared
         var logger = logger
-        logger[metadataKey: "mqtt.client_id"] = "\(configuration.clientID)"
+        logger[metadataKey: "mqtt.client_id"] = "\(configuration.effectiveClientID)"
         self.logger = logger
         rotator = configuration.credentials.map {
             TokenRotator(
                 $0, timeout: configuration.timeouts.credentials, refreshAt: configuration.refreshCredentialsAt)
         }
+        acknowledgesOnDelivery = configuration.acknowledgesOnDelivery
         maximumInFlight = configuration.maximumInFlight
+        maximumFilters = configuration.maximumFiltersPerSubscribe
         encoder = PublishEncoder(configuration.version)
         jitter = JitterGenerator(seed: configuration.retry.seed)
         machine = SessionStateMachine(SessionStateMachine.Configuration(configuration))
@@ -161,7 +207,7 @@ actor Session: EventLoopClient {
                 await self.runUntilStopped(invalid)
             } onGracefulShutdown: {
                 self.shared.isEndedByGroup.store(true, ordering: .releasing)
-                Task { await self.shutDown(isGraceful: true) }
+                Task { await self.shutDownWithGroup() }
             }
         } onCancel: {
             Task { await self.shutDown(isGraceful: false) }
@@ -176,6 +222,13 @@ actor Session: EventLoopClient {
 
     private func runUntilStopped(_ invalid: MQTTError?) async -> Result<Void, MQTTError> {
         metrics?.session = self
+        if configuration.acknowledgement == .afterHandling, configuration.session == .clean {
+            logger.warning(
+                """
+                acknowledgement .afterHandling with a clean session: what is not handled when a connection ends does not come \
+                again; it needs session .persistent
+                """)
+        }
         return await withCheckedContinuation { continuation in
             stopWaiters.append(continuation)
             if case .stopped = machine.state {
@@ -197,11 +250,19 @@ actor Session: EventLoopClient {
         if let disconnect { farewell = disconnect }
         shutDown(isGraceful: isGraceful)
         if case .stopped = machine.state {} else { _ = await withCheckedContinuation { stopWaiters.append($0) } }
-        if let unsent { throw unsent }
+        if let unsentError { throw unsentError }
+    }
+
+    /// The service group ends its services one after the other, and takes it for a failure if another one ends before its turn. So
+    /// consumers go on until they are shut down themselves, or for ``MQTTTimeouts/drain``.
+    private func shutDownWithGroup() {
+        outlivingTime = configuration.timeouts.drain
+        shutDown(isGraceful: true)
     }
 
     private func shutDown(isGraceful: Bool) {
-        perform(machine.shutdown(isGraceful: isGraceful, hasUnsent: unsentMessages > 0, now: .now))
+        if isGraceful { isEndingGracefully = true }
+        perform(machine.shutdown(isGraceful: isGraceful, hasUnsent: hasUnsentMessages, now: .now))
     }
 
     /// The last reference to the client is gone.
@@ -234,6 +295,10 @@ actor Session: EventLoopClient {
     }
 
     private func requestTurn(_ endpoint: MQTTEndpoint) {
+        if let wait = rotator?.wait(refused: refused(at: machine.purpose)), wait > .zero {
+            logger.info("the credential provider is left alone for a while", metadata: ["mqtt.retry_in": "\(wait)"])
+            return perform(machine.postponed(by: wait))
+        }
         perform(machine.mayDial(after: configuration.retry.budget?.reserve(endpoint, now: .now) ?? .zero))
     }
 
@@ -253,10 +318,6 @@ actor Session: EventLoopClient {
 
     private func timerFired(_ timer: SessionStateMachine.Timer) {
         timers[timer] = nil
-        if timer == .credentials {
-            cancelFetch()
-            failRotation(MQTTError(.timeout, "the credential provider took too long", phase: .credentials))
-        }
         let isEnding = timer == .drain || timer == .close
         let hasMoved = isEnding && connection?.hasMoved() ?? false
         // Who goes on publishing does not prolong a shutdown for ever.
@@ -273,60 +334,31 @@ actor Session: EventLoopClient {
     private func finish(_ error: MQTTError?) {
         generation += 1
         cancelFetch()
-        if let rotator { Task { await rotator.abandon() } }
+        rotator?.abandon()
         if let expiryTimer { loop.cancelTimer(expiryTimer) }
         expiryTimer = nil
+        if let dropTimer { loop.cancelTimer(dropTimer) }
+        dropTimer = nil
         handle = nil
         if let unclaimedTimer { loop.cancelTimer(unclaimedTimer) }
         unclaimedTimer = nil
+        if let resendingTimer { loop.cancelTimer(resendingTimer) }
+        resendingTimer = nil
         tls = nil
+        suspicion = Suspicion()
         let reason = error ?? MQTTError(.stopped, "the client has stopped")
         failPublishes(reason)
-        failSubscriptions(reason)
+        failUnsubscribing(reason)
+        if error == nil, let outlivingTime {
+            _ = loop.setTimer(after: outlivingTime) { [weak self] in
+                self?.assumeIsolated { $0.failSubscriptions(reason, isQuiet: true) }
+            }
+        } else {
+            failSubscriptions(reason, isQuiet: error == nil && isEndingGracefully)
+        }
         failWaiters(reason)
         leaving = []
         for waiter in stopWaiters { waiter.resume(returning: error.map { .failure($0) } ?? .success(())) }
         stopWaiters.removeAll()
-    }
-
-    // MARK: EventLoopClient
-
-    nonisolated func socketReady(_ token: UInt64, _ events: PollEvents) {
-        assumeIsolated { session in
-            if token == session.token { session.advance(events) } else { session.raceReady(token) }
-        }
-    }
-
-    nonisolated func mailboxReady() {
-        assumeIsolated { session in
-            if !session.pending.isEmpty || !session.shared.queue.isEmpty { session.needsFlush() }
-            session.watchExpiry()
-            session.watchIdle()
-            session.takeReceipts()
-            if session.isReaderWoken.exchange(false, ordering: .acquiring) { session.needsFlush() }
-        }
-    }
-
-    nonisolated func turnEnded() {
-        assumeIsolated { session in
-            session.isInTurn = false
-            session.flush()
-            session.metrics?.turnEnded()
-        }
-    }
-
-    /// What this turn produced is written when it ends.
-    func needsFlush() {
-        guard !isInTurn else { return }
-        isInTurn = true
-        loop.callAtEndOfTurn(self)
-    }
-
-    /// Called by a consumer that has made room, on any thread.
-    nonisolated var wakeReader: @Sendable () -> Void {
-        { [weak self] in
-            guard let self, !self.isReaderWoken.exchange(true, ordering: .releasing) else { return }
-            self.loop.schedule(self)
-        }
     }
 }

@@ -4,22 +4,32 @@ extension SessionStateMachine {
     mutating func refresh(_ rotation: MQTTRotation) -> [Action] {
         guard case .connected = state, !isRefreshing, !isReauthenticating, configuration.hasProvider else { return [] }
         isRefreshing = true
+        isRefreshDelayed = false
         self.rotation = rotation
-        return [
-            .cancelTimer(.refresh), .setTimer(.credentials, configuration.timeouts.credentials),
-            .fetchCredentials(context(.rotation)),
-        ]
+        return [.cancelTimer(.refresh), .fetchCredentials(context(.rotation))]
+    }
+
+    /// The broker refuses what is done with a token whose life is over. A provider that has just failed is left alone meanwhile:
+    /// every further message is refused too.
+    mutating func expiredTokenRefused() -> [Action] {
+        isRefreshDelayed ? [] : refresh(configuration.rotation)
     }
 
     /// Whether the answer that the provider is about to give is for a rotation.
     var isAwaitingRotation: Bool { isRefreshing }
 
-    /// New credentials are at hand. `unchanged`: they are the ones in use. `usableIn`: they are not valid before.
-    mutating func rotationCredentialsArrived(unchanged: Bool, usableIn: Duration = .zero) -> [Action] {
+    /// New credentials are at hand. `unchanged`: they are the ones in use; `isEarly`: which is nothing to worry about yet. `usableIn`:
+    /// they are not valid before.
+    mutating func rotationCredentialsArrived(
+        unchanged: Bool, isEarly: Bool = false, usableIn: Duration = .zero
+    ) -> [Action] {
         guard case .connected = state, isRefreshing else { return [] }
+        if unchanged, isEarly {
+            isRefreshing = false
+            return [.setTimer(.refresh, refreshBackoff.next(.standard, using: &jitter))]
+        }
         if unchanged { return rotationFailed("the credential provider has nothing new yet") }
-        if usableIn > .zero { return [.cancelTimer(.credentials), .setTimer(.validity, usableIn)] }
-        return [.cancelTimer(.credentials)] + rotate()
+        return usableIn > .zero ? [.setTimer(.validity, usableIn)] : rotate()
     }
 
     mutating func rotate() -> [Action] {
@@ -27,10 +37,11 @@ extension SessionStateMachine {
         switch rotation {
         case .onNextConnect:
             return [.finishRotation]
-        case .reauthenticate where reauthenticationRefusals < 2:
+        case .reauthenticate where reauthenticationRefusals < 2 && reauthenticationPause == 0:
             isReauthenticating = true
             return [.setTimer(.reauthentication, configuration.timeouts.connack), .reauthenticate]
         case .reauthenticate, .reconnectNow:
+            reauthenticationPause = max(0, reauthenticationPause - 1)
             return beginDraining()
         }
     }
@@ -46,8 +57,15 @@ extension SessionStateMachine {
         guard case .connected = state else { return [] }
         isRefreshing = false
         isReauthenticating = false
-        let timers: [Timer] = [.credentials, .validity, .refresh, .reauthentication]
+        let timers: [Timer] = [.validity, .refresh, .reauthentication]
         return timers.map { .cancelTimer($0) } + beginDraining(forCredentials: false)
+    }
+
+    /// A new connection is needed, for its own sake. Nothing while credentials are being rotated, or without a connection.
+    mutating func reconnectGracefully() -> [Action] {
+        guard case .connected = state, !isRefreshing, !isReauthenticating else { return [] }
+        isPlainReconnect = true
+        return rotateIdentity()
     }
 
     /// There are no new credentials. `retryAfter`: the issuer wants to be left alone for so long; `isPermanent`: for good.
@@ -56,11 +74,10 @@ extension SessionStateMachine {
     ) -> [Action] {
         guard case .connected = state, isRefreshing else { return [] }
         isRefreshing = false
+        isRefreshDelayed = true
         let delay = isPermanent ? nil : max(refreshBackoff.next(.standard, using: &jitter), retryAfter ?? .zero)
         let failed = MQTTCredentialsFailed(message: message, retryIn: delay)
-        let actions: [Action] = [
-            .cancelTimer(.credentials), .cancelTimer(.validity), .emit(.credentialsFailed(failed)),
-        ]
+        let actions: [Action] = [.cancelTimer(.validity), .emit(.credentialsFailed(failed))]
         return delay.map { actions + [.setTimer(.refresh, $0)] } ?? actions
     }
 
@@ -71,6 +88,7 @@ extension SessionStateMachine {
         guard case .connected = state, isReauthenticating else { return [] }
         isReauthenticating = false
         reauthenticationRefusals = 0
+        reauthenticationLosses = 0
         refreshBackoff.reset()
         var actions: [Action] = [
             .cancelTimer(.reauthentication), .emit(.credentialsRotated(MQTTCredentialsRotated(gap: .zero))),
@@ -89,8 +107,15 @@ extension SessionStateMachine {
 
     /// The broker ended the connection over it: the new credentials have their chance in a CONNECT, at once.
     mutating func reauthenticationRefused(_ error: MQTTError, now: Instant) -> [Action] {
-        // A refusal of the token says nothing of the method.
-        reauthenticationRefusals += error.code == .notAuthorized ? 1 : 2
+        if error.code == .closed, error.reasonCode == nil {
+            // A broker that does not know AUTH closes so each time, and a network that breaks does it by coincidence: the broker is
+            // asked again, but less and less often.
+            reauthenticationLosses += 1
+            reauthenticationPause = reauthenticationLosses < 2 ? 0 : 1 << min(reauthenticationLosses - 2, 6)
+        } else {
+            // A refusal of the token says nothing of the method.
+            reauthenticationRefusals += error.code == .notAuthorized ? 1 : 2
+        }
         lastFailure = error
         gapSince = now
         decider.rotated(uptime: uptime(now), now: now)

@@ -31,13 +31,13 @@ package struct SessionStateMachine: Sendable {
     package enum Ending: Sendable, Hashable { case rotation, shutdown }
 
     package enum Timer: Sendable, Hashable, CaseIterable {
-        case credentials, validity, attempt, phase, retry, turn, refresh, reauthentication, drain, close,
+        case validity, attempt, phase, retry, turn, refresh, reauthentication, drain, close,
             firstConnection
     }
 
     package enum Action: Sendable {
         case emit(MQTTConnectionEvent.Kind)
-        /// Ask the provider; the answer comes as `credentialsArrived`, `credentialsFailed`, or their rotation counterparts.
+        /// Ask the provider; the answer, which has a deadline of its own, comes as `credentialsArrived`, `credentialsFailed`, or their rotation counterparts.
         case fetchCredentials(MQTTConnectAttempt)
         /// Resolve and connect with the credentials at hand.
         case dial(MQTTEndpoint)
@@ -71,8 +71,9 @@ package struct SessionStateMachine: Sendable {
         var retry: MQTTRetryPolicy
         var timeouts: MQTTTimeouts
         var hasProvider: Bool
+        /// The provider never has anything else to give.
+        var hasFixedCredentials: Bool
         var hasClientCertificate: Bool
-        var isVersion3: Bool
         var rotation: MQTTRotation
 
         package init(_ configuration: MQTTClientConfiguration) {
@@ -83,8 +84,8 @@ package struct SessionStateMachine: Sendable {
             retry = configuration.retry
             timeouts = configuration.timeouts
             hasProvider = configuration.credentials != nil || configuration.authenticator != nil
+            hasFixedCredentials = configuration.credentials is MQTTStaticCredentials
             hasClientCertificate = configuration.tls?.identity != nil
-            isVersion3 = configuration.version == .v3_1_1
             rotation = configuration.rotation
         }
     }
@@ -96,23 +97,31 @@ package struct SessionStateMachine: Sendable {
 
     var state = State.idle
     /// Attempts since the last established connection.
-    private(set) var attempt = 0
+    var attempt = 0
     private var connectedAt: Instant?
     var lastFailure: MQTTError?
     /// The attempt under way answers a refusal with fresh credentials: it is pointless with what was refused.
     private var needsFresh = false
     /// What the provider is told at the next attempt.
-    private var purpose = MQTTConnectAttempt.Purpose.connect
+    private(set) var purpose = MQTTConnectAttempt.Purpose.connect
     var isRefreshing = false
+    /// The last question of this connection has failed: the next one waits for its timer, if there is one.
+    var isRefreshDelayed = false
     /// How the credentials that are being asked for will replace the current ones.
     var rotation = MQTTRotation.reconnectNow
     var isReauthenticating = false
     /// How often in a row the broker refused to re-authenticate: after two it is not asked again.
     var reauthenticationRefusals = 0
+    /// How often in a row a connection was lost without a word while the broker was asked for it.
+    var reauthenticationLosses = 0
+    /// How many rotations are made without asking, after such losses.
+    var reauthenticationPause = 0
     /// The budget has given the next attempt its turn, which is yet to come.
     private var hasTurn = false
     /// Whether the attempt after the rotation that is under way is made with the credentials at hand.
     var rotatesCredentials = true
+    /// The graceful reconnect under way changes nothing, and is no rotation to tell of.
+    var isPlainReconnect = false
     /// Since when there is no connection because of a rotation.
     var gapSince: Instant?
     /// A graceful shutdown waits for the attempt under way, since messages wait to be sent.
@@ -155,10 +164,7 @@ package struct SessionStateMachine: Sendable {
             return [.emit(.attemptStarted(started))] + dial()
         }
         state = .fetching
-        return [
-            .emit(.attemptStarted(started)), .setTimer(.credentials, configuration.timeouts.credentials),
-            .fetchCredentials(context(purpose)),
-        ]
+        return [.emit(.attemptStarted(started)), .fetchCredentials(context(purpose))]
     }
 
     func context(_ purpose: MQTTConnectAttempt.Purpose) -> MQTTConnectAttempt {
@@ -167,7 +173,7 @@ package struct SessionStateMachine: Sendable {
             lastFailure: lastFailure)
     }
 
-    private mutating func dial() -> [Action] {
+    mutating func dial() -> [Action] {
         state = .dialing(.resolve)
         purpose = .connect
         needsFresh = false
@@ -185,17 +191,23 @@ package struct SessionStateMachine: Sendable {
     ) -> [Action] {
         guard case .fetching = state else { return [] }
         if unchanged, needsFresh {
-            let error = MQTTError(
-                .credentials, "the credential provider gave again what the broker has refused", phase: .credentials)
-            return [.cancelTimer(.credentials)] + attemptFailed(error, now: now)
+            let error = MQTTError(.credentials, refusedAgain, phase: .credentials)
+            return attemptFailed(error, now: now)
         }
-        if usableIn > .zero { return [.cancelTimer(.credentials), .setTimer(.validity, usableIn)] }
-        return [.cancelTimer(.credentials)] + dial()
+        return usableIn > .zero ? [.setTimer(.validity, usableIn)] : dial()
+    }
+
+    private var refusedAgain: String {
+        configuration.hasFixedCredentials
+            ? "the user name or password is wrong at the broker; the configured credentials never change:"
+                + " correct them here or at the broker"
+            : "the credential provider gave again what the broker has refused; look for a wrong user name, key or audience,"
+                + " or for what keeps the provider from getting new ones"
     }
 
     mutating func credentialsFailed(_ error: MQTTError, now: Instant) -> [Action] {
         guard case .fetching = state else { return [] }
-        return [.cancelTimer(.credentials)] + attemptFailed(error, now: now)
+        return attemptFailed(error, now: now)
     }
 
     /// The attempt has reached a phase.
@@ -224,6 +236,7 @@ package struct SessionStateMachine: Sendable {
         decider.connected()
         connectedAt = now
         isRefreshing = false
+        isRefreshDelayed = false
         lastFailure = nil
         var actions: [Action] = [
             .cancelTimer(.attempt), .cancelTimer(.phase), .cancelTimer(.firstConnection), .emit(.connected(info)),
@@ -231,8 +244,11 @@ package struct SessionStateMachine: Sendable {
         if let gapSince {
             self.gapSince = nil
             refreshBackoff.reset()
-            actions.append(.emit(.credentialsRotated(MQTTCredentialsRotated(gap: now - gapSince))))
+            if !isPlainReconnect {
+                actions.append(.emit(.credentialsRotated(MQTTCredentialsRotated(gap: now - gapSince))))
+            }
         }
+        isPlainReconnect = false
         if isShuttingDown { return actions + [.establish(info)] + beginShutdownDrain() }
         if let refreshIn { actions.append(.setTimer(.refresh, refreshIn)) }
         return actions + [.establish(info)]
@@ -245,19 +261,25 @@ package struct SessionStateMachine: Sendable {
         error.phase = phase
         lastFailure = error
         let from = endpoint
-        let verdict = isShuttingDown ? .stop : decider.attemptFailed(error, attempt: attempt, now: now)
+        var verdict = isShuttingDown ? .stop : decider.attemptFailed(error, attempt: attempt, now: now)
+        // Before that nobody would be asked.
+        if case .retry = verdict.decision, let delay = verdict.delay, let retryAfter = error.retryAfter {
+            verdict.delay = max(delay, retryAfter.clampedToWait)
+        }
         let failed = MQTTConnectionAttemptFailed(
             attempt: attempt, endpoint: from, error: error, decision: verdict.decision, retryIn: verdict.delay,
             redirectedTo: verdict.redirection)
         return [
-            .cancelTimer(.credentials), .cancelTimer(.validity), .cancelTimer(.attempt), .cancelTimer(.phase),
-            .tearDown,
+            .cancelTimer(.validity), .cancelTimer(.attempt), .cancelTimer(.phase), .tearDown,
             .emit(.attemptFailed(failed)),
         ] + (isShuttingDown ? stop(nil) : follow(verdict, error))
     }
 
     /// An established connection has ended, not by us. `hasExpired`: its token had, which is a reason for the broker.
-    package mutating func connectionLost(_ error: MQTTError, hasExpired: Bool = false, now: Instant) -> [Action] {
+    /// `isOperationSuspected`: an operation that was under way may be a reason too.
+    package mutating func connectionLost(
+        _ error: MQTTError, hasExpired: Bool = false, isOperationSuspected: Bool = false, now: Instant
+    ) -> [Action] {
         switch state {
         case .connected, .draining(.rotation): break
         case .draining(.shutdown), .disconnecting: return closed(now: now)
@@ -272,16 +294,16 @@ package struct SessionStateMachine: Sendable {
             if error.mayConcernReauthentication { return reauthenticationRefused(error, now: now) }
         }
         let from = endpoint
-        let verdict = decider.connectionLost(&error, uptime: uptime(now), hasExpired: hasExpired, now: now)
+        let verdict = decider.connectionLost(
+            &error, uptime: uptime(now), hasExpired: hasExpired, isOperationSuspected: isOperationSuspected, now: now)
         lastFailure = error
         let lost = MQTTDisconnection(
             endpoint: from, error: error, decision: verdict.decision, retryIn: verdict.delay,
             redirectedTo: verdict.redirection)
         return [
-            .cancelTimer(.credentials), .cancelTimer(.validity), .cancelTimer(.refresh),
-            .cancelTimer(.reauthentication), .cancelTimer(.drain), .tearDown,
-            .emit(.disconnected(lost)),
-        ] + follow(verdict, error)
+            .cancelTimer(.validity), .cancelTimer(.refresh), .cancelTimer(.reauthentication), .cancelTimer(.drain),
+            .tearDown, .emit(.disconnected(lost)),
+        ] + follow(verdict, error, isOperationSuspected: isOperationSuspected)
     }
 
     var attemptPhase: MQTTError.Phase? {
@@ -292,7 +314,9 @@ package struct SessionStateMachine: Sendable {
         }
     }
 
-    private mutating func follow(_ verdict: RetryDecider.Verdict, _ error: MQTTError) -> [Action] {
+    mutating func follow(
+        _ verdict: RetryDecider.Verdict, _ error: MQTTError, isOperationSuspected: Bool = false
+    ) -> [Action] {
         needsFresh = false
         switch verdict.decision {
         case .stop:
@@ -307,7 +331,7 @@ package struct SessionStateMachine: Sendable {
             state = .waiting
             return [.requestTurn(endpoint)]
         case .retry:
-            if error.code == .notAuthorized { purpose = .rejected }
+            if error.code == .notAuthorized, !isOperationSuspected { purpose = .rejected }
             state = .waiting
             return [.setTimer(.retry, verdict.delay ?? .zero)]
         }
@@ -320,6 +344,12 @@ package struct SessionStateMachine: Sendable {
         return hasTurn ? [.setTimer(.turn, wait)] : beginAttempt()
     }
 
+    /// The provider is left alone for so long, and there is nothing to dial with: that is no attempt.
+    mutating func postponed(by wait: Duration) -> [Action] {
+        guard case .waiting = state else { return [] }
+        return [.setTimer(.retry, wait)]
+    }
+
     /// The user knows that it is worth a try now.
     mutating func reconnectNow() -> [Action] {
         decider.reset()
@@ -328,61 +358,4 @@ package struct SessionStateMachine: Sendable {
     }
 
     func uptime(_ now: Instant) -> Duration { connectedAt.map { now - $0 } ?? .zero }
-
-    // MARK: Time
-
-    /// `hasMoved`: whether bytes of this connection have left the machine since the timer was set.
-    package mutating func timerFired(_ timer: Timer, hasMoved: Bool = false, now: Instant) -> [Action] {
-        switch timer {
-        case .retry:
-            guard case .waiting = state else { return [] }
-            return [.requestTurn(endpoint)]
-        case .turn:
-            guard case .waiting = state else { return [] }
-            return beginAttempt()
-        case .firstConnection:
-            return decider.hasEverConnected ? [] : stopWithoutConnection()
-        case .credentials:
-            let message = "the credential provider took longer than \(configuration.timeouts.credentials)"
-            if isRefreshing { return rotationFailed(message) }
-            guard case .fetching = state else { return [] }
-            return attemptFailed(MQTTError(.credentials, message, phase: .credentials), now: now)
-        case .phase, .attempt:
-            guard case .dialing(let phase) = state else { return [] }
-            let what =
-                switch phase {
-                case .resolve: "the name look-up, or what TLS needs before it, took too long"
-                case .connect: "the broker's host did not answer in time"
-                case .tlsHandshake: "the TLS handshake took too long"
-                default: "the broker sent no CONNACK in time"
-                }
-            return attemptFailed(MQTTError(.timeout, what, phase: phase), now: now)
-        case .validity:
-            switch state {
-            case .connected: return isRefreshing ? rotate() : []
-            case .fetching: return dial()
-            default: return []
-            }
-        case .refresh: return refresh(configuration.rotation)
-        case .reauthentication: return reauthenticationFailed()
-        case .drain: return drainTimerFired(hasMoved: hasMoved, now: now)
-        case .close: return closeTimerFired(hasMoved: hasMoved, now: now)
-        }
-    }
-
-    private mutating func stopWithoutConnection() -> [Action] {
-        guard case .waitUntilConnected(let limit) = configuration.firstConnection else { return [] }
-        let error = MQTTError.noConnection(within: limit, lastFailure)
-        return endAttempt(error) + stop(error)
-    }
-
-    /// The final event of an attempt that is given up.
-    private func endAttempt(_ error: MQTTError) -> [Action] {
-        guard let phase = attemptPhase else { return [] }
-        var error = error
-        error.phase = phase
-        let failed = MQTTConnectionAttemptFailed(
-            attempt: attempt, endpoint: endpoint, error: error, decision: .stop, retryIn: nil)
-        return [.emit(.attemptFailed(failed))]
-    }
 }

@@ -14,6 +14,7 @@ struct IncomingMessage: Sendable {
 
     func isForSame(as other: IncomingMessage) -> Bool {
         message.topic == other.message.topic
+            && message.retain == other.message.retain
             && message.subscriptionIdentifiers == other.message.subscriptionIdentifiers
     }
 }
@@ -21,14 +22,11 @@ struct IncomingMessage: Sendable {
 /// Waits until all consumers of a message have settled it: then it can be acknowledged, or is left to the broker.
 final class Receipt: Sendable {
     let packetID: UInt16
-    /// The connection on which it came.
-    let connection: Int
     private let state = Mutex((remaining: 1, isHandled: true))
     private let settled: @Sendable (Receipt) -> Void
 
-    init(packetID: UInt16, connection: Int, settled: @escaping @Sendable (Receipt) -> Void) {
+    init(packetID: UInt16, settled: @escaping @Sendable (Receipt) -> Void) {
         self.packetID = packetID
-        self.connection = connection
         self.settled = settled
     }
 
@@ -46,6 +44,24 @@ final class Receipt: Sendable {
             return state.remaining == 0
         }
         if isLast { settled(self) }
+    }
+}
+
+/// A QoS 1 message that waits for its acknowledgement. After a lost connection the broker sends it again, with the same packet
+/// identifier (MQTT 5.0, section 4.4), and DUP: its receipt is then that of the message that is here already.
+struct MessageUnderHandling {
+    let receipt: Receipt
+    let topic: String
+    let payload: [UInt8]
+    /// The connection on which it came last.
+    var connection: Int
+    /// Its consumers have done with it since that connection was lost.
+    var isHandled = false
+
+    init(_ message: MQTTMessage, _ receipt: Receipt, connection: Int) {
+        self.receipt = receipt
+        self.connection = connection
+        (topic, payload) = (message.topic, message.payload)
     }
 }
 

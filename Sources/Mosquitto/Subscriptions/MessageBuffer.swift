@@ -16,6 +16,10 @@ final class MessageBuffer: Sendable {
         var bytes = 0
         var waiting: CheckedContinuation<Void, Never>?
         var isFinished = false
+        /// The filters that the broker refused after it had granted them.
+        var refused: Set<String> = []
+        /// Why nothing follows, if the broker refuses all filters.
+        var ending: MQTTError?
         var fullness = Fullness.room
         var dropped = 0
         /// How many of these the metrics have.
@@ -61,6 +65,12 @@ final class MessageBuffer: Sendable {
 
     var dropped: Int { state.withLock { $0.dropped } }
 
+    var isFinished: Bool { state.withLock { $0.isFinished } }
+
+    var ending: MQTTError? { state.withLock { $0.ending } }
+
+    func has(_ filter: String) -> Bool { !isLocal && subscriptions.contains { $0.filter.filter == filter } }
+
     /// How many were dropped since the last call.
     func takeDropped() -> Int {
         state.withLock { state in
@@ -84,7 +94,8 @@ final class MessageBuffer: Sendable {
     /// Adds messages in one go. Returns whether ``fullness`` is more than `room`.
     func append(_ messages: [IncomingMessage]) -> Bool {
         let (waiting, isFull, dropped) = state.withLock { state in
-            if state.isFinished { return (nil as CheckedContinuation<Void, Never>?, false, messages[...]) }
+            // The loop gives a consumer that is finished nothing more.
+            if state.isFinished { return (nil as CheckedContinuation<Void, Never>?, false, messages.prefix(0)) }
             if state.messages.isEmpty { state.messages = messages } else { state.messages += messages }
             for message in messages { state.bytes += message.size }
             let dropped = policy.whenFull == .pauseReading ? [] : drop(&state)
@@ -140,8 +151,27 @@ final class MessageBuffer: Sendable {
         waiting?.resume()
     }
 
-    /// The consumer is gone, and has handled its last message or not. What it has not taken, nobody has.
-    func finish(hasHandledLast: Bool) {
+    /// The broker refuses a filter that it had granted. Returns whether that was the last one: then nothing follows.
+    func refuse(_ filter: String, _ error: MQTTError) -> Bool {
+        let isLast = state.withLock { state in
+            state.refused.insert(filter)
+            guard !state.isFinished, subscriptions.allSatisfy({ state.refused.contains($0.filter.filter) }) else {
+                return false
+            }
+            var error = error
+            error.refusedFilters = subscriptions.map(\.filter)
+            state.ending = error
+            return true
+        }
+        if isLast { finish() }
+        return isLast
+    }
+
+    /// The broker grants a filter again.
+    func grant(_ filter: String) { state.withLock { _ = $0.refused.remove(filter) } }
+
+    /// The consumer is gone, and has handled its last message or not. Returns what was not handed out to it.
+    func finish(hasHandledLast: Bool) -> [IncomingMessage] {
         finish()
         let (last, rest) = taken.withLock { taken in
             defer { taken = Taken() }
@@ -152,8 +182,31 @@ final class MessageBuffer: Sendable {
             defer { (state.messages, state.bytes) = ([], 0) }
             return state.messages
         }
-        for message in rest { message.receipt?.settle(isHandled: false) }
-        for message in unread { message.receipt?.settle(isHandled: false) }
+        return rest + unread
+    }
+
+    /// Takes back what waits for an acknowledgement of QoS 1 and was not handed out. QoS 2 stays: another consumer may have had it.
+    func takeUnacknowledged() -> [IncomingMessage] {
+        func isOpen(_ message: IncomingMessage) -> Bool {
+            message.receipt != nil && message.message.qos == .atLeastOnce
+        }
+        let handedOver = taken.withLock { taken in
+            let open = taken.messages[taken.next...].filter(isOpen)
+            if !open.isEmpty {
+                taken.messages = taken.messages[taken.next...].filter { !isOpen($0) }
+                taken.next = 0
+            }
+            return open
+        }
+        let waiting = state.withLock { state in
+            let open = state.messages.filter(isOpen)
+            guard !open.isEmpty else { return open }
+            state.messages.removeAll(where: isOpen)
+            state.bytes = state.messages.reduce(0) { $0 + $1.size }
+            state.fullness = policy.whenFull == .pauseReading ? fullness(state) : .room
+            return open
+        }
+        return handedOver + waiting
     }
 
     // MARK: The consumer

@@ -45,7 +45,7 @@ actor ResponseRouter {
         return await withCheckedContinuation { continuation in
             let sending = Task { await self.send(publish, correlation) }
             let deadline = Task {
-                guard (try? await Task.sleep(for: timeout)) != nil else { return }
+                guard (try? await Task.sleep(for: timeout.clampedToWait)) != nil else { return }
                 let error = MQTTError(.timeout, "there was no response within \(timeout)")
                 self.finish(correlation, .failure(error))
             }
@@ -92,7 +92,7 @@ actor ResponseRouter {
             Task { await self.receive(consumer) }
             return .success(())
         } catch {
-            await session.unsubscribe(consumer, hasHandledAll: true)
+            await session.endScope(of: consumer, hasHandledLast: true)
             return .failure(error)
         }
     }

@@ -3,11 +3,16 @@ import OrderedCollections
 /// Which filters the client subscribes to, for which consumers. A value; the loop's thread owns it.
 ///
 /// Where filters overlap, a broker may send a message once for each of them. Such filters have Subscription Identifiers (MQTT 5.0,
-/// section 3.8.2.1.2), by which a copy is told from the other; with them, each consumer gets one.
+/// section 3.8.2.1.2), by which a copy is told from the other; with them, each consumer gets one. See ``Choice``.
+///
+/// In a persistent session a filter outlives its consumers, until somebody ends it: it is kept.
 struct SubscriptionTable {
     private struct Entry {
         var subscription: MQTTSubscription
+        /// None if the filter is kept.
         var consumers = 0
+        /// Whether the broker has granted it in this or an earlier session of this client.
+        var isGranted = false
         /// Whether the broker has acknowledged it in the session that it has now, with the identifier that it has now.
         var isConfirmed = false
         /// Whether the broker ended a connection over it, or refused it to a consumer that goes on without it.
@@ -26,13 +31,22 @@ struct SubscriptionTable {
         var identifier: UInt32?
 
         var filters: [String] { subscriptions.map(\.filter.filter) }
+
+        /// The same in packets of at most so many filters.
+        func parts(of maximum: Int) -> [Group] {
+            if subscriptions.count <= maximum { return [self] }
+            return stride(from: 0, to: subscriptions.count, by: maximum).map { start in
+                let part = subscriptions[start..<min(start + maximum, subscriptions.count)]
+                return Group(subscriptions: Array(part), identifier: identifier)
+            }
+        }
     }
 
     /// Who gets the messages of a topic.
     private struct Route {
         var consumers: [MessageBuffer] = []
-        /// The identifier of the copy that is for the consumer at the same place; `nil` if every copy is.
-        var identifiers: [UInt32?] = []
+        /// The copies that are for the consumer at the same place.
+        var choices: [Choice] = []
         /// The identifiers of all filters that match.
         var known: Set<UInt32> = []
     }
@@ -56,6 +70,12 @@ struct SubscriptionTable {
 
     var filters: [String] { entries.keys.sorted() }
 
+    /// Those that have a consumer.
+    var wanted: Set<String> { Set(entries.filter { $0.value.consumers > 0 }.keys) }
+
+    /// Those that the broker has, and no consumer.
+    var kept: [MQTTTopicFilter] { entries.values.filter { $0.consumers == 0 }.map(\.subscription.filter) }
+
     // MARK: Consumers
 
     mutating func add(_ consumer: MessageBuffer) {
@@ -72,7 +92,9 @@ struct SubscriptionTable {
             }
             entries[filter]?.consumers += 1
             // The last options count, but nobody's QoS is lowered by another consumer.
-            let qos = max(subscription.qos, entries[filter]?.subscription.qos ?? .atMostOnce)
+            let isShared = entries[filter]?.consumers ?? 0 > 1
+            let qos =
+                isShared ? max(subscription.qos, entries[filter]?.subscription.qos ?? .atMostOnce) : subscription.qos
             entries[filter]?.subscription = subscription
             entries[filter]?.subscription.qos = qos
             entries[filter]?.isConfirmed = false
@@ -108,7 +130,9 @@ struct SubscriptionTable {
     }
 
     /// Removes a consumer, and the filters that only it wanted.
-    mutating func remove(_ consumer: MessageBuffer) {
+    ///
+    /// - Parameter keepsFilters: whether those that the broker has granted stay.
+    mutating func remove(_ consumer: MessageBuffer, keepsFilters: Bool = false) {
         guard let index = consumers.firstIndex(where: { $0 === consumer }) else { return }
         consumers.remove(at: index)
         routes.removeAll()
@@ -118,12 +142,19 @@ struct SubscriptionTable {
             guard let entry = entries[filter] else { continue }
             if entry.consumers > 1 {
                 entries[filter]?.consumers -= 1
+            } else if keepsFilters, entry.isGranted {
+                entries[filter]?.consumers = 0
             } else {
-                entries[filter] = nil
-                wide.remove(filter)
-                abandoned.append(filter)
+                forget(filter)
+                // The broker does not have one that it has refused, and may object to hearing of it again.
+                if !keepsFilters, !entry.isRefused { abandoned.append(filter) }
             }
         }
+    }
+
+    private mutating func forget(_ filter: String) {
+        entries[filter] = nil
+        wide.remove(filter)
     }
 
     // MARK: The broker
@@ -136,8 +167,13 @@ struct SubscriptionTable {
     /// Filters that have got their identifier after the broker was asked for them.
     func unidentified() -> [Group] { usesIdentifiers ? grouped(entries.values.filter(\.isRepeated)) : [] }
 
-    /// What the broker has not confirmed.
-    func unconfirmed() -> [Group] { grouped(entries.values.filter { !$0.isConfirmed && !$0.isRefused }) }
+    /// Groups the filters for which `isWanted` is true and that the broker has not confirmed.
+    func unconfirmed(where isWanted: (String) -> Bool = { _ in true }) -> [Group] {
+        grouped(
+            entries.values.filter {
+                !$0.isConfirmed && !$0.isRefused && isWanted($0.subscription.filter.filter)
+            })
+    }
 
     private func grouped(_ entries: [Entry]) -> [Group] {
         var groups: [Group] = []
@@ -164,12 +200,25 @@ struct SubscriptionTable {
 
     mutating func confirm(_ filter: String) {
         entries[filter]?.isConfirmed = true
+        entries[filter]?.isGranted = true
         entries[filter]?.isRepeated = false
         routes.removeAll()
     }
 
     /// The broker refused this filter, or ended a connection over it: it is not asked for again, unless another consumer wants it.
-    mutating func refuse(_ filter: String) { entries[filter]?.isRefused = true }
+    mutating func refuse(_ filter: String) {
+        entries[filter]?.isRefused = true
+        revoke(filter)
+    }
+
+    /// The broker has it no more, and refuses it for now. Nothing remains of a filter that is kept.
+    mutating func revoke(_ filter: String) {
+        guard let entry = entries[filter] else { return }
+        entries[filter]?.isGranted = false
+        entries[filter]?.isConfirmed = false
+        if entry.consumers == 0 { forget(filter) }
+        routes.removeAll()
+    }
 
     /// The broker has no session: all is to be subscribed again.
     mutating func forgetSession() {
@@ -181,26 +230,35 @@ struct SubscriptionTable {
         routes.removeAll()
     }
 
-    /// Takes the filters of which the broker is to be told that they are not wanted.
-    mutating func takeAbandoned() -> [String] {
-        defer { abandoned.removeAll() }
-        return abandoned.elements
+    /// Takes filters of which the broker is to be told that they are not wanted, at most so many of those for which this is true.
+    mutating func takeAbandoned(
+        _ maximum: Int = .max, where isWanted: (String) -> Bool = { _ in true }
+    ) -> [String] {
+        let taken = Array(abandoned.filter(isWanted).prefix(maximum))
+        abandoned.subtract(taken)
+        return taken
     }
 
     /// Filters that the broker may have, and nobody here wants.
-    mutating func abandon(_ filters: [String]) {
-        for filter in filters where entries[filter] == nil { abandoned.append(filter) }
+    ///
+    /// - Parameter includingKept: whether those that are kept end.
+    mutating func abandon(_ filters: [String], includingKept: Bool = false) {
+        for filter in filters {
+            if includingKept, entries[filter]?.consumers == 0 { forget(filter) }
+            if entries[filter] == nil { abandoned.append(filter) }
+        }
+        routes.removeAll()
     }
 
     // MARK: Messages
 
     /// Who gets a message: each consumer once, however many of its filters match, and however many copies the broker sends.
-    mutating func consumers(of topic: String, _ identifiers: [UInt32]) -> [MessageBuffer] {
+    mutating func consumers(of topic: String, _ identifiers: [UInt32], isRetained: Bool = false) -> [MessageBuffer] {
         let route = route(of: topic)
         // Without an identifier of ours nothing tells copies apart: better one too many than none.
         if identifiers.isEmpty || route.known.isDisjoint(with: identifiers) { return route.consumers }
-        return zip(route.consumers, route.identifiers).compactMap { consumer, identifier in
-            identifier.map { identifiers.contains($0) } ?? true ? consumer : nil
+        return zip(route.consumers, route.choices).compactMap { consumer, choice in
+            choice.takes(identifiers, isRetained: isRetained) ? consumer : nil
         }
     }
 
@@ -211,19 +269,23 @@ struct SubscriptionTable {
         for consumer in consumers {
             let matching = consumer.subscriptions.filter { $0.filter.matches(topic) }
             if matching.isEmpty { continue }
+            route.consumers.append(consumer)
             if consumer.isLocal {
-                route.consumers.append(consumer)
-                route.identifiers.append(nil)
+                route.choices.append(Choice())
                 continue
             }
             let confirmed = matching.compactMap { self.entries[$0.filter.filter] }
                 .filter { $0.isConfirmed && usesIdentifiers }
             route.known.formUnion(confirmed.compactMap(\.identifier))
-            // The copy with the highest QoS, if it is certain to come with an identifier.
+            // Each copy is certain to come with an identifier.
             let isCertain = confirmed.count == matching.count
-            let best = isCertain ? confirmed.max { $0.subscription.qos < $1.subscription.qos } : nil
-            route.consumers.append(consumer)
-            route.identifiers.append(best?.identifier)
+            route.choices.append(isCertain ? Choice(confirmed.map { ($0.subscription, $0.identifier) }) : Choice())
+        }
+        if usesIdentifiers {
+            // A copy for a filter that is kept is for its next consumer.
+            for entry in entries.values where entry.consumers == 0 && entry.subscription.filter.matches(topic) {
+                if let identifier = entry.identifier { route.known.insert(identifier) }
+            }
         }
         routes[topic] = route
         return route

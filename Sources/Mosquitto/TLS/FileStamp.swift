@@ -8,16 +8,20 @@ import Glibc
 import Musl
 #endif
 
-/// What tells that a file was replaced or changed, without reading it. Links are followed, so that the swapped link of a
-/// Kubernetes secret is a change.
+/// Tells that a file was replaced or changed, without reading it. A ``FileReader`` takes it, since that may block. Links are followed,
+/// so that the swapped link of a Kubernetes secret is a change. The stamp of a directory has those of its files: one that is overwritten
+/// in place leaves the directory as it was.
 struct FileStamp: Hashable {
     private var inode: UInt64 = 0
     private var size: Int64 = 0
     private var seconds: Int64 = 0
     private var nanoseconds: Int64 = 0
+    private var entries: [FileStamp] = []
 
-    /// All zero if there is no such file.
-    init(path: String) {
+    /// All zero if there is no such file. Blocks while the file system does not answer.
+    init(path: String) { self.init(path: path, isEntry: false) }
+
+    private init(path: String, isEntry: Bool) {
         var status = stat()
         guard stat(path, &status) == 0 else { return }
         inode = UInt64(status.st_ino)
@@ -29,6 +33,22 @@ struct FileStamp: Hashable {
         #endif
         seconds = Int64(time.tv_sec)
         nanoseconds = Int64(time.tv_nsec)
+        guard !isEntry, status.st_mode & S_IFMT == S_IFDIR else { return }
+        entries = Self.names(inDirectory: path).map { FileStamp(path: path + "/" + $0, isEntry: true) }
+    }
+
+    private static func names(inDirectory path: String) -> [String] {
+        var names: [String] = []
+        if let directory = opendir(path) {
+            defer { closedir(directory) }
+            while let entry = readdir(directory) {
+                let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                    String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+                }
+                if name != ".", name != ".." { names.append(name) }
+            }
+        }
+        return names.sorted()
     }
 
     /// The bundle of `SSL_CTX_set_default_verify_paths`. (A folder of hashed names is looked into by OpenSSL at each handshake.)

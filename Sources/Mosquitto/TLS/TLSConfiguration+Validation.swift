@@ -18,6 +18,10 @@ extension TLSConfiguration {
             if let name, !(1...255).contains(name.utf8.count) || name.utf8.contains(0) {
                 throw Self.invalid("\(quoted(name)) is not a server name")
             }
+            // OpenSSL would take it for a pattern: any name below that domain.
+            if let name, name.hasPrefix(".") {
+                throw Self.invalid("\(quoted(name)) is not a server name: it begins with a dot")
+            }
         }
         for name in applicationProtocols where !(1...255).contains(name.utf8.count) {
             throw Self.invalid(

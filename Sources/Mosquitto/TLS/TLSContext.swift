@@ -13,9 +13,9 @@ import Musl
 /// What a ``TLSConfiguration`` asks of one client's connections: the record that OpenSSL's callbacks read and write, and an `SSL_CTX`,
 /// which clients share.
 ///
-/// It serves one connection at a time, on one thread. It must outlive every `SSL` made for it, which ``MosquittoHandle`` sees to.
+/// It serves one connection at a time, on one thread. It must outlive every `SSL` made for it: ``TLSStream`` holds it.
 ///
-/// `@unchecked Sendable` lets it be prepared off the loop and then handed over: ``prepare(for:_:passphrase:turn:)`` is done by
+/// `@unchecked Sendable` lets it be prepared off the loop and then handed over: ``prepare(for:_:passphrase:turn:)`` changes it on
 /// one thread at a time, and never by an attempt that a later one has overtaken.
 final class TLSContext: @unchecked Sendable {
     private let settings: TLSSettings
@@ -28,6 +28,8 @@ final class TLSContext: @unchecked Sendable {
     private let turn = Mutex(Int.min)
     private var endpoint: MQTTEndpoint?
     private var material: TLSMaterial?
+    /// Goes up with each attempt that may have changed what is loaded.
+    private var loads = 0
     private var trust: TrustStore?
     private var lacksPassphrase = false
     /// What the record points to.
@@ -94,49 +96,96 @@ final class TLSContext: @unchecked Sendable {
     // MARK: Each attempt
 
     /// A context that is ready for a connection: the known one if there is one. Asks the providers, and reads the files that are
-    /// not what they were. A certificate that was renewed or a trust that was repaired is used from then on.
+    /// not what they were, before the context is locked. A certificate that was renewed or a trust that was repaired is used from
+    /// then on.
     static func prepare(
         _ known: TLSContext?, _ configuration: TLSConfiguration, for endpoint: MQTTEndpoint, turn: Int
     ) async throws(MQTTError) -> TLSContext {
         let material = try await TLSMaterial(configuration)
         let context: TLSContext = if let known { known } else { try TLSContext(configuration) }
         do throws(MQTTError) {
-            try context.prepare(for: endpoint, material, passphrase: nil, turn: turn)
+            try await context.prepare(for: endpoint, material, turn: turn)
         } catch {
             // Nobody is asked for the passphrase of a key that has none.
             guard context.turn.withLock({ _ in context.lacksPassphrase }),
                 let passphrase = try await material.askForPassphrase()
             else { throw error }
-            try context.prepare(for: endpoint, material, passphrase: passphrase, turn: turn)
+            try await context.prepare(for: endpoint, material, passphrase: passphrase, turn: turn)
         }
         return context
     }
 
     /// Not while a handshake is under way.
     func prepare(
-        for endpoint: MQTTEndpoint, _ material: TLSMaterial, passphrase: MQTTSecret?, turn number: Int
-    ) throws(MQTTError) {
+        for endpoint: MQTTEndpoint, _ material: TLSMaterial, passphrase: MQTTSecret? = nil, turn number: Int
+    ) async throws(MQTTError) {
+        while true {
+            let basis = turn.withLock { _ in
+                lacksPassphrase = false
+                return (number: loads, material: self.material)
+            }
+            let change: Change
+            do throws(MQTTError) {
+                change = try await Change(to: material, from: basis.material)
+            } catch {
+                forgetMaterial(turn: number)
+                throw error
+            }
+            if try prepare(for: endpoint, material, change, passphrase, turn: number, basis: basis.number) { return }
+        }
+    }
+
+    /// What is read for new material: nothing of what is as it was.
+    private struct Change: Sendable {
+        var trust: TrustStore?
+        var identity: TLSIdentityLoader.Content?
+
+        init(to new: TLSMaterial, from old: TLSMaterial?) async throws(MQTTError) {
+            if old.map({ !new.hasSameTrust(as: $0) }) ?? true { trust = try await TrustStore.store(for: new) }
+            if let source = new.identity, old.map({ !new.hasSameIdentity(as: $0) }) ?? true {
+                identity = try await TLSIdentityLoader.Content(reading: source)
+            }
+        }
+    }
+
+    /// After a failure nothing is known, even if the files are then what they were.
+    private func forgetMaterial(turn number: Int) {
+        turn.withLock { last in
+            guard number >= last else { return }
+            last = number
+            loads += 1
+            material = nil
+        }
+    }
+
+    /// Returns whether the change was made for what is loaded: another attempt may have come between.
+    private func prepare(
+        for endpoint: MQTTEndpoint, _ material: TLSMaterial, _ change: Change, _ passphrase: MQTTSecret?,
+        turn number: Int, basis: Int
+    ) throws(MQTTError) -> Bool {
         // What was tried in vain on the way stays in this thread's queue, which belongs to whoever runs on it next.
         defer { ERR_clear_error() }
-        let result: Result<Void, MQTTError> = turn.withLock { last in
+        let result: Result<Bool, MQTTError> = turn.withLock { last in
             guard number >= last else { return .failure(MQTTError(.cancelled, "a later attempt has taken its place")) }
             last = number
+            guard basis == loads else { return .success(false) }
+            loads += 1
             do throws(MQTTError) {
                 if endpoint != self.endpoint { try setEndpoint(endpoint) }
-                try load(material, passphrase)
-                return .success(())
+                try load(material, change, passphrase)
+                return .success(true)
             } catch {
                 return .failure(error)
             }
         }
-        try result.get()
+        return try result.get()
     }
 
     private func setEndpoint(_ endpoint: MQTTEndpoint) throws(MQTTError) {
         keepSession()
         // Until all of it is set: after a failure the context checks no name, and must not pass for one that does.
         self.endpoint = nil
-        let name = configuration.serverName ?? endpoint.host
+        let name = (configuration.serverName ?? endpoint.host).withoutRootDot
         let isAddress = Resolver.numeric(name) != nil
         free(serverName)
         serverName =
@@ -144,7 +193,7 @@ final class TLSContext: @unchecked Sendable {
             // RFC 6066, section 3: a literal address is not a server name.
             case .automatic: isAddress ? nil : strdup(name)
             case .none: nil
-            case .name(let indicated): strdup(indicated)
+            case .name(let indicated): strdup(indicated.withoutRootDot)
             }
         record.pointee.server_name = UnsafePointer(serverName)
         // A certificate cannot name the scope of an address: it has a meaning on this machine only.
@@ -153,33 +202,29 @@ final class TLSContext: @unchecked Sendable {
         checkedName = configuration.verification == .full ? strdup(verifiedName) : nil
         record.pointee.verified_name = UnsafePointer(checkedName)
         record.pointee.verifies_address = isAddress
-        if let checkedName, cmq_is_verifiable(checkedName, isAddress) != 1 {
+        // OpenSSL takes a leading dot for a pattern.
+        if let checkedName, name.hasPrefix(".") || cmq_is_verifiable(checkedName, isAddress) != 1 {
             throw Self.failure("\(quoted(name)) cannot be the name in a certificate")
         }
         self.endpoint = endpoint
         record.pointee.session = sessions.removeValue(forKey: endpoint)
     }
 
-    private func load(_ new: TLSMaterial, _ passphrase: MQTTSecret?) throws(MQTTError) {
-        let old = material
-        // Until all of it is read: after a failure nothing is known, even if the files are then what they were.
+    private func load(_ new: TLSMaterial, _ change: Change, _ passphrase: MQTTSecret?) throws(MQTTError) {
+        // Until all of it is in use.
         material = nil
-        var isChanged = false
-        if old.map({ !new.hasSameTrust(as: $0) }) ?? true {
-            let store = try TrustStore.store(for: new)
+        if let store = change.trust {
             record.pointee.trust = store.pointer
             trust = store
-            isChanged = true
         }
-        if let identity = new.identity, old.map({ !new.hasSameIdentity(as: $0) }) ?? true {
+        if let identity = change.identity {
             var loader = TLSIdentityLoader(record: record, context: pointer, passphrase: passphrase)
             defer { lacksPassphrase = loader.lacksPassphrase }
             try loader.use(identity)
-            isChanged = true
         }
         material = new
         // A resumed session is not verified again, and shows what was shown then.
-        if isChanged { forgetSessions() }
+        if change.trust != nil || change.identity != nil { forgetSessions() }
     }
 
     // MARK: Sessions

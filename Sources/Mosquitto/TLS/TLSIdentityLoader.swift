@@ -9,38 +9,69 @@ struct TLSIdentityLoader {
     /// The key is encrypted, and there was no passphrase.
     private(set) var lacksPassphrase = false
 
-    mutating func use(_ identity: TLSConfiguration.Identity.Source) throws(MQTTError) {
-        switch identity {
-        case .files(let certificatePath, let keyPath):
-            let certificate = "certificate file \(quoted(certificatePath))"
-            try useCertificate(TLSFile.read(certificatePath, "certificate file"), certificate)
-            try useKey(TLSFile.readSecret(keyPath, "key file"), "key file \(quoted(keyPath))", certificate)
-        case .bytes(let certificates, let key):
-            let certificate = "the client certificate in memory"
-            try useCertificate(certificates[0], certificate)
-            for intermediate in certificates.dropFirst() {
-                if cmq_tls_add_intermediate(record, intermediate, intermediate.count) != 1 {
-                    throw TLSContext.failure("an intermediate certificate in memory cannot be used")
-                }
-            }
-            try useKey(key, "the client key in memory", certificate)
-        case .pkcs12File(let path):
-            try useContainer(TLSFile.readSecret(path, "PKCS #12 file"), "PKCS #12 file \(quoted(path))")
-        case .pkcs12(let bytes):
-            try useContainer(bytes, "the PKCS #12 container in memory")
-        case .stored(let certificatePath, let uri, let engine):
-            let certificate = "certificate file \(quoted(certificatePath))"
-            try useCertificate(TLSFile.read(certificatePath, "certificate file"), certificate)
-            // The URI is not named: it may have a PIN.
-            let key = "the stored key" + (engine.map { " of engine \(quoted($0))" } ?? "")
-            try use(key, "with \(certificate)", isStored: true) { [record, context] in
-                cmq_tls_use_stored_key(record, context, uri, engine, &$0)
+    /// An identity whose files have been read.
+    struct Content: Sendable {
+        enum Key: Sendable {
+            case bytes(MQTTSecret, name: String)
+            case stored(uri: String, engine: String?)
+        }
+
+        enum Form: Sendable {
+            case pair(certificate: MQTTSecret, intermediates: [[UInt8]], name: String, Key)
+            case container(MQTTSecret, name: String)
+        }
+
+        let form: Form
+
+        /// Reads the files.
+        init(reading identity: TLSConfiguration.Identity.Source) async throws(MQTTError) {
+            switch identity {
+            case .files(let certificate, let key):
+                form = .pair(
+                    certificate: try await TLSFile.read(certificate, "certificate file"), intermediates: [],
+                    name: "certificate file \(quoted(certificate))",
+                    .bytes(try await TLSFile.read(key, "key file"), name: "key file \(quoted(key))"))
+            case .bytes(let certificates, let key):
+                form = .pair(
+                    certificate: MQTTSecret(bytes: certificates[0]), intermediates: Array(certificates.dropFirst()),
+                    name: "the client certificate in memory", .bytes(key, name: "the client key in memory"))
+            case .pkcs12File(let path):
+                let what = "PKCS #12 file"
+                form = .container(try await TLSFile.read(path, what), name: "\(what) \(quoted(path))")
+            case .pkcs12(let bytes):
+                form = .container(bytes, name: "the PKCS #12 container in memory")
+            case .stored(let certificate, let uri, let engine):
+                form = .pair(
+                    certificate: try await TLSFile.read(certificate, "certificate file"), intermediates: [],
+                    name: "certificate file \(quoted(certificate))", .stored(uri: uri, engine: engine))
             }
         }
     }
 
-    private func useCertificate(_ bytes: [UInt8], _ what: String) throws(MQTTError) {
-        if cmq_tls_use_certificate(record, bytes, bytes.count) != 1 {
+    mutating func use(_ content: Content) throws(MQTTError) {
+        switch content.form {
+        case .container(let container, let name): try useContainer(container, name)
+        case .pair(let certificate, let intermediates, let name, let key):
+            try useCertificate(certificate, name)
+            for intermediate in intermediates {
+                if cmq_tls_add_intermediate(record, intermediate, intermediate.count) != 1 {
+                    throw TLSContext.failure("an intermediate certificate in memory cannot be used")
+                }
+            }
+            switch key {
+            case .bytes(let bytes, let keyName): try useKey(bytes, keyName, name)
+            case .stored(let uri, let engine):
+                // The URI is not named: it may have a PIN.
+                let keyName = "the stored key" + (engine.map { " of engine \(quoted($0))" } ?? "")
+                try use(keyName, "with \(name)", isStored: true) { [record, context] in
+                    cmq_tls_use_stored_key(record, context, uri, engine, &$0)
+                }
+            }
+        }
+    }
+
+    private func useCertificate(_ bytes: MQTTSecret, _ what: String) throws(MQTTError) {
+        if bytes.withBytes({ cmq_tls_use_certificate(record, $0.baseAddress, $0.count) }) != 1 {
             throw TLSContext.failure("\(what) cannot be used")
         }
     }

@@ -9,7 +9,8 @@ struct TLSMaterial: Sendable {
     let trustStamps: [FileStamp]
     let identityStamps: [FileStamp]
 
-    /// Asks the providers. Throws ``MQTTError/Code/credentials`` if one fails.
+    /// Asks the providers. Throws ``MQTTError/Code/credentials`` if one fails, ``MQTTError/Code/timeout`` if a file system does not
+    /// answer.
     init(_ configuration: TLSConfiguration) async throws(MQTTError) {
         if configuration.preSharedKey == nil {
             trust = try await Self.sources(of: configuration.trust)
@@ -22,10 +23,14 @@ struct TLSMaterial: Sendable {
             self.identity = given.source
             passphrase = given.passphrase
         }
-        trustStamps =
-            trust.compactMap(\.path).map { FileStamp(path: $0) }
-            + revocationLists.compactMap(\.path).map { FileStamp(path: $0) }
-        identityStamps = identity?.paths.map { FileStamp(path: $0) } ?? []
+        trustStamps = try await Self.stamps(trust.compactMap(\.path) + revocationLists.compactMap(\.path))
+        identityStamps = try await Self.stamps(identity?.paths ?? [])
+    }
+
+    private static func stamps(_ paths: [String]) async throws(MQTTError) -> [FileStamp] {
+        var stamps: [FileStamp] = []
+        for path in paths { stamps.append(try await TLSFile.stamp(path)) }
+        return stamps
     }
 
     func hasSameTrust(as other: TLSMaterial) -> Bool {

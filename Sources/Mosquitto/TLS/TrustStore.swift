@@ -20,10 +20,10 @@ final class TrustStore: @unchecked Sendable {
     private static let shared = Mutex<[Key: Weak]>([:])
 
     /// The store for what is given; an earlier one if somebody still uses it.
-    static func store(for material: TLSMaterial) throws(MQTTError) -> TrustStore {
+    static func store(for material: TLSMaterial) async throws(MQTTError) -> TrustStore {
         let key = Key(sources: material.trust, lists: material.revocationLists, stamps: material.trustStamps)
         if let known = shared.withLock({ $0[key]?.store }) { return known }
-        let store = try TrustStore(material)
+        let store = try TrustStore(try await parts(of: material))
         shared.withLock { stores in
             stores = stores.filter { $0.value.store != nil }
             stores[key] = Weak(store: store)
@@ -31,56 +31,84 @@ final class TrustStore: @unchecked Sendable {
         return store
     }
 
-    private init(_ material: TLSMaterial) throws(MQTTError) {
+    // MARK: Reading
+
+    /// What a store is made of, once its files are read. `name`: for errors.
+    private enum Part: Sendable {
+        case system
+        case directory(String)
+        case certificates(MQTTSecret, name: String)
+        case lists(MQTTSecret, name: String)
+    }
+
+    private static func parts(of material: TLSMaterial) async throws(MQTTError) -> [Part] {
+        var parts: [Part] = []
+        for source in material.trust { parts.append(try await part(of: source)) }
+        for list in material.revocationLists { parts.append(try await part(of: list)) }
+        return parts
+    }
+
+    private static func part(of source: TLSConfiguration.Trust.Source) async throws(MQTTError) -> Part {
+        switch source {
+        case .system:
+            try await TLSFile.checkSystemTrust()
+            return .system
+        case .directory(let path):
+            try await TLSFile.checkDirectory(path, "certificate authority directory")
+            return .directory(path)
+        case .file(let path):
+            let what = "certificate authority file"
+            return .certificates(try await TLSFile.read(path, what), name: "\(what) \(quoted(path))")
+        case .bytes(let bytes):
+            return .certificates(MQTTSecret(bytes: bytes), name: "the certificate authorities in memory")
+        }
+    }
+
+    private static func part(of list: TLSConfiguration.Revocation.List) async throws(MQTTError) -> Part {
+        let inMemory = "the certificate revocation list in memory"
+        switch list {
+        case .file(let path):
+            let what = "certificate revocation list"
+            return .lists(try await TLSFile.read(path, what), name: "\(what) \(quoted(path))")
+        case .pem(let text): return .lists(MQTTSecret(text), name: inMemory)
+        case .der(let der): return .lists(MQTTSecret(bytes: der), name: inMemory)
+        }
+    }
+
+    // MARK: Filling
+
+    private init(_ parts: [Part]) throws(MQTTError) {
+        // What was tried in vain on the way stays in this thread's queue, which belongs to whoever runs on it next.
+        defer { ERR_clear_error() }
         guard let pointer = X509_STORE_new() else { throw TLSContext.failure("OpenSSL could not make a trust store") }
         self.pointer = pointer
-        for source in material.trust { try add(source) }
-        for list in material.revocationLists { try add(list) }
+        for part in parts { try add(part) }
     }
 
     deinit { X509_STORE_free(pointer) }
 
-    private func add(_ source: TLSConfiguration.Trust.Source) throws(MQTTError) {
-        switch source {
+    private func add(_ part: Part) throws(MQTTError) {
+        switch part {
         case .system:
             if X509_STORE_set_default_paths(pointer) != 1 {
                 throw TLSContext.failure("the system's certificate authorities cannot be loaded")
             }
         case .directory(let path):
-            try TLSFile.checkDirectory(path, "certificate authority directory")
             if X509_STORE_load_path(pointer, path) != 1 {
                 throw TLSContext.failure("certificate authority directory \(quoted(path)) cannot be used")
             }
-        case .file(let path):
-            let what = "certificate authority file"
-            try addCertificates(TLSFile.read(path, what), "\(what) \(quoted(path))")
-        case .bytes(let bytes):
-            try addCertificates(bytes, "the certificate authorities in memory")
-        }
-    }
-
-    private func addCertificates(_ bytes: [UInt8], _ what: String) throws(MQTTError) {
-        switch cmq_store_add_certificates(pointer, bytes, bytes.count) {
-        case -1: throw TLSContext.failure("\(what): a certificate cannot be read")
-        case 0: throw TLSContext.failure("\(what): no certificate in PEM or DER form was found")
-        default: break
-        }
-    }
-
-    private func add(_ list: TLSConfiguration.Revocation.List) throws(MQTTError) {
-        let bytes: [UInt8]
-        let what: String
-        switch list {
-        case .file(let path):
-            bytes = try TLSFile.read(path, "certificate revocation list")
-            what = "certificate revocation list \(quoted(path))"
-        case .pem(let text): (bytes, what) = (Array(text.utf8), "the certificate revocation list in memory")
-        case .der(let der): (bytes, what) = (der, "the certificate revocation list in memory")
-        }
-        switch cmq_store_add_crls(pointer, bytes, bytes.count) {
-        case -1: throw TLSContext.failure("\(what): a list cannot be read")
-        case 0: throw TLSContext.failure("\(what): no list in PEM or DER form was found")
-        default: break
+        case .certificates(let content, let name):
+            switch content.withBytes({ cmq_store_add_certificates(pointer, $0.baseAddress, $0.count) }) {
+            case -1: throw TLSContext.failure("\(name): a certificate cannot be read")
+            case 0: throw TLSContext.failure("\(name): no certificate in PEM or DER form was found")
+            default: break
+            }
+        case .lists(let content, let name):
+            switch content.withBytes({ cmq_store_add_crls(pointer, $0.baseAddress, $0.count) }) {
+            case -1: throw TLSContext.failure("\(name): a list cannot be read")
+            case 0: throw TLSContext.failure("\(name): no list in PEM or DER form was found")
+            default: break
+            }
         }
     }
 }

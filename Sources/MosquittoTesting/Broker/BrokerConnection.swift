@@ -164,6 +164,9 @@ final class BrokerConnection: ChannelInboundHandler {
                 if unanswered == count { disconnect(reasonCode: reasonCode) }
                 return
             }
+            if let objection = core.settings.objections.first(where: { $0.concerns(packet, on: self) }) {
+                return object(objection)
+            }
             try core.receive(packet, from: self)
             return
         }
@@ -186,6 +189,15 @@ final class BrokerConnection: ChannelInboundHandler {
             if closes { close() }
         default:
             core.connect(connect, on: self)
+        }
+    }
+
+    /// Ends the connection as an objection says.
+    private func object(_ objection: ScriptedBroker.Objection) {
+        switch objection.ending {
+        case .close: close()
+        case .closeWithoutAnswers: abort()
+        case .disconnect(let reasonCode): disconnect(reasonCode: reasonCode)
         }
     }
 

@@ -11,6 +11,7 @@ final class BrokerSettings: Sendable {
         var connackProperties: [UInt8] = []
         var mergesCopies = false
         var readRate: Int?
+        var objections: [ScriptedBroker.Objection] = []
     }
 
     private let state: Mutex<State>
@@ -44,6 +45,11 @@ final class BrokerSettings: Sendable {
     var readRate: Int? {
         get { state.withLock { $0.readRate } }
         set { state.withLock { $0.readRate = newValue } }
+    }
+
+    var objections: [ScriptedBroker.Objection] {
+        get { state.withLock { $0.objections } }
+        set { state.withLock { $0.objections = newValue } }
     }
 
     func setScript(_ script: [ConnectionScript]) {

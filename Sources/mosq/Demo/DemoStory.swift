@@ -80,6 +80,7 @@ final class DemoStory: Sendable {
     private func configuration() -> MQTTClientConfiguration {
         var configuration = MQTTClientConfiguration(
             host: "localhost", port: stage.port, tls: TLSConfiguration(trust: .file(folder.path + "/ca.pem")))
+        configuration.clientID = "mosq-demo"
         configuration.session = .persistent
         configuration.retry.baseDelay = .milliseconds(300)
         configuration.retry.maximumDelay = .seconds(1)
@@ -140,7 +141,9 @@ final class DemoStory: Sendable {
         case .credentialsRotated(let rotated):
             seen.withLock { $0.gaps.append(rotated.gap) }
             screen.line("rotated the token before its expiry", .good)
-        case .credentialsRefreshed, .credentialsFailed, .resubscribed, .stopped: break
+        case .credentialsRefreshed, .credentialsFailed, .resubscribed, .subscriptionRefused, .messagesDropped,
+            .messagesUnsent, .stopped:
+            break
         }
     }
 

@@ -20,7 +20,7 @@ extension ConnackFacts {
         code = error.rawReasonCode.map { Int($0) }
         reason = error.reasonCode.map { "\($0)" }
         reasonString = error.reasonString
-        clientID = configuration.clientID
+        clientID = configuration.clientID ?? ""
         protocolVersion = Self.name(configuration.version)
         serverReference = error.serverReference
         userProperties = error.userProperties.map { Property(name: $0.name, value: $0.value) }

@@ -56,6 +56,12 @@ struct EventLine {
             object.set("filters", filters)
         case .messagesUnsent(let unsent):
             object.set("count", unsent.count)
+        case .messagesDropped(let dropped):
+            object.set("count", dropped.count)
+        case .subscriptionRefused(let refused):
+            object.set("filter", refused.filter.filter)
+            object.set("reasonCode", Int(refused.reasonCode.rawValue))
+            object.set("message", refused.error.message)
         case .stopped(let error):
             object.set("message", error?.message)
         }

@@ -45,6 +45,7 @@ final class RealBroker: Sendable {
         var configuration = MQTTClientConfiguration(
             host: "localhost", port: port, tls: .init(trust: .pem(authority.certificatePEM)))
         configuration.version = version
+        configuration.clientID = "real-\(UInt32.random(in: 0 ... .max))"
         configuration.session = .persistent
         configuration.retry.baseDelay = .milliseconds(50)
         configuration.retry.maximumDelay = .milliseconds(500)

@@ -151,6 +151,7 @@ private final class RotatedFiles: Sendable {
         configuration.tls?.minimumVersion = tls
         configuration.tls?.maximumVersion = tls
         configuration.version = mqtt
+        configuration.clientID = "rotated-\(UInt32.random(in: 0 ... .max))"
         configuration.session = .persistent
         configuration.retry.baseDelay = .milliseconds(50)
         configuration.retry.maximumDelay = .milliseconds(500)
@@ -160,7 +161,7 @@ private final class RotatedFiles: Sendable {
     /// A client whose own certificate stays.
     func observer(_ configuration: MQTTClientConfiguration) -> MQTTClientConfiguration {
         var configuration = configuration
-        configuration.clientID = "observer-\(configuration.clientID)"
+        configuration.clientID = "observer-\(configuration.clientID ?? "")"
         configuration.tls?.customVerification = nil
         configuration.tls?.identity = .files(
             certificate: certificates.path("client-ed25519.pem"), key: certificates.path("client-ed25519.key"))

@@ -71,6 +71,9 @@ extension TLSTests {
             stapled("by-authority", .connects()),
             stapled("revoked", server: "server-revoked", refused(23, "server-revoked")),
             stapled("expired", refused(74)),
+            // Without nextUpdate: of today, and one that somebody has kept (core 31).
+            stapled("ageless", .connects()),
+            stapled("kept", refused(74)),
             stapled("foreign", refused(74)),
             stapled("try-later", refused(74)),
             stapled("unknown", refused(75)),

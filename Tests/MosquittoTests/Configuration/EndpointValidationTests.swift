@@ -51,6 +51,12 @@ import Testing
         _ = try error { $0.endpoints = [MQTTEndpoint(host: "/run/mosquitto.sock", port: 1)] }
     }
 
+    @Test func `a host may end with the root's dot and begin with none (core 19)`() throws {
+        try MQTTEndpoint(host: "broker.svc.cluster.local.", port: 8_883).validate()
+        let error = try error { $0.endpoints = [MQTTEndpoint(host: ".example.com", port: 1)] }
+        #expect(error.message.contains("begins with a dot"))
+    }
+
     @Test func `a Unix socket with TLS needs a name to check`() throws {
         let error = try error { $0.endpoints.append(Self.socket) }
         #expect(error.message.contains("unix:/run/mosquitto.sock"))

@@ -23,10 +23,27 @@ import Testing
         #expect(MQTTClientConfiguration(host: "b", port: 1).endpoints[0].port == 1)
     }
 
-    @Test func `has a client identifier of its own`() {
-        let identifiers = Set((0..<100).map { _ in MQTTClientConfiguration(host: "b").clientID })
+    @Test func `gives each client an identifier of its own (D7)`() {
+        let configuration = MQTTClientConfiguration(host: "b")
+        #expect(configuration.clientID == nil)
+        let identifiers = Set((0..<100).map { _ in MQTTClient(configuration).configuration.clientID })
         #expect(identifiers.count == 100)
-        for identifier in identifiers { #expect(identifier.wholeMatch(of: /swift-[0-9a-f]{16}/) != nil) }
+        for identifier in identifiers { #expect(identifier?.wholeMatch(of: /swift-[0-9a-f]{16}/) != nil) }
+        var named = configuration
+        named.clientID = "mine"
+        #expect(MQTTClient(named).configuration.clientID == "mine")
+    }
+
+    @Test func `needs an identifier of the user's for a persistent session (D7)`() throws {
+        let error = try error { $0.session = .persistent }
+        #expect(error.code == .invalidConfiguration)
+        #expect(error.message.contains("clientID"))
+        var configuration = MQTTClient(MQTTClientConfiguration(host: "b")).configuration
+        try configuration.validate()
+        configuration.session = .persistent
+        #expect(throws: MQTTError.self) { try configuration.validate() }
+        configuration.clientID = "mine"
+        try configuration.validate()
     }
 
     @Test(arguments: [0, -1, 65_536, Int.max])
@@ -95,6 +112,7 @@ import Testing
     private static let badValues: [(Change, String)] = [
         ({ $0.receiveMaximum = 0 }, "receiveMaximum is 0"), ({ $0.maximumInFlight = 0 }, "maximumInFlight is 0"),
         ({ $0.maximumInFlight = 65_536 }, "maximumInFlight is 65536"),
+        ({ $0.maximumFiltersPerSubscribe = 0 }, "maximumFiltersPerSubscribe is 0"),
         ({ $0.queue.maximumMessages = 0 }, "queue.maximumMessages is 0"),
         ({ $0.queue.maximumBytes = 0 }, "queue.maximumBytes is 0"),
         ({ $0.maximumPacketSize = 127 }, "maximumPacketSize is 127"),

@@ -43,14 +43,33 @@ private final class Folder {
         #expect(MQTTFileCredentials(path: path).source == "file")
     }
 
-    @Test(arguments: [
-        ("t\n", "t"), ("t\r\n", "t"), ("t\n\n", "t\n"), (" t ", " t "), ("t\r", "t\r"), ("a\nb\n", "a\nb"),
-    ])
-    func `loses one newline at its end and nothing else`(content: String, token: String) async throws {
-        #expect(try await read(folder.write(content.utf8)) == token)
+    @Test(arguments: ["t", "t\n", "t\r\n", "t\n\n", "t\r\n\r\n", "t\r"])
+    func `loses the newlines at its end`(content: String) async throws {
+        #expect(try await read(folder.write(content.utf8)) == "t")
     }
 
-    @Test(arguments: ["", "\n", "\r\n"])
+    @Test(arguments: ["a b", " t", "t ", "a\nb\n", "\nt", "a\tb", "t \n"])
+    func `with white space in the token is refused, and says so (newcomer D6)`(content: String) async throws {
+        let error = try await failure(folder.write(content.utf8))
+        #expect(error.code == .credentials)
+        #expect(error.message.contains("has white space or a newline"))
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `that is a FIFO is refused at once (core 16)`() async throws {
+        let path = folder.path("fifo")
+        #expect(mkfifo(path, 0o600) == 0)
+        #expect(try await failure(path).message.contains("is not a regular file"))
+    }
+
+    @Test func `that is endless is refused before it is read (security 12)`() async throws {
+        let path = try folder.write([])
+        #expect(truncate(path, 6 << 30) == 0)
+        #expect(try await failure(path).message.contains("more than 65535 bytes"))
+        #expect(try await failure("/dev/zero").message.contains("is not a regular file"))
+    }
+
+    @Test(arguments: ["", "\n", "\r\n", "\n\n"])
     func `without a token is refused`(content: String) async throws {
         let path = try folder.write(content.utf8)
         let error = try await failure(path)
@@ -65,7 +84,7 @@ private final class Folder {
         let most = String(repeating: "x", count: 65_535)
         #expect(try await read(folder.write((most + newline).utf8)) == most)
         let error = try await failure(folder.write((most + "x" + newline).utf8))
-        #expect(error.message.contains("65536 bytes"))
+        #expect(error.message.contains("more than 65535 bytes"))
     }
 
     @Test(arguments: [[0xFF, 0xFE], [0x61, 0xC3], [0xED, 0xA0, 0x80]] as [[UInt8]])
@@ -76,7 +95,7 @@ private final class Folder {
     @Test func `that is missing is named`() async throws {
         let path = folder.path("missing")
         let error = try await failure(path)
-        #expect(error.message.contains("no such file"))
+        #expect(error.message.contains("No such file"))
         #expect(error.message.contains("missing"))
     }
 

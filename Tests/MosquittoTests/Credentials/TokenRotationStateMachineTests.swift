@@ -20,11 +20,12 @@ private struct Rotation {
 
     /// "use NAME", "ask" or "fail".
     mutating func need(
-        _ purpose: MQTTConnectAttempt.Purpose = .connect, refused: MQTTCredentials? = nil
+        _ purpose: MQTTConnectAttempt.Purpose = .connect, refused: MQTTCredentials? = nil, isAsking: Bool = false
     ) -> String {
-        switch machine.need(purpose, refused: refused, now: now) {
+        switch machine.need(purpose, refused: refused, isAsking: isAsking, now: now) {
         case .use(let token): "use \(token.credentials.username ?? "")"
         case .ask: "ask"
+        case .useAndAsk(let token): "use \(token.credentials.username ?? ""), ask"
         case .fail(let error): error.isPermanent ? "fail for good" : "fail"
         }
     }
@@ -39,11 +40,12 @@ private struct Rotation {
 
     mutating func fail(
         _ error: MQTTCredentialError?, _ purpose: MQTTConnectAttempt.Purpose = .connect,
-        refused: MQTTCredentials? = nil
+        refused: MQTTCredentials? = nil, wasSlow: Bool = false
     ) -> String? {
         var failure = MQTTError(.credentials, "no", phase: .credentials)
         failure.underlying = error
-        return machine.failed(failure, purpose, refused: refused, now: now)?.credentials.username
+        machine.failed(failure, wasSlow: wasSlow, now: now)
+        return machine.held(for: purpose, refused: refused, now: now)?.credentials.username
     }
 }
 
@@ -105,14 +107,53 @@ private struct Rotation {
         #expect(rotation.need(.rejected, refused: old.credentials) == "use new")
     }
 
-    @Test func `an issuer that was just asked is left alone`() {
+    // Build 6: the first refusal with a fresh token.
+    @Test func `an issuer that was just asked is asked again at once after a refusal, once (core build 6)`() {
         var rotation = Rotation()
         _ = rotation.need()
-        let token = rotation.give("a")
+        let first = rotation.give("a")
+        rotation.advance(0.1)
+        #expect(rotation.machine.wait(refused: first.credentials, now: rotation.now) == .zero)
+        #expect(rotation.need(.rejected, refused: first.credentials) == "ask")
+        let second = rotation.give("b")
+        rotation.advance(0.1)
+        let wait = rotation.machine.wait(refused: second.credentials, now: rotation.now)
+        #expect((.milliseconds(4_890) ... .milliseconds(4_910)).contains(wait))
+        #expect(rotation.need(.rejected, refused: second.credentials) == "fail")
+        rotation.advance(4.91)
+        #expect(rotation.machine.wait(refused: second.credentials, now: rotation.now) == .zero)
+        #expect(rotation.need(.rejected, refused: second.credentials) == "ask")
+    }
+
+    @Test func `an issuer that was just asked is left alone without a refusal`() {
+        var rotation = Rotation()
+        _ = rotation.need()
+        #expect(rotation.fail(.transient("down")) == nil)
         rotation.advance(1)
-        #expect(rotation.need(.rejected, refused: token.credentials) == "fail")
-        rotation.advance(4.5)
-        #expect(rotation.need(.rejected, refused: token.credentials) == "ask")
+        #expect(rotation.machine.wait(refused: nil, now: rotation.now) == .seconds(4))
+        #expect(rotation.need() == "fail")
+        rotation.advance(4)
+        #expect(rotation.need() == "ask")
+    }
+
+    @Test func `there is nothing to wait for with a token at hand, or after a permanent failure`() {
+        var rotation = Rotation()
+        _ = rotation.need()
+        rotation.give("a")
+        #expect(rotation.machine.wait(refused: nil, now: rotation.now) == .zero)
+        _ = rotation.fail(.transient("429", retryAfter: .seconds(30)))
+        #expect(rotation.machine.wait(refused: nil, now: rotation.now) == .zero)
+        rotation.advance(3_600)
+        _ = rotation.fail(.permanent("invalid_client"))
+        #expect(rotation.machine.wait(refused: nil, now: rotation.now) == .zero)
+    }
+
+    @Test func `a time-out of any length does not trap (core 24)`() {
+        var rotation = Rotation()
+        _ = rotation.need()
+        _ = rotation.fail(.transient("429", retryAfter: .seconds(Int64.max)))
+        #expect(rotation.need() == "fail")
+        #expect(rotation.machine.wait(refused: nil, now: rotation.now) == .longestWait)
     }
 
     @Test func `three refused tokens within a minute stop the questions for another one`() {
@@ -221,6 +262,69 @@ private struct Rotation {
         _ = rotation.need()
         _ = rotation.fail(.permanent("invalid_client"))
         rotation.machine.forgive()
+        #expect(rotation.need() == "ask")
+    }
+}
+
+@Suite struct `A credential provider that hangs (core 4)` {
+    /// An hour's token, and a question for another one that took too long.
+    private func hung(_ reuse: MQTTCredentialReuse = .never, in purpose: MQTTConnectAttempt.Purpose = .connect)
+        -> Rotation
+    {
+        var rotation = Rotation(reuse)
+        _ = rotation.need()
+        rotation.give("a")
+        rotation.advance(3_000)
+        #expect(rotation.need(purpose) == "ask")
+        _ = rotation.fail(nil, purpose, wasSlow: true)
+        return rotation
+    }
+
+    @Test(arguments: [MQTTConnectAttempt.Purpose.connect, .rotation], [MQTTCredentialReuse.never, .untilRefresh])
+    func `what is held is used at once the next time`(purpose: MQTTConnectAttempt.Purpose, reuse: MQTTCredentialReuse) {
+        var rotation = hung(reuse, in: purpose)
+        rotation.advance(0.1)
+        #expect(rotation.need() == "use a")
+    }
+
+    @Test func `it is asked meanwhile, with a growing delay`() {
+        var rotation = hung()
+        for delay in [1, 2, 4, 8, 16, 32, 60, 60] {
+            rotation.advance(Double(delay) - 0.1)
+            #expect(rotation.need() == "use a")
+            rotation.advance(0.2)
+            #expect(rotation.need() == "use a, ask")
+            _ = rotation.fail(nil, wasSlow: true)
+        }
+    }
+
+    @Test func `nobody with a valid token waits for the question that is under way`() {
+        var rotation = hung()
+        rotation.advance(2)
+        #expect(rotation.need() == "use a, ask")
+        #expect(rotation.need(isAsking: true) == "use a")
+        #expect(rotation.need(.rotation, isAsking: true) == "ask")
+        rotation.advance(600)
+        #expect(rotation.need(isAsking: true) == "ask", "its token is over")
+    }
+
+    @Test func `a refused token is not used, however slow the provider is`() {
+        var rotation = Rotation(.never)
+        _ = rotation.need()
+        let refused = rotation.give("a").credentials
+        rotation.advance(10)
+        _ = rotation.need()
+        _ = rotation.fail(nil, wasSlow: true)
+        #expect(rotation.need(.rejected, refused: refused) == "ask")
+    }
+
+    @Test func `it is trusted again when it has answered, and a quick failure changes nothing`() {
+        var rotation = hung()
+        rotation.advance(2)
+        #expect(rotation.need() == "use a, ask")
+        rotation.give("b")
+        #expect(rotation.need() == "ask")
+        _ = rotation.fail(.transient("down"))
         #expect(rotation.need() == "ask")
     }
 }

@@ -147,6 +147,82 @@ struct TokenRotatorTests {
         #expect(held.token.credentials.username == "u")
     }
 
+    // MARK: A provider that hangs
+
+    private static let token = MQTTCredentials(
+        username: "u", password: MQTTSecret(makeToken(#"{"iat":0,"exp":3600}"#)))
+
+    @Test func `a connect that joins a rotation's question gets what is held when that fails (core 4)`() async throws {
+        let (gate, open) = AsyncStream.makeStream(of: Void.self)
+        let provider = Scripted { number in
+            if number == 1 { return Self.token }
+            for await _ in gate {}
+            throw MQTTCredentialError.transient("the issuer is down")
+        }
+        let rotator = rotator(provider)
+        _ = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
+        let rotation = Task { await rotator.token(for: attempt(.rotation), refused: nil, isDemanded: false) }
+        #expect(await eventually { provider.questions == 2 })
+        let connect = Task { await rotator.token(for: attempt(), refused: nil, isDemanded: false) }
+        let rejected = Task { await rotator.token(for: attempt(.rejected), refused: Self.token, isDemanded: false) }
+        try await Task.sleep(for: .milliseconds(20))
+        open.finish()
+        let held = try await connect.value.get()
+        #expect(held.token.credentials == Self.token)
+        #expect(held.failure?.message == "the issuer is down")
+        await #expect(throws: MQTTError.self) { _ = try await rotation.value.get() }
+        await #expect(throws: MQTTError.self) { _ = try await rejected.value.get() }
+        #expect(provider.questions == 2)
+    }
+
+    @Test func `the second connect does not wait for the same hang, and the failure is told once (core 4)`()
+        async throws
+    {
+        let provider = Scripted { number in
+            if number > 1 { try await Task.sleep(for: .seconds(3_600)) }
+            return Self.token
+        }
+        let rotator = rotator(provider, timeout: .milliseconds(300))
+        _ = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
+        let first = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
+        #expect(first.failure?.message.contains("longer than") == true)
+        let second = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
+        #expect(second.token.credentials == Self.token)
+        #expect(second.failure == nil)
+        #expect(provider.questions == 2)
+        // After the delay, the provider is asked while the token is used.
+        var meanwhile: TokenRotator.Given?
+        #expect(
+            try await eventually {
+                meanwhile = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
+                return meanwhile?.laterFailure != nil
+            })
+        let failure = await meanwhile?.laterFailure?()
+        #expect(failure?.message.contains("longer than") == true)
+        #expect(provider.questions == 3)
+    }
+
+    @Test func `a provider that works again is waited for again (core 4)`() async throws {
+        let provider = Scripted { number in
+            if number == 2 { try await Task.sleep(for: .seconds(3_600)) }
+            return Self.token
+        }
+        let rotator = rotator(provider, timeout: .milliseconds(20))
+        for _ in 0..<2 { _ = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get() }
+        #expect(
+            try await eventually {
+                let given = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
+                return given.isNew && provider.questions > 3
+            })
+    }
+
+    @Test func `a time-out of any length does not trap (core 24)`() async throws {
+        let provider = Scripted { _ in Self.token }
+        let answer = await rotator(provider, timeout: .seconds(Int64.max)).token(
+            for: attempt(), refused: nil, isDemanded: false)
+        #expect(throws: Never.self) { try answer.get() }
+    }
+
     @Test func `what cannot be sent is refused here`() async {
         for text in [String(repeating: "x", count: 65_536), "a\0b"] {
             let provider = Scripted { _ in MQTTCredentials(password: MQTTSecret(text)) }

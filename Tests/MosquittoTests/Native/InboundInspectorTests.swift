@@ -152,8 +152,9 @@ private func received(_ code: UInt8) -> String {
             payloadIsUTF8: true, messageExpiryInterval: 9, contentType: "text", responseTopic: "r",
             correlationData: [5, 6], userProperties: [Sample.user])
         properties.subscriptionIdentifiers = [256]
-        let message = MQTTMessage(
+        var message = MQTTMessage(
             topic: "t/1", payload: Array("payload".utf8), qos: .exactlyOnce, retain: true, properties: properties)
+        message.isRepetition = true
         let expected = [
             "\(MosquittoEvent.message(message, packetID: 258))", "\(MosquittoEvent.released(packetID: 258))",
         ]
@@ -179,8 +180,10 @@ private func received(_ code: UInt8) -> String {
         #expect(outcome.findings == ["\(MosquittoEvent.message(message, packetID: first == 0x30 ? 0 : 1))"])
     }
 
-    @Test(arguments: [[0xC3, 0x28], [0x61, 0xFF], [0xED, 0xA0, 0x80], [0x61, 0x00], [0x1B], [0xEF, 0xBF, 0xBF]])
-    func `refuses text that is not UTF-8, or has what libmosquitto refuses, in a topic and in properties`(
+    @Test(arguments: [
+        [0xC3, 0x28], [0x61, 0xFF], [0xED, 0xA0, 0x80], [0x61, 0x00], [0xC0, 0x80], [0xF4, 0x90, 0x80, 0x80],
+    ])
+    func `refuses text that is not UTF-8, or has a NUL, in a topic and in properties (core 7)`(
         text: [UInt8]
     ) {
         let string = [0, UInt8(text.count)] + text
@@ -192,6 +195,34 @@ private func received(_ code: UInt8) -> String {
         }
         let reason = inspect(.v5_0, Sample.packet(0x40, [0, 1, 0x10] + Sample.properties([0x1F] + string)))
         #expect(reason.message?.contains("UTF-8") == true)
+    }
+
+    @Test(arguments: ["a\t", "\u{1B}[0m", "\u{7F}", "\u{85}", "\u{FFFF}", "\(Unicode.Scalar(0xFDD0)!)", "\u{1FFFE}"])
+    func `takes control characters and non-characters in a topic and in properties (core 7)`(text: String) {
+        let string = Sample.string(text)
+        let all = [0x03] + string + [0x08] + string + [0x26] + string + string
+        let outcome = inspect(.v5_0, Sample.packet(0x30, string + Sample.properties(all)))
+        let properties = MQTTPublishProperties(
+            contentType: text, responseTopic: text, userProperties: [MQTTUserProperty(text, text)])
+        let message = MQTTMessage(topic: text, payload: [], qos: .atMostOnce, properties: properties)
+        #expect(outcome.findings == ["\(MosquittoEvent.message(message, packetID: 0))"])
+        let reason = inspect(.v5_0, Sample.packet(0x40, [0, 1, 0x10] + Sample.properties([0x1F] + string)))
+        #expect(reason.code == nil)
+    }
+
+    @Test func `takes the message that a review found to be refused (core 7)`() {
+        let outcome = inspect(.v5_0, [0x30, 0x0C, 0, 1, 0x61, 8, 0x26, 0, 1, 0x6B, 0, 2, 0x61, 9])
+        let message = MQTTMessage(
+            topic: "a", payload: [], qos: .atMostOnce, properties: .init(userProperties: [.init("k", "a\t")]))
+        #expect(outcome.findings == ["\(MosquittoEvent.message(message, packetID: 0))"])
+    }
+
+    @Test(arguments: ["#", "a/+", "a#b"])
+    func `refuses a wildcard in the topic of a message (core 7)`(topic: String) {
+        for version in MQTTVersion.allCases {
+            let properties: [UInt8] = version == .v5_0 ? [0] : []
+            #expect(inspect(version, Sample.packet(0x30, Sample.string(topic) + properties)).code == .protocolViolation)
+        }
     }
 
     @Test func `takes text of any language`() {

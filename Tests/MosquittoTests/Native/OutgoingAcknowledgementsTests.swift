@@ -39,6 +39,30 @@ import Testing
         #expect(line.sent.isEmpty)
     }
 
+    @Test func `of what is delivered go at once, unless one before is held (D1)`() {
+        var line = line()
+        line.acknowledgements.delivered(1, .atLeastOnce)
+        #expect(line.sent == puback(1))
+        line.receive(2)
+        line.acknowledgements.delivered(3, .exactlyOnce)
+        line.acknowledgements.delivered(4, .atLeastOnce)
+        #expect(line.sent.isEmpty)
+        #expect(line.acknowledgements.isBlocked)
+        line.settle(2)
+        #expect(line.sent == puback(2) + pubrec(3) + puback(4))
+        #expect(!line.acknowledgements.isBlocked)
+    }
+
+    @Test func `are told of when their turn has come (core 5)`() {
+        var acknowledgements = OutgoingAcknowledgements(holds: true)
+        for packetID in 1...3 as ClosedRange<UInt16> { acknowledgements.received(packetID, .atLeastOnce) }
+        var passed: [UInt16] = []
+        acknowledgements.settle(2, isHandled: true) { passed.append($0) }
+        #expect(passed == [])
+        acknowledgements.settle(1, isHandled: false) { passed.append($0) }
+        #expect(passed == [1, 2])
+    }
+
     @Test func `are held until the message has been handled, but for PUBCOMP`() {
         var line = line()
         line.receive(1)

@@ -42,7 +42,7 @@ enum Sample {
         + string("reason") + userProperty + [0x28, 1, 0x29, 1, 0x2A, 1, 0x13, 0, 30, 0x1A] + string("response") + [0x1C]
         + string("server") + [0x15] + string("method") + [0x16] + string("data")
     static let publishProperties: [UInt8] =
-        [0x01, 1, 0x02, 0, 0, 0, 9, 0x23, 0, 1, 0x08] + string("answer") + [0x09, 0, 2, 1, 2] + userProperty
+        [0x01, 1, 0x02, 0, 0, 0, 9, 0x08] + string("answer") + [0x09, 0, 2, 1, 2] + userProperty
         + userProperty
         + [0x0B, 0x80, 0x01, 0x03] + string("text/plain")
 

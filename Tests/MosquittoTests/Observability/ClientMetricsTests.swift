@@ -157,6 +157,15 @@ struct ClientMetricsTests {
         #expect(try system.expectTimer("mqtt_client_rotation_gap_seconds").values == [7_000_000])
     }
 
+    @Test func `messages that made room in the queue count, each as a failure too (newcomer D5)`() throws {
+        let metrics = try makeMetrics()
+        metrics.happened(.messagesDropped(.init(count: 7)))
+        metrics.failed(MQTTError(.queueFull, ""), 7)
+        #expect(system.counterTotal(label: "mqtt_client_queue_dropped_total") == 7)
+        #expect(
+            system.counterTotal(label: "mqtt_client_publish_failures_total", dimensions: [("code", "queueFull")]) == 7)
+    }
+
     @Test func `without a metrics system, or switched off, there is nothing`() {
         #expect(ClientMetrics(MQTTMetricsConfiguration(factory: NOOPMetricsHandler.instance)) { _, _ in } == nil)
         var configuration = MQTTClientConfiguration(host: "localhost", tls: nil)

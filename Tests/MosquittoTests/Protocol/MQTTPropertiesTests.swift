@@ -7,7 +7,7 @@ import Testing
     @Test(arguments: [
         MQTTPublishProperties(), .init(payloadIsUTF8: true, messageExpiryInterval: .max, contentType: "text/plain"),
         .init(responseTopic: "a/b", correlationData: [0, 1]),
-        .init(userProperties: [.init("", ""), .init("a", "line\nbreak")]),
+        .init(userProperties: [.init("", ""), .init("a", "é — \u{FEFF}")]),
     ])
     func `that can be sent are valid`(properties: MQTTPublishProperties) throws { try properties.validate() }
 
@@ -17,6 +17,10 @@ import Testing
         (.init(responseTopic: ""), .invalidTopic, "is empty"), (.init(responseTopic: "a/#"), .invalidTopic, "wildcard"),
         (.init(userProperties: [.init("a\0", "")]), .invalidProperty, "user property name"),
         (.init(userProperties: [.init("a", "\0")]), .invalidProperty, "user property value"),
+        (.init(userProperties: [.init("a", "line\nbreak")]), .invalidProperty, "control character"),
+        (.init(userProperties: [.init("a\t", "")]), .invalidProperty, "control character"),
+        (.init(userProperties: [.init("a", "\u{85}")]), .invalidProperty, "control character"),
+        (.init(userProperties: [.init("a", "\u{FFFF}")]), .invalidProperty, "non-character"),
     ])
     func `that cannot be sent are refused`(properties: MQTTPublishProperties, code: MQTTError.Code, text: String) {
         let error = #expect(throws: MQTTError.self) { try properties.validate() }

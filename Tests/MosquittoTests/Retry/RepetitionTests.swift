@@ -43,6 +43,30 @@ import Testing
         }
     }
 
+    @Test(arguments: fatal)
+    func `a DISCONNECT that an operation may have caused never ends the client (core 7)`(code: MQTTReasonCode) {
+        var trace = MachineTrace.connected()
+        for _ in 0..<5 {
+            #expect(trace.loses(disconnect(code), isOperationSuspected: true) == .retry(.standard))
+            trace.reconnect()
+        }
+        #expect(trace.loses(disconnect(code)) == .stop)
+    }
+
+    @Test func `0x87 that an operation may have caused is answered once with fresh credentials (core 7)`() {
+        var trace = MachineTrace.connected(hasProvider: true)
+        #expect(trace.loses(disconnect(.notAuthorized), isOperationSuspected: true) == .retryWithFreshCredentials)
+        trace.connectAgain()
+        for _ in 0..<3 {
+            #expect(trace.loses(disconnect(.notAuthorized), isOperationSuspected: true) == .retry(.standard))
+            trace.waitForAttempt()
+            // The provider is not told that its credentials were refused.
+            #expect(trace.purpose == .connect)
+            trace.connectAgain()
+        }
+        #expect(trace.loses(disconnect(.notAuthorized)) == .retry(.authentication))
+    }
+
     @Test func `two different DISCONNECTs are no repetition`() {
         var trace = MachineTrace.connected()
         #expect(trace.loses(disconnect(.malformedPacket)) == .retry(.standard))

@@ -84,6 +84,11 @@ import Testing
         }
     }
 
+    @Test func `a takeover that is only suspected is slow, and one that the broker names is the end (D3)`() {
+        #expect(decision(MQTTError(.sessionTakenOver, "suspected", phase: .connected)) == .retry(.slow))
+        #expect(decision(.disconnect(.sessionTakenOver, reference: nil)) == .stop)
+    }
+
     // MARK: Presets
 
     @Test func `an error tells whether it is retried`() {
@@ -91,6 +96,7 @@ import Testing
         #expect(!MQTTError(.tlsConfiguration, "no such file", phase: .connect).isRetryable)
         #expect(!MQTTError(.invalidConfiguration, "bad").isRetryable)
         #expect(!MQTTError(.operationRefused, "refused", phase: .connected).isRetryable)
+        #expect(!MQTTError(.endsConnection, "forbidden", phase: .connected).isRetryable)
     }
 
     @Test func `failFast ends with the first failure until there has been a connection`() {

@@ -3,10 +3,6 @@ import Testing
 @testable import Mosquitto
 
 @Suite struct `A session that another client takes over` {
-    private func version3(hasProvider: Bool = false) -> MachineTrace {
-        .connected(hasProvider: hasProvider) { $0.isVersion3 = true }
-    }
-
     /// Connections that are closed soon, and then another one.
     private func loseShortly(_ trace: inout MachineTrace, times: Int) {
         for _ in 0..<times {
@@ -15,17 +11,30 @@ import Testing
         }
     }
 
-    @Test func `with MQTT 3.1.1 it is suspected after five short connections in a row`() {
-        var trace = version3()
+    @Test func `is suspected after five short connections in a row, told, and slowed down (D3)`() {
+        var trace = MachineTrace.connected()
         loseShortly(&trace, times: 4)
-        #expect(trace.loses(after: .seconds(29)) == .stop)
-        #expect(trace.finished?.code == .sessionTakenOver)
-        #expect(trace.finished?.message.contains("client identifier") == true)
+        for _ in 0..<3 {
+            #expect(trace.loses(after: .seconds(29)) == .retry(.slow))
+            #expect(trace.lost?.error.code == .sessionTakenOver)
+            #expect(trace.lost?.error.message.contains("client identifier") == true)
+            #expect(trace.lost?.error.isRetryable == true)
+            trace.reconnect()
+        }
     }
 
-    @Test func `with MQTT 5.0 it never is, since that has a code`() {
+    @Test func `is not suspected where an operation is`() {
         var trace = MachineTrace.connected()
-        loseShortly(&trace, times: 50)
+        for _ in 0..<9 {
+            #expect(trace.loses(after: .seconds(1), isOperationSuspected: true) == .retry(.standard))
+            trace.reconnect()
+        }
+        // Such ends say nothing of the others either.
+        loseShortly(&trace, times: 2)
+        #expect(trace.loses(isOperationSuspected: true) == .retry(.standard))
+        trace.reconnect()
+        loseShortly(&trace, times: 2)
+        #expect(trace.loses() == .retry(.slow))
     }
 
     @Test func `the code of MQTT 5.0 ends the client at once`() {
@@ -35,7 +44,7 @@ import Testing
     }
 
     @Test func `a failed attempt in between speaks against it`() {
-        var trace = version3()
+        var trace = MachineTrace.connected()
         for _ in 0..<5 {
             loseShortly(&trace, times: 3)
             #expect(trace.loses(after: .seconds(1)) == .retry(.standard))
@@ -46,7 +55,7 @@ import Testing
     }
 
     @Test func `a connection that lasted speaks against it`() {
-        var trace = version3()
+        var trace = MachineTrace.connected()
         for _ in 0..<5 {
             loseShortly(&trace, times: 4)
             #expect(trace.loses(after: .seconds(30)) == .retry(.standard))
@@ -55,7 +64,7 @@ import Testing
     }
 
     @Test func `a token that had expired speaks against it`() {
-        var trace = version3(hasProvider: true)
+        var trace = MachineTrace.connected(hasProvider: true)
         for _ in 0..<5 {
             loseShortly(&trace, times: 4)
             #expect(trace.loses(hasExpired: true) == .retry(.standard))
@@ -65,7 +74,7 @@ import Testing
 
     @Test(arguments: [MQTTError.Code.keepAliveTimeout, .protocolViolation, .library])
     func `a loss that is no close speaks against it`(code: MQTTError.Code) {
-        var trace = version3()
+        var trace = MachineTrace.connected()
         for _ in 0..<5 {
             loseShortly(&trace, times: 4)
             #expect(trace.loses(MQTTError(code, "lost")) != .stop)
@@ -75,13 +84,10 @@ import Testing
 
     @Test func `a closure may see it otherwise`() {
         var trace = MachineTrace.connected {
-            $0.isVersion3 = true
-            $0.retry.decide = { $0.error.code == .sessionTakenOver ? .retry(.slow) : .standard(for: $0) }
+            $0.retry.decide = { $0.error.code == .sessionTakenOver ? .stop : .standard(for: $0) }
         }
         loseShortly(&trace, times: 4)
-        for _ in 0..<3 {
-            #expect(trace.loses() == .retry(.slow))
-            trace.reconnect()
-        }
+        #expect(trace.loses() == .stop)
+        #expect(trace.finished?.code == .sessionTakenOver)
     }
 }

@@ -29,7 +29,8 @@ import Musl
         (.keepAliveTimeout, .retry(.standard)), (.library, .retry(.standard)), (.system, .retry(.slow)),
         (.tlsVerification, .retry(.slow)), (.tlsAlert, .retry(.slow)), (.tlsProtocol, .retry(.slow)),
         (.protocolViolation, .retry(.slow)), (.credentials, .retry(.authentication)),
-        (.notAuthorized, .retryWithFreshCredentials), (.sessionTakenOver, .stop), (.invalidConfiguration, .stop),
+        (.notAuthorized, .retryWithFreshCredentials), (.sessionTakenOver, .retry(.slow)),
+        (.invalidConfiguration, .stop),
         (.invalidTopic, .stop), (.invalidTopicFilter, .stop), (.invalidProperty, .stop), (.payloadTooLarge, .stop),
         (.unsupported, .stop), (.stopped, .stop), (.alreadyRunning, .stop), (.cancelled, .stop),
     ])

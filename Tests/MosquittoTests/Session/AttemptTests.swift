@@ -12,7 +12,7 @@ import Testing
     @Test func `with a provider it is asked first, and then dialled`() {
         var trace = MachineTrace(hasProvider: true)
         #expect(
-            trace.start() == ["[attempt 1, initial]", "credentials timer 10.0 seconds", "ask the provider (connect)"])
+            trace.start() == ["[attempt 1, initial]", "ask the provider (connect)"])
         #expect(trace.credentials() == ["attempt timer 30.0 seconds", "phase timer 10.0 seconds", "dial"])
     }
 

@@ -11,7 +11,7 @@ import Testing
         #expect(
             trace.failed(.reason(.notAuthorized)) == [
                 "tear down", "[attempt 1 failed in connack: notAuthorized, retry with fresh credentials]",
-                "[attempt 2, initial]", "credentials timer 10.0 seconds", "ask the provider (rejected)",
+                "[attempt 2, initial]", "ask the provider (rejected)",
             ])
         #expect(trace.credentials() == ["attempt timer 30.0 seconds", "phase timer 10.0 seconds", "dial"])
         _ = trace.entered(.connack)
@@ -51,6 +51,45 @@ import Testing
                 "tear down", "[attempt 2 failed in credentials: credentials, retry authentication]",
                 "retry timer 5.0 seconds",
             ])
+    }
+
+    @Test func `says what to do when what is refused never changes (newcomer D6)`() {
+        for (isFixed, text) in [(true, "the user name or password is wrong at the broker"), (false, "gave again what")]
+        {
+            var trace = MachineTrace(hasProvider: true) { $0.hasFixedCredentials = isFixed }
+            _ = trace.start()
+            _ = trace.credentials()
+            trace.failed(.reason(.notAuthorized))
+            _ = trace.credentials(unchanged: true)
+            #expect(
+                trace.machine.lastFailure?.message.hasPrefix(isFixed ? text : "the credential provider \(text)") == true
+            )
+        }
+    }
+
+    /// Nobody is asked and nothing is dialled: no event, and no number is used up.
+    @Test func `a provider that is left alone postpones the attempt (core build 6)`() {
+        var trace = MachineTrace(hasProvider: true)
+        _ = trace.start()
+        _ = trace.credentials()
+        trace.failed(.reason(.notAuthorized))
+        _ = trace.credentials()
+        trace.failed(.reason(.notAuthorized))
+        trace.postponement = .seconds(40)
+        #expect(trace.fire(.retry) == ["retry timer 40.0 seconds"])
+        trace.postponement = .seconds(3)
+        #expect(trace.reconnectNow() == ["retry timer 3.0 seconds"])
+        #expect(trace.fire(.retry) == ["[attempt 3, initial]", "ask the provider (rejected)"])
+    }
+
+    @Test func `the delay after a failure is no shorter than the provider asks for (core build 6)`() {
+        var trace = MachineTrace(hasProvider: true)
+        _ = trace.start()
+        _ = trace.failed(.credentials("429", retryAfter: .seconds(77)))
+        #expect(trace.retryDelay == .seconds(77))
+        trace.fire(.retry)
+        _ = trace.failed(.credentials("429", retryAfter: .seconds(Int64.max)))
+        #expect(trace.retryDelay == .longestWait)
     }
 
     // A broker whose authentication backend is down refuses good credentials. A static password must survive that.
@@ -103,17 +142,6 @@ import Testing
             ])
     }
 
-    @Test func `a provider that takes too long has failed`() {
-        var trace = MachineTrace(hasProvider: true)
-        _ = trace.start()
-        #expect(
-            trace.fire(.credentials) == [
-                "tear down", "[attempt 1 failed in credentials: credentials, retry authentication]",
-                "retry timer 5.0 seconds",
-            ])
-        #expect(trace.credentials() == [])
-    }
-
     @Test func `a lost connection is not a refusal, and the provider is asked again`() {
         var trace = MachineTrace.connected(hasProvider: true)
         #expect(trace.lost().dropFirst().first == "[disconnected: closed, retry standard]")
@@ -126,7 +154,7 @@ import Testing
         #expect(
             trace.lost(.reason(.notAuthorized)) == [
                 "tear down", "[disconnected: notAuthorized, retry with fresh credentials]", "[attempt 1]",
-                "credentials timer 10.0 seconds", "ask the provider (rejected)",
+                "ask the provider (rejected)",
             ])
     }
 

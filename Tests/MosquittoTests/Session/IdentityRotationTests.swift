@@ -39,7 +39,7 @@ import Testing
         var trace = connected(hasProvider: true, refreshIn: .seconds(60))
         #expect(
             rotated(&trace) == [
-                "tear down", "[attempt 1]", "credentials timer 10.0 seconds", "ask the provider (connect)",
+                "tear down", "[attempt 1]", "ask the provider (connect)",
             ])
         #expect(trace.credentials().last == "dial")
         _ = trace.accepted(refreshIn: .seconds(50))
@@ -90,7 +90,7 @@ import Testing
         _ = rotated(&trace)
         _ = trace.credentials()
         _ = trace.accepted()
-        #expect(trace.refresh() == ["credentials timer 10.0 seconds", "ask the provider (rotation)"])
+        #expect(trace.refresh() == ["ask the provider (rotation)"])
         #expect(trace.rotationCredentials() == ["drain timer 5.0 seconds", "drain"])
         _ = trace.drained()
         #expect(trace.closed().last == "dial", "with the credentials at hand")

@@ -46,7 +46,7 @@ private struct Outage {
         while true {
             let purpose: MQTTConnectAttempt.Purpose = isConnected ? .rotation : .connect
             switch rotator.need(purpose, refused: nil, now: trace.now) {
-            case .use: return .zero
+            case .use, .useAndAsk: return .zero
             case .ask:
                 if elapsed >= Self.length { return elapsed - Self.length }
                 requests += 1
@@ -54,7 +54,7 @@ private struct Outage {
                 var error = MQTTError(.credentials, "down", phase: .credentials)
                 error.underlying = MQTTCredentialError.transient(
                     "down", retryAfter: answer == .tooManyRequests ? .seconds(5) : nil)
-                _ = rotator.failed(error, purpose, refused: nil, now: trace.now)
+                rotator.failed(error, wasSlow: answer == .hanging, now: trace.now)
                 fail(error, isConnected)
             case .fail(let error):
                 fail(error, isConnected)

@@ -13,6 +13,12 @@ extension MachineTrace {
         return nil
     }
 
+    /// The event of a lost connection.
+    var lost: MQTTDisconnection? {
+        for case .emit(.disconnected(let lost)) in actions { return lost }
+        return nil
+    }
+
     /// Where the event says that a redirection leads to.
     var redirectedTo: MQTTEndpoint? {
         for action in actions {
@@ -31,6 +37,12 @@ extension MachineTrace {
     /// The endpoint that the provider was asked for.
     var askedFor: MQTTEndpoint? {
         for case .fetchCredentials(let attempt) in actions { return attempt.endpoint }
+        return nil
+    }
+
+    /// The purpose that the provider was told.
+    var purpose: MQTTConnectAttempt.Purpose? {
+        for case .fetchCredentials(let attempt) in actions { return attempt.purpose }
         return nil
     }
 
@@ -63,10 +75,10 @@ extension MachineTrace {
     /// The connection is lost after a time.
     mutating func loses(
         _ error: MQTTError = MQTTError(.closed, "closed"), after uptime: Duration = .seconds(1),
-        hasExpired: Bool = false
+        hasExpired: Bool = false, isOperationSuspected: Bool = false
     ) -> MQTTRetryPolicy.Decision? {
         advance(by: uptime)
-        lost(error, hasExpired: hasExpired)
+        lost(error, hasExpired: hasExpired, isOperationSuspected: isOperationSuspected)
         return decision
     }
 

@@ -11,6 +11,8 @@ struct MachineTrace {
     private(set) var timers: [Machine.Timer: Duration] = [:]
     /// How long the budget makes an attempt wait.
     var turnDelay = Duration.zero
+    /// For how long the provider is left alone, at the next request for a turn.
+    var postponement = Duration.zero
     /// The actions of the last event.
     private(set) var actions: [Machine.Action] = []
 
@@ -54,9 +56,12 @@ struct MachineTrace {
 
     @discardableResult
     mutating func lost(
-        _ error: MQTTError = MQTTError(.closed, "closed"), hasExpired: Bool = false
+        _ error: MQTTError = MQTTError(.closed, "closed"), hasExpired: Bool = false,
+        isOperationSuspected: Bool = false
     ) -> [String] {
-        render(machine.connectionLost(error, hasExpired: hasExpired, now: now))
+        render(
+            machine.connectionLost(
+                error, hasExpired: hasExpired, isOperationSuspected: isOperationSuspected, now: now))
     }
 
     mutating func reconnectNow() -> [String] { render(machine.reconnectNow()) }
@@ -67,9 +72,13 @@ struct MachineTrace {
     }
     mutating func reauthenticationFailed() -> [String] { render(machine.reauthenticationFailed()) }
 
-    mutating func rotationCredentials(unchanged: Bool = false, usableIn: Duration = .zero) -> [String] {
-        render(machine.rotationCredentialsArrived(unchanged: unchanged, usableIn: usableIn))
+    mutating func rotationCredentials(
+        unchanged: Bool = false, isEarly: Bool = false, usableIn: Duration = .zero
+    ) -> [String] {
+        render(machine.rotationCredentialsArrived(unchanged: unchanged, isEarly: isEarly, usableIn: usableIn))
     }
+
+    mutating func expiredTokenRefused() -> [String] { render(machine.expiredTokenRefused()) }
 
     mutating func rotationFailed(retryAfter: Duration? = nil, isPermanent: Bool = false) -> [String] {
         render(machine.rotationFailed("the issuer is down", retryAfter: retryAfter, isPermanent: isPermanent))
@@ -122,7 +131,9 @@ struct MachineTrace {
             case .cancelTimer(let timer): timers[timer] = nil
             case .requestTurn:
                 // The budget is not part of the story, unless a test asks for a wait.
-                let granted = machine.mayDial(after: turnDelay)
+                let granted =
+                    postponement > .zero ? machine.postponed(by: postponement) : machine.mayDial(after: turnDelay)
+                postponement = .zero
                 lines += render(granted)
                 self.actions = actions + granted
             default: break
@@ -163,6 +174,8 @@ struct MachineTrace {
         case .credentialsRotated(let rotated): "[credentials rotated, gap \(rotated.gap)]"
         case .resubscribed(let filters): "[resubscribed \(filters)]"
         case .messagesUnsent(let unsent): "[\(unsent.count) messages unsent]"
+        case .messagesDropped(let dropped): "[dropped \(dropped.count)]"
+        case .subscriptionRefused(let refused): "[subscriptionRefused \(refused.filter)]"
         case .stopped(let error): "[stopped\(error.map { ": \($0.code)" } ?? "")]"
         }
     }

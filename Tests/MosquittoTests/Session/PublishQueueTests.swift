@@ -3,69 +3,91 @@ import Testing
 @testable import Mosquitto
 
 @Suite struct `The queue of publishes` {
-    private func publish(_ topic: String) -> OutgoingPublish {
-        OutgoingPublish(topic: topic, payload: [], qos: .atLeastOnce, retain: false, properties: .init())
+    private func publish(
+        _ sequence: UInt64, _ qos: MQTTQoS = .atLeastOnce, expiry: UInt32? = nil
+    ) -> OutgoingPublish {
+        let publish = OutgoingPublish(
+            topic: "\(sequence)", payload: [], qos: qos, retain: false,
+            properties: MQTTPublishProperties(messageExpiryInterval: expiry))
+        publish.sequence = sequence
+        return publish
     }
 
-    private func queue(_ messages: OutgoingPublish...) -> PublishQueue {
+    /// The macro copies its operands, and a queue cannot be copied.
+    private func expect(_ isTrue: Bool, _ location: SourceLocation = #_sourceLocation) {
+        #expect(isTrue, sourceLocation: location)
+    }
+
+    private func topics(_ messages: [OutgoingPublish]) -> [String] { messages.map(\.topic) }
+
+    @Test func `is first in, first out, whatever the QoS`() {
+        var queue = PublishQueue()
+        for message in [publish(1), publish(2, .atMostOnce), publish(3), publish(4, .atMostOnce)] {
+            queue.append(message)
+        }
+        expect(queue.count == 4)
+        expect(queue.first?.topic == "1")
+        expect(queue.popFirst()?.topic == "1")
+        expect(topics(queue.takeAll()) == ["2", "3", "4"])
+        expect(queue.isEmpty)
+        expect(queue.popFirst() == nil)
+    }
+
+    @Test func `messages that come back go to their places, also one after the other`() {
+        var queue = PublishQueue()
+        queue.append(publish(5))
+        queue.append(publish(6, .atMostOnce))
+        queue.putBack([publish(2, .atMostOnce), publish(4)])
+        queue.putBack([publish(1)])
+        queue.putBack([publish(3)])
+        expect(topics(queue.takeAll()) == ["1", "2", "3", "4", "5", "6"])
+    }
+
+    @Test func `a removed message is gone, wherever it stood, and removing it again does nothing (core 3)`() {
+        let messages = (1...5).map { publish($0, $0 == 4 ? .atMostOnce : .atLeastOnce, expiry: $0 == 3 ? 9 : nil) }
         var queue = PublishQueue()
         for message in messages { queue.append(message) }
-        return queue
+        expect(queue.expiring == 1)
+        for index in [2, 4, 0, 2] { queue.remove(messages[index]) }
+        expect(queue.count == 2)
+        expect(queue.bytes == 2)
+        expect(queue.expiring == 0)
+        expect(queue.first === messages[1])
+        for index in [1, 3] { queue.remove(messages[index]) }
+        expect(queue.isEmpty)
+        expect(queue.bytes == 0)
+        queue.append(messages[2])
+        expect(queue.popFirst() === messages[2])
     }
 
-    @Test func `is first in, first out`() {
-        var queue = queue(publish("1"), publish("2"), publish("3"))
-        #expect(queue.count == 3)
-        #expect(queue.first?.topic == "1")
-        #expect(queue.popFirst()?.topic == "1")
-        #expect(queue.takeAll().map(\.topic) == ["2", "3"])
-        #expect(queue.isEmpty)
-        #expect(queue.popFirst() == nil)
-    }
-
-    @Test func `what comes back goes to the front, in its order`() {
-        var queue = queue(publish("3"))
-        queue.prepend([publish("1"), publish("2")])
-        #expect(queue.takeAll().map(\.topic) == ["1", "2", "3"])
-    }
-
-    @Test func `a message is cancelled by identity, and its place is passed over`() {
-        let (first, second, third) = (publish("t"), publish("t"), publish("u"))
-        var queue = queue(first, second, third)
-        queue.cancel(first)
-        #expect(queue.count == 2)
-        #expect(queue.first === second)
-        queue.cancel(third)
-        #expect(queue.popFirst() === second)
-        #expect(queue.isEmpty)
-        #expect(queue.popFirst() == nil)
-        #expect(queue.takeAll().isEmpty)
-    }
-
-    @Test func `places of cancelled messages do not pile up`() {
-        var queue = queue(publish("kept"))
-        for _ in 0..<1_000 {
-            let message = publish("t")
-            queue.append(message)
-            queue.cancel(message)
+    @Test func `the oldest of QoS 0 is found behind any number of others`() {
+        var queue = PublishQueue()
+        for number in 1...1_000 {
+            queue.append(publish(UInt64(number), number % 500 == 0 ? .atMostOnce : .atLeastOnce))
         }
-        #expect(queue.count == 1)
-        #expect("\(queue)".count < 20_000)
-        #expect(queue.takeAll().map(\.topic) == ["kept"])
+        expect(queue.popFirstAtMostOnce()?.topic == "500")
+        expect(queue.popFirstAtMostOnce()?.topic == "1000")
+        expect(queue.popFirstAtMostOnce() == nil)
+        expect(queue.count == 998)
     }
 
-    @Test func `the first ones of a kind are taken out until it is enough`() {
-        var queue = queue(publish("a"), publish("b"), publish("a"), publish("a"))
-        #expect(queue.removeFirst(where: { $0.topic == "a" }, until: { count, _ in count == 4 }).isEmpty)
-        #expect(queue.removeFirst(where: { $0.topic == "a" }, until: { count, _ in count == 0 }).isEmpty)
-        #expect(queue.count == 4)
-        // Topics of one byte, and no payload.
-        #expect(queue.removeFirst(where: { $0.topic == "a" }, until: { _, bytes in bytes == 2 }).count == 2)
-        #expect(queue.takeAll().map(\.topic) == ["b", "a"])
+    @Test func `holds its messages, frees them, and frees a long one without recursion`() {
+        weak var known: OutgoingPublish?
+        do {
+            var queue = PublishQueue()
+            for number in 1...100_000 {
+                let message = publish(UInt64(number))
+                if number == 50_000 { known = message }
+                queue.append(message)
+            }
+            expect(known != nil)
+            expect(queue.count == 100_000)
+        }
+        expect(known == nil)
     }
 
     @Test func `an outcome is told once`() async throws {
-        let message = publish("t")
+        let message = publish(1)
         let outcome = await withUnsafeContinuation {
             (continuation: UnsafeContinuation<OutgoingPublish.Outcome, Never>) in
             message.continuation = continuation

@@ -51,7 +51,6 @@ private struct Walk {
             .randomElement(using: &generator)!
         configuration.hasProvider = Bool.random(using: &generator)
         configuration.hasClientCertificate = Bool.random(using: &generator)
-        configuration.isVersion3 = seed.isMultiple(of: 7)
         configuration.retry.seed = seed
         configuration.retry.limit = seed.isMultiple(of: 5) ? .attempts(50) : .forever
         redirects = configuration.redirects
@@ -89,7 +88,12 @@ private struct Walk {
         case 120..<180: return ("accepted", machine.accepted(.sample, refreshIn: coin ? .seconds(1) : nil, now: now))
         case 180..<220: return ("failed", machine.attemptFailed(Self.error(using: &generator), now: now))
         case 220..<240:
-            return ("lost", machine.connectionLost(Self.error(using: &generator), hasExpired: coin, now: now))
+            let isSuspected = Bool.random(using: &generator)
+            return (
+                "lost",
+                machine.connectionLost(
+                    Self.error(using: &generator), hasExpired: coin, isOperationSuspected: isSuspected, now: now)
+            )
         case 240..<255: return ("refresh", machine.refresh(coin ? .reconnectNow : .reauthenticate))
         case 255..<285:
             isAsking = false
@@ -105,7 +109,6 @@ private struct Walk {
             let set = Machine.Timer.allCases.filter(timers.contains)
             guard let timer = set.randomElement(using: &generator) else { return ("no timer", []) }
             timers.remove(timer)
-            if timer == .credentials { isAsking = false }
             return ("timer \(timer)", machine.timerFired(timer, hasMoved: Bool.random(using: &generator), now: now))
         }
     }
@@ -187,9 +190,9 @@ private struct Walk {
         var attempts = 0
         switch machine.state {
         case .idle: needed = []
-        case .fetching: (needed, attempts) = ([.credentials], 1)
+        case .fetching: (needed, attempts) = ([], 1)
         case .dialing: (needed, attempts) = ([.attempt, .phase], 1)
-        case .connected: needed = machine.isAwaitingRotation ? [.credentials] : []
+        case .connected: needed = []
         case .draining: needed = [.drain]
         case .disconnecting: needed = [.close]
         case .waiting: needed = timers.contains(.turn) ? [.turn] : [.retry]

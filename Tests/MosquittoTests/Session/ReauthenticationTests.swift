@@ -10,7 +10,7 @@ struct ReauthenticationTests {
 
     @Test func `they are sent, and accepted without a gap`() {
         var trace = connected()
-        #expect(trace.fire(.refresh) == ["credentials timer 10.0 seconds", "ask the provider (rotation)"])
+        #expect(trace.fire(.refresh) == ["ask the provider (rotation)"])
         #expect(trace.rotationCredentials() == ["reauthentication timer 10.0 seconds", "re-authenticate"])
         #expect(
             trace.reauthenticated(refreshIn: .seconds(8)) == [
@@ -66,6 +66,50 @@ struct ReauthenticationTests {
         #expect(trace.rotationCredentials().last == "re-authenticate")
     }
 
+    /// What a rotation leads to: "re-authenticate", or "drain" for a reconnect.
+    private func rotation(_ trace: inout MachineTrace) -> String? {
+        _ = trace.refresh(.reauthenticate)
+        let last = trace.rotationCredentials().last
+        if last == "drain" {
+            _ = trace.drained()
+            _ = trace.closed()
+            _ = trace.entered(.connack)
+            _ = trace.accepted()
+        }
+        return last
+    }
+
+    private func lose(_ trace: inout MachineTrace) {
+        trace.lost(MQTTError(.closed, "closed"))
+        _ = trace.entered(.connack)
+        _ = trace.accepted()
+    }
+
+    @Test func `a network that breaks meanwhile does not end it for good (core 25)`() {
+        var trace = connected()
+        #expect(rotation(&trace) == "re-authenticate")
+        lose(&trace)
+        #expect(rotation(&trace) == "re-authenticate")
+        lose(&trace)
+        #expect(rotation(&trace) == "drain")
+        #expect(rotation(&trace) == "re-authenticate")
+        _ = trace.reauthenticated()
+        #expect(rotation(&trace) == "re-authenticate")
+        lose(&trace)
+        #expect(rotation(&trace) == "re-authenticate")
+    }
+
+    /// One that knows no AUTH closes without a word.
+    @Test func `a broker that closes each time is asked less and less often (core 25)`() {
+        var trace = connected()
+        var asked = 0
+        for _ in 0..<200 where rotation(&trace) == "re-authenticate" {
+            asked += 1
+            lose(&trace)
+        }
+        #expect((7...10).contains(asked))
+    }
+
     @Test func `a success is asked again`() {
         var trace = connected()
         for _ in 0..<3 {
@@ -98,7 +142,6 @@ struct ReauthenticationTests {
         var trace = MachineTrace(hasProvider: true)
         _ = trace.start()
         #expect(trace.credentials(usableIn: .seconds(3)) == ["validity timer 3.0 seconds"])
-        #expect(trace.timers[.credentials] == nil)
         #expect(trace.fire(.validity).last == "dial")
     }
 

@@ -5,7 +5,7 @@ import Testing
 @Suite struct `Rotation of credentials` {
     @Test func `fetches, drains, disconnects and connects with the new credentials`() {
         var trace = MachineTrace.connected(hasProvider: true, refreshIn: .seconds(60))
-        #expect(trace.fire(.refresh) == ["credentials timer 10.0 seconds", "ask the provider (rotation)"])
+        #expect(trace.fire(.refresh) == ["ask the provider (rotation)"])
         #expect(trace.rotationCredentials() == ["drain timer 5.0 seconds", "drain"])
         #expect(trace.drained() == ["close timer 5.0 seconds", "send DISCONNECT"])
         #expect(
@@ -56,15 +56,6 @@ import Testing
             #expect((.seconds(1) ... .seconds(60)).contains(trace.timers[.refresh] ?? .zero))
         }
         #expect(longest > .seconds(8))
-    }
-
-    @Test func `a provider that takes too long has failed, and its answer is ignored`() {
-        var trace = MachineTrace.connected(hasProvider: true)
-        _ = trace.refresh()
-        #expect(
-            trace.fire(.credentials).first
-                == "[credentials failed: the credential provider took longer than 10.0 seconds]")
-        #expect(trace.rotationCredentials() == [])
     }
 
     @Test func `the delay towards the provider is reset by a rotation`() {
@@ -153,13 +144,42 @@ import Testing
         #expect(trace.rotationFailed() == [])
     }
 
-    @Test func `after a rotation that a loss has ended, the provider's deadline holds for the next attempt`() {
-        var trace = MachineTrace.connected(hasProvider: true)
-        _ = trace.refresh()
+    @Test func `a token that is renewed late is no failure yet (newcomer D6)`() {
+        var trace = MachineTrace.connected(hasProvider: true, refreshIn: .zero)
+        trace.fire(.refresh)
+        #expect(trace.rotationCredentials(unchanged: true, isEarly: true) == ["refresh timer 1.0 seconds"])
+        #expect(trace.fire(.refresh) == ["ask the provider (rotation)"])
+        let late = trace.rotationCredentials(unchanged: true)
+        #expect(late.first == "[credentials failed: the credential provider has nothing new yet]")
+    }
+
+    @Test func `a refusal after the token's end asks for another one`() {
+        var trace = MachineTrace.connected(hasProvider: true, refreshIn: .seconds(60))
+        #expect(trace.expiredTokenRefused() == ["ask the provider (rotation)"])
+        #expect(trace.expiredTokenRefused() == [])
+        #expect(trace.rotationCredentials().last == "drain")
+    }
+
+    /// Each refused message would be a question to an issuer that is down.
+    @Test(arguments: [false, true])
+    func `refusals do not bypass the delay after a failure (core 15)`(isPermanent: Bool) {
+        var trace = MachineTrace.connected(hasProvider: true, refreshIn: .zero)
+        for _ in 0..<3 {
+            trace.fire(.refresh)
+            _ = trace.rotationFailed(isPermanent: isPermanent)
+            for _ in 0..<100 { #expect(trace.expiredTokenRefused() == []) }
+            #expect((trace.timers[.refresh] == nil) == isPermanent)
+        }
+        #expect(trace.refresh().last == "ask the provider (rotation)", "the user's wish comes first")
+    }
+
+    @Test func `a new connection is refused anew (core 15)`() {
+        var trace = MachineTrace.connected(hasProvider: true, refreshIn: .zero)
+        trace.fire(.refresh)
+        _ = trace.rotationFailed()
         trace.lost()
         trace.fire(.retry)
-        #expect(
-            trace.fire(.credentials).dropFirst().first
-                == "[attempt 1 failed in credentials: credentials, retry authentication]")
+        trace.connectAgain()
+        #expect(trace.expiredTokenRefused() == ["ask the provider (rotation)"])
     }
 }

@@ -166,7 +166,7 @@ import Testing
         var trace = Situation.refreshing.trace
         _ = trace.shutdown()
         #expect(trace.rotationCredentials() == [])
-        #expect(trace.fire(.credentials) == [])
+        #expect(trace.rotationFailed() == [])
     }
 
     @Test(arguments: Situation.allCases)

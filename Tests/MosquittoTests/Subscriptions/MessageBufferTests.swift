@@ -96,11 +96,11 @@ import Testing
         }
     }
 
-    @Test func `are settled when the next one is asked for`() async {
+    @Test func `are settled when the next one is asked for, and those that were not handed out are left over`() async {
         let settled = Mutexed<[String]>([])
         let buffer = MessageBuffer(["#"], policy: .default) {}
         let received = messages(0..<4).map { message in
-            let receipt = Receipt(packetID: 1, connection: 1) { receipt in
+            let receipt = Receipt(packetID: 1) { receipt in
                 settled.update { $0.append("\(message.message.topic) \(receipt.isHandled)") }
             }
             return IncomingMessage(message: message.message, receipt: receipt)
@@ -110,13 +110,31 @@ import Testing
         #expect(settled.value == [])
         #expect(await buffer.next(isolation: nil)?.topic == "1")
         #expect(settled.value == ["0 true"])
-        buffer.finish(hasHandledLast: false)
-        #expect(settled.value == ["0 true", "1 false", "2 false", "3 false"])
+        #expect(buffer.finish(hasHandledLast: false).map(\.message.topic) == ["2", "3"])
+        #expect(settled.value == ["0 true", "1 false"])
+    }
+
+    @Test func `that were not handed out are taken back, but for those of QoS 0 and 2 (core 5)`() async {
+        let buffer = MessageBuffer(["#"], policy: .default) {}
+        func batch(_ names: [String]) -> [IncomingMessage] {
+            names.map { name in
+                let qos: MQTTQoS = name.hasPrefix("0") ? .atMostOnce : name.hasPrefix("2") ? .exactlyOnce : .atLeastOnce
+                let receipt = qos == .atMostOnce ? nil : Receipt(packetID: 1) { _ in }
+                return IncomingMessage(message: MQTTMessage(topic: name, payload: [], qos: qos), receipt: receipt)
+            }
+        }
+        _ = buffer.append(batch(["1a", "1b", "0a", "2a"]))
+        #expect(await buffer.next(isolation: nil)?.topic == "1a")
+        _ = buffer.append(batch(["1c", "2b", "0b"]))
+        #expect(buffer.takeUnacknowledged().map(\.message.topic) == ["1b", "1c"])
+        #expect(buffer.takeUnacknowledged().isEmpty)
+        _ = buffer.append(batch(["1b"]))
+        for name in ["0a", "2a", "2b", "0b", "1b"] { #expect(await buffer.next(isolation: nil)?.topic == name) }
     }
 
     @Test func `one for several consumers is settled by the last`() {
         let settled = Mutexed<[Bool]>([])
-        let receipt = Receipt(packetID: 1, connection: 1) { receipt in settled.update { $0.append(receipt.isHandled) } }
+        let receipt = Receipt(packetID: 1) { receipt in settled.update { $0.append(receipt.isHandled) } }
         receipt.consumers(3)
         receipt.settle(isHandled: true)
         receipt.settle(isHandled: false)

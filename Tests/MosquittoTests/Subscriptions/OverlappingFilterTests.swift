@@ -74,6 +74,69 @@ import Testing
         #expect(table.consumers(of: "a/b", [identifiers["a/b", default: 0]]).count == 1)
     }
 
+    @Test(arguments: [["$share/w/jobs/#", "jobs/urgent"], ["$share/g1/jobs/urgent", "$share/g2/jobs/urgent"]])
+    func `and shared ones bring a message of their own each (core 6)`(filters: [String]) {
+        let consumer = MessageBuffer(filters.map { MQTTSubscription(MQTTTopicFilter($0)) }, policy: .default) {}
+        var table = table(consumer)
+        let identifiers = confirm(&table)
+        for filter in filters {
+            #expect(table.consumers(of: "jobs/urgent", [identifiers[filter, default: 0]]).count == 1, "\(filter)")
+        }
+    }
+
+    @Test func `with noLocal do not stand for one without (core 6)`() {
+        let consumer = consumer(MQTTSubscription("a/#", noLocal: true), MQTTSubscription("a/b"))
+        var table = table(consumer)
+        let identifiers = confirm(&table)
+        #expect(table.consumers(of: "a/b", [identifiers["a/b", default: 0]]).count == 1)
+        #expect(table.consumers(of: "a/b", [identifiers["a/#", default: 0]]).isEmpty)
+        #expect(table.consumers(of: "a/c", [identifiers["a/#", default: 0]]).count == 1)
+    }
+
+    @Test func `with noLocal and a higher QoS are taken beside one without (core 6)`() {
+        let consumer = consumer(
+            MQTTSubscription("a/#", qos: .exactlyOnce, noLocal: true), MQTTSubscription("a/b", qos: .atMostOnce))
+        var table = table(consumer)
+        let identifiers = confirm(&table)
+        for identifier in identifiers.values { #expect(table.consumers(of: "a/b", [identifier]).count == 1) }
+    }
+
+    @Test func `that all have noLocal bring one copy (core 6)`() {
+        let consumer = consumer(MQTTSubscription("a/#", noLocal: true), MQTTSubscription("a/b", noLocal: true))
+        var table = table(consumer)
+        let identifiers = confirm(&table)
+        #expect(identifiers.values.map { table.consumers(of: "a/b", [$0]).count }.reduce(0, +) == 1)
+    }
+
+    @Test(arguments: [MQTTSubscription.RetainHandling.doNotSend, .sendIfNew])
+    func `with another retain handling bring retained messages each, and others once (core 6)`(
+        handling: MQTTSubscription.RetainHandling
+    ) {
+        let consumer = consumer(MQTTSubscription("cfg/#", retainHandling: handling), MQTTSubscription("cfg/mine"))
+        var table = table(consumer)
+        let identifiers = confirm(&table)
+        for identifier in identifiers.values {
+            #expect(table.consumers(of: "cfg/mine", [identifier], isRetained: true).count == 1)
+        }
+        #expect(identifiers.values.map { table.consumers(of: "cfg/mine", [$0]).count }.reduce(0, +) == 1)
+    }
+
+    @Test func `with another treatment of the retain flag are different messages (core 6)`() {
+        let consumer = consumer(MQTTSubscription("a/#", retainAsPublished: true), MQTTSubscription("a/b"))
+        var table = table(consumer)
+        let identifiers = confirm(&table)
+        for identifier in identifiers.values { #expect(table.consumers(of: "a/b", [identifier]).count == 1) }
+    }
+
+    @Test func `leave the copy for a filter without a consumer to its next one (D1)`() {
+        let (gone, here) = (consumer("a/#"), consumer("a/b"))
+        var table = table(gone, here)
+        let identifiers = confirm(&table)
+        table.remove(gone, keepsFilters: true)
+        #expect(table.consumers(of: "a/b", [identifiers["a/#", default: 0]]).isEmpty)
+        #expect(table.consumers(of: "a/b", [identifiers["a/b", default: 0]]).count == 1)
+    }
+
     @Test func `without an identifier that is known, all get the message`() {
         var table = table(consumer("a/#"), consumer("a/b"))
         _ = confirm(&table)

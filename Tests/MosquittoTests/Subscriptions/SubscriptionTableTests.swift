@@ -28,6 +28,36 @@ import Testing
         #expect(filters(table.unconfirmed()) == [["a", "b"]])
     }
 
+    @Test func `a group is cut into packets of so many filters (core 11)`() {
+        var table = SubscriptionTable()
+        for number in 0..<9 { table.add(consumer(MQTTSubscription(MQTTTopicFilter("\(number)")))) }
+        let group = table.unconfirmed()[0]
+        #expect(group.parts(of: 8).map(\.filters.count) == [8, 1])
+        #expect(group.parts(of: 9).map(\.filters.count) == [9])
+        #expect(group.parts(of: 1).map(\.filters.count) == Array(repeating: 1, count: 9))
+        #expect(group.parts(of: 4).flatMap(\.filters) == group.filters)
+    }
+
+    @Test func `asks for, and takes, only what is wanted of it`() {
+        var table = SubscriptionTable()
+        table.add(consumer("a", "b"))
+        #expect(filters(table.unconfirmed { $0 == "b" }) == [["b"]])
+        table.abandon(["x", "y", "z"])
+        #expect(table.takeAbandoned(1) { $0 != "x" } == ["y"])
+        #expect(table.takeAbandoned() == ["x", "z"])
+        #expect(table.takeAbandoned().isEmpty)
+    }
+
+    @Test func `the broker is not told of the end of a filter that it has refused`() {
+        var table = SubscriptionTable()
+        let consumer = consumer("refused", "granted")
+        table.add(consumer)
+        table.confirm("granted")
+        table.refuse("refused")
+        table.remove(consumer)
+        #expect(table.takeAbandoned() == ["granted"])
+    }
+
     @Test func `a confirmation of what nobody wants does nothing`() {
         var table = SubscriptionTable()
         table.confirm("a")
@@ -56,6 +86,39 @@ import Testing
         #expect(table.takeAbandoned() == [])
         table.remove(second)
         #expect(table.takeAbandoned() == ["b"])
+        #expect(table.filters.isEmpty)
+    }
+
+    @Test func `keeps a filter without its consumer in a persistent session, if it was granted (D1)`() {
+        var table = SubscriptionTable()
+        let (first, second) = (consumer("a", "b"), consumer(MQTTSubscription("a", qos: .atMostOnce)))
+        table.add(first)
+        table.confirm("a")
+        table.remove(first, keepsFilters: true)
+        #expect(table.takeAbandoned() == [])
+        #expect(table.kept == ["a"])
+        #expect(table.wanted == [])
+        table.forgetSession()
+        #expect(filters(table.unconfirmed()) == [["a"]])
+        table.add(second)
+        #expect(table.kept == [])
+        #expect(table.unconfirmed().first?.subscriptions.first?.qos == .atMostOnce, "nobody else wants more")
+        table.confirm("a")
+        table.remove(second, keepsFilters: true)
+        table.abandon(["a"])
+        #expect(table.takeAbandoned() == [])
+        table.abandon(["a"], includingKept: true)
+        #expect(table.takeAbandoned() == ["a"])
+        #expect(table.filters.isEmpty)
+    }
+
+    @Test func `keeps nothing of a filter that the broker refuses (core 28)`() {
+        var table = SubscriptionTable()
+        let consumer = consumer("a")
+        table.add(consumer)
+        table.confirm("a")
+        table.remove(consumer, keepsFilters: true)
+        table.revoke("a")
         #expect(table.filters.isEmpty)
     }
 

@@ -1,6 +1,6 @@
 import CMosquitto
 import CMosquittoShim
-import FoundationEssentials
+import Foundation
 import MosquittoTesting
 import Testing
 
@@ -23,7 +23,7 @@ import Testing
     /// Another host for a context whose files have not changed.
     private func prepare(_ context: TLSContext, for host: String) async throws(MQTTError) {
         let material = try await TLSMaterial(context.configuration)
-        try context.prepare(for: MQTTEndpoint(host: host, port: 8_883), material, passphrase: nil, turn: 0)
+        try await context.prepare(for: MQTTEndpoint(host: host, port: 8_883), material, turn: 0)
     }
 
     private func sentName(_ context: TLSContext) -> String? {
@@ -57,6 +57,25 @@ import Testing
         #expect(sentName(context) == "a.example")
         #expect(checkedName(context) == "a.example")
         #expect(checkedAddress(context) == nil)
+    }
+
+    // "broker.svc.cluster.local." is looked up in no search domain. RFC 6066, section 3: SNI has no trailing dot.
+    @Test func `leaves the root's dot out of the name that it checks and sends (core 19)`() async throws {
+        for context in [try await context("a.example."), try await context("b", serverName: "a.example.")] {
+            #expect(sentName(context) == "a.example")
+            #expect(checkedName(context) == "a.example")
+            #expect(context.verifiedName == "a.example")
+        }
+        var configuration = TLSConfiguration(trust: .pem(try TestCertificateAuthority().certificatePEM))
+        configuration.serverNameIndication = .name("c.example.")
+        #expect(sentName(try await prepare(nil, configuration)) == "c.example")
+    }
+
+    // With an empty name OpenSSL would check none; with one that begins with a dot, any below that domain would do.
+    @Test(arguments: [".", ".example", ".."])
+    func `is never prepared for a name that would be no check (core 19)`(host: String) async throws {
+        let error = await #expect(throws: MQTTError.self) { _ = try await context(host) }
+        #expect(error?.code == .tlsConfiguration)
     }
 
     @Test func `checks for an address, and sends none`() async throws {
@@ -122,6 +141,20 @@ import Testing
         try FileManager.default.moveItem(atPath: path + ".away", toPath: path)
         try await prepare(context, for: "a.example")
         #expect(trusted(context) == 1)
+    }
+
+    @Test func `looks at a directory again of which one file was overwritten in place (core 31)`() async throws {
+        let directory = try TemporaryDirectory()
+        _ = try directory.write(try TestCertificateAuthority().certificatePEM, to: "ca.pem")
+        let context = try await prepare(nil, TLSConfiguration(trust: .directory(directory.path)))
+        let first = context.record.pointee.trust
+        try await prepare(context, for: "b.example")
+        #expect(context.record.pointee.trust == first)
+        let file = try #require(FileHandle(forWritingAtPath: directory.path + "/ca.pem"))
+        try file.write(contentsOf: Data(try TestCertificateAuthority().certificatePEM.utf8 + [10]))
+        try file.close()
+        try await prepare(context, for: "a.example")
+        #expect(context.record.pointee.trust != first)
     }
 
     @Test func `reads a file of trust again when it has changed`() async throws {

@@ -22,6 +22,8 @@ import Testing
         ),
         ({ $0.serverName = "" }, "is not a server name"),
         ({ $0.serverNameIndication = .name("a\0") }, "is not a server name"),
+        ({ $0.serverName = ".example.com" }, "begins with a dot"),  // core 19
+        ({ $0.serverNameIndication = .name(".example.com") }, "begins with a dot"),
         ({ $0.applicationProtocols = ["mqtt", ""] }, "has 0 bytes"), ({ $0.ciphers = "" }, "names no ciphers"),
         ({ $0.groups = "a\0" }, "names no ciphers"), ({ $0.revocation = .init() }, "revocation has no list"),
         (
@@ -113,10 +115,10 @@ import Testing
     @Test func `shares its trust with an equal one`() async throws {
         let configuration = Mosquitto.TLSConfiguration(trust: .pem(try TestCertificateAuthority().certificatePEM))
         let material = try await TLSMaterial(configuration)
-        let one = try TrustStore.store(for: material)
-        #expect(try TrustStore.store(for: try await TLSMaterial(configuration)) === one)
+        let one = try await TrustStore.store(for: material)
+        #expect(try await TrustStore.store(for: TLSMaterial(configuration)) === one)
         let other = Mosquitto.TLSConfiguration(trust: .pem(try TestCertificateAuthority().certificatePEM))
-        #expect(try TrustStore.store(for: try await TLSMaterial(other)) !== one)
+        #expect(try await TrustStore.store(for: TLSMaterial(other)) !== one)
     }
 
     @Test func `a provider may not give another provider`() async throws {

@@ -43,7 +43,7 @@ import Testing
     }
 
     private func store(_ configuration: Configuration) async throws -> TrustStore {
-        try TrustStore.store(for: try await TLSMaterial(configuration))
+        try await TrustStore.store(for: TLSMaterial(configuration))
     }
 
     private func count(_ store: TrustStore) -> Int32 { OPENSSL_sk_num(X509_STORE_get0_objects(store.pointer)) }

@@ -102,7 +102,7 @@ extension Session {
     var waitingMessages: Int { subscriptions.consumers.reduce(0) { $0 + $1.waiting } }
 
     /// Whether all was handed over, and the socket does not take it.
-    var isStuckInSocket: Bool { pending.isEmpty && connection?.interest.contains(.writable) == true }
+    var isStuckInSocket: Bool { shared.queue.isEmpty && connection?.interest.contains(.writable) == true }
 }
 
 /// The value, once it has stayed the same for a while.

@@ -54,7 +54,7 @@ struct OutboundPressure {
             try #require(number < 4_096)
             try client.enqueue(NumberedPayload.make(number), to: "up", qos: .atMostOnce)
             number += 1
-            try #require(await eventually { await client.session.pending.isEmpty })
+            try #require(await eventually { client.session.shared.queue.isEmpty })
         }
         return number
     }

@@ -95,7 +95,8 @@ struct FullConsumerTests {
 
     @Test("does not keep PINGREQ from the broker (core 1)", arguments: [Wire.plain, .tls13])
     func ping(wire: Wire) async throws {
-        try await withFullConsumer(wire, { $0.keepAlive = .seconds(5) }) { broker, client, _ in
+        let change: (inout MQTTClientConfiguration) -> Void = { $0.keepAlive = .seconds(5) }
+        try await withFullConsumer(wire, change) { broker, client, _ in
             #expect(await broker.waitUntil(timeout: .seconds(30)) { $0.count(of: .pingreq) == 2 })
             #expect(client.state.isConnected)
             #expect(broker.connects.count == 1)

@@ -1,0 +1,57 @@
+/// Looks at a CONNACK of MQTT 5.0 for what libmosquitto would make too much of.
+struct ConnackInspection {
+    /// The Assigned Client Identifier, which this client never asks for: it always gives one.
+    private(set) var assignedIdentifier: String?
+    private var otherProperties: [UInt8] = []
+
+    mutating func read(_ identifier: UInt8, _ value: UnsafeRawBufferPointer) {
+        if identifier == 0x12 {
+            assignedIdentifier = WireValue.string(value)
+        } else {
+            otherProperties.append(identifier)
+            otherProperties.append(contentsOf: value)
+        }
+    }
+
+    /// The packet for libmosquitto, which refuses one with an Assigned Client Identifier when it has given one itself (2.0.11,
+    /// `handle__connack`).
+    func packet(flags: UInt8, code: UInt8) -> [UInt8] {
+        var body = [flags, code]
+        VariableByteInteger.append(otherProperties.count, to: &body)
+        body += otherProperties
+        var packet: [UInt8] = [0x20]
+        VariableByteInteger.append(body.count, to: &packet)
+        return packet + body
+    }
+}
+
+/// Finds values that no server may send (MQTT 5.0, sections 3.2.2.3 and 3.3.2.3).
+enum PropertyValue {
+    /// The name and the value of a property that has a forbidden one, or `nil`.
+    static func objection(to identifier: UInt8, _ value: UnsafeRawBufferPointer) -> String? {
+        switch identifier {
+        case 0x01: flag("Payload Format Indicator", value)
+        // A Maximum QoS of 2 is said by leaving the property out.
+        case 0x24: flag("Maximum QoS", value)
+        case 0x25: flag("Retain Available", value)
+        case 0x28: flag("Wildcard Subscription Available", value)
+        case 0x29: flag("Subscription Identifier Available", value)
+        case 0x2A: flag("Shared Subscription Available", value)
+        case 0x21: nonzero("Receive Maximum", value)
+        case 0x27: nonzero("Maximum Packet Size", value)
+        case 0x0B: WireValue.variableByteInteger(value) == 0 ? "Subscription Identifier 0" : nil
+        // The client's Topic Alias Maximum is 0 [MQTT-3.3.2-9].
+        case 0x23: "a Topic Alias, which this client does not take"
+        default: nil
+        }
+    }
+
+    private static func flag(_ name: String, _ value: UnsafeRawBufferPointer) -> String? {
+        guard let byte = value.first, byte > 1 else { return nil }
+        return "\(name) \(byte)"
+    }
+
+    private static func nonzero(_ name: String, _ value: UnsafeRawBufferPointer) -> String? {
+        value.allSatisfy { $0 == 0 } ? "\(name) 0" : nil
+    }
+}

@@ -1,0 +1,106 @@
+import CMosquitto
+
+/// From the socket to events: what was received is opened, inspected and answered.
+extension Connection {
+    /// One `recv`. Returns whether the stream has ended.
+    func receive() throws(MQTTError) -> Bool {
+        switch socket.receive(into: scratch) {
+        case .bytes(let count):
+            traffic.received += count
+            keepAlive?.received(.now)
+            received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
+            hasReceived = true
+            if !inspector.connackSeen { socket.acknowledgeAtOnce() }
+            return false
+        case .nothing: return false
+        case .end: return true
+        case .failed(let code):
+            // What was received before the reset still counts: it may be an alert that says why.
+            if !received.isEmpty, stage == .established { try consume() }
+            throw lost(code, stage == .handshaking ? .tlsHandshake : .connected)
+        }
+    }
+
+    /// Opens, inspects and hands over piece by piece.
+    func consume() throws(MQTTError) {
+        if tls == nil, !inspector.connackSeen { try refuseTLS() }
+        // Nothing counts after a refusal or a DISCONNECT, and nothing of it is inspected.
+        if inspector.hasEnded { return }
+        while !isReadingPaused, stage == .established, let count = try open() {
+            try pass(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
+            if inspector.hasEnded { return }
+        }
+        acknowledge()
+        if hasEnded, !isReadingPaused { throw endOfStream(.connected) }
+    }
+
+    /// Inspects a piece, and hands over what libmosquitto has to see of it.
+    func pass(_ piece: UnsafeRawBufferPointer) throws(MQTTError) {
+        let known = findings.count
+        defer { noteAnswers(after: known) }
+        var position = 0
+        while position < piece.count, !inspector.hasEnded {
+            defer { inspector.moveFindings(to: &findings) }
+            let rest = UnsafeRawBufferPointer(rebasing: piece[position...])
+            let (count, packet) = try inspector.inspect(rest)
+            position += count
+            guard let packet else { continue }
+            inspector.moveFindings(to: &findings)
+            let code = try pipe.handOver(packet)
+            handle.moveEvents(to: &findings)
+            if let code { throw libraryClosed(code) }
+        }
+    }
+
+    /// Notes what is to be answered of the findings after `known`.
+    func noteAnswers(after known: Int) {
+        for event in findings[known...] {
+            switch event {
+            case .message(let message, let packetID) where message.qos != .atMostOnce && !acknowledgesOnDelivery:
+                acknowledgements.received(packetID, message.qos)
+            case .released(let packetID): acknowledgements.released(packetID)
+            case .publishReceived(let received) where received.reasonCode < 0x80:
+                acknowledgements.takenOver(received.packetID)
+            default: break
+            }
+        }
+    }
+
+    func acknowledge() {
+        acknowledgements.takeDue { packets in
+            write(packets)
+            if handle.log != nil { log(packets) }
+        }
+    }
+
+    /// Lines as libmosquitto writes them.
+    func log(_ acknowledgements: UnsafeRawBufferPointer) {
+        for start in stride(from: 0, to: acknowledgements.count, by: 4) {
+            let packetID = UInt16(acknowledgements[start + 2]) << 8 | UInt16(acknowledgements[start + 3])
+            switch acknowledgements[start] >> 4 {
+            case 4: handle.log?("sending PUBACK (m\(packetID), rc0)")
+            case 5: handle.log?("sending PUBREC (m\(packetID), rc0)")
+            case 6: handle.log?("sending PUBREL (m\(packetID))")
+            default: handle.log?("sending PUBCOMP (m\(packetID))")
+            }
+        }
+    }
+
+    func open() throws(MQTTError) -> Int? {
+        do throws(MQTTError) {
+            return try transport.open(&received, into: scratch)
+        } catch {
+            // Our alert, if there is one.
+            _ = send()
+            if error.code == .closed { throw endOfStream(.connected) }
+            throw error
+        }
+    }
+
+    /// An alert or a handshake record of TLS would be taken for an MQTT packet that a broker may not send.
+    func refuseTLS() throws(MQTTError) {
+        if received.count >= 2, [21, 22].contains(received[0]), received[1] == 3 {
+            throw TLSFailure(.tlsRequired).error(phase: .connack)
+        }
+    }
+}

@@ -1,0 +1,130 @@
+/// Properties of received packets (MQTT 5.0, section 2.2.2), and the primitives that they are made of.
+extension InboundInspector {
+    /// Returns where they end.
+    @discardableResult
+    func properties(
+        of type: UInt8, _ body: UnsafeRawBufferPointer, at offset: Int,
+        _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
+    ) throws(MQTTError) -> Int {
+        guard offset < body.count, let (length, lengthBytes) = try Self.variableByteInteger(body, at: offset),
+            offset + lengthBytes + length <= body.count
+        else { throw Self.malformed(Self.name(of: type)) }
+        let start = offset + lengthBytes
+        try Self.walkProperties(UnsafeRawBufferPointer(rebasing: body[start..<start + length]), of: type, visit)
+        return start + length
+    }
+
+    /// Which properties a broker may send in a packet of which type (MQTT 5.0, section 2.2.2.2), as bits of their identifiers.
+    static let allowed: [UInt8: UInt64] = {
+        let acknowledgement: [UInt8] = [0x1F, 0x26]
+        let identifiers: [UInt8: [UInt8]] = [
+            2: [
+                0x11, 0x12, 0x13, 0x15, 0x16, 0x1A, 0x1C, 0x1F, 0x21, 0x22, 0x24, 0x25, 0x26, 0x27, 0x28, 0x29, 0x2A,
+            ],
+            3: [0x01, 0x02, 0x03, 0x08, 0x09, 0x0B, 0x23, 0x26],
+            4: acknowledgement, 5: acknowledgement, 6: acknowledgement, 7: acknowledgement, 9: acknowledgement,
+            11: acknowledgement, 14: [0x1C, 0x1F, 0x26], 15: [0x15, 0x16, 0x1F, 0x26],
+        ]
+        return identifiers.mapValues { $0.reduce(into: 0) { bits, identifier in bits |= 1 << UInt64(identifier) } }
+    }()
+
+    /// A user property, and in PUBLISH a subscription identifier, may come more than once.
+    static let repeatable: UInt64 = 1 << 0x26 | 1 << 0x0B
+
+    /// MQTT 5.0, section 2.2.2.2: the type of a value follows from its identifier; there is no length to skip unknown ones by.
+    static func walkProperties(
+        _ bytes: UnsafeRawBufferPointer, of type: UInt8, _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
+    ) throws(MQTTError) {
+        if bytes.isEmpty { return }
+        let name = name(of: type)
+        let allowed = allowed[type] ?? 0
+        var seen: UInt64 = 0
+        var position = 0
+        while position < bytes.count {
+            let identifier = bytes[position]
+            let start = position + 1
+            let bit: UInt64 = identifier < 64 ? 1 << UInt64(identifier) : 0
+            if allowed & bit == 0 {
+                throw violation("the broker sent \(name) with the property \(identifier), which it does not have")
+            }
+            if seen & bit & ~repeatable != 0 {
+                throw violation("the broker sent \(name) with the property \(identifier) twice")
+            }
+            seen |= bit
+            let length: Int
+            switch identifier {
+            case 0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A: length = 1
+            case 0x13, 0x21, 0x22, 0x23: length = 2
+            case 0x02, 0x11, 0x18, 0x27: length = 4
+            case 0x0B:
+                guard let (_, lengthBytes) = try variableByteInteger(bytes, at: start) else { throw malformed(name) }
+                length = lengthBytes
+            case 0x03, 0x08, 0x09, 0x12, 0x15, 0x16, 0x1A, 0x1C, 0x1F:
+                guard start + 2 <= bytes.count else { throw malformed(name) }
+                length = 2 + integer16(bytes, at: start)
+            case 0x26:
+                guard start + 2 <= bytes.count else { throw malformed(name) }
+                let second = start + 2 + integer16(bytes, at: start)
+                guard second + 2 <= bytes.count else { throw malformed(name) }
+                length = second - start + 2 + integer16(bytes, at: second)
+            default: throw malformed(name)
+            }
+            guard start + length <= bytes.count else { throw malformed(name) }
+            switch identifier {
+            case 0x03, 0x08, 0x12, 0x15, 0x1A, 0x1C, 0x1F: try checkText(bytes[(start + 2)..<(start + length)], name)
+            case 0x26:
+                let second = start + 2 + integer16(bytes, at: start)
+                try checkText(bytes[(start + 2)..<second], name)
+                try checkText(bytes[(second + 2)..<(start + length)], name)
+            default: break
+            }
+            let value = UnsafeRawBufferPointer(rebasing: bytes[start..<start + length])
+            if let objection = PropertyValue.objection(to: identifier, value) {
+                throw violation("the broker sent \(name) with \(objection)")
+            }
+            visit(identifier, value)
+            position = start + length
+        }
+    }
+
+    /// But for DISCONNECT: however it is written, it ends the connection, and what it says is worth knowing.
+    static func checkText(_ bytes: Slice<UnsafeRawBufferPointer>, _ name: String) throws(MQTTError) {
+        if name == names[14] || bytes.allSatisfy({ (0x20..<0x7F).contains($0) }) { return }
+        guard let text = text(bytes) else { throw violation("the broker sent \(name) with text that is not UTF-8") }
+        // libmosquitto reads these packets after this check, and refuses more.
+        if name == names[2] || name == names[9] || name == names[11], let reason = unsendable(text) {
+            throw violation("the broker sent \(name) with \(reason)")
+        }
+    }
+
+    // MARK: Primitives
+
+    static func integer16(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Int {
+        Int(bytes[offset]) << 8 | Int(bytes[offset + 1])
+    }
+
+    /// MQTT 5.0, section 1.5.5. `nil` if it is not there whole.
+    static func variableByteInteger(
+        _ bytes: UnsafeRawBufferPointer, at offset: Int
+    ) throws(MQTTError) -> (value: Int, bytes: Int)? {
+        var value = 0
+        for index in 0..<4 {
+            guard offset + index < bytes.count else { return nil }
+            let byte = bytes[offset + index]
+            value |= Int(byte & 0x7F) << (7 * index)
+            if byte & 0x80 == 0 { return (value, index + 1) }
+        }
+        throw violation("the broker sent a variable byte integer of more than four bytes")
+    }
+
+    static func malformed(_ name: String) -> MQTTError { violation("the broker sent a malformed \(name)") }
+
+    static func violation(_ message: String) -> MQTTError { MQTTError(.protocolViolation, message) }
+
+    static func name(of type: UInt8) -> String { names[type] ?? "PUBLISH" }
+
+    static let names: [UInt8: String] = [
+        2: "CONNACK", 4: "PUBACK", 5: "PUBREC", 6: "PUBREL", 7: "PUBCOMP", 9: "SUBACK", 11: "UNSUBACK", 13: "PINGRESP",
+        14: "DISCONNECT", 15: "AUTH",
+    ]
+}

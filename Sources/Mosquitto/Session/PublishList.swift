@@ -1,0 +1,84 @@
+/// Outgoing messages in a row, linked through the messages themselves: adding one and removing one, wherever it stands, takes constant
+/// time and no memory.
+///
+/// `Unmanaged`: the list owns one reference to each of its messages, from the adding to the removal, on whatever thread has the list.
+/// A chain of strong references would be freed by as deep a recursion as the list is long. A message is in one list at most.
+struct PublishList: ~Copyable {
+    private(set) var count = 0
+    /// The sizes of the messages, added up.
+    private(set) var bytes = 0
+    /// How many have a Message Expiry Interval.
+    private(set) var expiring = 0
+
+    private var head: Unmanaged<OutgoingPublish>?
+    private var tail: Unmanaged<OutgoingPublish>?
+
+    deinit {
+        var next = head
+        while let link = next {
+            let publish = link.takeRetainedValue()
+            next = publish.next
+            (publish.previous, publish.next, publish.isListed) = (nil, nil, false)
+        }
+    }
+
+    var first: OutgoingPublish? { head?.takeUnretainedValue() }
+
+    mutating func append(_ publish: OutgoingPublish) { insert(publish, before: nil) }
+
+    /// Inserts a message before the first one that comes after it.
+    mutating func putBack(_ publish: OutgoingPublish) {
+        var next = head
+        while let other = next?.takeUnretainedValue(), other.sequence < publish.sequence { next = other.next }
+        insert(publish, before: next)
+    }
+
+    private mutating func insert(_ publish: OutgoingPublish, before next: Unmanaged<OutgoingPublish>?) {
+        let link = Unmanaged.passRetained(publish)
+        let previous = next.map { $0.takeUnretainedValue().previous } ?? tail
+        (publish.previous, publish.next) = (previous, next)
+        if let previous { previous.takeUnretainedValue().next = link } else { head = link }
+        if let next { next.takeUnretainedValue().previous = link } else { tail = link }
+        added(publish)
+    }
+
+    private mutating func added(_ publish: OutgoingPublish) {
+        publish.isListed = true
+        count += 1
+        bytes += publish.size
+        if publish.expiry != nil { expiring += 1 }
+    }
+
+    mutating func popFirst() -> OutgoingPublish? {
+        guard let head else { return nil }
+        let publish = head.takeUnretainedValue()
+        remove(publish)
+        return publish
+    }
+
+    /// Removes a message that is in this list.
+    mutating func remove(_ publish: OutgoingPublish) {
+        let (previous, next) = (publish.previous, publish.next)
+        if let previous { previous.takeUnretainedValue().next = next } else { head = next }
+        if let next { next.takeUnretainedValue().previous = previous } else { tail = previous }
+        (publish.previous, publish.next, publish.isListed) = (nil, nil, false)
+        count -= 1
+        bytes -= publish.size
+        if publish.expiry != nil { expiring -= 1 }
+        Unmanaged.passUnretained(publish).release()
+    }
+
+    /// Takes out the messages for which this is true, in their order.
+    mutating func remove(where isUnwanted: (OutgoingPublish) -> Bool) -> [OutgoingPublish] {
+        var removed: [OutgoingPublish] = []
+        var next = head
+        while let link = next {
+            let publish = link.takeUnretainedValue()
+            next = publish.next
+            guard isUnwanted(publish) else { continue }
+            remove(publish)
+            removed.append(publish)
+        }
+        return removed
+    }
+}

@@ -1,0 +1,45 @@
+import Synchronization
+
+/// Calls of the event loop, which enters the session without a Swift job.
+extension Session: EventLoopClient {
+    nonisolated func socketReady(_ token: UInt64, _ events: PollEvents) {
+        assumeIsolated { session in
+            if token == session.token { session.advance(events) } else { session.raceReady(token) }
+        }
+    }
+
+    nonisolated func mailboxReady() {
+        assumeIsolated { session in
+            let queue = session.shared.queue.look()
+            if !session.pending.isEmpty || !queue.isEmpty { session.needsFlush() }
+            session.watchExpiry(isQueued: queue.hasExpiring)
+            session.watchIdle()
+            if queue.hasDropped { session.watchDrops() }
+            session.takeReceipts()
+            if session.isReaderWoken.exchange(false, ordering: .acquiring) { session.needsFlush() }
+        }
+    }
+
+    nonisolated func turnEnded() {
+        assumeIsolated { session in
+            session.isInTurn = false
+            session.flush()
+            session.metrics?.turnEnded()
+        }
+    }
+
+    /// What this turn produced is written when it ends.
+    func needsFlush() {
+        guard !isInTurn else { return }
+        isInTurn = true
+        loop.callAtEndOfTurn(self)
+    }
+
+    /// Called by a consumer that has made room, on any thread.
+    nonisolated var wakeReader: @Sendable () -> Void {
+        { [weak self] in
+            guard let self, !self.isReaderWoken.exchange(true, ordering: .releasing) else { return }
+            self.loop.schedule(self)
+        }
+    }
+}

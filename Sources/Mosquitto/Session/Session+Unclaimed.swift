@@ -1,0 +1,187 @@
+import Logging
+import OrderedCollections
+
+/// Messages of a persistent session that no consumer takes: ``UnclaimedMessages``, and what is left to the broker.
+extension Session {
+    /// Holds messages for which there is no consumer, unacknowledged.
+    func hold(_ run: [IncomingMessage], _ topic: String) {
+        if isEnded(topic) {
+            logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(topic)"])
+            if acknowledgesOnDelivery { acknowledge(run) }
+            return discard(run)
+        }
+        var run = run
+        for index in run.indices where run[index].receipt == nil {
+            guard let connection, let packetID = run[index].message.packetIdentifier else { continue }
+            connection.hold(packetID, run[index].message.qos)
+            run[index].receipt = makeReceipt(of: run[index].message, packetID)
+        }
+        // One of those before has given way to others already.
+        if !givenBack.isEmpty, connection?.isAcknowledgementBlocked == true {
+            giveBack(run.filter { $0.receipt != nil })
+            run.removeAll { $0.receipt != nil }
+        }
+        let excess = unclaimed.hold(run)
+        giveBack(excess.unacknowledged)
+        warnOfLoss(excess.lost)
+        watchUnclaimed()
+    }
+
+    private func warnOfLoss(_ count: Int) {
+        guard count > 0 else { return }
+        logger.warning(
+            "messages of the session were dropped, since nothing subscribes to their topics",
+            metadata: ["mqtt.messages": "\(count)"])
+    }
+
+    /// What a consumer has left over waits for the next one.
+    func putBack(_ leftOver: [IncomingMessage]) {
+        guard !leftOver.isEmpty else { return }
+        if case .stopped = machine.state { return }
+        guard configuration.session != .clean else {
+            for message in leftOver { message.receipt?.settle(isHandled: false) }
+            return
+        }
+        discard(leftOver.filter { isEnded($0.message.topic) })
+        warnOfLoss(unclaimed.putBack(leftOver.filter { !isEnded($0.message.topic) }))
+        watchUnclaimed()
+    }
+
+    /// Takes what waits for a new consumer, which ``SubscriptionTable`` does not have yet.
+    func claim(for consumer: MessageBuffer) -> [IncomingMessage] {
+        if unclaimed.count == 0, givenBack.isEmpty { return [] }
+        var claimed = unclaimed.claim(for: consumer, kept: subscriptions.kept, isConnected: isConnected)
+        if acknowledgesOnDelivery {
+            for index in claimed.indices {
+                claimed[index].receipt?.settle(isHandled: true)
+                claimed[index].receipt = nil
+            }
+        }
+        let filters = consumer.subscriptions.map(\.filter)
+        if givenBack.values.contains(where: { topic in filters.contains { $0.matches(topic) } }) { demandResending() }
+        return claimed
+    }
+
+    private var isConnected: Bool {
+        switch machine.state {
+        case .connected, .draining, .disconnecting: true
+        default: false
+        }
+    }
+
+    /// The broker has no session: what it would have sent again is for the consumers that are there.
+    func offerUnclaimed() {
+        for consumer in subscriptions.consumers where consumer.append(claim(for: consumer)) {
+            mayHaveFullConsumer = true
+            beginEarly(consumer)
+        }
+    }
+
+    // MARK: Filters that were ended
+
+    /// Somebody has ended these: what comes for them still is not for a later consumer.
+    func noteEnded(_ filters: some Sequence<String>) {
+        for filter in filters { endedFilters.append(MQTTTopicFilter(filter)) }
+        // They matter while the broker sends what it had under way.
+        if endedFilters.count > 1_000 { endedFilters.removeFirst(endedFilters.count - 1_000) }
+        discard(unclaimed.discard(where: isEnded))
+        if givenBack.values.contains(where: isEnded) { demandResending() }
+    }
+
+    /// It is wanted again, or the broker goes on with it.
+    func noteWanted(_ filter: MQTTTopicFilter) { endedFilters.remove(filter) }
+
+    func forgetEnded() { endedFilters.removeAll() }
+
+    private func isEnded(_ topic: String) -> Bool {
+        !endedFilters.isEmpty && endedFilters.contains { $0.matches(topic) }
+            && !subscriptions.kept.contains { $0.matches(topic) }
+    }
+
+    private func discard(_ messages: [IncomingMessage]) {
+        for message in messages { message.receipt?.settle(isHandled: true) }
+    }
+
+    // MARK: What is left to the broker
+
+    /// How long a message for which there is no consumer holds back the acknowledgements of others.
+    private static let unclaimedLimit = Duration.seconds(10)
+
+    private func watchUnclaimed() {
+        guard unclaimedTimer == nil, unclaimed.holdsReceipts else { return }
+        unclaimedTimer = loop.setTimer(after: Self.unclaimedLimit) { [weak self] in
+            self?.assumeIsolated { $0.lookAtUnclaimed() }
+        }
+    }
+
+    private func lookAtUnclaimed() {
+        unclaimedTimer = nil
+        // They are as many as the broker has unacknowledged, and the broker may send no more.
+        let count = unclaimed.count(heldBefore: .now - Self.unclaimedLimit)
+        if count > 0, connection?.isAcknowledgementBlocked == true { giveBack(unclaimed.takeUnacknowledged()) }
+        warnOfUnclaimed(count)
+        watchUnclaimed()
+    }
+
+    /// Leaves messages to the broker, which sends them again on the next connection: they hold no others back.
+    private func giveBack(_ messages: [IncomingMessage]) {
+        guard !messages.isEmpty else { return }
+        for message in messages {
+            guard let receipt = message.receipt else { continue }
+            givenBack[receipt.packetID] = message.message.topic
+            receipt.settle(isHandled: false)
+        }
+        warnOfUnclaimed(messages.count)
+    }
+
+    /// Tells the first time, and whenever they are twice as many.
+    private func warnOfUnclaimed(_ count: Int) {
+        let total = max(count, unclaimed.count) + givenBack.count
+        guard count > 0, total >= 2 * warnedOfUnclaimed else { return }
+        warnedOfUnclaimed = total
+        let topics = unclaimed.topics.union(givenBack.values)
+        let filters = subscriptions.kept.filter { filter in topics.contains { filter.matches($0) } }.map(\.filter)
+        let names = filters.isEmpty ? topics.sorted().prefix(10).map { $0 } : filters.sorted()
+        logger.warning(
+            """
+            messages of the session stay with the broker, unacknowledged, and it may stop sending more, since nothing \
+            subscribes to their topics; subscribe, or end the filters with unsubscribe(from:)
+            """,
+            metadata: [filters.isEmpty ? "mqtt.topics" : "mqtt.filters": "\(names)", "mqtt.messages": "\(total)"])
+    }
+
+    /// A consumer or ``giveBack(_:)`` has left a message to the broker.
+    func left(_ packetID: UInt16) {
+        guard configuration.session != .clean, givenBack[packetID] == nil else { return }
+        abandoned += 1
+        resendIfNeeded()
+    }
+
+    // MARK: Connections
+
+    /// The broker resumes the session, and sends again what is not acknowledged, in its order, which is that of the acknowledgements: a
+    /// message whose PUBACK was lost comes before those that wait in the buffers, and would hold theirs back from behind them.
+    func resumeUnclaimed() {
+        for consumer in subscriptions.consumers { forget(consumer.takeUnacknowledged()) }
+        forget(unclaimed.takeUnacknowledged())
+    }
+
+    private func forget(_ messages: [IncomingMessage]) {
+        for message in messages {
+            guard let receipt = message.receipt else { continue }
+            if handling[receipt.packetID]?.receipt === receipt { handling[receipt.packetID] = nil }
+            if case .handling(let pending) = unreleased[receipt.packetID], pending === receipt {
+                unreleased[receipt.packetID] = nil
+            }
+        }
+    }
+
+    func connectionEndedDelivering() {
+        givenBack = [:]
+        warnedOfUnclaimed = 0
+        abandoned = 0
+        isResendingDemanded = false
+        if let resendingTimer { loop.cancelTimer(resendingTimer) }
+        resendingTimer = nil
+    }
+}

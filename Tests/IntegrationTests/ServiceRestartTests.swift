@@ -1,0 +1,154 @@
+import Logging
+import Mosquitto
+import MosquittoTesting
+import Promises
+import ServiceLifecycle
+import Testing
+
+/// A consumer under ServiceLifecycle, as the documentation has it.
+private struct Ingest: Service {
+    struct Failure: Error {}
+
+    let client: MQTTClient
+    let store: Tally
+    /// Whether the body fails at this message.
+    var fails: @Sendable (Int) -> Bool = { _ in false }
+
+    func run() async throws {
+        try await client.subscribe(to: "ingest/#") { messages in
+            for await message in messages {
+                guard let number = Int(message.payloadString) else { continue }
+                if fails(number) { throw Failure() }
+                store.add(number)
+            }
+        }
+    }
+}
+
+@Suite("A persistent consumer of a real mosquitto loses nothing", .timeLimit(.minutes(2)))
+struct ServiceRestartTests {
+    private func run(
+        _ configuration: MQTTClientConfiguration, _ store: Tally, clientFirst: Bool,
+        fails: @escaping @Sendable (Int) -> Bool = { _ in false }, body: @escaping @Sendable () async throws -> Void
+    ) async throws {
+        let client = MQTTClient(configuration, logger: quiet)
+        let ingest = Ingest(client: client, store: store, fails: fails)
+        let group = ServiceGroup(services: clientFirst ? [client, ingest] : [ingest, client], logger: quiet)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            try await body()
+            await group.triggerGracefulShutdown()
+            try await tasks.waitForAll()
+        }
+    }
+
+    @Test(arguments: [true, false], [MQTTAcknowledgement.onReceipt, .afterHandling])
+    func `at graceful restarts, in either order of the group (D1)`(
+        clientFirst: Bool, acknowledgement: MQTTAcknowledgement
+    ) async throws {
+        let broker = try await Broker.start()
+        var configuration = broker.configuration()
+        configuration.session = .persistent
+        configuration.acknowledgement = acknowledgement
+        let (fixed, store) = (configuration, Tally())
+        try await withMQTTClient(broker.configuration(), logger: quiet) { publisher in
+            try await run(fixed, store, clientFirst: clientFirst) {
+                // Until the subscription is there, nothing arrives.
+                while store.distinct == 0 { try await publisher.publish("0", to: "ingest/a") }
+            }
+            let publishing = Task {
+                for number in 1..<500 {
+                    try await publisher.publish("\(number)", to: "ingest/a")
+                    try await Task.sleep(for: .milliseconds(2))
+                }
+            }
+            for step in 1...3 {
+                try await run(fixed, store, clientFirst: clientFirst) {
+                    #expect(await eventually { store.distinct >= 100 * step })
+                }
+                try await Task.sleep(for: .milliseconds(100))
+            }
+            try await run(fixed, store, clientFirst: clientFirst) {
+                try await publishing.value
+                #expect(await eventually { store.distinct == 500 })
+            }
+            #expect(store.missing(of: 0..<500) == [])
+        }
+    }
+
+    @Test func `when its body throws (D1)`() async throws {
+        let broker = try await Broker.start()
+        var configuration = broker.configuration()
+        configuration.session = .persistent
+        configuration.acknowledgement = .afterHandling
+        let (fixed, store, failed) = (configuration, Tally(), Tally())
+        try await withMQTTClient(broker.configuration(), logger: quiet) { publisher in
+            try await run(fixed, store, clientFirst: true) {
+                while store.distinct == 0 { try await publisher.publish("0", to: "ingest/a") }
+            }
+            let publishing = Task {
+                for number in 1..<300 { try await publisher.publish("\(number)", to: "ingest/a") }
+            }
+            while store.distinct < 300 {
+                let known = failed.distinct
+                do {
+                    try await run(fixed, store, clientFirst: true) { number in
+                        guard number % 50 == 49, failed.missing(of: number..<number + 1) != [] else { return false }
+                        failed.add(number)
+                        return true
+                    } body: {
+                        #expect(await eventually { store.distinct == 300 || failed.distinct > known })
+                    }
+                } catch is Ingest.Failure {}
+            }
+            try await publishing.value
+            #expect(failed.distinct == 6)
+        }
+    }
+
+    @Test func `when each connection lasts a second, and handling a message takes 20 ms (core 5)`() async throws {
+        let broker = try await Broker.start()
+        let forwarder = try CuttingForwarder(targets: [broker.mosquitto.port], seed: 1)
+        defer { forwarder.stop() }
+        var configuration = broker.configuration()
+        configuration.endpoints[0].port = forwarder.ports[0]
+        configuration.session = .persistent
+        configuration.acknowledgement = .afterHandling
+        let (fixed, store) = (configuration, Tally())
+        try await withMQTTClient(broker.configuration(), logger: quiet) { publisher in
+            try await withMQTTClient(fixed, logger: quiet) { client in
+                let cutter = Task {
+                    while true {
+                        try await Task.sleep(for: .seconds(1))
+                        forwarder.isCutting = true
+                        try await Task.sleep(for: .milliseconds(50))
+                        forwarder.isCutting = false
+                    }
+                }
+                defer { cutter.cancel() }
+                try await client.subscribe(to: "a") { messages in
+                    for number in 0..<200 { try await publisher.publish("\(number)", to: "a") }
+                    for await message in messages {
+                        store.add(Int(message.payloadString) ?? -1)
+                        try await Task.sleep(for: .milliseconds(20))
+                        if store.distinct == 200 { break }
+                    }
+                }
+            }
+            #expect(store.missing(of: 0..<200) == [])
+            #expect(store.duplicates.count <= 20, "one for each connection, or two")
+            // All are acknowledged but for those whose PUBACK was lost with a connection.
+            try await withMQTTClient(fixed, logger: quiet) { client in
+                try await client.subscribe(to: "a") { messages in
+                    try await publisher.publish("end", to: "a")
+                    var count = 0
+                    for await message in messages {
+                        if message.payloadString == "end" { break }
+                        count += 1
+                    }
+                    #expect(count <= 20)
+                }
+            }
+        }
+    }
+}

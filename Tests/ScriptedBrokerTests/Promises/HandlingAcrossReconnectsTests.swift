@@ -1,0 +1,167 @@
+import MosquittoTesting
+import Testing
+
+@testable import Mosquitto
+
+@Suite("Messages under handling when a connection is lost", .timeLimit(.minutes(1)))
+struct HandlingAcrossReconnectsTests {
+    private func configuration(_ broker: ScriptedBroker, isEncrypted: Bool = false) -> MQTTClientConfiguration {
+        var configuration = testConfiguration(port: broker.port)
+        if !isEncrypted { configuration.tls = nil }
+        configuration.session = .persistent
+        configuration.acknowledgement = .afterHandling
+        return configuration
+    }
+
+    private func connected(_ broker: ScriptedBroker, _ count: Int) async -> Bool {
+        await broker.waitUntil { $0.connects.count >= count }
+    }
+
+    @Test(arguments: [true, false])
+    func `a backlog is handled and acknowledged, though each connection lasts a second (core 5)`(
+        isEncrypted: Bool
+    ) async throws {
+        let broker = try await ScriptedBroker.start(tls: isEncrypted ? TestTLS.identity : nil)
+        try await withRunningClient(configuration(broker, isEncrypted: isEncrypted)) { client, _ in
+            let cutter = Task {
+                while true {
+                    try await Task.sleep(for: .seconds(1))
+                    broker.resetAll()
+                }
+            }
+            defer { cutter.cancel() }
+            let handling = Task {
+                var handled: [String: Int] = [:]
+                var times: [ContinuousClock.Instant] = []
+                try await client.subscribe(to: "a") { messages in
+                    for number in 0..<200 { broker.publish(topic: "a", payload: "\(number)", qos: 1) }
+                    for await message in messages {
+                        handled[message.payloadString, default: 0] += 1
+                        if handled[message.payloadString] == 1 { times.append(.now) }
+                        try? await Task.sleep(for: .milliseconds(20))
+                    }
+                }
+                return (handled, times)
+            }
+            // The broker gives each an identifier of its own.
+            #expect(
+                await broker.waitUntil { broker in
+                    Set(broker.receivedPackets.filter { $0.type == .puback }.map { $0.bytes[2..<4] }).count == 200
+                })
+            handling.cancel()
+            let (handled, times) = try await handling.value
+            let connections = broker.connects.count
+            #expect(connections > 3)
+            // A message can be handled again only if its PUBACK was lost with a connection.
+            #expect(handled.values.reduce(0, +) <= 200 + 2 * connections, "\(handled.filter { $0.value > 1 })")
+            for (one, next) in zip(times, times.dropFirst()) where next - one > .seconds(3) {
+                Issue.record("no progress for \(next - one)")
+            }
+        }
+        await broker.stop()
+    }
+
+    @Test(arguments: [true, false])
+    func `one that takes longer than its connection is acknowledged on the next, and comes once (core 5)`(
+        isHandledBetween: Bool
+    ) async throws {
+        let broker = try await ScriptedBroker.start()
+        try await withRunningClient(configuration(broker)) { client, _ in
+            try await client.subscribe(to: "a") { messages in
+                for number in 0..<3 { broker.publish(topic: "a", payload: "\(number)", qos: 1) }
+                var iterator = messages.makeAsyncIterator()
+                #expect(await iterator.next()?.payloadString == "0")
+                if isHandledBetween {
+                    // Settled while there is no connection.
+                    broker.setScript([.refuse(code: 0x88, close: true), .serve])
+                    broker.resetAll()
+                    #expect(await connected(broker, 2))
+                    #expect(await iterator.next()?.payloadString == "1")
+                    #expect(await connected(broker, 3))
+                } else {
+                    for count in 2..<5 {
+                        broker.resetAll()
+                        #expect(await connected(broker, count))
+                        try await client.publish("x", to: "other")
+                    }
+                    #expect(broker.count(of: .puback) == 0)
+                    #expect(await iterator.next()?.payloadString == "1")
+                }
+                #expect(await broker.waitUntil { $0.count(of: .puback) == 1 })
+                #expect(await iterator.next()?.payloadString == "2")
+                broker.publish(topic: "a", payload: "3", qos: 1)
+                #expect(await iterator.next()?.payloadString == "3")
+            }
+            #expect(await broker.waitUntil { $0.count(of: .puback) == 4 })
+        }
+        await broker.stop()
+    }
+
+    @Test func `another message with the identifier of one under handling is a message (core 5)`() async throws {
+        let broker = try await ScriptedBroker.start(script: [.serve])
+        try await withRunningClient(configuration(broker)) { client, _ in
+            try await client.subscribe(to: "a") { messages in
+                // PUBLISH of QoS 1 with the identifier 77, of which this broker knows nothing.
+                broker.inject([0x32, 7, 0, 1, 0x61, 0, 77, 0, 0x31])
+                var iterator = messages.makeAsyncIterator()
+                #expect(await iterator.next()?.payloadString == "1")
+                broker.resetAll()
+                #expect(await connected(broker, 2))
+                try await client.publish("x", to: "other")
+                // Another payload, with DUP; the same payload, without.
+                broker.inject([0x3A, 7, 0, 1, 0x61, 0, 77, 0, 0x32])
+                #expect(await iterator.next()?.payloadString == "2")
+                broker.resetAll()
+                #expect(await connected(broker, 3))
+                try await client.publish("x", to: "other")
+                broker.inject([0x32, 7, 0, 1, 0x61, 0, 77, 0, 0x32])
+                #expect(await iterator.next()?.payloadString == "2")
+            }
+            #expect(await broker.waitUntil { $0.count(of: .puback) == 1 })
+        }
+        await broker.stop()
+    }
+
+    @Test func `bodies that throw over half of a window make the client reconnect, not at full speed (core 29)`()
+        async throws
+    {
+        struct Failure: Error {}
+        let broker = try await ScriptedBroker.start()
+        try await withRunningClient(configuration(broker)) { client, log in
+            var seen: [String] = []
+            var failed = 0
+            // Each fails at one message; then they come again without anybody's help.
+            while failed < 10 {
+                try? await client.subscribe(to: "a") { messages in
+                    broker.publish(topic: "a", payload: "\(failed)", qos: 1)
+                    _ = await messages.first { _ in true }
+                    failed += 1
+                    throw Failure()
+                }
+            }
+            #expect(await connected(broker, 2))
+            try await client.subscribe(to: "a") { messages in
+                for await message in messages {
+                    seen.append(message.payloadString)
+                    if seen.count == 10 { break }
+                }
+            }
+            #expect(seen == (0..<10).map(String.init))
+            #expect(await broker.waitUntil { $0.count(of: .puback) == 10 })
+            #expect(broker.disconnects == [0], "gracefully")
+            #expect(await log.rotations.isEmpty)
+            #expect(await log.disconnections.isEmpty)
+            // Again, at once: the client waits.
+            for number in 0..<12 {
+                try? await client.subscribe(to: "a") { messages in
+                    broker.publish(topic: "a", payload: "again \(number)", qos: 1)
+                    _ = await messages.first { _ in true }
+                    throw Failure()
+                }
+            }
+            try await Task.sleep(for: .milliseconds(300))
+            #expect(broker.connects.count == 2)
+        }
+        await broker.stop()
+    }
+}
