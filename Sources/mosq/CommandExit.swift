@@ -112,6 +112,6 @@ struct CommandExit {
 extension MQTTError {
     /// A DISCONNECT of the broker (MQTT 5.0, section 3.14).
     fileprivate var isServerDisconnect: Bool {
-        phase == .connected && rawReasonCode != nil && code != .operationRefused
+        phase == .connected && rawReasonCode != nil && code != .operationRefused && code != .endsConnection
     }
 }

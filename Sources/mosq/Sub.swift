@@ -69,7 +69,7 @@ struct Sub: AsyncParsableCommand {
                 if !exitAfterSubscribing {
                     do { try await print(messages, client) } catch { failure = error }
                 }
-                // Inside the scope, whose end would unsubscribe: a persistent session keeps its subscriptions.
+                // Inside the scope, whose end would unsubscribe in a clean session, as mosquitto_sub does not.
                 await run.leave(client)
                 if let failure { throw failure }
             }

@@ -26,23 +26,21 @@ struct SlowBrokerTests {
         let result = try await MosqProcess(arguments).result()
         #expect(result.status == 0)
         #expect(result.errors == "")
-        #expect(await broker.waitUntil { $0.disconnects == [0] })
+        #expect(await broker.waitUntil { $0.disconnects.count == 1 })
         #expect(broker.publishes.map(\.topic) == ["large"])
         #expect(broker.publishes.first?.payload.count == Self.size)
         await broker.stop()
     }
 
-    @Test("that stands still gets an error in bounded time (core 2)", arguments: [[], ["-l"]])
-    func standstill(flags: [String]) async throws {
+    @Test("that stands still gets an error in bounded time (core 2)")
+    func standstill() async throws {
         let broker = try await LocalMosquitto.start()
         let folder = try TemporaryDirectory()
-        let path = try file(in: folder)
-        let isLines = !flags.isEmpty
-        let input = isLines ? String(repeating: String(repeating: "a", count: 65_535) + "\n", count: 512) : ""
-        let process = try MosqProcess(
-            ["pub", "-p", "\(broker.port)", "-q", "0", "-t", "large", "-k", "5", "--repeat", isLines ? "1" : "8"]
-                + (isLines ? ["-l"] : ["-f", path, "--repeat-delay", "0.01"]),
-            input: input)
+        // More than the kernels' buffers take.
+        let process = try MosqProcess([
+            "pub", "-p", "\(broker.port)", "-q", "0", "-t", "large", "-k", "5", "--repeat", "4", "-f",
+            try file(in: folder),
+        ])
         broker.suspend()
         let result = try await process.result(timeout: .seconds(60))
         broker.resume()

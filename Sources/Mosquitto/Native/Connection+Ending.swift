@@ -7,6 +7,7 @@ extension Connection {
         isReadingPaused = false
         try handle.disconnect(disconnect)
         try flush()
+        promise()
         finishWritingIfSent()
     }
 
@@ -72,7 +73,7 @@ extension Connection {
     }
 
     func look() -> KeepAlive.Verdict {
-        keepAlive?.look(now: .now, delivered: delivered, isReading: !isReadingPaused) ?? .fine
+        keepAlive?.look(now: .now, delivered: delivered, isReading: mayRead) ?? .fine
     }
 
     func ping() {

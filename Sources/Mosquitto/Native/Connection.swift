@@ -70,8 +70,12 @@ final class Connection {
     var findings: [MosquittoEvent] = []
     var writeError: MQTTError?
     var keepAlive: KeepAlive?
-    /// How many of them had left this machine at the last look.
+    /// How many of the bytes that were sent had left this machine at the last call of ``hasMoved()``.
     var lastDelivered = 0
+    /// The end of the bytes that the end of the connection waits for, counted like ``sent``.
+    var promisedEnd = 0
+    /// The largest of the writes that are not sent.
+    var largestWrite = 0
     /// The broker has closed its side: what is left to read is little, and ends the polling for it.
     var hasPeerFinished = false
 
@@ -120,19 +124,26 @@ final class Connection {
     var hasUnsent: Bool { transport.unsent > 0 }
 
     /// Not while a consumer is full, nor while a broker that reads nothing has more to be acknowledged than one that keeps to
-    /// the protocol can have: 65,535 packet identifiers, each in a record of its own, beside our own backlog.
-    var mayRead: Bool { hasPeerFinished || !isReadingPaused && transport.unsent <= 4 * Self.backlog }
+    /// the protocol can have: 65,535 packet identifiers, each in a record of its own, beside our own backlog and a large publish.
+    var mayRead: Bool { hasPeerFinished || !isReadingPaused && transport.unsent <= 4 * Self.backlog + largestWrite }
 
     /// How many bytes have left this machine. The kernel's buffer may hold megabytes that a slow link has yet to carry.
     var delivered: Int { sent - socket.outputCount }
 
-    /// Whether bytes have left this machine since the last call: all that there were, or enough of them for one that does not
-    /// stand still.
+    /// Notes that the bytes written so far are what the end of the connection waits for. Acknowledgements of received messages and
+    /// PINGREQ are not: they would prolong it for ever.
+    func promise() { promisedEnd = position }
+
+    /// Whether bytes that were promised have yet to leave this machine.
+    var isPromiseOpen: Bool { delivered < promisedEnd }
+
+    /// Whether promised bytes have left this machine since the last call: the last of them, or enough of them for a connection that
+    /// does not stand still.
     func hasMoved() -> Bool {
-        let delivered = delivered
-        defer { lastDelivered = delivered }
-        let isAll = delivered == sent && transport.unsent == 0
-        return delivered - lastDelivered >= (isAll ? 1 : Self.leastProgress)
+        let (delivered, before) = (self.delivered, lastDelivered)
+        lastDelivered = delivered
+        guard before < promisedEnd else { return false }
+        return delivered - before >= (delivered >= promisedEnd ? 1 : Self.leastProgress)
     }
 
     private static let leastProgress = 4_096
@@ -232,6 +243,7 @@ final class Connection {
             traffic.sent += count
             keepAlive?.sent(.now)
         }
+        if transport.unsent == 0 { largestWrite = 0 }
         return code
     }
 
@@ -250,6 +262,7 @@ final class Connection {
     /// It also tells if that failed.
     func write(_ packets: [UInt8]) {
         guard stage == .established, !packets.isEmpty, writeError == nil else { return }
+        largestWrite = max(largestWrite, packets.count)
         packets.withUnsafeBytes(write)
     }
 

@@ -20,32 +20,41 @@ struct FailureHistory: Sendable {
     private var last: Kind?
     private(set) var repetitions = 0
     private var shortConnections = 0
+    /// The same with an operation under way, which may have been the reason: takeovers of busy clients look so.
+    private var suspectedEnds = 0
 
     /// Counts a failure.
     mutating func record(_ error: MQTTError) {
         let kind = Kind(error)
         repetitions = kind == last ? repetitions + 1 : 1
         last = kind
-        if error.phase != .connected { shortConnections = 0 }
+        if error.phase != .connected { connectionEnded() }
     }
 
     /// A connection has ended after it lasted long enough to start afresh.
     mutating func reset() {
         last = nil
         repetitions = 0
-        shortConnections = 0
+        connectionEnded()
     }
 
-    /// The client itself has ended a connection.
-    mutating func connectionEnded() { shortConnections = 0 }
+    /// The client itself has ended a connection, or an operation was found to be the reason.
+    mutating func connectionEnded() {
+        shortConnections = 0
+        suspectedEnds = 0
+    }
 
     /// A connection has ended soon. Returns whether it looks like a takeover: closed without a word, time after time, with
-    /// no failed attempt in between, as a broker in trouble would cause. An end over an operation says nothing of it.
+    /// no failed attempt in between, as a broker in trouble would cause. An operation that may be the reason is convicted after a few
+    /// ends; where many have one and none is convicted, two busy clients share an identifier.
     mutating func looksLikeTakeover(_ error: MQTTError, isOperationSuspected: Bool) -> Bool {
-        if isOperationSuspected { return false }
         guard error.code == .closed, error.reasonCode == nil else {
-            shortConnections = 0
+            connectionEnded()
             return false
+        }
+        if isOperationSuspected {
+            suspectedEnds += 1
+            return suspectedEnds >= 3 * Self.takeoverSuspicion
         }
         shortConnections += 1
         return shortConnections >= Self.takeoverSuspicion

@@ -52,7 +52,10 @@ struct RetryDecider: Sendable {
     mutating func connected() { hasEverConnected = true }
 
     /// The delays start afresh.
-    mutating func reset() { backoff.reset() }
+    mutating func reset() {
+        backoff.reset()
+        history.connectionEnded()
+    }
 
     mutating func attemptFailed(_ error: MQTTError, attempt: Int, now: Instant) -> Verdict {
         let verdict = decide(error, attempt: attempt, isExhausted: isExhausted(attempt: attempt, now: now))

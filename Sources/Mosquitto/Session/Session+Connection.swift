@@ -108,6 +108,8 @@ extension Session {
             pump()
             try connection.flush()
             completeSent(connection)
+            connection.finishWritingIfSent()
+            noticeDisconnectSent()
             metrics?.moved(&connection.traffic)
             handleEvents(of: connection)
             guard self.connection === connection else { return }

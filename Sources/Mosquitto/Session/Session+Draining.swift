@@ -9,6 +9,7 @@ extension Session {
         takeReceipts()
         isDraining = true
         _ = connection?.hasMoved()
+        connection?.promise()
         if case .draining(.shutdown) = machine.state, connection?.isReadingPaused == false {
             // Who has PUBREC sends PUBREL: a session that a later run resumes does not begin in the middle of it.
             unfinished = Set(unreleased.filter(\.value.isHandled).keys)
@@ -31,7 +32,7 @@ extension Session {
 
     /// The client stops: what was not sent is reported once, whoever waited for it.
     func countUnsent() {
-        let count = unsentMessages
+        let count = unsentMessages - inFlight.all.count { $0.received != nil }
         guard count > 0 else { return }
         unsentError = MQTTError(
             .unsent,

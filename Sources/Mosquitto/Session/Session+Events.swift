@@ -30,7 +30,9 @@ extension Session {
             case .idle: .idle
             case .fetching, .dialing: .connecting(attempt: machine.attempt)
             case .waiting: lastError.map { .waiting(lastError: $0) } ?? .connecting(attempt: machine.attempt)
-            case .connected, .stopped: observed
+            case .connected: observed
+            // Until the last event tells the end.
+            case .stopped: if case .stopped = observed { observed } else { .disconnecting }
             case .draining, .disconnecting: .disconnecting
             }
         metrics?.entered(state)

@@ -29,10 +29,10 @@ extension Session {
 
     /// Whether a call waits for the acknowledgement of a message that expires, with no connection that could bring it.
     private var expiresInFlight: Bool {
-        inFlight.expiring > 0 && !hasConnection && inFlight.all.contains { $0.expiry != nil && $0.continuation != nil }
+        inFlight.expiring > 0 && !mayStillBeSent && inFlight.all.contains { $0.expiry != nil && $0.continuation != nil }
     }
 
-    private var hasConnection: Bool {
+    private var mayStillBeSent: Bool {
         switch machine.state {
         case .connected, .draining, .disconnecting: true
         default: false

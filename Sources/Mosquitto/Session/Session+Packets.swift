@@ -42,7 +42,10 @@ extension Session {
             code == 0 ? accepted(connection, sessionPresent, properties) : refused(code, properties)
         case .released(let packetID):
             unreleased[packetID] = nil
-            if unfinished.remove(packetID) != nil, unfinished.isEmpty { needsFlush() }
+            if unfinished.remove(packetID) != nil {
+                answers += 1
+                if unfinished.isEmpty { needsFlush() }
+            }
         case .acknowledged(let acknowledgement): finished(acknowledgement, .atLeastOnce)
         case .publishReceived(let acknowledgement): takenOver(acknowledgement)
         case .completed(let acknowledgement): finished(acknowledgement, .exactlyOnce)

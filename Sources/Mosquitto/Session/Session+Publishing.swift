@@ -13,10 +13,10 @@ extension Session {
     }
 
     nonisolated func publish(_ publish: OutgoingPublish) async throws(MQTTError) -> MQTTPublishResult {
-        let outcome = await hearingShutdown {
+        let outcome = await hearingShutdown(of: publish) {
             await self.awaitPublish(publish)
-        } end: { _ in
-            self.withdraw(publish, Self.shuttingDown("the publish"))
+        } end: { [weak publish] _ in
+            if let publish { self.withdraw(publish, Self.shuttingDown("the publish")) }
         }
         return try outcome.get()
     }
@@ -146,7 +146,7 @@ extension Session {
 
     /// With a PUBREL for what the broker has taken over. The Receive Maximum may be smaller than before.
     private func sendAgain(_ connection: Connection) {
-        while let packetID = unsentAgain.first {
+        while !connection.isBacklogged, let packetID = unsentAgain.first {
             if let publish = inFlight[packetID] {
                 if publish.received != nil {
                     encoder.appendRelease(packetID)
@@ -250,6 +250,7 @@ extension Session {
         guard let publish = inFlight[acknowledgement.packetID] else { return }
         guard publish.qos == qos else { return mismatched(publish) }
         _ = inFlight.remove(acknowledgement.packetID)
+        answers += 1
         answered(.publish(publish))
         let code = MQTTReasonCode(rawValue: acknowledgement.reasonCode)
         if let received = publish.received {
@@ -270,6 +271,7 @@ extension Session {
     func takenOver(_ acknowledgement: Acknowledgement) {
         guard let publish = inFlight[acknowledgement.packetID] else { return }
         guard publish.qos == .exactlyOnce else { return mismatched(publish) }
+        answers += 1
         let code = MQTTReasonCode(rawValue: acknowledgement.reasonCode)
         if code == .packetIdentifierInUse, publish.isRepeated, publish.received == nil {
             // The broker has the message from its first sending, and waits for PUBREL.
@@ -332,8 +334,11 @@ extension Session {
         watchExpiry()
     }
 
+    /// The client has stopped. A message that the broker has taken over with PUBREC is published.
     func failPublishes(_ error: MQTTError) {
-        giveUp(inFlight.remove() + pending.takeAll() + shared.queue.close(error), error)
+        let sent = inFlight.remove()
+        for publish in sent { if let received = publish.received { succeed(publish, received) } }
+        giveUp(sent.filter { $0.received == nil } + pending.takeAll() + shared.queue.close(error), error)
     }
 
     /// Refuses many, with one line in the log.

@@ -47,6 +47,11 @@ extension Session {
         } onCancel: {
             Task { await self.cancelSubscribing(consumer) }
         }
+        if case .failure(let error) = outcome, error.code == .stopped, await shared.awaitTurn() {
+            // The group has shut the client down before this service: there is nothing to receive, and nothing has failed.
+            consumer.finish()
+            return []
+        }
         return try outcome.get()
     }
 
@@ -54,6 +59,7 @@ extension Session {
         _ consumer: MessageBuffer, _ acceptsRefusals: Bool
     ) async -> Result<[MQTTReasonCode], MQTTError> {
         if case .stopped = machine.state { return .failure(MQTTError(.stopped, "the client has stopped")) }
+        watchIdle()
         // Its task was shut down gracefully before.
         if consumer.isFinished { return .success([]) }
         return await withCheckedContinuation { continuation in

@@ -112,7 +112,8 @@ extension Session {
         if isolatesFilters { return false }
         let sent = inFlight.count - unsentAgain.count
         if suspicion.contains(.publish(publish)) { return sent < suspicion.allowed }
-        return mayFollowSuspects()
+        // One that was put back, and is older than the suspects: alone.
+        return inFlight.isEmpty
     }
 
     /// True if a publish that was never sent before may be sent now.
@@ -196,12 +197,12 @@ extension Session {
         case .wildcardSubscriptionsNotSupported:
             return giveUpSubscriptions(code) { $0.contains("+") || $0.contains("#") }
         case .packetTooLarge:
-            let largest = inFlight.all.map(\.payload.count).max()
+            let largest = untakenPublishes.map(\.payload.count).max()
             return giveUpPublishes(code) { $0.payload.count == largest }
         case .payloadFormatInvalid: return giveUpPublishes(code, isOneOf: true) { $0.properties.payloadIsUTF8 == true }
         case .retainNotSupported: return giveUpPublishes(code) { $0.retain }
         case .qosNotSupported:
-            let highest = inFlight.all.map(\.qos.rawValue).max()
+            let highest = untakenPublishes.map(\.qos.rawValue).max()
             return giveUpPublishes(code) { $0.qos.rawValue == highest }
         case .receiveMaximumExceeded, .messageRateTooHigh:
             // For good: the broker has said what it thinks of more.
@@ -217,13 +218,16 @@ extension Session {
     private func giveUpPublishes(
         _ code: MQTTReasonCode, isOneOf: Bool = false, where isSuspect: (OutgoingPublish) -> Bool
     ) -> Bool {
-        guard configuration.session == .clean, !isOneOf || inFlight.all.count(where: isSuspect) == 1 else {
+        guard configuration.session == .clean, !isOneOf || untakenPublishes.count(where: isSuspect) == 1 else {
             return false
         }
-        let suspects = inFlight.remove(where: isSuspect)
+        let suspects = inFlight.remove { $0.received == nil && isSuspect($0) }
         for publish in suspects { refuse(publish, .endedBy(code, "the publish")) }
         return !suspects.isEmpty
     }
+
+    /// Publishes in flight that the broker has not taken over with PUBREC.
+    private var untakenPublishes: [OutgoingPublish] { inFlight.all.filter { $0.received == nil } }
 
     private func giveUpSubscriptions(
         _ code: MQTTReasonCode, isOneOf: Bool = false, where isSuspect: (String) -> Bool

@@ -15,6 +15,7 @@ extension Session {
         if !connection.hasUnsent { beganSending = encoder.bytes.count > 1 << 14 ? .now : nil }
         let start = connection.position
         connection.write(encoder.bytes)
+        connection.promise()
         unsent.written(encoder.bytes.count, wire: start..<connection.position)
         encoder.removeAll()
     }

@@ -1,4 +1,5 @@
 import Logging
+import ServiceLifecycle
 
 /// An UNSUBSCRIBE that a caller waits for.
 struct UnsubscribeOperation {
@@ -105,6 +106,10 @@ extension Session {
         unsubscribing.append(operation)
         // Cancelled before it was there to be found.
         if Task.isCancelled { cancelUnsubscribing(operation.id, Self.unsubscribingCancelled) }
+        if Task.isShuttingDownGracefully, !hasConnection {
+            cancelUnsubscribing(operation.id, Self.shuttingDown("the unsubscribe"))
+        }
+        watchIdle()
     }
 
     private func answerWithoutSession() {

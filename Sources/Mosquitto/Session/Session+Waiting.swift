@@ -1,4 +1,5 @@
 import Logging
+import ServiceLifecycle
 
 /// Callers that wait for a connection.
 extension Session {
@@ -34,6 +35,9 @@ extension Session {
         }
         defer { if let timer { loop.cancelTimer(timer) } }
         watchIdle()
+        if Task.isShuttingDownGracefully, !hasConnection {
+            return .failure(Self.shuttingDown("the wait for a connection"))
+        }
         // The cancellation's own job runs on this actor, after this one has begun to wait; if it ran before, the task says so.
         if Task.isCancelled { return .failure(Self.waitCancelled) }
         return await withCheckedContinuation { connectionWaiters.add(id, $0) }

@@ -70,6 +70,9 @@ actor Session {
     var maximumInFlight: Int
     var isDraining = false
     var hasSentDisconnect = false
+    /// Counts the broker's answers that a drain waits for.
+    var answers = 0
+    private var lastAnswers = 0
     /// QoS 2 messages that a shutdown waits for the broker to release.
     var unfinished: Set<UInt16> = []
     var isInTurn = false
@@ -137,7 +140,9 @@ actor Session {
     var identityWaiters = WaiterList<Void>()
     var lastWaiter: UInt64 = 0
     /// Ends calls of tasks that are being shut down (Session+GracefulShutdown).
-    var leaving: [@Sendable (isolated Session) -> Void] = []
+    var leaving: [Leaving] = []
+    /// The number of them at which those that have ended are removed.
+    var leavingLimit = 64
     /// What a shutdown says to the broker.
     var farewell = MQTTDisconnect()
     var stopWaiters: [CheckedContinuation<Result<Void, MQTTError>, Never>] = []
@@ -319,7 +324,13 @@ actor Session {
     private func timerFired(_ timer: SessionStateMachine.Timer) {
         timers[timer] = nil
         let isEnding = timer == .drain || timer == .close
-        let hasMoved = isEnding && connection?.hasMoved() ?? false
+        var hasMoved = isEnding && connection?.hasMoved() ?? false
+        if timer == .drain {
+            hasMoved = hasMoved || answers > lastAnswers
+            lastAnswers = answers
+        } else if connection?.isPromiseOpen != true {
+            hasMoved = false
+        }
         // Who goes on publishing does not prolong a shutdown for ever.
         if timer == .drain, hasMoved, case .draining(.shutdown) = machine.state {
             shared.queue.refuse(Self.shuttingDown)

@@ -21,7 +21,7 @@ extension SessionStateMachine {
         state = .disconnecting(ending)
         closeLimit = configuration.timeouts.close
         if ending == .rotation { gapSince = now }
-        let stall = max(configuration.timeouts.drain, closeLimit)
+        isDisconnectSent = false
         return [.cancelTimer(.drain), .cancelTimer(.refresh), .setTimer(.close, stall), .disconnect]
     }
 
@@ -33,14 +33,20 @@ extension SessionStateMachine {
         return [.cancelTimer(.drain), .cancelTimer(.refresh), .setTimer(.close, closeLimit), .disconnect]
     }
 
+    /// How long nothing may move before the DISCONNECT has left.
+    private var stall: Duration { max(configuration.timeouts.drain, closeLimit) }
+
     /// The DISCONNECT, and everything before it, was handed to the system.
     mutating func disconnectSent() -> [Action] {
         guard case .disconnecting = state else { return [] }
+        isDisconnectSent = true
         return [.setTimer(.close, closeLimit)]
     }
 
     mutating func closeTimerFired(hasMoved: Bool, now: Instant) -> [Action] {
-        if case .disconnecting = state, hasMoved, !isQuick { return [.setTimer(.close, closeLimit)] }
+        if case .disconnecting = state, hasMoved, !isQuick {
+            return [.setTimer(.close, isDisconnectSent ? closeLimit : stall)]
+        }
         return closed(now: now)
     }
 

@@ -128,6 +128,7 @@ package struct SessionStateMachine: Sendable {
     var isShuttingDown = false
     /// How long the broker has to close its side after the DISCONNECT that is on its way.
     var closeLimit = Duration.zero
+    var isDisconnectSent = false
     /// Whether the end is not graceful: its close timer is not prolonged.
     var isQuick = false
 

@@ -11,7 +11,7 @@ import Musl
 /// Tells that a file was replaced or changed, without reading it. A ``FileReader`` takes it, since that may block. Links are followed,
 /// so that the swapped link of a Kubernetes secret is a change. The stamp of a directory has those of its files: one that is overwritten
 /// in place leaves the directory as it was.
-struct FileStamp: Hashable {
+struct FileStamp: Hashable, Sendable {
     private var inode: UInt64 = 0
     private var size: Int64 = 0
     private var seconds: Int64 = 0

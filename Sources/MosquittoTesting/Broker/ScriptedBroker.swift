@@ -276,6 +276,7 @@ extension BrokerCore {
         let options = channel.syncOptions
         try options?.setOption(.autoRead, value: false)
         try options?.setOption(.maxMessagesPerRead, value: 1)
+        try options?.setOption(.socketOption(.so_rcvbuf), value: 65_536)
         try options?.setOption(
             .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: max(rate / 50, 20)))
         channel.eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: .milliseconds(20)) { task in

@@ -37,6 +37,16 @@ import Testing
         #expect(trace.loses() == .retry(.slow))
     }
 
+    @Test func `is suspected where operations are time after time, and none is found guilty (D3)`() {
+        var trace = MachineTrace.connected()
+        for _ in 0..<14 {
+            #expect(trace.loses(after: .seconds(1), isOperationSuspected: true) == .retry(.standard))
+            trace.reconnect()
+        }
+        #expect(trace.loses(after: .seconds(1), isOperationSuspected: true) == .retry(.slow))
+        #expect(trace.lost?.error.code == .sessionTakenOver)
+    }
+
     @Test func `the code of MQTT 5.0 ends the client at once`() {
         var trace = MachineTrace.connected()
         #expect(trace.loses(.disconnect(.sessionTakenOver, reference: nil)) == .stop)

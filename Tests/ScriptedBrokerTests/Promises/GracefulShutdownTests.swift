@@ -204,4 +204,56 @@ struct UnsentTests {
         #expect(await log.wait { $0.names == ["attemptStarted", "stopped"] })
         await broker.stop()
     }
+
+    @Test("is not prolonged by acknowledgements of what the broker goes on sending (core 2)")
+    func answeredMessages() async throws {
+        let broker = try await ScriptedBroker.start(script: [.withholdFirstAcknowledgement])
+        var configuration = testConfiguration(port: broker.port, tls: nil)
+        configuration.timeouts.drain = .seconds(1)
+        try await withMQTTClientStopping(configuration) { client in
+            try await client.subscribe(to: MQTTSubscription("in", qos: .atLeastOnce)) { messages in
+                let reading = Task { for await _ in messages {} }
+                try client.enqueue("x", to: "never/acknowledged")
+                #expect(await broker.waitUntil { $0.publishCount == 1 })
+                let traffic = Task {
+                    while !Task.isCancelled {
+                        broker.publish(topic: "in", payload: "x", qos: 1)
+                        try await Task.sleep(for: .milliseconds(50))
+                    }
+                }
+                let start = ContinuousClock.now
+                let error = await #expect(throws: MQTTError.self) { try await client.shutdown() }
+                #expect(error?.code == .unsent)
+                #expect(ContinuousClock.now - start < .seconds(15))
+                traffic.cancel()
+                await reading.value
+            }
+        }
+        await broker.stop()
+    }
+
+    @Test("is a success for a message that the broker has taken over with PUBREC (core 9)")
+    func takenOver() async throws {
+        let broker = try await ScriptedBroker.start(script: [.disconnectOn(.pubrel, count: 9, reasonCode: 0)])
+        var configuration = testConfiguration(port: broker.port, tls: nil)
+        configuration.clientID = "kept"
+        configuration.session = .persistent
+        configuration.timeouts.drain = .milliseconds(300)
+        try await withMQTTClientStopping(configuration) { client in
+            let publish = Task { try await client.publish("x", to: "t", qos: .exactlyOnce) }
+            #expect(await broker.waitUntil { $0.count(of: .pubrel) == 1 })
+            try await client.shutdown()
+            #expect(try await publish.value.reasonCode == .success)
+        }
+        await broker.stop()
+    }
+
+    /// Runs a body that stops the client itself.
+    private func withMQTTClientStopping(
+        _ configuration: MQTTClientConfiguration, _ body: (MQTTClient) async throws -> Void
+    ) async throws {
+        let client = MQTTClient(configuration, logger: quiet)
+        try await client.start()
+        try await body(client)
+    }
 }
