@@ -73,6 +73,7 @@ extension Session {
         if let connection, error.isAnswer { addressMemory.answered(by: connection.address, of: machine.endpoint) }
         if case .dialing = machine.state {
             if error.code == .notAuthorized { rejected = shown }
+            if error.isWordlessEnd { suspicion.acquit() }
             fail(error)
         } else {
             let hasExpired = lifetime?.hasEnded(since: receivedAt) ?? false

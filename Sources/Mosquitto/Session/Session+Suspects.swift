@@ -13,7 +13,8 @@ extension Session {
         guard error.mayConcernOperation, !hasExpired, !machine.isReauthenticating else { return false }
         let unanswered = unansweredOperations(now: .now)
         halveFilters(now: .now)
-        let convicted = suspicion.ended(unanswered, sent: sentExtent(error, now: .now))
+        let convicted = suspicion.ended(
+            unanswered, sent: sentExtent(error, now: .now), isWordless: error.reasonCode == nil)
         for operation in convicted { giveUp(operation, error) }
         // The reason is known: what comes next is no repetition of it.
         if !convicted.isEmpty { machine.decider.reset() }

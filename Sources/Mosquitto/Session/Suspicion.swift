@@ -3,7 +3,8 @@
 /// A broker that closes says nothing of the reason with MQTT 3.1.1, and often nothing with 5.0. It may also have read more than
 /// it answered, so the oldest unanswered operation is not always the cause. After an end with unanswered operations, the next
 /// connection therefore makes these suspects in their order, first one at a time, then two, four, and so on; after a second end
-/// only one at a time. An end counts against a suspect that was alone, or for the first time. Three ends convict.
+/// only one at a time. An end counts against a suspect that was alone, or for the first time. Three ends with a reason convict, or
+/// six without one, if no end of another kind came in between.
 struct Suspicion {
     /// An operation that a later connection makes again.
     enum Operation: Hashable {
@@ -45,7 +46,7 @@ struct Suspicion {
         }
     }
 
-    /// Three ends convict an operation that was sent, and twelve one that never was.
+    /// Three ends with a reason convict an operation that was sent, six without one, and twelve an operation that never was sent whole.
     private static let limit = 12
     /// An operation that was under way for this long is not what ended the connection; so long the others wait for a suspect.
     static let patience = Duration.seconds(5)
@@ -83,11 +84,16 @@ struct Suspicion {
 
     /// The broker has ended a connection, perhaps over one of these operations: filters, and publishes in their order.
     ///
-    /// - Parameter sent: the extent to which they were sent, the last of them at least.
+    /// - Parameters:
+    ///   - sent: the extent to which they were sent, the last of them at least.
+    ///   - isWordless: true if the broker gave no reason. A network that cuts connections looks the same, so such an end has half
+    ///     the weight.
     /// - Returns: the operations that are convicted, and forgotten here.
-    mutating func ended(_ unanswered: [Operation], sent: Extent = .whole) -> [Operation] {
+    mutating func ended(_ unanswered: [Operation], sent: Extent = .whole, isWordless: Bool = false) -> [Operation] {
         let isAlone = unanswered.count == 1
+        if unanswered.isEmpty { acquit() }
         if unanswered.isEmpty || isAlone && sent == .delayed { return [] }
+        let weight = isWordless && sent == .whole ? sent.weight / 2 : sent.weight
         isStrict = !counts.isEmpty
         for operation in unanswered where counts[operation] == nil { insert(operation) }
         guard isAlone || sent == .whole else { return [] }
@@ -96,11 +102,17 @@ struct Suspicion {
         for operation in unanswered where !operation.isPublish || operation == oldest {
             let count = counts[operation] ?? 0
             guard isAlone || count == 0 else { continue }
-            counts[operation] = count + sent.weight
-            if count + sent.weight >= Self.limit { convicted.append(operation) }
+            counts[operation] = count + weight
+            if count + weight >= Self.limit { convicted.append(operation) }
         }
         for operation in convicted { forget(operation) }
         return convicted
+    }
+
+    /// A connection has ended, or an attempt failed, without a word and without a suspect under way: the network cuts connections, and
+    /// the ends so far say nothing. Counts start anew.
+    mutating func acquit() {
+        for operation in counts.keys { counts[operation] = 0 }
     }
 
     /// The broker has answered an operation, whatever it said.

@@ -183,4 +183,16 @@ import Testing
             #expect(!MQTTError(code, "lost").mayConcernOperation)
         }
     }
+
+    @Test func `six ends without a word convict, if no end of another kind came in between`() {
+        let operation = Operation.subscription("a")
+        var suspicion = Suspicion()
+        for _ in 0..<5 { #expect(suspicion.ended([operation], isWordless: true).isEmpty) }
+        // A cut network ends attempts, and connections that have nothing under way.
+        suspicion.acquit()
+        for _ in 0..<5 { #expect(suspicion.ended([operation], isWordless: true).isEmpty) }
+        #expect(suspicion.ended([], isWordless: true).isEmpty)
+        for _ in 0..<5 { #expect(suspicion.ended([operation], isWordless: true).isEmpty) }
+        #expect(suspicion.ended([operation], isWordless: true) == [operation])
+    }
 }

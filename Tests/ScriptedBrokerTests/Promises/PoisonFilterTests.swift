@@ -22,7 +22,8 @@ struct PoisonFilterTests {
             }
             #expect(await log.stopped == nil)
         }
-        #expect(broker.connects.count == 4)
+        // Three ends with a reason, or six without one, and the connection that lasts.
+        #expect((4...9).contains(broker.connects.count))
         await broker.stop()
     }
 
@@ -55,8 +56,8 @@ struct PoisonFilterTests {
                         try await client.subscribe(to: MQTTSubscription("b", qos: .exactlyOnce)) { others in
                             broker.objections = [.init(.subscribe(to: "later"))]
                             broker.resetAll()
-                            // The reset, three ends, and perhaps one with two suspects at once.
-                            #expect(await broker.waitUntil { $0.connects.count >= 5 })
+                            // The reset, six ends, and perhaps one with two suspects at once.
+                            #expect(await broker.waitUntil { $0.connects.count >= 8 })
                             try await client.publish("x", to: "a")
                             try await client.publish("x", to: "b")
                             #expect(await messages.first { _ in true }?.topic == "a")
@@ -67,7 +68,7 @@ struct PoisonFilterTests {
                 // The body has ended as it wanted to; its subscription had not.
                 #expect(error?.code == .endsConnection)
             }
-            #expect(broker.connects.count <= 6)
+            #expect(broker.connects.count <= 10)
             #expect(await log.stopped == nil)
         }
         await broker.stop()
@@ -85,7 +86,8 @@ struct PoisonFilterTests {
             #expect(codes == [.noSubscriptionExisted])
             #expect(await log.stopped == nil)
         }
-        #expect(broker.connects.count == 4)
+        // Three ends with a reason, or six without one, and the connection that lasts.
+        #expect((4...9).contains(broker.connects.count))
         await broker.stop()
     }
 }

@@ -62,7 +62,9 @@ private final class Poisoning: Sendable {
             Self.isPoison(packet) ? .end(answer) : .pass
         }
         defer { forwarder.stop() }
-        let configuration = broker.configuration("poison-\(number)", port: forwarder.port, version: ending.version)
+        var configuration = broker.configuration("poison-\(number)", port: forwarder.port, version: ending.version)
+        // A broker that forgets the session forgets QoS 2 messages that it has taken over and not released.
+        configuration.session = .persistent
         try await run.withClient(configuration) { client, _ in
             let isSubscribed = Flag()
             let reading = Task { [self] in
