@@ -82,8 +82,7 @@ extension Session {
     }
 
     private func cancelSubscribing(_ consumer: MessageBuffer) {
-        guard let index = subscribing.firstIndex(where: { $0.consumer === consumer }) else { return }
-        let operation = subscribing.remove(at: index)
+        guard let operation = takeOperation(of: consumer) else { return }
         operation.continuation.resume(returning: .failure(MQTTError(.cancelled, "the subscription was cancelled")))
     }
 
@@ -99,7 +98,7 @@ extension Session {
     private func sendSubscribe(_ group: SubscriptionTable.Group, isSilent: Bool) {
         guard let connection else { return }
         let (possible, impossible) = checkLimits(of: group)
-        for (filter, error) in impossible { cannotSubscribe(to: filter, error) }
+        for (filter, error) in impossible { cannotSubscribe(to: filter, error, isSilent: isSilent) }
         if possible.subscriptions.isEmpty { return }
         do throws(MQTTError) {
             let filters = possible.filters
@@ -108,6 +107,7 @@ extension Session {
             try checkSize(of: packet, "the SUBSCRIBE")
             connection.write(packet)
             sentAt[packetID] = .now
+            subscriptions.noteAsked(filters)
             for subscription in possible.subscriptions { trace(subscription, packetID) }
             var isAwaited = false
             for index in subscribing.indices where subscribing[index].isWaiting(for: filters) {
@@ -122,7 +122,7 @@ extension Session {
                     sendSubscribe(SubscriptionTable.Group(subscriptions: [subscription]), isSilent: isSilent)
                 }
             } else {
-                cannotSubscribe(to: possible.filters[0], error)
+                cannotSubscribe(to: possible.filters[0], error, isSilent: isSilent)
             }
         }
     }
@@ -167,23 +167,38 @@ extension Session {
         return (possible, impossible)
     }
 
-    private func cannotSubscribe(to filter: String, _ error: MQTTError) {
+    /// Tells everybody who wants a filter that cannot be sent: a caller that waits, and a consumer from before the reconnect.
+    ///
+    /// - Parameter isSilent: whether the broker has the filter, and only its identifier is new.
+    private func cannotSubscribe(to filter: String, _ error: MQTTError, isSilent: Bool) {
         logger.error(
             "a topic filter cannot be subscribed to", metadata: ["mqtt.filter": "\(filter)", "error": "\(error)"])
+        if isSilent { return }
+        // For want of a packet identifier, the next connection asks.
+        error.code == .operationRefused ? failAndTell(filter, error) : failSubscribing(to: filter, error)
+    }
+
+    /// Fails the calls that wait for this filter, and tells the consumers that have it already.
+    func failAndTell(_ filter: String, _ error: MQTTError) {
+        let asking = subscribing.map(\.consumer)
         failSubscribing(to: filter, error)
+        let others = subscriptions.consumers.filter { consumer in !asking.contains { $0 === consumer } }
+        if others.contains(where: { $0.has(filter) }) { tellRefusal(of: filter, error, others) }
     }
 
     func failSubscribing(to filter: String, _ error: MQTTError) {
         for index in subscribing.indices where subscribing[index].isWaiting(for: [filter]) {
             subscribing[index].reasonCodes[filter] = error.reasonCode ?? .unspecifiedError
         }
-        let concerned = subscribing.filter { $0.isWaiting(for: [filter]) }
-        subscribing.removeAll { $0.isWaiting(for: [filter]) && (!$0.acceptsRefusals || $0.isAnswered) }
+        let concerned = subscribing.filter {
+            $0.isWaiting(for: [filter]) && (!$0.acceptsRefusals || $0.isAnswered)
+        }
         for operation in concerned {
-            if !operation.acceptsRefusals {
-                operation.continuation.resume(returning: .failure(error))
-            } else if operation.isAnswered {
+            _ = takeOperation(of: operation.consumer)
+            if operation.acceptsRefusals {
                 complete(operation)
+            } else {
+                operation.continuation.resume(returning: .failure(error))
             }
         }
     }
@@ -213,10 +228,12 @@ extension Session {
             if subscribing[index].isAnswered { finished.append(subscribing.remove(at: index)) }
         }
         let restored = restoring.removeValue(forKey: packetID)
+        var granted: [String] = []
         for filter in filters ?? restored?.filters ?? [] { answered(.subscription(filter)) }
         for (filter, code) in zip(filters ?? restored?.filters ?? [], codes) {
             if code < 0x80 {
                 subscriptions.confirm(filter)
+                granted.append(filter)
                 if refusedFilters.remove(filter) != nil {
                     for consumer in subscriptions.consumers { consumer.grant(filter) }
                 }
@@ -224,14 +241,15 @@ extension Session {
                 var error = Self.refusal(of: filter, MQTTReasonCode(rawValue: code))
                 error.explain(explanation)
                 let others = subscriptions.consumers.filter { consumer in !asking.contains { $0 === consumer } }
+                let isAwaited = filters != nil || !subscriptions.has(filter)
                 subscriptions.revoke(filter)
-                if filters == nil || others.contains(where: { $0.has(filter) }) {
+                if !isAwaited || others.contains(where: { $0.has(filter) }) {
                     tellRefusal(of: filter, error, others)
                 }
             }
         }
         for code in codes { noticeRefusal(MQTTReasonCode(rawValue: code)) }
-        if let restored, !restored.isSilent { emit(.resubscribed(filters: restored.filters)) }
+        if let restored, !restored.isSilent, !granted.isEmpty { emit(.resubscribed(filters: granted)) }
         for operation in finished { complete(operation) }
         isolateFilters()
     }

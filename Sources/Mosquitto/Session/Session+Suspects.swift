@@ -73,12 +73,9 @@ extension Session {
     /// A filter is not subscribed to again, unless another consumer asks for it: who waits for its SUBACK gets this error.
     func giveUp(filter: String, _ error: MQTTError) {
         subscriptions.refuse(filter)
-        let asking = subscribing.map(\.consumer)
         logger.error(
             "a topic filter is not subscribed to again", metadata: ["mqtt.filter": "\(filter)", "error": "\(error)"])
-        failSubscribing(to: filter, error)
-        let others = subscriptions.consumers.filter { consumer in !asking.contains { $0 === consumer } }
-        if others.contains(where: { $0.has(filter) }) { tellRefusal(of: filter, error, others) }
+        failAndTell(filter, error)
     }
 
     // MARK: Isolation

@@ -71,8 +71,13 @@ extension Session {
             let shared = Set(others.flatMap { $0.subscriptions.map(\.filter.filter) })
             // What another consumer still wants, the broker is not asked to drop. Of a scope that has ended, the kept ones are left.
             let own = wasSubscribed ? Set(filters) : Set(subscriptions.kept.map(\.filter)).intersection(filters)
-            let open = consumer.isLocal ? [] : own.subtracting(shared)
-            wait(UnsubscribeOperation(id: id, filters: filters, open: open, continuation: continuation))
+            let asked = consumer.isLocal ? [] : own.subtracting(shared)
+            // The broker does not have what it has refused: no UNSUBSCRIBE is sent, and no answer comes.
+            let refused = asked.filter(subscriptions.isRevoked)
+            let open = asked.subtracting(refused)
+            var operation = UnsubscribeOperation(id: id, filters: filters, open: open, continuation: continuation)
+            for filter in refused { operation.reasonCodes[filter] = .noSubscriptionExisted }
+            wait(operation)
             drop(consumer, keepsFilters: false)
             if !wasSubscribed { endKept(open) }
             if configuration.session != .clean { noteEnded(open) }

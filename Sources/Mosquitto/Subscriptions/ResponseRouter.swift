@@ -101,8 +101,9 @@ actor ResponseRouter {
         while let message = await consumer.next(isolation: self) {
             if let correlation = message.properties.correlationData { finish(correlation, .success(message)) }
         }
-        for correlation in Array(waiting.keys) {
-            finish(correlation, .failure(MQTTError(.stopped, "the client has stopped")))
-        }
+        // The client has ended, or the broker refuses the filter: the next request asks for it again.
+        subscription = nil
+        let reason = consumer.ending ?? MQTTError(.stopped, "the client has stopped")
+        for correlation in Array(waiting.keys) { finish(correlation, .failure(reason)) }
     }
 }

@@ -17,6 +17,8 @@ struct SubscriptionTable {
         var isConfirmed = false
         /// Whether the broker ended a connection over it, or refused it to a consumer that goes on without it.
         var isRefused = false
+        /// Whether the broker has refused it, and was not asked since: it does not have it.
+        var isRevoked = false
         /// Only if it overlaps with another one.
         var identifier: UInt32?
         /// In the order of the calls.
@@ -49,6 +51,8 @@ struct SubscriptionTable {
         var choices: [Choice] = []
         /// The identifiers of all filters that match.
         var known: Set<UInt32> = []
+        /// Those of filters that are kept.
+        var kept: Set<UInt32> = []
     }
 
     /// Whether the broker takes identifiers; MQTT 3.1.1 has none.
@@ -99,6 +103,7 @@ struct SubscriptionTable {
             entries[filter]?.subscription.qos = qos
             entries[filter]?.isConfirmed = false
             entries[filter]?.isRefused = false
+            entries[filter]?.isRevoked = false
             entries[filter]?.isRepeated = false
         }
     }
@@ -147,7 +152,7 @@ struct SubscriptionTable {
             } else {
                 forget(filter)
                 // The broker does not have one that it has refused, and may object to hearing of it again.
-                if !keepsFilters, !entry.isRefused { abandoned.append(filter) }
+                if !keepsFilters, !entry.isRevoked { abandoned.append(filter) }
             }
         }
     }
@@ -205,6 +210,17 @@ struct SubscriptionTable {
         routes.removeAll()
     }
 
+    /// Returns true for a filter that the broker has refused: there is nothing to unsubscribe from.
+    func isRevoked(_ filter: String) -> Bool { entries[filter]?.isRevoked == true }
+
+    /// The broker is being asked for these.
+    mutating func noteAsked(_ filters: [String]) {
+        for filter in filters { entries[filter]?.isRevoked = false }
+    }
+
+    /// Returns true for a filter that has a consumer, or is kept.
+    func has(_ filter: String) -> Bool { entries[filter] != nil }
+
     /// The broker refused this filter, or ended a connection over it: it is not asked for again, unless another consumer wants it.
     mutating func refuse(_ filter: String) {
         entries[filter]?.isRefused = true
@@ -215,6 +231,7 @@ struct SubscriptionTable {
     mutating func revoke(_ filter: String) {
         guard let entry = entries[filter] else { return }
         entries[filter]?.isGranted = false
+        entries[filter]?.isRevoked = true
         entries[filter]?.isConfirmed = false
         if entry.consumers == 0 { forget(filter) }
         routes.removeAll()
@@ -262,6 +279,12 @@ struct SubscriptionTable {
         }
     }
 
+    /// Returns true for a copy that nobody takes, since each consumer that it is for takes another copy of the same message.
+    mutating func isRedundant(_ topic: String, _ identifiers: [UInt32]) -> Bool {
+        let route = route(of: topic)
+        return !identifiers.isEmpty && route.known.subtracting(route.kept).isSuperset(of: identifiers)
+    }
+
     private mutating func route(of topic: String) -> Route {
         if let known = routes[topic] { return known }
         if routes.count >= 10_000 { routes.removeAll() }
@@ -284,7 +307,9 @@ struct SubscriptionTable {
         if usesIdentifiers {
             // A copy for a filter that is kept is for its next consumer.
             for entry in entries.values where entry.consumers == 0 && entry.subscription.filter.matches(topic) {
-                if let identifier = entry.identifier { route.known.insert(identifier) }
+                guard let identifier = entry.identifier else { continue }
+                route.known.insert(identifier)
+                route.kept.insert(identifier)
             }
         }
         routes[topic] = route
