@@ -177,6 +177,7 @@ extension Session {
         let isLast = if case .disconnecting(.shutdown) = machine.state { true } else { false }
         do throws(MQTTError) {
             try connection.disconnect(isLast ? farewell : MQTTDisconnect())
+            if isLast { leaveUnreadToBroker() }
             updateInterest()
             noticeDisconnectSent()
         } catch {

@@ -20,7 +20,7 @@ extension Session {
     private func deliver(_ run: [IncomingMessage], _ first: MQTTMessage) {
         let consumers = subscriptions.consumers(
             of: first.topic, first.subscriptionIdentifiers, isRetained: first.retain)
-        if consumers.isEmpty { return unwanted(run, first.topic) }
+        if consumers.isEmpty { return unwanted(run, first) }
         if acknowledgesOnDelivery { connection?.delivered(run) }
         for message in run { message.receipt?.consumers(consumers.count) }
         for consumer in consumers where consumer.append(run) {
@@ -30,9 +30,16 @@ extension Session {
         if let metrics { for consumer in consumers { metrics.dropped(consumer.takeDropped()) } }
     }
 
-    private func unwanted(_ run: [IncomingMessage], _ topic: String) {
-        if configuration.session != .clean { return hold(run, topic) }
-        logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(topic)"])
+    /// Holds messages that no consumer takes for the next one, in a persistent session, and discards all others.
+    private func unwanted(_ run: [IncomingMessage], _ first: MQTTMessage) {
+        if subscriptions.isRedundant(first.topic, first.subscriptionIdentifiers) { return acknowledgeAndDiscard(run) }
+        if configuration.session != .clean { return hold(run, first.topic) }
+        logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(first.topic)"])
+        acknowledgeAndDiscard(run)
+    }
+
+    func acknowledgeAndDiscard(_ run: [IncomingMessage]) {
+        if acknowledgesOnDelivery { acknowledge(run) }
         for message in run { message.receipt?.settle(isHandled: true) }
     }
 
@@ -122,9 +129,9 @@ extension Session {
     /// Whether a QoS 1 message that the broker sends again is here already. Its receipt then counts on this connection, and one that
     /// was handled without a connection is acknowledged now.
     private func isUnderHandling(_ message: MQTTMessage, _ packetID: UInt16) -> Bool {
-        guard let known = handling[packetID], known.connection != generation, known.topic == message.topic,
-            known.payload == message.payload
-        else { return false }
+        guard let known = handling[packetID], known.connection != generation, known.isSame(as: message) else {
+            return false
+        }
         handling[packetID]?.connection = generation
         if known.isHandled, acknowledgesOnDelivery {
             handling[packetID] = nil
@@ -153,9 +160,9 @@ extension Session {
     }
 
     private func take(_ receipt: Receipt) {
-        // What a session that ends with its connection does not acknowledge never comes again, and takes one of the few places
-        // that the broker has for messages under way.
-        let isDone = receipt.isHandled || configuration.session == .clean && configuration.cleanSessionExpiry == .zero
+        // What a clean session does not acknowledge never comes again, since the client resumes none, however long the broker keeps
+        // it; and it takes one of the few places that the broker has for messages under way.
+        let isDone = receipt.isHandled || configuration.session == .clean
         let packetID = receipt.packetID
         if case .handling(let pending) = unreleased[packetID], pending === receipt {
             // One that was not handled is to be delivered when it comes again.
@@ -163,11 +170,16 @@ extension Session {
         } else if let known = handling[packetID], known.receipt === receipt {
             // One that was handled is known until its acknowledgement has gone out.
             if isDone { handling[packetID]?.isHandled = true } else { handling[packetID] = nil }
-            if known.connection != generation { return }
+            if known.connection != generation {
+                handling[packetID]?.condense()
+                return
+            }
         } else {
             return
         }
         release(packetID, isHandled: isDone)
+        // It waits for those before it.
+        if isDone { handling[packetID]?.condense() }
         if !isDone { left(packetID) }
     }
 

@@ -16,8 +16,8 @@ extension Session {
         var messages: [IncomingMessage] = []
         for event in events {
             if case .message(let message, let packetID) = event {
-                if acknowledgesOnDelivery, message.isRepetition, message.qos == .exactlyOnce, !messages.isEmpty {
-                    // Its PUBREC, if one is due at once, is behind theirs.
+                if acknowledgesOnDelivery, message.isRepetition, message.qos != .atMostOnce, !messages.isEmpty {
+                    // Its acknowledgement, if one is due at once, is behind theirs (MQTT 5.0, section 4.6).
                     deliver(messages)
                     messages = []
                 }

@@ -7,8 +7,7 @@ extension Session {
     func hold(_ run: [IncomingMessage], _ topic: String) {
         if isEnded(topic) {
             logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(topic)"])
-            if acknowledgesOnDelivery { acknowledge(run) }
-            return discard(run)
+            return acknowledgeAndDiscard(run)
         }
         var run = run
         for index in run.indices where run[index].receipt == nil {
@@ -23,12 +22,12 @@ extension Session {
         }
         let excess = unclaimed.hold(run)
         giveBack(excess.unacknowledged)
-        warnOfLoss(excess.lost)
+        warnOfLoss()
         watchUnclaimed()
     }
 
-    private func warnOfLoss(_ count: Int) {
-        guard count > 0 else { return }
+    private func warnOfLoss() {
+        guard let count = unclaimed.takeLossToTell() else { return }
         logger.warning(
             "messages of the session were dropped, since nothing subscribes to their topics",
             metadata: ["mqtt.messages": "\(count)"])
@@ -43,7 +42,8 @@ extension Session {
             return
         }
         discard(leftOver.filter { isEnded($0.message.topic) })
-        warnOfLoss(unclaimed.putBack(leftOver.filter { !isEnded($0.message.topic) }))
+        _ = unclaimed.putBack(leftOver.filter { !isEnded($0.message.topic) })
+        warnOfLoss()
         watchUnclaimed()
     }
 
@@ -148,6 +148,13 @@ extension Session {
             subscribes to their topics; subscribe, or end the filters with unsubscribe(from:)
             """,
             metadata: [filters.isEmpty ? "mqtt.topics" : "mqtt.filters": "\(names)", "mqtt.messages": "\(total)"])
+    }
+
+    /// The client ends, and acknowledges nothing more: what no consumer has begun with comes again to the next run of a persistent
+    /// session, and is not handed out by this one too.
+    func leaveUnreadToBroker() {
+        guard configuration.acknowledgement == .afterHandling, configuration.session != .clean else { return }
+        for consumer in subscriptions.consumers { _ = consumer.takeUnacknowledged(includingExactlyOnce: true) }
     }
 
     /// A consumer or ``giveBack(_:)`` has left a message to the broker.

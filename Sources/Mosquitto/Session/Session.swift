@@ -359,6 +359,7 @@ actor Session {
         suspicion = Suspicion()
         let reason = error ?? MQTTError(.stopped, "the client has stopped")
         failPublishes(reason)
+        leaveUnreadToBroker()
         failUnsubscribing(reason)
         if error == nil, let outlivingTime {
             _ = loop.setTimer(after: outlivingTime) { [weak self] in

@@ -50,9 +50,15 @@ final class Receipt: Sendable {
 /// A QoS 1 message that waits for its acknowledgement. After a lost connection the broker sends it again, with the same packet
 /// identifier (MQTT 5.0, section 4.4), and DUP: its receipt is then that of the message that is here already.
 struct MessageUnderHandling {
+    private enum Payload {
+        case whole([UInt8])
+        /// A hash with the seed of this process, which no publisher knows.
+        case condensed(count: Int, hash: Int)
+    }
+
     let receipt: Receipt
-    let topic: String
-    let payload: [UInt8]
+    private let topic: String
+    private var payload: Payload
     /// The connection on which it came last.
     var connection: Int
     /// Its consumers have done with it since that connection was lost.
@@ -61,7 +67,29 @@ struct MessageUnderHandling {
     init(_ message: MQTTMessage, _ receipt: Receipt, connection: Int) {
         self.receipt = receipt
         self.connection = connection
-        (topic, payload) = (message.topic, message.payload)
+        (topic, payload) = (message.topic, .whole(message.payload))
+    }
+
+    func isSame(as message: MQTTMessage) -> Bool {
+        guard message.topic == topic else { return false }
+        switch payload {
+        case .whole(let payload): return message.payload == payload
+        case .condensed(let count, let hash):
+            return message.payload.count == count && Self.hash(message.payload) == hash
+        }
+    }
+
+    /// Gives the memory of the payload back. Once handled, a message is kept only to recognise its repetition: up to 65,535 of them
+    /// wait for the acknowledgement of one before them (MQTT 5.0, section 4.6).
+    mutating func condense() {
+        guard case .whole(let bytes) = payload else { return }
+        payload = .condensed(count: bytes.count, hash: Self.hash(bytes))
+    }
+
+    private static func hash(_ bytes: [UInt8]) -> Int {
+        var hasher = Hasher()
+        bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+        return hasher.finalize()
     }
 }
 

@@ -185,10 +185,12 @@ final class MessageBuffer: Sendable {
         return rest + unread
     }
 
-    /// Takes back what waits for an acknowledgement of QoS 1 and was not handed out. QoS 2 stays: another consumer may have had it.
-    func takeUnacknowledged() -> [IncomingMessage] {
+    /// Takes back what waits for an acknowledgement and was not handed out.
+    ///
+    /// - Parameter includingExactlyOnce: Whether QoS 2 is taken back too. At a reconnect it stays: another consumer may have had it.
+    func takeUnacknowledged(includingExactlyOnce: Bool = false) -> [IncomingMessage] {
         func isOpen(_ message: IncomingMessage) -> Bool {
-            message.receipt != nil && message.message.qos == .atLeastOnce
+            message.receipt != nil && (includingExactlyOnce || message.message.qos == .atLeastOnce)
         }
         let handedOver = taken.withLock { taken in
             let open = taken.messages[taken.next...].filter(isOpen)

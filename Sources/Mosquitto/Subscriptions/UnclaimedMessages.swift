@@ -2,7 +2,8 @@
 /// program has subscribed, those of a filter whose consumer is gone, and those that such a consumer has left over. They wait for the
 /// next consumer whose filter matches.
 ///
-/// What is not acknowledged stays with the broker where there is no room for it. Of QoS 0, the newest are kept.
+/// What is not acknowledged stays with the broker where there is no room for it. Of the others, the newest are kept, and up to an
+/// eighth more: the oldest go in one pass over all, which a single message is not worth.
 struct UnclaimedMessages {
     private struct Entry {
         var incoming: IncomingMessage
@@ -30,6 +31,9 @@ struct UnclaimedMessages {
     ]
     private var amounts = [Amount(), Amount(), Amount()]
     private var entries: [Entry] = []
+    private var lost = 0
+    /// How many of these ``takeLossToTell()`` has returned.
+    private var toldOfLost = 0
 
     /// What ``hold(_:now:)`` had no room for.
     struct Excess {
@@ -37,6 +41,13 @@ struct UnclaimedMessages {
         var unacknowledged: [IncomingMessage] = []
         /// How many are lost.
         var lost = 0
+    }
+
+    /// How many are lost in all, if that is worth telling: at the first loss, and whenever they are twice as many.
+    mutating func takeLossToTell() -> Int? {
+        guard lost > 0, lost >= 2 * toldOfLost else { return nil }
+        toldOfLost = lost
+        return lost
     }
 
     var count: Int { entries.count }
@@ -77,18 +88,22 @@ struct UnclaimedMessages {
         amounts[kind.rawValue].bytes += message.size
     }
 
-    /// Drops the oldest that are too many. One is kept, however large.
+    /// Drops the oldest if they exceed the limit by more than an eighth. One is kept, however large.
     private mutating func trim(_ kind: Kind) -> Int {
         let limit = Self.limits[kind.rawValue]
         var amount = amounts[kind.rawValue]
-        func isTooMuch() -> Bool { amount.count > limit.count || amount.bytes > limit.bytes && amount.count > 1 }
-        guard isTooMuch() else { return 0 }
-        return take { entry in
-            guard entry.kind == kind, isTooMuch() else { return false }
+        func exceeds(_ count: Int, _ bytes: Int) -> Bool {
+            amount.count > count || amount.bytes > bytes && amount.count > 1
+        }
+        guard exceeds(limit.count + limit.count / 8, limit.bytes + limit.bytes / 8) else { return 0 }
+        let trimmed = take { entry in
+            guard entry.kind == kind, exceeds(limit.count, limit.bytes) else { return false }
             amount.count -= 1
             amount.bytes -= entry.incoming.size
             return true
-        }.count
+        }
+        lost += trimmed.count
+        return trimmed.count
     }
 
     private mutating func take(where isWanted: (Entry) -> Bool) -> [IncomingMessage] {

@@ -15,19 +15,36 @@ import Testing
 
     private func topics(_ messages: [IncomingMessage]) -> [String] { messages.map(\.message.topic) }
 
-    @Test func `are the newest, by number`() {
+    @Test func `are the newest, by number, and up to an eighth more (delivery 5)`() {
         var unclaimed = UnclaimedMessages()
-        #expect(unclaimed.hold((0..<4_096).map { message("\($0)") }).lost == 0)
-        #expect(unclaimed.hold([message("a"), message("b")]).lost == 2)
+        #expect(unclaimed.hold((0..<4_608).map { message("\($0)") }).lost == 0)
+        #expect(unclaimed.hold([message("a")]).lost == 513)
+        #expect(unclaimed.count == 4_096)
+        #expect(unclaimed.hold([message("b")]).lost == 0)
     }
 
     @Test func `and by bytes, but for one`() {
         var unclaimed = UnclaimedMessages()
         let half = 32 << 20
+        let eighth = 8 << 20
         #expect(unclaimed.hold([message("1", bytes: half - 1), message("2", bytes: half - 1)]).lost == 0)
-        #expect(unclaimed.hold([message("3")]).lost == 1)
-        #expect(unclaimed.hold([message("4", bytes: 3 * half)]).lost == 2)
-        #expect(unclaimed.hold([message("5")]).lost == 1)
+        #expect(unclaimed.hold([message("3", bytes: eighth - 1)]).lost == 0)
+        #expect(unclaimed.hold([message("4")]).lost == 1)
+        #expect(unclaimed.hold([message("5", bytes: 3 * half)]).lost == 3)
+        #expect(unclaimed.hold([message("6")]).lost == 1)
+    }
+
+    @Test func `are told of when the first is lost, and when twice as many are (delivery 5)`() {
+        var unclaimed = UnclaimedMessages()
+        #expect(unclaimed.takeLossToTell() == nil)
+        var told: [Int] = []
+        for _ in 0..<20 {
+            _ = unclaimed.hold((0..<513).map { message("\($0)") })
+            if let count = unclaimed.takeLossToTell() { told.append(count) }
+        }
+        #expect(told.count == 3)
+        for (one, next) in zip(told, told.dropFirst()) { #expect(next >= 2 * one) }
+        #expect(unclaimed.takeLossToTell() == nil)
     }
 
     @Test func `that are not acknowledged are the oldest, and the others stay with the broker (D1)`() {
