@@ -14,7 +14,7 @@ public struct MQTTConnectionEvent: Sendable {
         case credentialsRefreshed(MQTTCredentialsRefreshed)
         case credentialsFailed(MQTTCredentialsFailed)
         case credentialsRotated(MQTTCredentialsRotated)
-        /// The subscriptions were made again, since the broker had no session.
+        /// The filters that the broker has granted again, since it had no session.
         case resubscribed(filters: [String])
         /// The client stops before it could send everything, or before everything was acknowledged.
         case messagesUnsent(MQTTMessagesUnsent)

@@ -175,7 +175,10 @@ extension Session {
             "a topic filter cannot be subscribed to", metadata: ["mqtt.filter": "\(filter)", "error": "\(error)"])
         if isSilent { return }
         // For want of a packet identifier, the next connection asks.
-        error.code == .operationRefused ? failAndTell(filter, error) : failSubscribing(to: filter, error)
+        guard error.code == .operationRefused else { return failSubscribing(to: filter, error) }
+        failAndTell(filter, error)
+        // It was not asked for, and a broker that does not know such filters may object to their end too.
+        if subscriptions.wanted.contains(filter) { subscriptions.revoke(filter) }
     }
 
     /// Fails the calls that wait for this filter, and tells the consumers that have it already.

@@ -58,6 +58,40 @@ import Testing
         #expect(table.takeAbandoned() == ["granted"])
     }
 
+    @Test func `one that was refused, and is asked for again, may be there (delivery 2)`() {
+        var table = SubscriptionTable()
+        let consumer = consumer("a", "b")
+        table.add(consumer)
+        for filter in ["a", "b"] {
+            table.confirm(filter)
+            table.revoke(filter)
+        }
+        table.noteAsked(["b"])
+        #expect(table.isRevoked("a"))
+        #expect(!table.isRevoked("b"))
+        table.remove(consumer)
+        #expect(table.takeAbandoned() == ["b"])
+        #expect(!table.isRevoked("a"))
+    }
+
+    @Test func `a copy is redundant if all its filters have consumers that take another one (delivery 1)`() {
+        var table = SubscriptionTable()
+        func isRedundant(_ identifiers: [UInt32]) -> Bool { table.isRedundant("a/b", identifiers) }
+        table.usesIdentifiers = true
+        let both = consumer("a/#", "a/b")
+        table.add(both)
+        let identifiers = table.groups(of: both).compactMap(\.identifier)
+        #expect(!isRedundant(identifiers), "the broker may not know the identifiers yet")
+        for filter in ["a/#", "a/b"] { table.confirm(filter) }
+        let redundant = identifiers.filter { table.consumers(of: "a/b", [$0]).isEmpty }
+        #expect(redundant.count == 1)
+        #expect(isRedundant(redundant))
+        #expect(!isRedundant([]))
+        #expect(!isRedundant(redundant + [1_000_000_000]), "a filter of an earlier process")
+        table.remove(both, keepsFilters: true)
+        #expect(!isRedundant(redundant), "for the next consumer of a filter that is kept")
+    }
+
     @Test func `a confirmation of what nobody wants does nothing`() {
         var table = SubscriptionTable()
         table.confirm("a")

@@ -50,6 +50,20 @@ struct RuledOutFilterTests {
         await broker.stop()
     }
 
+    @Test func `is not unsubscribed from where it never was asked for (delivery 7)`() async throws {
+        let broker = try await ScriptedBroker.start()
+        broker.connackProperties = Self.withoutWildcards
+        try await withRunningClient(testConfiguration(port: broker.port, tls: nil)) { client, _ in
+            try await client.waitUntilConnected(timeout: .seconds(30))
+            let error = await #expect(throws: MQTTError.self) { try await client.subscribe(to: "w/#") { _ in } }
+            #expect(error?.reasonCode == .wildcardSubscriptionsNotSupported)
+            try await client.publish("x", to: "other")
+            #expect(broker.count(of: .subscribe) == 0)
+            #expect(broker.count(of: .unsubscribe) == 0)
+        }
+        await broker.stop()
+    }
+
     @Test func `"subscribed again" names only what the broker has granted (delivery 7)`() async throws {
         let broker = try await ScriptedBroker.withoutSuback()
         try await withRunningClient(testConfiguration(port: broker.port, tls: nil)) { client, log in
