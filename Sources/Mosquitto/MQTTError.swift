@@ -66,8 +66,8 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         /// The broker refused a publish, subscribe or unsubscribe; see ``MQTTError/reasonCode``.
         public static let operationRefused = Code("operationRefused")
 
-        /// The broker ends the connection over this publish, subscription or end of a subscription: it did so three times, the last
-        /// time when nothing else was under way. The operation is not made again, and the client goes on. The message names the
+        /// The broker ends the connection over this publish, subscription or end of a subscription: it did so three times with a
+        /// reason, or six times without one, the last time when nothing else was under way. The operation is not made again, and the client goes on. The message names the
         /// topic or the filter; see ``MQTTError/reasonCode`` if the broker said why.
         public static let endsConnection = Code("endsConnection")
 
