@@ -4,7 +4,7 @@ import Testing
 
 @Suite("mosq pub, to a broker that is slow", .timeLimit(.minutes(2)))
 struct SlowBrokerTests {
-    private static let size = 8 << 20
+    private static let size = 6 << 20
 
     private func file(in folder: TemporaryDirectory) throws -> String {
         let path = "\(folder.path)/large"
@@ -16,7 +16,7 @@ struct SlowBrokerTests {
     func slow(isTLS: Bool) async throws {
         let authority = try TestCertificateAuthority()
         let broker = try await ScriptedBroker.start(tls: isTLS ? authority.serverIdentity() : nil)
-        broker.readRate = 2 << 20
+        broker.readRate = 3 << 20
         let folder = try TemporaryDirectory()
         var arguments = [
             "pub", "-h", "localhost", "-p", "\(broker.port)", "-q", "0", "-t", "large", "-f", try file(in: folder),

@@ -7,6 +7,7 @@ extension Connection {
         switch socket.receive(into: scratch) {
         case .bytes(let count):
             traffic.received += count
+            receivedBytes += count
             keepAlive?.received(.now)
             received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             hasReceived = true

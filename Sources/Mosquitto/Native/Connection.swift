@@ -70,6 +70,8 @@ final class Connection {
     var findings: [MosquittoEvent] = []
     var writeError: MQTTError?
     var keepAlive: KeepAlive?
+    /// Bytes that have come since the beginning, TLS included.
+    var receivedBytes = 0
     /// How many of the bytes that were sent had left this machine at the last call of ``hasMoved()``.
     var lastDelivered = 0
     /// The end of the bytes that the end of the connection waits for, counted like ``sent``.
@@ -119,6 +121,9 @@ final class Connection {
 
     /// Where the next bytes that are written begin, counted like ``sent``.
     var position: Int { sent + transport.unsent }
+
+    /// Whether the bytes that have come end within a packet, or a TLS record: as a network cuts, and no broker closes.
+    var isInMidPacket: Bool { !received.isEmpty || inspector.isInMidPacket }
 
     /// Whether ``flush()`` has something to send.
     var hasUnsent: Bool { transport.unsent > 0 }

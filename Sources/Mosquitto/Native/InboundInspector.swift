@@ -42,6 +42,9 @@ struct InboundInspector {
         self.log = log
     }
 
+    /// Whether a packet has begun to come.
+    var isInMidPacket: Bool { !carry.isEmpty }
+
     mutating func takeFindings() -> [MosquittoEvent] {
         var events: [MosquittoEvent] = []
         moveFindings(to: &events)

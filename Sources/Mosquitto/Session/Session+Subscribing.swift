@@ -107,6 +107,7 @@ extension Session {
             try checkSize(of: packet, "the SUBSCRIBE")
             connection.write(packet)
             sentAt[packetID] = .now
+            receivedBeforeOperation = connection.receivedBytes
             subscriptions.noteAsked(filters)
             for subscription in possible.subscriptions { trace(subscription, packetID) }
             var isAwaited = false

@@ -13,13 +13,25 @@ extension Session {
         guard error.mayConcernOperation, !hasExpired, !machine.isReauthenticating else { return false }
         let unanswered = unansweredOperations(now: .now)
         halveFilters(now: .now)
+        if looksCut(error) { suspicion.acquit() }
         let convicted = suspicion.ended(
-            unanswered, sent: sentExtent(error, now: .now), isWordless: error.reasonCode == nil)
+            unanswered, sent: looksCut(error) ? .delayed : sentExtent(error, now: .now),
+            isWordless: error.reasonCode == nil)
         for operation in convicted { giveUp(operation, error) }
         // The reason is known: what comes next is no repetition of it.
         if !convicted.isEmpty { machine.decider.reset() }
         return !unanswered.isEmpty
     }
+
+    /// Whether the network is the likely reason of an end without a word: it came within a packet, or the broker had gone on sending
+    /// for long after the last operation. A broker that objects closes when it has read the packet.
+    private func looksCut(_ error: MQTTError) -> Bool {
+        guard let connection, error.reasonCode == nil else { return false }
+        return connection.isInMidPacket || connection.receivedBytes - receivedBeforeOperation > Self.afterthought
+    }
+
+    /// Bytes that may come between an operation and the close that it causes.
+    private static let afterthought = 4_096
 
     /// A broker that names a reason has read enough.
     private func sentExtent(_ error: MQTTError, now: ContinuousClock.Instant) -> Suspicion.Extent {

@@ -13,6 +13,7 @@ extension Session {
     func write(_ connection: Connection) {
         if encoder.bytes.isEmpty { return }
         if !connection.hasUnsent { beganSending = encoder.bytes.count > 1 << 14 ? .now : nil }
+        receivedBeforeOperation = connection.receivedBytes
         let start = connection.position
         connection.write(encoder.bytes)
         connection.promise()

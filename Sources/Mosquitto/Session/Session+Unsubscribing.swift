@@ -162,6 +162,7 @@ extension Session {
             }
             unanswered[packetID] = filters
             sentAt[packetID] = .now
+            receivedBeforeOperation = connection.receivedBytes
         } catch {
             // One that cannot be sent must not keep the others from the broker.
             if filters.count > 1 {

@@ -114,6 +114,8 @@ actor Session {
     var sentAt: [UInt16: ContinuousClock.Instant] = [:]
     /// When the first of the bytes that are not sent was handed over, where that can take time.
     var beganSending: ContinuousClock.Instant?
+    /// How many bytes had come when an operation was sent last.
+    var receivedBeforeOperation = 0
     /// The largest number of filters in a packet: less than configured if a broker closed over more.
     var maximumFilters: Int
 
