@@ -36,8 +36,8 @@ struct CommandExit {
         case (.proxy, _): return 16
         // MOSQ_ERR_CONN_LOST
         case (.closed, .connack), (_, .connected): return 7
-        // By a proxy: the system has no number for it.
-        case (.closed, .connect) where error.systemCode == nil: return 7
+        // By a proxy, or by a reset that came before anything was sent.
+        case (.closed, .connect): return 7
         default: return 1
         }
     }
@@ -48,7 +48,7 @@ struct CommandExit {
             return behavior == .subscribe ? [] : ["Error: The client is not currently connected."]
         }
         switch (error.code, error.phase) {
-        case (.closed, .connect) where error.systemCode == nil:
+        case (.closed, .connect):
             return ["Error: The connection was lost."]
         case (.proxy, _):
             // As with TLS: what the proxy said is worth a line.
