@@ -15,8 +15,7 @@ extension Session {
         halveFilters(now: .now)
         if looksCut(error) { suspicion.acquit() }
         let convicted = suspicion.ended(
-            unanswered, sent: looksCut(error) ? .delayed : sentExtent(error, now: .now),
-            isWordless: error.reasonCode == nil)
+            unanswered, sent: sentExtent(of: unanswered, error, now: .now), isWordless: error.reasonCode == nil)
         for operation in convicted { giveUp(operation, error) }
         // The reason is known: what comes next is no repetition of it.
         if !convicted.isEmpty { machine.decider.reset() }
@@ -30,12 +29,22 @@ extension Session {
         return connection.isInMidPacket || connection.receivedBytes - receivedBeforeOperation > Self.afterthought
     }
 
+    private static let largePayload = 1_024
+
     /// Bytes that may come between an operation and the close that it causes.
     private static let afterthought = 4_096
 
-    /// A broker that names a reason has read enough.
-    private func sentExtent(_ error: MQTTError, now: ContinuousClock.Instant) -> Suspicion.Extent {
-        if isSent || error.reasonCode != nil { return .whole }
+    /// A broker that names a reason has read enough. Of a large packet a network may have lost the rest: it is as one that was not
+    /// sent whole.
+    private func sentExtent(
+        of unanswered: [Suspicion.Operation], _ error: MQTTError, now: ContinuousClock.Instant
+    ) -> Suspicion.Extent {
+        if error.reasonCode != nil { return .whole }
+        if looksCut(error) { return .delayed }
+        if isSent {
+            guard unanswered.count == 1, case .publish(let identity)? = unanswered.first else { return .whole }
+            return identity.publish.payload.count > Self.largePayload ? .begun : .whole
+        }
         return beganSending.map { now - $0 < .seconds(2) } ?? false ? .begun : .delayed
     }
 
