@@ -171,6 +171,11 @@ final class OutgoingQueue: Sendable {
 
     // MARK: The loop
 
+    /// Whether the outcome of a message has been told. Called by the loop, which owns a message that it has taken.
+    func isOver(_ publish: OutgoingPublish) -> Bool {
+        state.withLock { _ in publish.place == .gone || publish.place == .taken && publish.continuation == nil }
+    }
+
     /// The messages that may be handed over yet.
     struct Allowance {
         var messages: Int

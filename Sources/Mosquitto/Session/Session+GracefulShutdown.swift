@@ -5,46 +5,46 @@ import Synchronization
 /// for any more. A call whose answer is on its way gets it, as long as there is a connection.
 extension Session {
     /// A call of a task that is being shut down.
-    struct Leaving: Sendable {
-        /// Gone when the call has ended; `nil` from the beginning for a call that has none.
-        weak var owner: OutgoingPublish?
-        let hasOwner: Bool
-        let end: @Sendable (isolated Session) -> Void
-
-        var isOver: Bool { hasOwner && owner == nil }
+    enum Leaving: Sendable {
+        case publish(OutgoingPublish)
+        /// Any other; the closure ends its wait.
+        case call(@Sendable (isolated Session) -> Void)
     }
 
     /// Runs a call. `end` ends its wait: when its task is shut down gracefully and there is no connection, or none any more.
-    ///
-    /// - Parameter owner: an object that lives about as long as the call does; `end` must not hold it.
     nonisolated func hearingShutdown<Success: Sendable>(
-        of owner: OutgoingPublish? = nil, _ call: () async -> Result<Success, MQTTError>,
-        end: @escaping @Sendable (isolated Session) -> Void
+        _ call: () async -> Result<Success, MQTTError>, end: @escaping @Sendable (isolated Session) -> Void
     ) async -> Result<Success, MQTTError> {
         let outcome = await withGracefulShutdownHandler {
             await call()
-        } onGracefulShutdown: { [weak owner, hasOwner = owner != nil] in
-            let leaving = Leaving(owner: owner, hasOwner: hasOwner, end: end)
-            Task { await self.leave(leaving) }
+        } onGracefulShutdown: {
+            Task { await self.leave(.call(end)) }
         }
         if case .failure(let error) = outcome, error.code == .stopped { await shared.awaitTurn() }
         return outcome
     }
 
-    private func leave(_ call: Leaving) {
-        guard hasConnection else { return call.end(self) }
+    func leave(_ call: Leaving) {
+        guard hasConnection else { return end(call) }
         leaving.append(call)
         // A service may publish much after its shutdown has begun.
         guard leaving.count >= leavingLimit else { return }
-        leaving.removeAll(where: \.isOver)
+        leaving.removeAll { if case .publish(let publish) = $0 { shared.queue.isOver(publish) } else { false } }
         leavingLimit = max(64, 2 * leaving.count)
+    }
+
+    private func end(_ call: Leaving) {
+        switch call {
+        case .publish(let publish): withdraw(publish, Self.shuttingDown("the publish"))
+        case .call(let end): end(self)
+        }
     }
 
     /// The connection is gone.
     func endLeaving() {
         let all = leaving
         leaving = []
-        for call in all { call.end(self) }
+        for call in all { end(call) }
     }
 
     /// Whether there is a connection, or a rotation's next one about to be.

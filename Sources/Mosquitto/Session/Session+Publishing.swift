@@ -1,5 +1,6 @@
 import DequeModule
 import Logging
+import ServiceLifecycle
 
 /// Outgoing messages: from the outbox to the library, a window at a time, and back if they were not acknowledged.
 extension Session {
@@ -13,11 +14,12 @@ extension Session {
     }
 
     nonisolated func publish(_ publish: OutgoingPublish) async throws(MQTTError) -> MQTTPublishResult {
-        let outcome = await hearingShutdown(of: publish) {
+        let outcome = await withGracefulShutdownHandler {
             await self.awaitPublish(publish)
-        } end: { [weak publish] _ in
-            if let publish { self.withdraw(publish, Self.shuttingDown("the publish")) }
+        } onGracefulShutdown: {
+            Task { await self.leave(.publish(publish)) }
         }
+        if case .failure(let error) = outcome, error.code == .stopped { await shared.awaitTurn() }
         return try outcome.get()
     }
 
@@ -36,7 +38,7 @@ extension Session {
     }
 
     /// Ends the wait for a publish, with this error.
-    private nonisolated func withdraw(_ publish: OutgoingPublish, _ error: MQTTError) {
+    nonisolated func withdraw(_ publish: OutgoingPublish, _ error: MQTTError) {
         switch shared.queue.withdraw(publish, error) {
         // Posting it fails, or somebody else tells the caller.
         case .unposted, .gone: break
