@@ -83,19 +83,12 @@ package struct PromiseRun: Sendable {
         afterRound: (_ round: Int, Tally) async throws -> Void = { _, _ in }
     ) async throws -> Tally {
         let authority = try TestCertificateAuthority()
-        let plainPort = try freePort()
-        let broker = try await LocalMosquitto.start(
-            tls: authority.serverIdentity(),
-            extraConfiguration: """
-                listener \(plainPort) 127.0.0.1
-                max_queued_messages 0
-                # With a limit, a new message overtakes those that wait for it to go down (mosquitto 2.0.11). A client of
-                # MQTT 3.1.1, which is not told, is closed at one more QoS 2 message.
-                max_inflight_messages 0
-                set_tcp_nodelay true
-                log_type none
-                log_type information
-                """)
+        let (broker, plainPort) = try await startPromiseBroker(
+            authority,
+            """
+            log_type none
+            log_type information
+            """)
         onBroker(broker)
         let forwarder = try CuttingForwarder(targets: [broker.port, plainPort], seed: seed)
         defer { forwarder.stop() }

@@ -59,16 +59,7 @@ package final class LaneRun: Sendable {
         _ configuration: String = "", _ body: (LaneBroker) async throws -> R
     ) async throws -> R {
         let authority = try TestCertificateAuthority()
-        let plainPort = try freePort()
-        let broker = try await LocalMosquitto.start(
-            tls: authority.serverIdentity(),
-            extraConfiguration: """
-                listener \(plainPort) 127.0.0.1
-                max_queued_messages 0
-                max_inflight_messages 0
-                set_tcp_nodelay true
-                \(configuration)
-                """)
+        let (broker, plainPort) = try await startPromiseBroker(authority, configuration)
         onBroker(broker)
         do {
             let ports = LaneBroker(tlsPort: broker.port, plainPort: plainPort, authority: authority.certificatePEM)
