@@ -24,7 +24,7 @@ public struct MQTTClientConfiguration: Sendable {
     /// ``MQTTClient`` draws for itself: its own ``MQTTClient/configuration`` has them. Two clients with the same identifier take the
     /// session from each other. A ``MQTTSession/persistent(expiry:)`` session needs one that stays the same.
     public var clientID: String? { didSet { isClientIDDrawn = false } }
-    /// Whether a client has drawn it.
+    /// True if a client has drawn ``clientID``, false if the caller has set it.
     private var isClientIDDrawn = false
     /// Who gives the user name and password of each CONNECT; `nil` for none.
     public var credentials: (any MQTTCredentialProvider)?
@@ -110,12 +110,13 @@ public struct MQTTClientConfiguration: Sendable {
         return drawn
     }
 
-    /// That of a client, which has one.
+    /// The client identifier of a running client, which always has one.
     var effectiveClientID: String { clientID ?? "" }
 
     var effectiveResponseTopic: String { responseTopic ?? "responses/" + effectiveClientID }
 
-    /// Whether a message is acknowledged when it has its consumers, and held if it has none: the broker keeps it for the next one.
+    /// True if a message is acknowledged as soon as a consumer has it; without a consumer the client holds it, and the broker keeps
+    /// it for the next one.
     var acknowledgesOnDelivery: Bool { acknowledgement == .onReceipt && session != .clean }
 
     /// Throws ``MQTTError`` with the offending value and what to do, never a secret.

@@ -12,11 +12,11 @@ public struct MQTTTimeouts: Sendable, Hashable {
     public var connack: Duration = .seconds(10)
     /// For all of it but the credential provider. Default 30 s.
     public var attempt: Duration = .seconds(30)
-    /// How long the end of a connection, by a shutdown or a rotation, waits without progress for what has to be sent and acknowledged
-    /// before the DISCONNECT; at a shutdown also for the broker's PUBREL of QoS 2 messages that have come. While bytes leave this
-    /// machine, the wait goes on. A shutdown gives an attempt that is under way as long, if messages wait. Default 5 s.
+    /// The time without progress after which a shutdown or a rotation stops waiting for messages to be sent and acknowledged, and
+    /// sends the DISCONNECT; a shutdown also waits for the broker's PUBREL of QoS 2 messages that have come. Bytes that leave this
+    /// machine are progress. A shutdown gives an attempt that is under way as long, if messages wait. Default 5 s.
     public var drain: Duration = .seconds(5)
-    /// How long the broker has to close its side when the DISCONNECT has been sent. Default 1 s.
+    /// The time that the broker has to close its side, from the moment the DISCONNECT has been sent. Default 1 s.
     public var close: Duration = .seconds(1)
 
     public init() {}

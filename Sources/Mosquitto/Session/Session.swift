@@ -125,7 +125,7 @@ actor Session {
     var unreleased: [UInt16: UnreleasedMessage] = [:]
     /// QoS 1 messages whose acknowledgement waits for their consumers.
     var handling: [UInt16: MessageUnderHandling] = [:]
-    /// Whether a message is acknowledged when it has its consumers, and held if it has none.
+    /// True if a message is acknowledged as soon as a consumer has it, and held while none has.
     let acknowledgesOnDelivery: Bool
     /// Whether it is worth looking which consumer is full.
     var mayHaveFullConsumer = false

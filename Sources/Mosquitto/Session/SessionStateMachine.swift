@@ -126,7 +126,7 @@ package struct SessionStateMachine: Sendable {
     var gapSince: Instant?
     /// A graceful shutdown waits for the attempt under way, since messages wait to be sent.
     var isShuttingDown = false
-    /// How long the broker has to close its side after the DISCONNECT that is on its way.
+    /// The time that the broker has to close its side, after the DISCONNECT that is on its way.
     var closeLimit = Duration.zero
     var isDisconnectSent = false
     /// Whether the end is not graceful: its close timer is not prolonged.
