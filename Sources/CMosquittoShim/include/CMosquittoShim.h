@@ -1,5 +1,5 @@
 // What Swift cannot write itself: OpenSSL's macros and callbacks, the TLS stream over memory BIOs, and a libmosquitto
-// whose side effects on the process are undone. Nothing here decides anything; Sources/Mosquitto/Native and TLS do.
+// whose side effects on the process are undone. Nothing here decides anything; Sources/Mosquitto does.
 #pragma once
 
 #include <stdbool.h>

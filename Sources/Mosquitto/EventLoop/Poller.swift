@@ -274,6 +274,3 @@ private struct WakeUp {
         if writeEnd != readEnd { closeDescriptor(writeEnd) }
     }
 }
-
-/// `close(2)`, under a name that a method called `close` does not hide.
-func closeDescriptor(_ descriptor: Int32) { _ = close(descriptor) }

@@ -8,15 +8,6 @@ import Glibc
 import Musl
 #endif
 
-/// `free(3)`, under a name that a method called `free` does not hide.
-func freeMemory(_ pointer: UnsafeMutableRawPointer?) { free(pointer) }
-
-/// The text of an `errno`.
-func errorText(_ code: Int32) -> String { String(cString: strerror(code)) }
-
-/// The `errno` of a call that failed.
-struct SystemCallError: Error { let code: Int32 }
-
 /// `send(2)` without SIGPIPE, under a name that a method called `send` does not hide.
 private func sendBytes(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
     #if canImport(Darwin)
