@@ -150,7 +150,8 @@ final class ClientMetrics: @unchecked Sendable {
 
     private func updateLevels() {
         session?.assumeIsolated { session in
-            level(inFlight: session.inFlight.count, queued: session.unsentMessages - session.inFlight.count)
+            let inFlight = session.publisher.inFlight.count
+            level(inFlight: inFlight, queued: session.publisher.count - inFlight)
         }
     }
 

@@ -1,51 +1,26 @@
 /// Enhanced authentication (MQTT 5.0, section 4.12): the AUTH packets, which libmosquitto does not know.
 extension Session {
-    /// What an authenticator made in time, checked. Its own errors are those of a credential provider.
-    static func authenticationData(
-        within timeout: Duration, _ make: @escaping @Sendable () async throws -> [UInt8]?
-    ) async -> Result<[UInt8]?, MQTTError> {
-        let made = await within(timeout) { () -> Result<[UInt8]?, MQTTError> in
-            do { return .success(try await make()) } catch { return .failure(TokenRotator.failure(error)) }
-        }
-        guard let made else { return .failure(TokenRotator.overdue(timeout, "authenticator")) }
-        if case .success(let data?) = made, data.count > 65_535 {
-            return .failure(
-                MQTTError(
-                    .credentials, "the authentication data has \(data.count) bytes; at most 65535 are allowed",
-                    phase: .credentials))
-        }
-        return made
-    }
-
     /// Begins a re-authentication with the new credentials.
     func reauthenticate() {
-        guard let authenticator = configuration.authenticator, connection != nil else {
+        guard connection != nil, let (method, data) = keeper.reauthenticate() else {
             return perform(machine.reauthenticationFailed())
         }
-        shown = credentials
-        sendAuthentication(.reauthenticate, authenticator.method, authenticationData)
+        sendAuthentication(.reauthenticate, method, data)
     }
 
     /// An AUTH packet of the broker.
     func authentication(_ packet: ServerAuthentication) {
-        guard let authenticator = configuration.authenticator else { return }
+        guard let method = keeper.method, let answer = keeper.answer(to: packet.data) else { return }
         switch MQTTReasonCode(rawValue: packet.reasonCode) {
-        case .continueAuthentication: answer(packet.data, authenticator)
-        case .success: perform(machine.reauthenticated(refreshIn: refreshDelay()))
+        case .continueAuthentication:
+            let attempt = generation
+            keeper.task = Task { [weak self] in
+                let answer = await answer()
+                await self?.answered(answer, method, attempt: attempt)
+            }
+        case .success: perform(machine.reauthenticated(refreshIn: keeper.refreshDelay(now: .now)))
         default:
             ended(MQTTError(.protocolViolation, "the broker sent AUTH with the reason code \(packet.reasonCode)"))
-        }
-    }
-
-    private func answer(_ challenge: [UInt8], _ authenticator: any MQTTAuthenticator) {
-        let attempt = generation
-        let credentials = credentials
-        let timeout = configuration.timeouts.credentials
-        credentialTask = Task { [weak self] in
-            let answer = await Self.authenticationData(within: timeout) {
-                try await authenticator.respond(to: challenge, with: credentials)
-            }
-            await self?.answered(answer, authenticator.method, attempt: attempt)
         }
     }
 

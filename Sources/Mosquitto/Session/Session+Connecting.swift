@@ -60,13 +60,10 @@ extension Session {
         do throws(MQTTError) {
             let handle = try makeHandle()
             self.handle = handle
-            let authenticator = configuration.authenticator
-            shown = credentials
-            let credentials = authenticator?.connectCredentials(credentials) ?? credentials
-            try credentials.validate()
-            try handle.setCredentials(credentials)
+            let proof = try keeper.show()
+            try handle.setCredentials(proof.credentials)
             let configuration = configuration
-            let authentication = authenticator.map { (method: $0.method, data: authenticationData) }
+            let authentication = proof.authentication
             let proxy = endpoint.isUnixSocket ? nil : configuration.proxy
             let port = proxy?.port ?? endpoint.port
             race = ConnectRace(

@@ -72,14 +72,14 @@ extension Session {
     func ended(_ error: MQTTError) {
         if let connection, error.isAnswer { addressMemory.answered(by: connection.address, of: machine.endpoint) }
         if case .dialing = machine.state {
-            if error.code == .notAuthorized { rejected = shown }
-            if error.isWordlessEnd { suspicion.acquit() }
+            if error.code == .notAuthorized { keeper.refused() }
+            if error.isWordlessEnd { suspects.suspicion.acquit() }
             fail(error)
         } else {
-            let hasExpired = lifetime?.hasEnded(since: receivedAt) ?? false
+            let hasExpired = keeper.hasExpired(now: .now)
             let isSuspected = accuse(error, hasExpired: hasExpired)
             // After fresh ones were tried, it is the operation, and not the credentials.
-            if error.code == .notAuthorized, !isSuspected || !machine.decider.hasTriedFresh { rejected = shown }
+            if error.code == .notAuthorized, !isSuspected || !machine.decider.hasTriedFresh { keeper.refused() }
             perform(
                 machine.connectionLost(
                     endpointed(error), hasExpired: hasExpired, isOperationSuspected: isSuspected, now: .now))
@@ -108,7 +108,7 @@ extension Session {
         do throws(MQTTError) {
             pump()
             try connection.flush()
-            completeSent(connection)
+            publisher.sent(upTo: connection.sent)
             connection.finishWritingIfSent()
             noticeDisconnectSent()
             metrics?.moved(&connection.traffic)
@@ -196,7 +196,7 @@ extension Session {
     /// Ends what there is of an attempt or a connection, at once.
     func tearDown() {
         generation += 1
-        cancelFetch()
+        keeper.cancel()
         endRace()
         closeConnection()
         isDraining = false
@@ -204,15 +204,11 @@ extension Session {
         connectionEndedDelivering()
         // What libmosquitto keeps of a connection, such as the limits of its CONNACK, goes with it.
         handle = nil
-        unsentAgain.removeAll()
-        if configuration.session == .clean {
-            requeueInFlight()
-            sessionForgotten()
-            lastPacketID = 0
-        }
+        publisher.attemptEnded()
+        if configuration.session == .clean { sessionForgotten() }
         restoring = [:]
         if case .waiting = machine.state { endLeaving() }
-        sentAt = [:]
+        suspects.connectionEnded()
         cancelSuspectTimers()
         for index in subscribing.indices { subscribing[index].connectionEnded() }
         watchExpiry()
@@ -220,12 +216,11 @@ extension Session {
 
     func closeConnection() {
         cancelKeepAlive()
-        limits = nil
         hasSentDisconnect = false
         guard let connection else { return }
         if let token { loop.unregister(connection.descriptor, token: token) }
         token = nil
-        requeueUnsent(connection)
+        publisher.connectionClosed(sent: connection.sent)
         metrics?.moved(&connection.traffic)
         connection.close()
         self.connection = nil

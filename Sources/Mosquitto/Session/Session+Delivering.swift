@@ -82,7 +82,7 @@ extension Session {
     /// Whether a call waits for the broker. It may be a consumer that publishes what it has got: it takes no more before. What a
     /// socket that takes no more holds back counts too: the broker may read again only when we do.
     private var awaitsAnswer: Bool {
-        hasUnsentMessages || !subscribing.isEmpty || !unanswered.isEmpty || !unfinished.isEmpty
+        publisher.hasMessages || !subscribing.isEmpty || !unanswered.isEmpty || !unfinished.isEmpty
             || awaitedResponses.load(ordering: .acquiring) > 0
     }
 

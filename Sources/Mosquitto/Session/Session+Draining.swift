@@ -22,17 +22,17 @@ extension Session {
     }
 
     func checkDrained() {
-        guard isDraining, inFlight.isEmpty, case .draining(let ending) = machine.state else { return }
+        guard isDraining, publisher.inFlight.isEmpty, case .draining(let ending) = machine.state else { return }
         if connection?.hasUnsent == true { return }
         // A shutdown waits for what was published before it too.
-        if ending == .shutdown, !pending.isEmpty || !shared.queue.isEmpty || !unfinished.isEmpty { return }
+        if ending == .shutdown, publisher.hasWaiting || !unfinished.isEmpty { return }
         isDraining = false
         perform(machine.drained(now: .now))
     }
 
     /// The client stops: what was not sent is reported once, whoever waited for it.
     func countUnsent() {
-        let count = unsentMessages - inFlight.all.count { $0.received != nil }
+        let count = publisher.lost
         guard count > 0 else { return }
         unsentError = MQTTError(
             .unsent,

@@ -11,7 +11,7 @@ extension Session: EventLoopClient {
     nonisolated func mailboxReady() {
         assumeIsolated { session in
             let queue = session.shared.queue.look()
-            if !session.pending.isEmpty || !queue.isEmpty { session.needsFlush() }
+            if !session.publisher.pending.isEmpty || !queue.isEmpty { session.needsFlush() }
             session.watchExpiry(isQueued: queue.hasExpiring)
             session.watchIdle()
             if queue.hasDropped { session.watchDrops() }

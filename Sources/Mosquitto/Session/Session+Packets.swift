@@ -43,12 +43,12 @@ extension Session {
         case .released(let packetID):
             unreleased[packetID] = nil
             if unfinished.remove(packetID) != nil {
-                answers += 1
+                releases += 1
                 if unfinished.isEmpty { needsFlush() }
             }
-        case .acknowledged(let acknowledgement): finished(acknowledgement, .atLeastOnce)
-        case .publishReceived(let acknowledgement): takenOver(acknowledgement)
-        case .completed(let acknowledgement): finished(acknowledgement, .exactlyOnce)
+        case .acknowledged(let acknowledgement): acknowledged(publisher.finished(acknowledgement, .atLeastOnce))
+        case .publishReceived(let acknowledgement): acknowledged(publisher.takenOver(acknowledgement))
+        case .completed(let acknowledgement): acknowledged(publisher.finished(acknowledgement, .exactlyOnce))
         case .subscribed(let packetID, let codes, let explanation): subscribed(packetID, codes, explanation)
         case .unsubscribed(let packetID, let codes, let explanation): unsubscribed(packetID, codes, explanation)
         case .serverDisconnect(let disconnect): disconnected(disconnect)
@@ -64,12 +64,11 @@ extension Session {
         if let name = connection.ignoredIdentifier {
             logger.debug("the broker assigned the client identifier \(quoted(name)), though it was given one")
         }
+        publisher.connected(properties, isResumed: sessionPresent)
         if sessionPresent {
-            avoidForeignPacketIDs()
-            resumeInFlight()
             resumeUnclaimed()
         } else {
-            requeueInFlight()
+            watchExpiry()
             sessionForgotten()
             unreleased.removeAll()
             offerUnclaimed()
@@ -78,11 +77,8 @@ extension Session {
         let info = MQTTConnectionInfo(
             attempt: 0, endpoint: machine.endpoint, address: connection.address, sessionPresent: sessionPresent,
             tls: connection.tlsInfo, clientID: configuration.effectiveClientID, properties: properties)
-        rejected = nil
-        window = min(maximumInFlight, Int(properties.receiveMaximum))
-        limits = properties
-        aliases = TopicAliases(maximum: properties.topicAliasMaximum)
-        perform(machine.accepted(info, refreshIn: refreshDelay(), now: .now))
+        keeper.accepted()
+        perform(machine.accepted(info, refreshIn: keeper.refreshDelay(now: .now), now: .now))
     }
 
     /// Whether overlapping filters have identifiers. In a persistent session those of an earlier process may still be in use, so

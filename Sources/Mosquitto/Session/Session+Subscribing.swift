@@ -106,8 +106,7 @@ extension Session {
             let packet = SubscriptionPackets.subscribe(possible, packetID, configuration.version)
             try checkSize(of: packet, "the SUBSCRIBE")
             connection.write(packet)
-            sentAt[packetID] = .now
-            receivedBeforeOperation = connection.receivedBytes
+            noteSent(packetID, connection)
             subscriptions.noteAsked(filters)
             for subscription in possible.subscriptions { trace(subscription, packetID) }
             var isAwaited = false
@@ -137,16 +136,11 @@ extension Session {
             """)
     }
 
-    func requirePacketID() throws(MQTTError) -> UInt16 {
-        if let packetID = makePacketID() { return packetID }
-        throw MQTTError(.system, "all 65535 packet identifiers are in use", phase: .connected)
-    }
-
     func checkSize(of packet: [UInt8], _ what: String) throws(MQTTError) {
         if packet.count > VariableByteInteger.maximum {
             throw .operationRefused(.packetTooLarge, "\(what) is larger than MQTT allows")
         }
-        guard let limit = limits?.maximumPacketSize, packet.count > limit else { return }
+        guard let limit = publisher.limits?.maximumPacketSize, packet.count > limit else { return }
         throw .operationRefused(.packetTooLarge, "\(what) is larger than the broker takes")
     }
 
@@ -154,7 +148,7 @@ extension Session {
     private func checkLimits(
         of group: SubscriptionTable.Group
     ) -> (possible: SubscriptionTable.Group, impossible: [(filter: String, error: MQTTError)]) {
-        guard let limits else { return (group, []) }
+        guard let limits = publisher.limits else { return (group, []) }
         var possible = group
         var impossible: [(filter: String, error: MQTTError)] = []
         possible.subscriptions.removeAll { subscription in
@@ -212,12 +206,14 @@ extension Session {
         sendUnsubscribe()
         for operation in subscribing { subscriptions.expectAnswer(operation.consumer) }
         sendSubscribe(
-            subscriptions.unconfirmed { !suspicion.isIsolating || !suspicion.contains(.subscription($0)) })
+            subscriptions.unconfirmed {
+                !suspects.suspicion.isIsolating || !suspects.suspicion.contains(.subscription($0))
+            })
         isolateFilters()
     }
 
     func subscribed(_ packetID: UInt16, _ codes: [UInt8], _ explanation: Explanation?) {
-        sentAt[packetID] = nil
+        noteAnswered(packetID)
         var finished: [SubscribeOperation] = []
         var filters: [String]?
         let asking = subscribing.map(\.consumer)

@@ -141,7 +141,7 @@ extension Session {
     /// Sends the UNSUBSCRIBE packets that are due. Suspects have their turns in ``isolateFilters()``.
     func sendUnsubscribe() {
         let filters = subscriptions.takeAbandoned {
-            !suspicion.isIsolating || !suspicion.contains(.unsubscription($0))
+            !suspects.suspicion.isIsolating || !suspects.suspicion.contains(.unsubscription($0))
         }
         for start in stride(from: 0, to: filters.count, by: maximumFilters) {
             sendUnsubscribe(Array(filters[start..<min(start + maximumFilters, filters.count)]))
@@ -161,8 +161,7 @@ extension Session {
                 )
             }
             unanswered[packetID] = filters
-            sentAt[packetID] = .now
-            receivedBeforeOperation = connection.receivedBytes
+            noteSent(packetID, connection)
         } catch {
             // One that cannot be sent must not keep the others from the broker.
             if filters.count > 1 {
@@ -178,7 +177,7 @@ extension Session {
 
     /// An UNSUBACK. One of MQTT 3.1.1 has no reason codes.
     func unsubscribed(_ packetID: UInt16, _ codes: [UInt8], _ explanation: Explanation) {
-        sentAt[packetID] = nil
+        noteAnswered(packetID)
         guard let filters = unanswered.removeValue(forKey: packetID) else { return }
         for filter in filters { answered(.unsubscription(filter)) }
         for (index, filter) in filters.enumerated() {

@@ -31,48 +31,16 @@ actor Session {
     var keepAliveTimer: TimerID?
 
     // Credentials (Session+Credentials)
-    let rotator: TokenRotator?
-    var credentials = MQTTCredentials.anonymous
-    /// The Authentication Data that goes with them.
-    var authenticationData: [UInt8]?
-    /// Whether the rotation under way is the user's wish.
-    var isRotationDemanded = false
-    var credentialTask: Task<Void, Never>?
-    /// Goes up with every question to the provider: an answer to an earlier one is ignored.
-    var fetchNumber = 0
-    /// What the broker was shown on this connection.
-    var shown: MQTTCredentials?
-    var rejected: MQTTCredentials?
-    var receivedAt = ContinuousClock.now
-    var lifetime: TokenLifetime?
-    var jitter: JitterGenerator
+    var keeper: CredentialKeeper
 
     // Publishing (Session+Publishing)
-    /// Messages that were put back after a connection: they are sent before those of the queue.
-    var pending = PublishQueue()
-    var unsent = UnsentPublishes()
+    var publisher: Publisher
     var expiryTimer: TimerID?
     var dropTimer: TimerID?
-    var inFlight = InFlightPublishes()
-    /// What of it is to be sent again on this connection, and was not yet.
-    var unsentAgain = Deque<UInt16>()
-    var lastPacketID: UInt16 = 0
-    /// Packet identifiers that an earlier process has left in use at the broker.
-    var foreignPacketIDs: Set<UInt16> = []
-    var encoder: PublishEncoder
-    /// Messages that are being handed over; empty between turns.
-    var taken: [OutgoingPublish] = []
-    var window = 0
-    var aliases = TopicAliases()
-    /// What the broker said of itself in the CONNACK of this connection.
-    var limits: MQTTConnackProperties?
-    /// What the window may be at most: less than configured if a broker had too much.
-    var maximumInFlight: Int
     var isDraining = false
     var hasSentDisconnect = false
-    /// Counts the broker's answers that a drain waits for.
-    var answers = 0
-    private var lastAnswers = 0
+    /// Releases that came since the drain timer was set.
+    var releases = 0
     /// QoS 2 messages that a shutdown waits for the broker to release.
     var unfinished: Set<UInt16> = []
     var isInTurn = false
@@ -103,19 +71,9 @@ actor Session {
     var unanswered: [UInt16: [String]] = [:]
 
     // Suspects (Session+Suspects)
-    var suspicion = Suspicion()
+    var suspects = Suspects()
     var isolationTimer: TimerID?
     var ageTimer: TimerID?
-    /// The last publishes that were sent before the last two ticks of ``ageTimer``: those up to the older one are old.
-    var oldSequences = (older: UInt64(0), newer: UInt64(0))
-    /// The sequence of the publish that was sent last on this connection.
-    var lastSequence: UInt64 = 0
-    /// When each SUBSCRIBE and UNSUBSCRIBE under way was sent.
-    var sentAt: [UInt16: ContinuousClock.Instant] = [:]
-    /// When the first of the bytes that are not sent was handed over, where that can take time.
-    var beganSending: ContinuousClock.Instant?
-    /// How many bytes had come when an operation was sent last.
-    var receivedBeforeOperation = 0
     /// The largest number of filters in a packet: less than configured if a broker closed over more.
     var maximumFilters: Int
 
@@ -175,15 +133,11 @@ actor Session {
         var logger = logger
         logger[metadataKey: "mqtt.client_id"] = "\(configuration.effectiveClientID)"
         self.logger = logger
-        rotator = configuration.credentials.map {
-            TokenRotator(
-                $0, timeout: configuration.timeouts.credentials, refreshAt: configuration.refreshCredentialsAt)
-        }
+        keeper = CredentialKeeper(configuration)
         acknowledgesOnDelivery = configuration.acknowledgesOnDelivery
-        maximumInFlight = configuration.maximumInFlight
         maximumFilters = configuration.maximumFiltersPerSubscribe
-        encoder = PublishEncoder(configuration.version)
-        jitter = JitterGenerator(seed: configuration.retry.seed)
+        publisher = Publisher(
+            Publisher.Configuration(configuration), queue: shared.queue, logger: logger, metrics: shared.metrics)
         machine = SessionStateMachine(SessionStateMachine.Configuration(configuration))
     }
 
@@ -269,7 +223,7 @@ actor Session {
 
     private func shutDown(isGraceful: Bool) {
         if isGraceful { isEndingGracefully = true }
-        perform(machine.shutdown(isGraceful: isGraceful, hasUnsent: hasUnsentMessages, now: .now))
+        perform(machine.shutdown(isGraceful: isGraceful, hasUnsent: publisher.hasMessages, now: .now))
     }
 
     /// The last reference to the client is gone.
@@ -302,7 +256,8 @@ actor Session {
     }
 
     private func requestTurn(_ endpoint: MQTTEndpoint) {
-        if let wait = rotator?.wait(refused: refused(at: machine.purpose)), wait > .zero {
+        let wait = keeper.wait(before: machine.purpose)
+        if wait > .zero {
             logger.info("the credential provider is left alone for a while", metadata: ["mqtt.retry_in": "\(wait)"])
             return perform(machine.postponed(by: wait))
         }
@@ -328,8 +283,9 @@ actor Session {
         let isEnding = timer == .drain || timer == .close
         var hasMoved = isEnding && connection?.hasMoved() ?? false
         if timer == .drain {
-            hasMoved = hasMoved || answers > lastAnswers
-            lastAnswers = answers
+            let hasProgressed = publisher.hasProgressed() || releases > 0
+            hasMoved = hasMoved || hasProgressed
+            releases = 0
         } else if connection?.isPromiseOpen != true {
             hasMoved = false
         }
@@ -346,8 +302,7 @@ actor Session {
 
     private func finish(_ error: MQTTError?) {
         generation += 1
-        cancelFetch()
-        rotator?.abandon()
+        keeper.stop()
         if let expiryTimer { loop.cancelTimer(expiryTimer) }
         expiryTimer = nil
         if let dropTimer { loop.cancelTimer(dropTimer) }
@@ -358,9 +313,9 @@ actor Session {
         if let resendingTimer { loop.cancelTimer(resendingTimer) }
         resendingTimer = nil
         tls = nil
-        suspicion = Suspicion()
+        suspects = Suspects()
         let reason = error ?? MQTTError(.stopped, "the client has stopped")
-        failPublishes(reason)
+        publisher.stop(reason)
         leaveUnreadToBroker()
         failUnsubscribing(reason)
         if error == nil, let outlivingTime {

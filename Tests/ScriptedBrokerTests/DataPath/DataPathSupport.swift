@@ -92,6 +92,9 @@ enum NumberedPayload {
 }
 
 extension Session {
+    /// The number of publishes that have not come to their end.
+    var unsentMessages: Int { publisher.count }
+
     /// Whether the socket is watched for what comes.
     var isReading: Bool { connection?.interest.contains(.readable) == true }
 

@@ -87,5 +87,5 @@ extension Session {
     fileprivate var isBacklogged: Bool { connection?.isBacklogged == true }
 
     /// Messages of QoS 0 of which bytes are missing, of ten in a row that have nine; but for a write of 64 KiB, which may be sent in part.
-    fileprivate var unsentAtMostOnce: Int { unsent.count - 5 + shared.queue.length * 9 / 10 }
+    fileprivate var unsentAtMostOnce: Int { publisher.unsent.count - 5 + shared.queue.length * 9 / 10 }
 }

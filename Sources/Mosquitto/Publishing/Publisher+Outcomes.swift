@@ -1,0 +1,194 @@
+import DequeModule
+import Logging
+
+/// From acknowledgements to outcomes, and messages that are not sent any more.
+extension Publisher {
+    /// The meaning of an acknowledgement.
+    enum Answer {
+        /// No message in flight has its packet identifier.
+        case unknown
+        /// `refusal`: the reason for which the broker does not take the message.
+        case answered(OutgoingPublish, refusal: MQTTReasonCode?)
+        /// PUBREC: an answer is yet to come.
+        case takenOver(OutgoingPublish)
+        case violation(MQTTError)
+    }
+
+    /// PUBACK or PUBCOMP, as the QoS says.
+    mutating func finished(_ acknowledgement: Acknowledgement, _ qos: MQTTQoS) -> Answer {
+        guard let publish = inFlight[acknowledgement.packetID] else { return .unknown }
+        guard publish.qos == qos else { return mismatched(publish) }
+        _ = inFlight.remove(acknowledgement.packetID)
+        answers += 1
+        let code = MQTTReasonCode(rawValue: acknowledgement.reasonCode)
+        if let received = publish.received {
+            // PUBREC says what became of the message. In recovery the broker may know its identifier no more (MQTT 5.0, section 3.7.2.1).
+            succeed(publish, received)
+        } else if !code.isError {
+            succeed(publish, MQTTPublishResult(acknowledgement))
+        } else if code != .packetIdentifierInUse || !renumber(publish, acknowledgement.packetID) {
+            var error = MQTTError.operationRefused(code, "the broker refused the publish: \(code)")
+            error.explain(acknowledgement.explanation)
+            refuse(publish, error)
+            return .answered(publish, refusal: code)
+        }
+        return .answered(publish, refusal: nil)
+    }
+
+    /// PUBREC, which may refuse.
+    mutating func takenOver(_ acknowledgement: Acknowledgement) -> Answer {
+        guard let publish = inFlight[acknowledgement.packetID] else { return .unknown }
+        guard publish.qos == .exactlyOnce else { return mismatched(publish) }
+        answers += 1
+        let code = MQTTReasonCode(rawValue: acknowledgement.reasonCode)
+        if code == .packetIdentifierInUse, publish.isRepeated, publish.received == nil {
+            // The broker has the message from its first sending, and waits for PUBREL.
+            publish.received = .success
+            unsentAgain.prepend(acknowledgement.packetID)
+        } else if code.isError {
+            return finished(acknowledgement, .exactlyOnce)
+        } else {
+            publish.received = MQTTPublishResult(acknowledgement)
+        }
+        return .takenOver(publish)
+    }
+
+    private func mismatched(_ publish: OutgoingPublish) -> Answer {
+        .violation(
+            MQTTError(
+                .protocolViolation,
+                "the broker answered a PUBLISH of QoS \(publish.qos.rawValue) with the acknowledgement of another",
+                phase: .connected))
+    }
+
+    /// The broker has this identifier in use, from an earlier process with the same session: sends the message under another one, and
+    /// leaves this one alone for as long as the session lasts. Returns whether that is worth a try.
+    private mutating func renumber(_ publish: OutgoingPublish, _ packetID: UInt16) -> Bool {
+        guard !publish.isCancelled, publish.renumberings < Self.renumberingLimit else { return false }
+        publish.renumberings += 1
+        publish.isRepeated = false
+        foreignPacketIDs.insert(packetID)
+        pending.putBack([publish])
+        return true
+    }
+
+    /// More than a window of mosquitto's.
+    private static let renumberingLimit = 100
+
+    // MARK: Outcomes
+
+    func succeed(_ publish: OutgoingPublish, _ result: MQTTPublishResult) {
+        metrics?.published(publish)
+        publish.complete(.success(result))
+    }
+
+    func refuse(_ publish: OutgoingPublish, _ error: MQTTError) {
+        if publish.continuation == nil {
+            logger.warning(
+                "a message was not published", metadata: ["mqtt.topic": "\(publish.topic)", "error": "\(error)"])
+        }
+        metrics?.failed(error)
+        publish.complete(.failure(error))
+    }
+
+    /// Refuses many, with one line in the log.
+    func giveUp(_ publishes: [OutgoingPublish], _ error: MQTTError) {
+        let unheard = publishes.count { $0.continuation == nil && !$0.isCancelled }
+        if unheard > 0 {
+            logger.warning(
+                "enqueued messages were not published",
+                metadata: ["mqtt.messages": "\(unheard)", "error": "\(error)"])
+        }
+        for publish in publishes {
+            if !publish.isCancelled { metrics?.failed(error) }
+            publish.complete(.failure(error))
+        }
+    }
+
+    /// Ends the wait for a message that the loop has taken.
+    mutating func cancel(_ publish: OutgoingPublish, _ error: MQTTError) {
+        guard let continuation = publish.takeContinuation() else { return }
+        // A message that was sent is acknowledged all the same.
+        publish.isCancelled = true
+        pending.remove(publish)
+        continuation.resume(returning: .failure(error))
+    }
+
+    // MARK: Verdicts
+
+    /// Publishes in flight that the broker has not taken over with PUBREC.
+    var notTakenOver: [OutgoingPublish] { inFlight.all.filter { $0.received == nil } }
+
+    /// Publishes that were sent on this connection after a sequence and not answered, in their order.
+    func unanswered(after sequence: UInt64) -> [OutgoingPublish] {
+        let unsent = Set(unsentAgain)
+        return inFlight.packetIDs.compactMap { packetID in
+            guard !unsent.contains(packetID), let publish = inFlight[packetID] else { return nil }
+            return publish.received == nil && publish.sequence > sequence ? publish : nil
+        }
+    }
+
+    /// Refuses a message in flight, over which the broker ends connections.
+    mutating func convict(_ publish: OutgoingPublish, _ error: MQTTError) {
+        guard let packetID = inFlight.packetIDs.first(where: { inFlight[$0] === publish }) else { return }
+        _ = inFlight.remove(packetID)
+        // The broker may hold it as QoS 2, and would take another publish with its identifier for the same.
+        if configuration.isPersistent { foreignPacketIDs.insert(packetID) }
+        refuse(publish, error)
+    }
+
+    /// Refuses messages in flight that the broker has named. Returns whether there are any.
+    ///
+    /// Not in a persistent session: the broker may have taken the publish, and would take another one with its packet identifier
+    /// for the same. There it is sent again.
+    ///
+    /// - Parameter isOneOf: true if the broker does not tell which of several it means.
+    mutating func convict(
+        _ error: MQTTError, isOneOf: Bool = false, where isSuspect: (OutgoingPublish) -> Bool
+    ) -> Bool {
+        guard !configuration.isPersistent, !isOneOf || notTakenOver.count(where: isSuspect) == 1 else { return false }
+        let suspects = inFlight.remove { $0.received == nil && isSuspect($0) }
+        for publish in suspects { refuse(publish, error) }
+        return !suspects.isEmpty
+    }
+
+    /// Halves the window for good: the broker has said what it thinks of more.
+    mutating func narrow() {
+        maximumInFlight = max(1, min(maximumInFlight, window) / 2)
+        logger.notice("fewer messages in flight", metadata: ["mqtt.maximum_in_flight": "\(maximumInFlight)"])
+    }
+
+    // MARK: Expiry
+
+    static var expired: MQTTError {
+        MQTTError(.messageExpired, "the message expired before it could be sent", phase: .connected)
+    }
+
+    /// Returns whether time can end a message: one that waits, or without a connection one in flight.
+    ///
+    /// - Parameter isQueued: true if a message of the queue expires.
+    func expires(isQueued: Bool, isOffline: Bool) -> Bool {
+        isQueued || pending.expiring > 0 || isOffline && expiresInFlight
+    }
+
+    /// Refuses the messages whose time has passed.
+    mutating func removeExpired(_ now: ContinuousClock.Instant, isOffline: Bool) {
+        giveUp(pending.remove { $0.hasExpired(now) } + queue.removeExpired(now), Self.expired)
+        if isOffline { endExpiredInFlight(now) }
+    }
+
+    /// True if a call waits for the acknowledgement of a message that expires.
+    private var expiresInFlight: Bool {
+        inFlight.expiring > 0 && inFlight.all.contains { $0.expiry != nil && $0.continuation != nil }
+    }
+
+    /// Ends the calls. The messages stay with the session, which a broker that resumes it is owed (MQTT 5.0, section 4.4).
+    private func endExpiredInFlight(_ now: ContinuousClock.Instant) {
+        guard expiresInFlight else { return }
+        for publish in inFlight.all where publish.continuation != nil && publish.hasExpired(now) {
+            publish.isCancelled = true
+            if publish.received == nil { metrics?.failed(Self.expired) }
+            publish.complete(publish.received.map { .success($0) } ?? .failure(Self.expired))
+        }
+    }
+}

@@ -1,0 +1,206 @@
+import Logging
+
+/// From messages to packets: as much as the window, the socket and the turn allow.
+extension Publisher {
+    /// The work of one turn of the loop, a write at a time.
+    struct Turn {
+        fileprivate enum Step { case sendAgain, putBack, queued, over }
+        fileprivate var step = Step.sendAgain
+        fileprivate var allowance = OutgoingQueue.Allowance(messages: 0, bytes: 0, acknowledged: 0, exactlyOnce: 0)
+        fileprivate var isLastChunk = false
+        /// False if the connection is being ended, and waits for no filter.
+        fileprivate let isConnected: Bool
+
+        init(isConnected: Bool) { self.isConnected = isConnected }
+    }
+
+    /// The limit of a turn, so that other clients of the loop have theirs.
+    private static let turnLimit = (messages: 2_048, bytes: 1 << 20)
+
+    /// Messages that are taken from the queue at a time.
+    private static let chunk = 256
+
+    /// Bytes that are encrypted in one go: a few full records of TLS.
+    private static let writeSize = 1 << 16
+
+    /// Packets to be written, until ``written(wire:)``.
+    var bytes: [UInt8] { encoder.bytes }
+
+    /// Encodes the next packets of a turn, as many as one write takes. Returns whether there are any: then the caller writes them,
+    /// and asks again. The caller must go on until the answer is no.
+    ///
+    /// - Parameter isBacklogged: true if the socket takes no more for now.
+    mutating func encode(_ turn: inout Turn, isBacklogged: Bool, _ suspects: inout Suspects) -> Bool {
+        if turn.step == .sendAgain {
+            if !isBacklogged { sendAgain(upTo: suspects.window(isConnected: turn.isConnected)) }
+            if isFull { return true }
+            turn.allowance = allowance
+            turn.step = .putBack
+            if !encoder.bytes.isEmpty { return true }
+        }
+        if turn.step == .putBack {
+            while let publish = pending.first, turn.allowance.permits(publish),
+                mayPublish(publish, suspects, isConnected: turn.isConnected)
+            {
+                pending.remove(publish)
+                turn.allowance.spend(on: publish)
+                handOver(publish)
+                if isFull { return true }
+            }
+            turn.step = pending.isEmpty && mayPublishNew(&suspects, isConnected: turn.isConnected) ? .queued : .over
+        }
+        if turn.step == .queued { encodeQueued(&turn) }
+        return !encoder.bytes.isEmpty
+    }
+
+    /// The packets were written to these positions of the connection's bytes.
+    mutating func written(wire: Range<Int>) {
+        unsent.written(encoder.bytes.count, wire: wire)
+        encoder.removeAll()
+    }
+
+    /// Completes the messages of QoS 0 whose bytes the kernel has taken.
+    mutating func sent(upTo position: Int) {
+        while let publish = unsent.popFirst(sent: position) { succeed(publish, .success) }
+    }
+
+    /// Returns whether the next turn has something to send.
+    mutating func hasNext(_ suspects: inout Suspects, isConnected: Bool) -> Bool {
+        if let publish = pending.first {
+            return allowance.permits(publish) && mayPublish(publish, suspects, isConnected: isConnected)
+        }
+        return queue.hasNext(allowance) && mayPublishNew(&suspects, isConnected: isConnected)
+    }
+
+    private var isFull: Bool { encoder.bytes.count >= Self.writeSize }
+
+    /// Room of this turn. QoS 0 has no packet identifier; others wait for the messages that are sent again, and for the window.
+    private var allowance: OutgoingQueue.Allowance {
+        let window = unsentAgain.isEmpty ? window - inFlight.count : 0
+        return OutgoingQueue.Allowance(
+            messages: Self.turnLimit.messages, bytes: Self.turnLimit.bytes, acknowledged: window,
+            exactlyOnce: exactlyOnceLimit - inFlight.exactlyOnce)
+    }
+
+    /// MQTT 3.1.1 has no Receive Maximum, and mosquitto up to 2.0 closes the connection over more QoS 2 messages than its
+    /// `max_inflight_messages`, by default 20; which is libmosquitto's default too.
+    private var exactlyOnceLimit: Int { configuration.version == .v3_1_1 ? 20 : .max }
+
+    private func mayPublish(_ publish: OutgoingPublish, _ suspects: borrowing Suspects, isConnected: Bool) -> Bool {
+        suspects.permits(
+            publish, sent: inFlight.count - unsentAgain.count, inFlight: inFlight.count, isConnected: isConnected)
+    }
+
+    private func mayPublishNew(_ suspects: inout Suspects, isConnected: Bool) -> Bool {
+        suspects.permitsOthers(inFlight: inFlight.count, isConnected: isConnected)
+    }
+
+    // MARK: New messages
+
+    private mutating func encodeQueued(_ turn: inout Turn) {
+        while true {
+            while nextTaken < taken.count {
+                handOver(taken[nextTaken])
+                nextTaken += 1
+                if isFull { return }
+            }
+            taken.removeAll(keepingCapacity: true)
+            nextTaken = 0
+            if turn.isLastChunk {
+                turn.step = .over
+                return
+            }
+            queue.take(Self.chunk, &turn.allowance, into: &taken)
+            turn.isLastChunk = taken.count < Self.chunk
+        }
+    }
+
+    private mutating func handOver(_ publish: OutgoingPublish) {
+        do throws(MQTTError) {
+            try encode(publish)
+        } catch {
+            refuse(publish, error)
+        }
+    }
+
+    private mutating func encode(_ publish: OutgoingPublish) throws(MQTTError) {
+        var header = PublishEncoder.Header()
+        if publish.expiry != nil {
+            let now = ContinuousClock.now
+            if publish.hasExpired(now) { throw Self.expired }
+            header.expiry = publish.remainingExpiryInterval(now)
+        }
+        try checkLimits(of: publish)
+        header.alias = aliases.alias(of: publish.topic)
+        header.packetID = publish.qos == .atMostOnce ? countPacketID() : try makePacketID()
+        try encode(publish, header)
+        if let alias = header.alias, !alias.isKnown { aliases.told(publish.topic, alias.number) }
+        if publish.qos == .atMostOnce {
+            unsent.append(publish, end: encoder.bytes.count)
+        } else {
+            lastSequence = publish.sequence
+            inFlight.insert(publish, header.packetID)
+        }
+    }
+
+    /// Refuses what the CONNACK of this connection rules out.
+    private func checkLimits(of publish: OutgoingPublish) throws(MQTTError) {
+        guard let limits else { return }
+        if publish.qos > limits.maximumQoS {
+            throw .operationRefused(.qosNotSupported, "the broker takes QoS \(limits.maximumQoS.rawValue) at most")
+        }
+        if publish.retain, !limits.retainAvailable {
+            throw .operationRefused(.retainNotSupported, "the broker does not keep retained messages")
+        }
+    }
+
+    private mutating func encode(_ publish: OutgoingPublish, _ header: PublishEncoder.Header) throws(MQTTError) {
+        if encoder.append(publish, header, limit: limits?.maximumPacketSize) {
+            trace(publish, header)
+            return
+        }
+        throw .operationRefused(.packetTooLarge, "the message is larger than the broker takes")
+    }
+
+    /// As libmosquitto tells of its packets.
+    private func trace(_ publish: OutgoingPublish, _ header: PublishEncoder.Header) {
+        logger.trace(
+            """
+            Client \(configuration.clientID) sending PUBLISH (d\(header.isDuplicate ? 1 : 0), q\(publish.qos.rawValue), \
+            r\(publish.retain ? 1 : 0), m\(header.packetID), '\(publish.topic)', ... (\(publish.payload.count) bytes))
+            """)
+    }
+
+    // MARK: Sending again
+
+    /// With a PUBREL for what the broker has taken over. The Receive Maximum may be smaller than before.
+    private mutating func sendAgain(upTo allowed: Int) {
+        while !isFull, let packetID = unsentAgain.first {
+            if let publish = inFlight[packetID] {
+                if publish.received != nil {
+                    encoder.appendRelease(packetID)
+                    logger.trace("Client \(configuration.clientID) sending PUBREL (m\(packetID))")
+                } else {
+                    guard inFlight.count - unsentAgain.count < min(window, allowed) else { break }
+                    encodeAgain(publish, packetID)
+                }
+            }
+            unsentAgain.removeFirst()
+        }
+    }
+
+    private mutating func encodeAgain(_ publish: OutgoingPublish, _ packetID: UInt16) {
+        publish.isRepeated = true
+        lastSequence = max(lastSequence, publish.sequence)
+        var header = PublishEncoder.Header(packetID: packetID, isDuplicate: true)
+        // The broker may have it already: its time cannot run out here.
+        header.expiry = publish.remainingExpiryInterval(.now).map { max($0, 1) }
+        do throws(MQTTError) {
+            try checkLimits(of: publish)
+            try encode(publish, header)
+        } catch {
+            _ = inFlight.remove(packetID)
+            refuse(publish, error)
+        }
+    }
+}
