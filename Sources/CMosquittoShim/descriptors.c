@@ -2,17 +2,43 @@
 #include "CMosquittoShim.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-int cmq_replace_descriptor(int from, int to)
+int cmq_accept(int listener)
 {
 #ifdef __linux__
-    return dup3(from, to, O_CLOEXEC);
+    return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 #else
-    int result = dup2(from, to);
+    int result = accept(listener, NULL, NULL);
     if (result >= 0) {
-        (void)fcntl(to, F_SETFD, FD_CLOEXEC);
+        (void)fcntl(result, F_SETFD, FD_CLOEXEC);
+        (void)fcntl(result, F_SETFL, fcntl(result, F_GETFL) | O_NONBLOCK);
     }
     return result;
+#endif
+}
+
+int cmq_open_inode(const char *path)
+{
+#ifdef O_PATH
+    return open(path, O_PATH | O_CLOEXEC);
+#else
+    (void)path;
+    return -1;
+#endif
+}
+
+bool cmq_peer_is_this_process(int socket)
+{
+#ifdef __linux__
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.pid == getpid();
+#else
+    pid_t peer;
+    socklen_t length = sizeof peer;
+    return getsockopt(socket, SOL_LOCAL, LOCAL_PEERPID, &peer, &length) == 0 && peer == getpid();
 #endif
 }

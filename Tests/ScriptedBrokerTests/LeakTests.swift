@@ -38,6 +38,24 @@ struct LeakTests {
         }
     }
 
+    @Test func `a connected client costs one descriptor, with TLS and without`() async {
+        await #expect(processExitsWith: .success) {
+            for tls in [nil, TLSConfiguration(trust: .pem(TestTLS.authority.certificatePEM))] {
+                let broker = try await ScriptedBroker.start(tls: tls == nil ? nil : TestTLS.identity)
+                // The loop, its listener and the threads of the broker come with the first.
+                let first = try await ProcessResources.connected(1, to: broker, tls: tls)
+                let before = try await ProcessResources.settled()
+                let clients = try await ProcessResources.connected(20, to: broker, tls: tls)
+                let after = try await ProcessResources.settled()
+                // The broker's end of each is in this process too.
+                let count = after.descriptors - before.descriptors
+                if count != 2 * 20 { fatalError("20 clients and their broker have \(count) descriptors") }
+                for client in first + clients { try? await client.shutdown() }
+                await broker.stop()
+            }
+        }
+    }
+
     @Test func `50 races of addresses leave no descriptor behind`() async {
         await #expect(processExitsWith: .success) {
             for tls in [nil, TLSConfiguration(trust: .pem(TestTLS.authority.certificatePEM))] {
@@ -103,6 +121,20 @@ struct ProcessResources: Sendable {
             return last.descriptors <= before.descriptors && last.threads <= before.threads && memoryIsBounded
         }
         if !isBack { fatalError("\(what): \(before) became \(last)") }
+    }
+
+    static func connected(_ count: Int, to broker: ScriptedBroker, tls: TLSConfiguration?) async throws -> [MQTTClient]
+    {
+        var clients: [MQTTClient] = []
+        for _ in 0..<count {
+            var configuration = testConfiguration(port: broker.port)
+            configuration.tls = tls
+            let client = MQTTClient(configuration, eventLoop: .shared, logger: quiet)
+            try await client.start()
+            try await client.waitUntilConnected(timeout: .seconds(30))
+            clients.append(client)
+        }
+        return clients
     }
 
     /// Runs clients on event loops of their own, which nobody holds afterwards.

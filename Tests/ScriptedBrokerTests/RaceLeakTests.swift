@@ -6,7 +6,7 @@ import Testing
 #if os(Linux)
 extension ProcessResources {
     /// Connects clients over an address that never answers, one that refuses and one that is the broker's: the race leaves
-    /// sockets that lost, and one that takes the place of libmosquitto's.
+    /// sockets that lost.
     static func race(_ count: Int, to broker: ScriptedBroker, tls: TLSConfiguration?) async throws {
         for _ in 0..<count {
             let client = MQTTClient(

@@ -41,8 +41,8 @@ enum ThisProcess {
         return last
     }
 
-    /// That of the connection, libmosquitto's own of it, and a pair of sockets that libmosquitto keeps for itself.
-    static let descriptorsAClient = 5
+    /// The connection. What opening a session takes besides is there for less than a millisecond.
+    static let descriptorsAClient = 1
 
     /// Raises the limit of descriptors to what `clients` need. A broker that is started afterwards has it too.
     static func allow(clients: Int) throws {

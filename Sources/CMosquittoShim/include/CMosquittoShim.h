@@ -23,19 +23,16 @@
 // Returns NULL and sets errno on failure.
 struct mosquitto *cmq_new(const char *client_id, bool clean_start, void *user_data);
 
-// Stores the CONNECT properties for the next mosquitto_connect_async(), which cannot take any itself: a blocking connect
-// to an empty host fails at once, without I/O, but keeps them (libmosquitto 2.0.11 to 2.1.2).
-void cmq_set_connect_properties(struct mosquitto *mosq, int keep_alive, const mosquitto_property *properties);
-
-// mosquitto_connect_bind_async() with the errno that it left in *error (Swift may clobber it).
-// local: the address to connect from, or NULL.
-int cmq_connect_async(struct mosquitto *mosq, const char *address, int port, int keep_alive, const char *local,
-                      int *error);
-
 // ---- Descriptors ----
 
-// dup2() whose copy is closed on exec, on Linux from its first moment (dup3).
-int cmq_replace_descriptor(int from, int to);
+// accept() of a socket that never blocks and is closed on exec, on Linux both from its first moment.
+int cmq_accept(int listener);
+
+// A descriptor of what is at a path, which need not be a file that can be opened: Linux alone. -1 elsewhere.
+int cmq_open_inode(const char *path);
+
+// Whether a Unix socket was connected by this process.
+bool cmq_peer_is_this_process(int socket);
 
 // ---- Threads ----
 

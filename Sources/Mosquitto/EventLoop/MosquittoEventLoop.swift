@@ -12,8 +12,8 @@ import Musl
 
 /// A thread that serves the connections of any number of clients.
 ///
-/// It sleeps until a socket, a timer or another thread has work for it. All clients share ``shared`` unless they are given
-/// another one. A loop ends, and its thread with it, when no client and nobody else holds it.
+/// It sleeps until a socket, a timer or another thread has work for it. All clients share ``shared`` unless they are
+/// given another one. A loop ends, and its thread with it, when no client and nobody else holds it.
 public final class MosquittoEventLoop: SerialExecutor, Sendable {
     /// The loop of all clients that are not given another one.
     public static let shared = MosquittoEventLoop(name: "mosquitto")
@@ -33,8 +33,8 @@ public final class MosquittoEventLoop: SerialExecutor, Sendable {
         core.enqueue(UnownedJob(job), on: self)
     }
 
-    /// Runs tasks on the loop's thread: what they publish and receive then needs no other thread to be woken, which takes most of the
-    /// time of a single message.
+    /// Runs tasks on the loop's thread: what they publish and receive then needs no other thread to be woken, which
+    /// takes most of the time of a single message.
     ///
     /// ```swift
     /// try await withTaskExecutorPreference(MosquittoEventLoop.shared.taskExecutor) {
@@ -64,7 +64,7 @@ final class LoopTaskExecutor: TaskExecutor {
     func enqueue(_ job: consuming ExecutorJob) { loop.core.enqueue(UnownedJob(job), on: loop, self) }
 }
 
-/// What a loop serves. All methods are called on the loop's thread.
+/// A client of a loop. All methods are called on the loop's thread.
 protocol EventLoopClient: AnyObject, Sendable {
     /// The socket that was registered with this token is ready.
     func socketReady(_ token: UInt64, _ events: PollEvents)
@@ -110,14 +110,15 @@ final class EventLoopCore: @unchecked Sendable {
     /// Jobs that a turn had no time for. Jobs that came later wait behind them.
     private var jobs = Deque<Job>()
     private var executor: MosquittoEventLoop?
-    /// What the sockets that can wait are ready for; empty if they are not.
+    /// The events of the sockets that can wait; empty if there are none.
     private var patient: [UInt64: PollEvents] = [:]
     private var postponed = Deque<UInt64>()
-    /// How long a turn goes on with jobs, and with sockets that can wait, before it looks after the others. A handshake is most of
-    /// a millisecond of arithmetic, and thousands of clients can be in one at the same time.
+    /// The time that a turn goes on with jobs, and with sockets that can wait, before it looks after the others. A
+    /// handshake is most of a millisecond of arithmetic, and thousands of clients can be in one at the same time.
     private static let slice = Duration.milliseconds(1)
     /// Bytes on their way from a socket; shared by all clients of the loop.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
+    private var listener: LocalListener?
 
     init() { poller = Poller() }
 
@@ -174,7 +175,7 @@ final class EventLoopCore: @unchecked Sendable {
 
     // MARK: Loop thread only
 
-    /// Whether sockets can be watched at all.
+    /// True if sockets can be watched at all.
     var isUsable: Bool { poller != nil }
 
     /// - Parameter isPatient: whether it can wait for the others, until ``hurry(_:)``: it is not connected yet.
@@ -206,8 +207,8 @@ final class EventLoopCore: @unchecked Sendable {
         timers.add(at: ContinuousClock.now + delay.clampedToWait, action)
     }
 
-    /// A timer that may fire up to a quarter of a second early, with others of its kind: thousands of them wake the loop a few times
-    /// a second.
+    /// A timer that may fire up to a quarter of a second early, with others of its kind: thousands of them wake the
+    /// loop a few times a second.
     func setLooseTimer(after delay: Duration, _ action: @escaping () -> Void) -> TimerID {
         let due = (ContinuousClock.now + delay.clampedToWait) - start
         let grid = Duration.milliseconds(250)
@@ -215,6 +216,22 @@ final class EventLoopCore: @unchecked Sendable {
     }
 
     func cancelTimer(_ id: TimerID) { timers.cancel(id) }
+
+    /// Returns the listener for connections within this process, made when it is first asked for. Throws the `errno` of
+    /// what failed.
+    func localListener() throws(SystemCallError) -> LocalListener {
+        if let listener { return listener }
+        let made = if let unix = LocalListener() { unix } else { try LocalListener(loopback: ()) }
+        listener = made
+        return made
+    }
+
+    /// Returns a new listener, which needs neither a folder nor `/proc`: the last one could not be reached.
+    func replaceLocalListener() throws(SystemCallError) -> LocalListener {
+        let made = try LocalListener(loopback: ())
+        listener = made
+        return made
+    }
 
     /// Has `client.turnEnded()` called once at the end of this turn. The client coalesces its calls.
     func callAtEndOfTurn(_ client: any EventLoopClient) { touched.append(client) }
@@ -225,7 +242,7 @@ final class EventLoopCore: @unchecked Sendable {
         while runTurn() { sleep() }
     }
 
-    /// What has to be done now. Returns whether the loop goes on. The executor is held for no longer than it has jobs.
+    /// Does what is due now. Returns whether the loop goes on. The executor is held for no longer than it has jobs.
     private func runTurn() -> Bool {
         let (scheduled, stopping) = mailbox.withLock { mailbox in
             defer {
@@ -302,8 +319,8 @@ final class EventLoopCore: @unchecked Sendable {
     }
 }
 
-/// Starts a detached POSIX thread on which SIGPIPE is blocked: a write to a closed socket is an error, not a signal, and
-/// the process's disposition stays what the user made it. Returns whether the system had room for it.
+/// Starts a detached POSIX thread on which SIGPIPE is blocked: a write to a closed socket is an error, not a signal,
+/// and the process's disposition stays what the user made it. Returns whether the system had room for it.
 func startThread(name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
     final class Box {
         let name: String

@@ -8,7 +8,7 @@ import Glibc
 import Musl
 #endif
 
-/// What a socket is ready for.
+/// The events of a socket.
 struct PollEvents: OptionSet {
     let rawValue: UInt8
 
@@ -16,15 +16,18 @@ struct PollEvents: OptionSet {
     static let writable = PollEvents(rawValue: 2)
     /// An error or a hang-up: the next system call on the socket tells which.
     static let failed = PollEvents(rawValue: 4)
-    /// The peer has closed its side. Watched for while nothing is read (Linux alone: kqueue tells it with what can be read).
+    /// The peer has closed its side. Watched for while nothing is read (Linux alone: kqueue tells it with what can be
+    /// read).
     static let finished = PollEvents(rawValue: 8)
 }
 
-/// Level-triggered readiness of sockets: epoll on Linux, kqueue on Darwin. Used on the loop's thread only, but for ``wake()``.
+/// Level-triggered readiness of sockets: epoll on Linux, kqueue on Darwin. Used on the loop's thread only, but for
+/// ``wake()``.
 ///
-/// A wait ends in time also when the machine was suspended meanwhile. `ContinuousClock`, which the timers count by, goes on then
-/// (`CLOCK_BOOTTIME`); the time-outs of `epoll_wait` and `kevent` do not, and each timer would be late by what was left of the
-/// wait. On Linux an alarm of the same clock ends the wait; elsewhere a wait is no longer than ``longestWait``.
+/// A wait ends in time also when the machine was suspended meanwhile. `ContinuousClock`, which the timers count by,
+/// goes on then (`CLOCK_BOOTTIME`); the time-outs of `epoll_wait` and `kevent` do not, and each timer would be late by
+/// what was left of the wait. On Linux an alarm of the same clock ends the wait; elsewhere a wait is no longer than
+/// ``longestWait``.
 struct Poller {
     /// The end of a wait in which nothing gets ready.
     enum Limit {
@@ -32,7 +35,7 @@ struct Poller {
         case at(ContinuousClock.Instant)
     }
 
-    /// How late a timer can be after a suspension where there is no alarm.
+    /// The delay that a timer can have after a suspension where there is no alarm.
     static let longestWait = Duration.seconds(5)
 
     private let descriptor: Int32
@@ -217,8 +220,9 @@ final class Alarm {
         if descriptor < 0 { return nil }
     }
 
-    /// Has it ring by then. One that rings earlier stays: the timer that it was for is mostly cancelled, and a wait that ends in vain
-    /// costs less than a system call for each change. Returns whether it will ring; a time that has come needs no ring.
+    /// Has it ring by then. One that rings earlier stays: the timer that it was for is mostly cancelled, and a wait
+    /// that ends in vain costs less than a system call for each change. Returns whether it will ring; a time that has
+    /// come needs no ring.
     func set(_ deadline: ContinuousClock.Instant) -> Bool {
         if let time, time <= deadline { return true }
         let rest = deadline - .now

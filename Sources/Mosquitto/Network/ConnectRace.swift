@@ -1,20 +1,11 @@
-#if canImport(Darwin)
-import Darwin
-#elseif canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
-
-/// Connects to whichever address of a host answers first, as RFC 8305 does: families take turns, the next address is tried
-/// when one fails or has not answered for ``stagger``, and all go on until one is connected. Confined to the loop's thread.
-///
-/// The first address that does not fail at once is libmosquitto's own socket, so the common case is the library's. A later
-/// one that wins takes its place under libmosquitto's descriptor, which has not been used yet.
+/// Connects to whichever address of a host answers first, as RFC 8305 does: families take turns, the next address is
+/// tried when one fails or has not answered for ``stagger``, and all go on until one is connected. Confined to the
+/// loop's thread.
 final class ConnectRace {
     /// The Connection Attempt Delay of RFC 8305, section 5.
     static let stagger = Duration.milliseconds(250)
-    /// The delay before a suspect address: one that hangs answers TCP at once, and would overtake a good one that is far away.
+    /// The delay before a suspect address: one that hangs answers TCP at once, and would overtake a good one that is
+    /// far away.
     static let patience = Duration.seconds(1)
 
     /// The address that is connected, and a descriptor of its connection for the loop.
@@ -27,60 +18,52 @@ final class ConnectRace {
         let address: String
         let socket: StreamSocket
         let token: UInt64
-        let isLibrarys: Bool
-        /// What is said to a proxy, once it is connected.
+        /// The dialogue with a proxy, once it is connected.
         var handshake: SOCKSHandshake?
     }
 
-    private let port: Int
+    /// `nil` for the path of a Unix socket.
+    private let port: Int?
     private let local: String?
     private let proxy: SOCKSHandshake?
-    private let handle: MosquittoHandle
     private let loop: EventLoopCore
     private let client: any EventLoopClient
-    private let connectLibrary: (String) throws(MQTTError) -> Void
     private var waiting: ArraySlice<String>
-    /// How many of the last addresses are suspects.
+    /// The number of the last addresses that are suspects.
     private let suspects: Int
     private var runners: [Runner] = []
-    /// libmosquitto's own, whose descriptor a later winner takes over.
-    private var hasLibrarySocket = false
     private var failure: MQTTError?
 
     /// - Parameters:
+    ///   - port: `nil` if the address is the path of a Unix socket.
     ///   - local: the numeric address to connect from.
     ///   - proxy: what is said first, if the addresses are a proxy's.
     ///   - client: is told by the loop when a socket is ready, and passes that on to ``ready(_:)``.
-    ///   - connectLibrary: makes libmosquitto connect to an address.
     init(
-        _ order: AddressMemory.Order, port: Int, from local: String? = nil, through proxy: SOCKSHandshake? = nil,
-        handle: MosquittoHandle, loop: EventLoopCore, client: any EventLoopClient,
-        connectLibrary: @escaping (String) throws(MQTTError) -> Void
+        _ order: AddressMemory.Order, port: Int?, from local: String? = nil, through proxy: SOCKSHandshake? = nil,
+        loop: EventLoopCore, client: any EventLoopClient
     ) {
         self.port = port
         self.local = local
         self.proxy = proxy
-        self.handle = handle
         self.loop = loop
         self.client = client
-        self.connectLibrary = connectLibrary
         waiting = order.addresses[...]
         suspects = order.suspects
     }
 
     deinit { cancel() }
 
-    /// Whether there are addresses that have not been tried.
+    /// True if there are addresses that have not been tried.
     var hasMore: Bool { !waiting.isEmpty }
 
-    /// How long the next address waits for the one before it.
+    /// The time that the next address waits for the one before it.
     var delay: Duration { waiting.count <= suspects ? Self.patience : Self.stagger }
 
     /// Tries the next address, and those after it that fail at once. Throws when none is left and none is under way.
     func startNext() throws(MQTTError) {
         while let address = waiting.popFirst() {
             do throws(MQTTError) {
-                let isLibrarys = !hasLibrarySocket
                 let socket = try connect(to: address)
                 let token = loop.register(
                     socket.descriptor, client: client, interest: .writable, isPatient: true)
@@ -88,11 +71,9 @@ final class ConnectRace {
                     socket.close()
                     throw MQTTError(.system, "the socket cannot be watched")
                 }
-                runners.append(Runner(address: address, socket: socket, token: token, isLibrarys: isLibrarys))
+                runners.append(Runner(address: address, socket: socket, token: token))
                 return
             } catch {
-                // What concerns the library's handle concerns every address.
-                if error.code == .library { throw error }
                 note(error)
             }
         }
@@ -100,19 +81,12 @@ final class ConnectRace {
     }
 
     private func connect(to address: String) throws(MQTTError) -> StreamSocket {
-        if hasLibrarySocket {
-            do throws(SystemCallError) {
-                return try StreamSocket(connectingTo: address, port: port, from: local)
-            } catch {
-                throw MosquittoHandle.connectError(error.code)
-            }
+        do throws(SystemCallError) {
+            guard let port else { return try StreamSocket(connectingTo: address) }
+            return try StreamSocket(connectingTo: address, port: port, from: local)
+        } catch {
+            throw .connecting(error.code)
         }
-        try connectLibrary(address)
-        guard let socket = StreamSocket(duplicating: handle.socket) else {
-            throw MosquittoHandle.systemError(errno, "a socket could not be duplicated")
-        }
-        hasLibrarySocket = true
-        return socket
     }
 
     /// A socket is ready: connected or failed. Returns the winner; throws when all have failed.
@@ -129,11 +103,6 @@ final class ConnectRace {
             return nil
         }
         cancel()
-        if !runner.isLibrarys, !runner.socket.replace(handle.socket) {
-            let code = errno
-            runner.socket.close()
-            throw MosquittoHandle.systemError(code, "a socket could not be handed over")
-        }
         return Winner(address: runner.address, socket: runner.socket)
     }
 
@@ -141,7 +110,7 @@ final class ConnectRace {
     private func advance(_ runner: inout Runner) throws(MQTTError) -> Bool {
         if runner.handshake == nil {
             let code = runner.socket.connectResult()
-            if code != 0 { throw MosquittoHandle.connectError(code) }
+            if code != 0 { throw .connecting(code) }
             guard let proxy else { return true }
             runner.handshake = proxy
             loop.setInterest(runner.socket.descriptor, token: runner.token, .readable)
@@ -183,7 +152,7 @@ final class ConnectRace {
         runners = []
     }
 
-    /// Of several failures, that of an address with a route says more.
+    /// Keeps the failure that says most: that of an address with a route.
     private func note(_ error: MQTTError) {
         if failure == nil || failure?.code == .networkUnreachable { failure = error }
     }

@@ -3,11 +3,13 @@ extension Connection {
     /// Sends DISCONNECT after all that is queued, and then waits for the broker to close: ``Progress/finished``.
     func disconnect(_ disconnect: MQTTDisconnect) throws(MQTTError) {
         guard stage == .established else { return }
+        write(PacketEncoder.disconnect(disconnect, decoder.version))
+        log?("sending DISCONNECT")
         stage = .closing
         isReadingPaused = false
-        try handle.disconnect(disconnect)
+        transport.finishWriting()
         try flush()
-        promise()
+        promiseDelivery()
         finishWritingIfSent()
     }
 
@@ -15,10 +17,9 @@ extension Connection {
         if hasSentAll { socket.finishWriting() }
     }
 
-    /// Whether our DISCONNECT, and everything before it, was handed to the system.
+    /// True if our DISCONNECT, and everything before it, was handed to the system.
     var hasSentAll: Bool {
-        // libmosquitto 2.1 keeps its socket until the peer closes.
-        stage == .closing && (handle.socket < 0 || !handle.wantsWrite) && transport.unsent == 0
+        stage == .closing && transport.unsent == 0
     }
 
     func advanceClosing(_ events: PollEvents) throws(MQTTError) -> Progress {
@@ -77,8 +78,8 @@ extension Connection {
     }
 
     func ping() {
-        write([0xC0, 0])
+        write(PacketEncoder.pingreq)
         keepAlive?.pinged(end: sent + transport.unsent, now: .now)
-        handle.log?("sending PINGREQ")
+        log?("sending PINGREQ")
     }
 }

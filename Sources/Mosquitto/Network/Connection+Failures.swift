@@ -1,5 +1,3 @@
-import CMosquitto
-
 #if canImport(Darwin)
 import Darwin
 #elseif canImport(Glibc)
@@ -23,9 +21,9 @@ extension Connection {
         return explained(error)
     }
 
-    /// What the end of a connection that never got its CONNACK suggests.
+    /// Adds a likely cause to the end of a connection that never got its CONNACK.
     func explained(_ error: MQTTError) -> MQTTError {
-        if inspector.connackSeen { return error }
+        if decoder.connackSeen { return error }
         var error = error
         if tls == nil, !hasReceived {
             error.message += " without an answer to CONNECT; it may want TLS at this port"
@@ -41,22 +39,5 @@ extension Connection {
             error.tls = failure
         }
         return error
-    }
-
-    /// libmosquitto has closed its side, for a reason that its events or this code tell.
-    func libraryClosed(_ rc: Int32) -> MQTTError {
-        switch rc {
-        case Int32(MOSQ_ERR_PROTOCOL.rawValue), Int32(MOSQ_ERR_MALFORMED_PACKET.rawValue),
-            Int32(MOSQ_ERR_MALFORMED_UTF8.rawValue), Int32(MOSQ_ERR_DUPLICATE_PROPERTY.rawValue):
-            var error = MQTTError(.protocolViolation, "the broker broke the protocol", phase: .connected)
-            error.libraryCode = rc
-            return error
-        case Int32(MOSQ_ERR_KEEPALIVE.rawValue):
-            return MQTTError(.keepAliveTimeout, "nothing came from the broker within the keep-alive", phase: .connected)
-        case Int32(MOSQ_ERR_SUCCESS.rawValue), Int32(MOSQ_ERR_NO_CONN.rawValue), Int32(MOSQ_ERR_CONN_LOST.rawValue),
-            Int32(MOSQ_ERR_CONN_REFUSED.rawValue), Int32(MOSQ_ERR_ERRNO.rawValue):
-            return endOfStream(.connected)
-        default: return handle.libraryError(rc, "the connection failed", phase: .connected)
-        }
     }
 }

@@ -1,6 +1,4 @@
-import CMosquitto
-
-/// From the socket to events: what was received is opened, inspected and answered.
+/// From the socket to packets: what was received is opened, decoded and answered.
 extension Connection {
     /// One `recv`. Returns whether the stream has ended.
     func receive() throws(MQTTError) -> Bool {
@@ -11,7 +9,7 @@ extension Connection {
             keepAlive?.received(.now)
             received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             hasReceived = true
-            if !inspector.connackSeen { socket.acknowledgeAtOnce() }
+            if !decoder.connackSeen { socket.acknowledgeAtOnce() }
             return false
         case .nothing: return false
         case .end: return true
@@ -22,45 +20,33 @@ extension Connection {
         }
     }
 
-    /// Opens, inspects and hands over piece by piece.
+    /// Opens and decodes piece by piece.
     func consume() throws(MQTTError) {
-        if tls == nil, !inspector.connackSeen { try refuseTLS() }
-        // Nothing counts after a refusal or a DISCONNECT, and nothing of it is inspected.
-        if inspector.hasEnded { return }
+        if tls == nil, !decoder.connackSeen { try refuseTLS() }
+        // Nothing counts after a refusal or a DISCONNECT, and nothing of it is decoded.
+        if decoder.hasEnded { return }
         while !isReadingPaused, stage == .established, let count = try open() {
             try pass(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
-            if inspector.hasEnded { return }
+            if decoder.hasEnded { return }
         }
         acknowledge()
         if hasEnded, !isReadingPaused { throw endOfStream(.connected) }
     }
 
-    /// Inspects a piece, and hands over what libmosquitto has to see of it.
     func pass(_ piece: UnsafeRawBufferPointer) throws(MQTTError) {
-        let known = findings.count
+        let known = decoder.packets.count
         defer { noteAnswers(after: known) }
-        var position = 0
-        while position < piece.count, !inspector.hasEnded {
-            defer { inspector.moveFindings(to: &findings) }
-            let rest = UnsafeRawBufferPointer(rebasing: piece[position...])
-            let (count, packet) = try inspector.inspect(rest)
-            position += count
-            guard let packet else { continue }
-            inspector.moveFindings(to: &findings)
-            let code = try pipe.handOver(packet)
-            handle.moveEvents(to: &findings)
-            if let code { throw libraryClosed(code) }
-        }
+        try decoder.decode(piece)
     }
 
-    /// Notes what is to be answered of the findings after `known`.
+    /// Notes what is to be answered of the packets after `known`.
     func noteAnswers(after known: Int) {
-        for event in findings[known...] {
-            switch event {
-            case .message(let message, let packetID) where message.qos != .atMostOnce && !acknowledgesOnDelivery:
+        for packet in decoder.packets[known...] {
+            switch packet {
+            case .publish(let message, let packetID) where message.qos != .atMostOnce && !acknowledgesOnDelivery:
                 acknowledgements.received(packetID, message.qos)
-            case .released(let packetID): acknowledgements.released(packetID)
-            case .publishReceived(let received) where received.reasonCode < 0x80:
+            case .pubrel(let packetID): acknowledgements.released(packetID)
+            case .pubrec(let received) where received.reasonCode < 0x80:
                 acknowledgements.takenOver(received.packetID)
             default: break
             }
@@ -70,19 +56,19 @@ extension Connection {
     func acknowledge() {
         acknowledgements.takeDue { packets in
             write(packets)
-            if handle.log != nil { log(packets) }
+            if log != nil { logAcknowledgements(packets) }
         }
     }
 
     /// Lines as libmosquitto writes them.
-    func log(_ acknowledgements: UnsafeRawBufferPointer) {
+    func logAcknowledgements(_ acknowledgements: UnsafeRawBufferPointer) {
         for start in stride(from: 0, to: acknowledgements.count, by: 4) {
             let packetID = UInt16(acknowledgements[start + 2]) << 8 | UInt16(acknowledgements[start + 3])
             switch acknowledgements[start] >> 4 {
-            case 4: handle.log?("sending PUBACK (m\(packetID), rc0)")
-            case 5: handle.log?("sending PUBREC (m\(packetID), rc0)")
-            case 6: handle.log?("sending PUBREL (m\(packetID))")
-            default: handle.log?("sending PUBCOMP (m\(packetID))")
+            case 4: log?("sending PUBACK (m\(packetID), rc0)")
+            case 5: log?("sending PUBREC (m\(packetID), rc0)")
+            case 6: log?("sending PUBREL (m\(packetID))")
+            default: log?("sending PUBCOMP (m\(packetID))")
             }
         }
     }

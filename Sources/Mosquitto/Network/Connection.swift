@@ -1,19 +1,7 @@
-import CMosquitto
-
-#if canImport(Darwin)
-import Darwin
-#elseif canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
-
-/// One connection of a ``MosquittoHandle``, from the moment that its socket is connected to its end. Confined to the loop's
-/// thread.
+/// A connection, from the moment that its socket is connected to its end. Confined to the loop's thread.
 ///
-/// Every byte passes here, with TLS and without: one `recv` for a chunk, and one `send` for what a turn produced. What was
-/// received is shown to ``InboundInspector`` piece by piece, and what libmosquitto has to see of it is handed over through the
-/// ``LibraryPipe``.
+/// Every byte passes here, with TLS and without: one `recv` for a chunk, and one `send` for what a turn produced. What
+/// was received is opened by ``Transport``, decoded by ``PacketDecoder`` and answered by ``OutgoingAcknowledgements``.
 final class Connection {
     enum Stage: Comparable {
         case handshaking, established
@@ -22,7 +10,7 @@ final class Connection {
         case closed
     }
 
-    /// What a call has brought about.
+    /// The outcome of a call.
     enum Progress {
         case none
         /// ``answer(isTrusted:)`` has to say whether the broker is to be trusted.
@@ -38,13 +26,12 @@ final class Connection {
         var received = 0
     }
 
-    let handle: MosquittoHandle
     let address: String
     /// Changed by the extensions of this class alone, as is everything below.
     var stage: Stage
-    /// What the socket is to be watched for.
+    /// The events that the socket is to be watched for.
     private(set) var interest: PollEvents = .readable
-    /// What the socket has moved since somebody took the numbers.
+    /// Bytes transferred since the counters were last read.
     var traffic = Traffic()
     /// Reading stops while a consumer is full: ``Session`` decides.
     var isReadingPaused = false
@@ -55,27 +42,23 @@ final class Connection {
     let transport: any Transport
     /// The same, if it is TLS.
     let tls: TLSStream?
-    let pipe: LibraryPipe
-    var inspector: InboundInspector
+    var decoder: PacketDecoder
     var acknowledgements: OutgoingAcknowledgements
-    /// Whether ``delivered(_:)`` and ``hold(_:)`` tell what becomes of a message.
+    let log: PacketLog?
+    /// True if ``delivered(_:)`` and ``hold(_:)`` tell what becomes of a message.
     let acknowledgesOnDelivery: Bool
     let scratch: UnsafeMutableRawBufferPointer
-    /// What was received and not opened: less than a record, or what a pause holds back.
+    /// Bytes received and not opened: less than a record, or held back by a pause.
     var received = ByteQueue()
     var hasReceived = false
     var hasEnded = false
     /// Nothing is done until ``answer(isTrusted:)``.
     var isAsking = false
-    var findings: [MosquittoEvent] = []
     var writeError: MQTTError?
     var keepAlive: KeepAlive?
     /// Bytes that have come since the beginning, TLS included.
     var receivedBytes = 0
-    /// How many of the bytes that were sent had left this machine at the last call of ``hasMoved()``.
-    var lastDelivered = 0
-    /// The end of the bytes that the end of the connection waits for, counted like ``sent``.
-    var promisedEnd = 0
+    private var promise = DeliveryPromise()
     /// The largest of the writes that are not sent.
     var largestWrite = 0
     /// The broker has closed its side: what is left to read is little, and ends the polling for it.
@@ -83,22 +66,21 @@ final class Connection {
 
     /// Takes over a connected socket.
     init(
-        _ handle: MosquittoHandle, _ winner: ConnectRace.Winner, tls context: TLSContext?,
-        configuration: MQTTClientConfiguration, scratch: UnsafeMutableRawBufferPointer
+        _ winner: ConnectRace.Winner, tls context: TLSContext?, configuration: MQTTClientConfiguration,
+        scratch: UnsafeMutableRawBufferPointer, log: PacketLog? = nil
     ) throws(MQTTError) {
-        self.handle = handle
+        self.log = log
         self.scratch = scratch
         address = winner.address
         socket = winner.socket
-        inspector = InboundInspector(
+        decoder = PacketDecoder(
             version: configuration.version, maximumPacketSize: configuration.maximumPacketSize,
             expectsAuthentication: configuration.authenticator != nil, cleanStart: configuration.session == .clean,
-            log: handle.log)
+            log: log)
         acknowledgesOnDelivery = configuration.acknowledgesOnDelivery
         acknowledgements = OutgoingAcknowledgements(
             holds: configuration.acknowledgement == .afterHandling || acknowledgesOnDelivery)
         do throws(MQTTError) {
-            pipe = try LibraryPipe(handle)
             tls = if let context { try TLSStream(context) } else { nil }
         } catch {
             winner.socket.close()
@@ -114,63 +96,48 @@ final class Connection {
 
     var descriptor: Int32 { socket.descriptor }
 
-    /// Whether the socket takes no more for now: nothing is to be handed over until it has.
+    /// True if the socket takes no more for now: nothing is to be handed over until it has.
     var isBacklogged: Bool { transport.unsent > Self.backlog }
 
     private static let backlog = 1 << 20
 
-    /// Where the next bytes that are written begin, counted like ``sent``.
+    /// The position of the next bytes that are written, counted like ``sent``.
     var position: Int { sent + transport.unsent }
 
-    /// Whether the bytes that have come end within a packet, or a TLS record: as a network cuts, and no broker closes.
-    var isInMidPacket: Bool { !received.isEmpty || inspector.isInMidPacket }
+    /// True if the bytes that have come end within a packet, or a TLS record: as a network cuts, and no broker closes.
+    var isInMidPacket: Bool { !received.isEmpty || decoder.isInMidPacket }
 
-    /// Whether ``flush()`` has something to send.
+    /// True if ``flush()`` has something to send.
     var hasUnsent: Bool { transport.unsent > 0 }
 
-    /// Not while a consumer is full, nor while a broker that reads nothing has more to be acknowledged than one that keeps to
-    /// the protocol can have: 65,535 packet identifiers, each in a record of its own, beside our own backlog and a large publish.
+    /// Not while a consumer is full, nor while a broker that reads nothing has more to be acknowledged than one that
+    /// keeps to the protocol can have: 65,535 packet identifiers, each in a record of its own, beside our own backlog
+    /// and a large publish.
     var mayRead: Bool { hasPeerFinished || !isReadingPaused && transport.unsent <= 4 * Self.backlog + largestWrite }
 
-    /// How many bytes have left this machine. The kernel's buffer may hold megabytes that a slow link has yet to carry.
+    /// The number of bytes that have left this machine. The kernel's buffer may hold megabytes that a slow link has yet
+    /// to carry.
     var delivered: Int { sent - socket.outputCount }
 
-    /// Notes that the bytes written so far are what the end of the connection waits for. Acknowledgements of received messages and
-    /// PINGREQ are not: they would prolong it for ever.
-    func promise() { promisedEnd = position }
+    /// Notes that the bytes written so far are what the end of the connection waits for. Acknowledgements of received
+    /// messages and PINGREQ are not: they would prolong it for ever.
+    func promiseDelivery() { promise.end = position }
 
-    /// Whether bytes that were promised have yet to leave this machine.
-    var isPromiseOpen: Bool { delivered < promisedEnd }
+    /// True if bytes that were promised have yet to leave this machine.
+    var isPromiseOpen: Bool { delivered < promise.end }
 
-    /// Whether promised bytes have left this machine since the last call: the last of them, or enough of them for a connection that
-    /// does not stand still.
-    func hasMoved() -> Bool {
-        let (delivered, before) = (self.delivered, lastDelivered)
-        lastDelivered = delivered
-        guard before < promisedEnd else { return false }
-        return delivered - before >= (delivered >= promisedEnd ? 1 : Self.leastProgress)
-    }
+    /// Returns whether promised bytes have left this machine since the last call.
+    func hasMoved() -> Bool { promise.hasMoved(delivered) }
 
-    private static let leastProgress = 4_096
+    /// Swaps the packets that have come for an empty array, whose memory is used again.
+    func takePackets(_ packets: inout [ServerPacket]) { decoder.take(&packets) }
 
-    /// Swaps what the library and the inspector have told, in order, for an empty array.
-    func takeEvents(_ events: inout [MosquittoEvent]) {
-        handle.takeEvents(&events)
-        if findings.isEmpty { return }
-        findings += events
-        events.removeAll(keepingCapacity: true)
-        swap(&events, &findings)
-    }
-
-    /// The Assigned Client Identifier of a broker that was given one.
-    var ignoredIdentifier: String? { inspector.ignoredIdentifier }
-
-    /// What TLS negotiated.
+    /// The result of the TLS negotiation.
     var tlsInfo: MQTTConnectionInfo.TLS? { tls?.info }
 
     // MARK: Driving
 
-    /// The socket is ready. Throws what ended the connection; events that came before are in ``takeEvents()``.
+    /// The socket is ready. Throws what ended the connection; packets that came before are in ``takePackets(_:)``.
     func advance(_ events: PollEvents) throws(MQTTError) -> Progress {
         switch stage {
         case .handshaking:
@@ -220,17 +187,10 @@ final class Connection {
         return try advanceHandshake()
     }
 
-    /// Writes what the library has queued, and sends it.
+    /// Sends what was written.
     func flush() throws(MQTTError) {
         guard stage == .established || stage == .closing else { return }
         if let writeError, stage == .established { throw writeError }
-        while handle.wantsWrite, handle.socket >= 0, !isBacklogged {
-            let rc = handle.write()
-            let count = pipe.drain(scratch) { write($0) }
-            if rc != Int32(MOSQ_ERR_SUCCESS.rawValue), stage == .established { throw libraryClosed(rc) }
-            if count == 0 { break }
-        }
-        if stage == .closing, handle.socket < 0 { transport.finishWriting() }
         let code = send()
         if code != 0 {
             if stage == .established { try readRest() }
@@ -256,15 +216,14 @@ final class Connection {
     private func readRest() throws(MQTTError) {
         peerFinished()
         try consume()
-        while !inspector.hasEnded, case .bytes(let count) = socket.receive(into: scratch) {
+        while !decoder.hasEnded, case .bytes(let count) = socket.receive(into: scratch) {
             traffic.received += count
             received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             try consume()
         }
     }
 
-    /// Writes whole packets of our own, after what libmosquitto has written and before what it has queued. ``flush()`` sends them.
-    /// It also tells if that failed.
+    /// Writes whole packets. ``flush()`` sends them, and reports a failure.
     func write(_ packets: [UInt8]) {
         guard stage == .established, !packets.isEmpty, writeError == nil else { return }
         largestWrite = max(largestWrite, packets.count)
@@ -276,9 +235,9 @@ final class Connection {
         do throws(MQTTError) { try transport.write(bytes) } catch { writeError = error }
     }
 
-    /// Writes an AUTH packet (MQTT 5.0, section 3.15). ``flush()`` sends it.
-    func sendAuthentication(_ reasonCode: UInt8, method: String, data: [UInt8]?) {
-        var packet = AuthenticationPacket.bytes(reasonCode, method: method, data: data)
+    /// Writes a packet with a secret in it, which is overwritten here. ``flush()`` sends it.
+    func writeSecret(_ packet: consuming [UInt8]) {
+        var packet = packet
         defer { SecretBytes.cleanse(&packet) }
         write(packet)
     }
@@ -299,11 +258,11 @@ final class Connection {
     /// A message of QoS 1 or 2 waits for its consumer, until ``release(_:isHandled:)``.
     func hold(_ packetID: UInt16, _ qos: MQTTQoS) { acknowledgements.received(packetID, qos) }
 
-    /// Whether messages that were handled cannot be acknowledged, since one before them is held.
+    /// True if messages that were handled cannot be acknowledged, since one before them is held.
     var isAcknowledgementBlocked: Bool { acknowledgements.isBlocked }
 
-    /// A message of QoS 1 or 2 has been handled, or will not be: ``flush()`` sends what that allows. Nothing follows a DISCONNECT
-    /// (MQTT 5.0, section 3.14.4).
+    /// A message of QoS 1 or 2 has been handled, or will not be: ``flush()`` sends what that allows. Nothing follows a
+    /// DISCONNECT (MQTT 5.0, section 3.14.4).
     ///
     /// - Parameter passed: gets each message whose acknowledgement is not held any more.
     func release(_ packetID: UInt16, isHandled: Bool, passed: (UInt16) -> Void) {

@@ -1,11 +1,11 @@
 /// When a connection was heard of last, and what its silence means (MQTT 5.0, section 3.1.2.10).
 ///
-/// A value that compares instants and counts nothing, so that one look is right after a machine was suspended too. Time is given to
-/// it.
+/// A value that compares instants and counts nothing, so that one look is right after a machine was suspended too. Time
+/// is given to it.
 struct KeepAlive {
     typealias Instant = ContinuousClock.Instant
 
-    /// What a look finds.
+    /// The finding of a look.
     enum Verdict: Hashable {
         case fine
         /// PINGREQ is due: see ``pinged(end:now:)``.
@@ -16,15 +16,15 @@ struct KeepAlive {
 
     /// A PINGREQ that has no answer yet.
     private struct Ping {
-        /// How many bytes had been written up to its end.
+        /// The number of bytes written up to its end.
         let end: Int
-        /// How long its answer may take.
+        /// The time that its answer may take.
         let patience: Duration
         /// Since when the answer is waited for: PINGREQ has left, or a byte before it has.
         var since: Instant
     }
 
-    /// How often to look: a fifth of the keep-alive, and no more than once a second.
+    /// The time between two looks: a fifth of the keep-alive, and no more than once a second.
     let interval: Duration
     private let period: Duration
     private var lastSent: Instant
@@ -34,7 +34,7 @@ struct KeepAlive {
 
     /// Looks may be early by a quarter of a second, and late by less.
     private static let slack = Duration.milliseconds(500)
-    /// How long a broker has that should have ended the connection already.
+    /// The time that a broker has which should have ended the connection already.
     private static let shortPatience = Duration.seconds(10)
 
     /// `nil` if there is no keep-alive.
@@ -55,15 +55,16 @@ struct KeepAlive {
         ping = nil
     }
 
-    /// Whether nothing has passed for longer than a look's interval.
+    /// True if nothing has passed for longer than a look's interval.
     func isQuiet(_ now: Instant) -> Bool { now - max(lastSent, lastReceived) > interval }
 
     /// Looks at the connection.
     ///
     /// - Parameters:
-    ///   - delivered: how many of the bytes written so far have left this machine. While they move, a PINGREQ behind them cannot be
-    ///     answered yet.
-    ///   - isReading: whether an answer would be seen. While reading is paused PINGREQ is sent for the broker's sake alone.
+    ///   - delivered: how many of the bytes written so far have left this machine. While they move, a PINGREQ behind
+    ///     them cannot be answered yet.
+    ///   - isReading: whether an answer would be seen. While reading is paused PINGREQ is sent for the broker's sake
+    ///     alone.
     mutating func look(now: Instant, delivered: Int, isReading: Bool) -> Verdict {
         defer { lastDelivered = delivered }
         if !isReading { received(now) }
@@ -81,8 +82,8 @@ struct KeepAlive {
 
     /// PINGREQ was written; `end` is how many bytes had been written with it.
     ///
-    /// A broker ends a connection that is silent for one and a half times the keep-alive. Only a machine that was suspended finds
-    /// itself so late, and does not wait for all of another keep-alive.
+    /// A broker ends a connection that is silent for one and a half times the keep-alive. Only a machine that was
+    /// suspended finds itself so late, and does not wait for all of another keep-alive.
     mutating func pinged(end: Int, now: Instant) {
         let isOverdue = now - lastReceived >= period * 3 / 2
         ping = Ping(end: end, patience: isOverdue ? min(period, Self.shortPatience) : period, since: now)

@@ -2,7 +2,7 @@
 final class PlainStream: Transport {
     private var outbound = ByteQueue()
 
-    /// What ``LibraryPipe`` takes at once.
+    /// The number of bytes decoded at once.
     private static let pieceSize = 1 << 15
 
     func open(_ received: inout ByteQueue, into scratch: UnsafeMutableRawBufferPointer) throws(MQTTError) -> Int? {

@@ -10,8 +10,8 @@ import Musl
 
 /// Looks host names up with `getaddrinfo`, which blocks and cannot be cancelled, on threads of its own.
 ///
-/// Look-ups of the same name at the same time are one look-up. At most ``maximumThreads`` run; further ones wait. A look-up
-/// whose caller gave up ends when the system's own timeout does.
+/// Look-ups of the same name at the same time are one look-up. At most ``maximumThreads`` run; further ones wait. A
+/// look-up whose caller gave up ends when the system's own timeout does.
 final class Resolver: Sendable {
     static let shared = Resolver()
 

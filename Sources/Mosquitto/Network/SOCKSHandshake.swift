@@ -1,14 +1,14 @@
-/// What a client and a SOCKS5 proxy say to each other before the proxy is a pipe to the broker (RFC 1928, RFC 1929). The proxy
-/// resolves the name.
+/// The dialogue of a client and a SOCKS5 proxy before the proxy is a pipe to the broker (RFC 1928, RFC 1929).
+/// The proxy resolves the name.
 struct SOCKSHandshake {
     private enum Stage {
         case method, authentication, reply
-        /// What is left of the reply: the address that the proxy connects from.
+        /// The rest of the reply: the address that the proxy connects from.
         case address
         case done
     }
 
-    /// How many bytes of the proxy's are to be read next; 0 when all has been said.
+    /// The number of the proxy's bytes to be read next; 0 when all has been said.
     private(set) var needed = 2
 
     private let proxy: MQTTProxy
@@ -21,7 +21,8 @@ struct SOCKSHandshake {
         self.endpoint = endpoint
     }
 
-    /// What the client says first: which methods it can use. As in libmosquitto, it is the one that the user name calls for.
+    /// The client's first words: the method it can use. As in libmosquitto, it is the one that the user name calls
+    /// for.
     var greeting: [UInt8] { [5, 1, proxy.username == nil ? 0 : 2] }
 
     /// Takes what was read, up to ``needed`` bytes. Returns what is to be said now.

@@ -1,5 +1,3 @@
-import CMosquittoShim
-
 #if canImport(Darwin)
 import Darwin
 #elseif canImport(Glibc)
@@ -17,42 +15,9 @@ private func sendBytes(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> 
     #endif
 }
 
-/// `bind(2)`, under a name that a method called `bind` does not hide.
-private func bindDescriptor(_ descriptor: Int32, _ address: UnsafePointer<sockaddr>?, _ length: socklen_t) -> Int32 {
-    bind(descriptor, address, length)
-}
-
-#if canImport(Darwin)
-let streamType = SOCK_STREAM
-/// The type of a socket that never blocks and is closed on exec. Darwin sets both afterwards: a fork of another thread in between
-/// inherits the socket.
-private let ownStreamType = SOCK_STREAM
-#else
-let streamType = Int32(SOCK_STREAM.rawValue)
-/// The type of a socket that never blocks and is closed on exec, both from its first moment.
-private let ownStreamType = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-#endif
-
-/// Where the system could not do that when it made the descriptor.
-private func makeOwn(_ descriptor: Int32) {
-    #if canImport(Darwin)
-    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-    _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
-    #endif
-}
-
 /// The system calls on one stream socket that is not blocking.
 struct StreamSocket {
     let descriptor: Int32
-
-    /// A second descriptor of `other`'s connection, closed on exec. libmosquitto closes its own inside calls, and the number
-    /// is used again at once; this one is closed by us alone. `nil` with `errno` set.
-    init?(duplicating other: Int32) {
-        _ = fcntl(other, F_SETFD, FD_CLOEXEC)
-        descriptor = fcntl(other, F_DUPFD_CLOEXEC, 0)
-        if descriptor < 0 { return nil }
-        setOptions()
-    }
 
     /// A TCP socket that begins to connect to a numeric address. Throws the `errno` of what fails at once.
     ///
@@ -66,6 +31,20 @@ struct StreamSocket {
         makeOwn(descriptor)
         setOptions()
         if !bind(to: local) || connect(descriptor, info.ai_addr, info.ai_addrlen) != 0, errno != EINPROGRESS {
+            let code = errno
+            closeDescriptor(descriptor)
+            throw SystemCallError(code: code)
+        }
+    }
+
+    /// A Unix socket that connects to a path. Throws the `errno` of what fails at once.
+    init(connectingTo path: String) throws(SystemCallError) {
+        descriptor = socket(AF_UNIX, ownStreamType, 0)
+        if descriptor < 0 { throw SystemCallError(code: errno) }
+        makeOwn(descriptor)
+        setOptions()
+        let isConnected = withUnixAddress(path) { [descriptor] in connect(descriptor, $0, $1) == 0 }
+        if !isConnected, errno != EINPROGRESS {
             let code = errno
             closeDescriptor(descriptor)
             throw SystemCallError(code: code)
@@ -115,14 +94,6 @@ struct StreamSocket {
         #endif
     }
 
-    /// Makes `other` a descriptor of this connection; what it was before is closed.
-    func replace(_ other: Int32) -> Bool {
-        while cmq_replace_descriptor(descriptor, other) < 0 {
-            if errno != EINTR && errno != EBUSY { return false }
-        }
-        return true
-    }
-
     /// The result of a connect that was under way: 0, or why it failed.
     func connectResult() -> Int32 {
         var error: Int32 = 0
@@ -134,7 +105,6 @@ struct StreamSocket {
         let connected = withUnsafeMutableBytes(of: &address) {
             getpeername(descriptor, $0.baseAddress?.assumingMemoryBound(to: sockaddr.self), &size)
         }
-        // The pending error may have been consumed by a call of libmosquitto's.
         return connected == 0 ? 0 : errno == ENOTCONN ? ECONNREFUSED : errno
     }
 
@@ -147,7 +117,7 @@ struct StreamSocket {
         #endif
     }
 
-    /// What a call has moved.
+    /// The outcome of a transfer.
     enum Transfer {
         case bytes(Int)
         case nothing
@@ -165,9 +135,9 @@ struct StreamSocket {
         }
     }
 
-    /// Acknowledges what was received without the usual delay. A broker that has Nagle's algorithm on holds its next small
-    /// segment back until then: after a TLS handshake that is the CONNACK, behind the session tickets, 40 ms later. Linux
-    /// forgets it with the next segment.
+    /// Acknowledges what was received without the usual delay. A broker that has Nagle's algorithm on holds its next
+    /// small segment back until then: after a TLS handshake that is the CONNACK, behind the session tickets, 40 ms
+    /// later. Linux forgets it with the next segment.
     func acknowledgeAtOnce() {
         #if os(Linux)
         var one: Int32 = 1
@@ -184,13 +154,14 @@ struct StreamSocket {
         }
     }
 
-    /// How many bytes wait to be read.
+    /// The number of bytes that wait to be read.
     var inputCount: Int {
         var count: Int32 = 0
         return ioctl(descriptor, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
     }
 
-    /// How many bytes wait in the system's buffer, or have not been acknowledged by the peer's system. 0 if nothing tells.
+    /// The number of bytes that wait in the system's buffer, or have not been acknowledged by the peer's system. 0 if
+    /// nothing tells.
     var outputCount: Int {
         var count: Int32 = 0
         #if canImport(Darwin)

@@ -1,8 +1,8 @@
 import CMosquitto
 import CMosquittoShim
 
-/// A connection with TLS, whose `SSL` stands on memory BIOs: what was received is fed to it record by record, and what it has
-/// encrypted is sent.
+/// A connection with TLS, whose `SSL` stands on memory BIOs: what was received is fed to it record by record, and what
+/// it has encrypted is sent.
 final class TLSStream: Transport {
     enum Step {
         case finished
@@ -14,15 +14,15 @@ final class TLSStream: Transport {
 
     let context: TLSContext
     private let ssl: OpaquePointer
-    /// What ended the stream, for when all that came before it is taken.
+    /// The reason why the stream ended, for when all that came before it is taken.
     private var failure: MQTTError?
     private var record: UnsafeMutablePointer<cmq_tls> { context.record }
     private var isEstablished = false
-    /// How often something was sent or received since the connection was quiet.
+    /// The number of transfers since the connection was quiet.
     private var uses = 0
 
-    /// Up to here a turn gives back what it needed, which is 34 KB for OpenSSL's records alone: of many clients most have
-    /// a PINGREQ to send, and all at the same time if they have connected at the same time.
+    /// Up to here a turn gives back what it needed, which is 34 KB for OpenSSL's records alone: of many clients most
+    /// have a PINGREQ to send, and all at the same time if they have connected at the same time.
     private static let fewUses = 32
 
     /// The header, and the 2^14 + 2,048 bytes that TLS 1.2 allows (RFC 5246, section 6.2.3).
@@ -30,7 +30,7 @@ final class TLSStream: Transport {
 
     init(_ context: TLSContext) throws(MQTTError) {
         guard let ssl = cmq_tls_start(context.record, context.pointer) else {
-            throw MosquittoHandle.systemError(ENOMEM, "OpenSSL could not make a connection")
+            throw .system(ENOMEM, "OpenSSL could not make a connection")
         }
         self.context = context
         self.ssl = ssl
@@ -40,7 +40,8 @@ final class TLSStream: Transport {
 
     // MARK: Handshake
 
-    /// The steps of the handshake that can be made with what was received. What they produce is to be sent, even if one fails.
+    /// The steps of the handshake that can be made with what was received. What they produce is to be sent, even if one
+    /// fails.
     func handshake(_ received: inout ByteQueue) throws(MQTTError) -> Step {
         while true {
             switch cmq_tls_handshake(record, ssl) {
@@ -59,12 +60,13 @@ final class TLSStream: Transport {
     /// For the handshake to go on.
     func answer(isTrusted: Bool) { record.pointee.answer = isTrusted ? 1 : -1 }
 
-    /// Whether the broker has asked for a client certificate in a handshake of TLS 1.3, in which it judges it afterwards.
+    /// True if the broker has asked for a client certificate in a handshake of TLS 1.3, in which it judges it
+    /// afterwards.
     var mayRefuseCertificate: Bool {
         record.pointee.certificate_requested && SSL_version(ssl) == TLS1_3_VERSION
     }
 
-    /// What was negotiated.
+    /// The result of the negotiation.
     var info: MQTTConnectionInfo.TLS {
         var name: UnsafePointer<UInt8>?
         var length: UInt32 = 0
@@ -95,12 +97,12 @@ final class TLSStream: Transport {
             }
         }
         let isFed = received.withPrefix(length) { cmq_tls_feed(record, $0.baseAddress, $0.count) }
-        guard isFed else { throw MosquittoHandle.systemError(ENOMEM, "a TLS record could not be stored") }
+        guard isFed else { throw .system(ENOMEM, "a TLS record could not be stored") }
         received.remove(length)
         return true
     }
 
-    /// What is in the records that are there, as far as it fits.
+    /// Returns the content of the records that are there, as far as it fits.
     func open(_ received: inout ByteQueue, into scratch: UnsafeMutableRawBufferPointer) throws(MQTTError) -> Int? {
         var count = 0
         while count < scratch.count, failure == nil {

@@ -9,12 +9,14 @@ public enum MosquittoLibrary {
         return "\(major).\(minor).\(revision)"
     }()
 
-    /// What it and OpenSSL want once in a process, before anything else of theirs.
+    /// Initialises it and OpenSSL once in a process, before anything else of theirs.
     static let initialize: Void = {
-        // By default OpenSSL frees its tables in a handler of exit(3). The loop's thread goes on until the process is gone and would
-        // find them freed: a process that ends while it connects would crash. Who has used OpenSSL before has decided it already.
+        // By default OpenSSL frees its tables in a handler of exit(3). The loop's thread goes on until the process is
+        // gone and would find them freed: a process that ends while it connects would crash. Who has used OpenSSL
+        // before has decided it already.
         _ = OPENSSL_init_crypto(UInt64(OPENSSL_INIT_NO_ATEXIT), nil)
-        // Not thread-safe. Never undone: mosquitto_lib_cleanup would unload OpenSSL's configuration for the whole process.
+        // Not thread-safe. Never undone: mosquitto_lib_cleanup would unload OpenSSL's configuration for the whole
+        // process.
         _ = mosquitto_lib_init()
     }()
 }

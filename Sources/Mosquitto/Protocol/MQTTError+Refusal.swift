@@ -41,7 +41,7 @@ extension MQTTError {
     }
 
     /// What the broker says of it.
-    mutating func explain(_ explanation: Explanation?) {
+    mutating func explain(_ explanation: ReasonExplanation?) {
         guard let explanation else { return }
         reasonString = explanation.reasonString
         userProperties = explanation.userProperties

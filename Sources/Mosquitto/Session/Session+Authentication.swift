@@ -1,4 +1,4 @@
-/// Enhanced authentication (MQTT 5.0, section 4.12): the AUTH packets, which libmosquitto does not know.
+/// Enhanced authentication (MQTT 5.0, section 4.12): the AUTH packets.
 extension Session {
     /// Begins a re-authentication with the new credentials.
     func reauthenticate() {
@@ -35,7 +35,7 @@ extension Session {
     }
 
     private func sendAuthentication(_ code: MQTTReasonCode, _ method: String, _ data: [UInt8]?) {
-        connection?.sendAuthentication(code.rawValue, method: method, data: data)
+        connection?.writeSecret(PacketEncoder.auth(code.rawValue, method: method, data: data))
         needsFlush()
     }
 }

@@ -58,28 +58,19 @@ extension Session {
         closeConnection()
         perform(machine.entered(.connect))
         do throws(MQTTError) {
-            let handle = try makeHandle()
-            self.handle = handle
             let proof = try keeper.show()
-            try handle.setCredentials(proof.credentials)
-            let configuration = configuration
-            let authentication = proof.authentication
+            opening = Opening(
+                configuration: configuration, credentials: proof.credentials, authentication: proof.authentication,
+                loop: loop, logger: logger)
             let proxy = endpoint.isUnixSocket ? nil : configuration.proxy
-            let port = proxy?.port ?? endpoint.port
             race = ConnectRace(
-                addressMemory.order(addresses, of: endpoint, now: .now), port: port, from: configuration.localAddress,
-                through: proxy.map { SOCKSHandshake($0, to: endpoint) }, handle: handle, loop: loop, client: self
-            ) { address throws(MQTTError) in
-                try handle.connect(address: address, port: port, configuration, authentication)
-            }
+                addressMemory.order(addresses, of: endpoint, now: .now),
+                port: endpoint.isUnixSocket ? nil : proxy?.port ?? endpoint.port, from: configuration.localAddress,
+                through: proxy.map { SOCKSHandshake($0, to: endpoint) }, loop: loop, client: self)
             try startNextRunner()
         } catch {
             fail(error)
         }
-    }
-
-    private func makeHandle() throws(MQTTError) -> MosquittoHandle {
-        try MosquittoHandle(configuration, logger: logger)
     }
 
     /// Tries the next address, and the one after it when the stagger has passed.
@@ -104,20 +95,21 @@ extension Session {
 
     /// A socket of the race is ready.
     func raceReady(_ token: UInt64) {
-        guard let race, let handle else { return }
+        guard let race else { return }
         do throws(MQTTError) {
             guard let winner = try race.ready(token) else { return staggerRace() }
             endRace()
-            try connected(winner, handle)
+            try connected(winner)
         } catch {
             fail(error)
         }
     }
 
-    private func connected(_ winner: ConnectRace.Winner, _ handle: MosquittoHandle) throws(MQTTError) {
+    private func connected(_ winner: ConnectRace.Winner) throws(MQTTError) {
         addressMemory.connected(to: winner.address, of: machine.endpoint, now: .now)
         let connection = try Connection(
-            handle, winner, tls: tls, configuration: configuration, scratch: loop.scratch)
+            winner, tls: tls, configuration: configuration, scratch: loop.scratch,
+            log: PacketLog(logger, clientID: configuration.effectiveClientID))
         self.connection = connection
         interest = connection.interest
         token = loop.register(connection.descriptor, client: self, interest: interest, isPatient: tls != nil)

@@ -6,7 +6,7 @@ extension Session {
         guard let connection else { return }
         do throws(MQTTError) {
             let progress = try connection.advance(events)
-            handleEvents(of: connection)
+            handlePackets(of: connection)
             guard self.connection === connection else { return }
             if case .finished = progress { return perform(machine.closed(now: .now)) }
             try follow(progress, of: connection)
@@ -14,7 +14,7 @@ extension Session {
             // What was read may have queued acknowledgements.
             needsFlush()
         } catch {
-            handleEvents(of: connection)
+            handlePackets(of: connection)
             guard self.connection === connection else { return }
             ended(error)
         }
@@ -32,6 +32,8 @@ extension Session {
     func handshaken(_ connection: Connection) throws(MQTTError) {
         if let token { loop.hurry(token) }
         perform(machine.entered(.connack))
+        guard let opening else { return }
+        connection.writeSecret(try opening.connectPacket())
         try connection.flush()
     }
 
@@ -112,7 +114,7 @@ extension Session {
             connection.finishWritingIfSent()
             noticeDisconnectSent()
             metrics?.moved(&connection.traffic)
-            handleEvents(of: connection)
+            handlePackets(of: connection)
             guard self.connection === connection else { return }
             try adjustReading()
             guard self.connection === connection else { return }
@@ -120,7 +122,7 @@ extension Session {
             resumePumping()
             checkDrained()
         } catch {
-            handleEvents(of: connection)
+            handlePackets(of: connection)
             guard self.connection === connection else { return }
             ended(error)
         }
@@ -157,12 +159,12 @@ extension Session {
         guard let connection else { return }
         do throws(MQTTError) {
             try connection.check()
-            handleEvents(of: connection)
+            handlePackets(of: connection)
             guard self.connection === connection else { return }
             needsFlush()
             scheduleKeepAlive(every: interval)
         } catch {
-            handleEvents(of: connection)
+            handlePackets(of: connection)
             guard self.connection === connection else { return }
             ended(error)
         }
@@ -202,8 +204,7 @@ extension Session {
         isDraining = false
         connectionEndedUnsubscribing()
         connectionEndedDelivering()
-        // What libmosquitto keeps of a connection, such as the limits of its CONNACK, goes with it.
-        handle = nil
+        opening = nil
         publisher.attemptEnded()
         if configuration.session == .clean { sessionForgotten() }
         restoring = [:]

@@ -61,7 +61,7 @@ extension Session {
         guard let connection, connection.isReadingPaused == isReadable() else { return }
         if !connection.isReadingPaused { return connection.pauseReading() }
         try connection.resumeReading()
-        handleEvents(of: connection)
+        handlePackets(of: connection)
         // More of what the pause has held back may be left, or a consumer be full again.
         needsFlush()
     }

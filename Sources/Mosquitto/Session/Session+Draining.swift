@@ -9,7 +9,7 @@ extension Session {
         takeReceipts()
         isDraining = true
         _ = connection?.hasMoved()
-        connection?.promise()
+        connection?.promiseDelivery()
         if case .draining(.shutdown) = machine.state, connection?.isReadingPaused == false {
             // Who has PUBREC sends PUBREL: a session that a later run resumes does not begin in the middle of it.
             unfinished = Set(unreleased.filter(\.value.isHandled).keys)

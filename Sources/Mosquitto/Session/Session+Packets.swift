@@ -2,26 +2,26 @@ import Logging
 
 /// Packets of the broker, each to the part of the session that it concerns.
 extension Session {
-    func handleEvents(of connection: Connection) {
-        var events: [MosquittoEvent] = []
-        swap(&events, &emptyEvents)
-        connection.takeEvents(&events)
+    func handlePackets(of connection: Connection) {
+        var packets: [ServerPacket] = []
+        swap(&packets, &emptyPackets)
+        connection.takePackets(&packets)
         defer {
             // After a burst, its memory is given back.
-            if events.count <= 4_096 {
-                events.removeAll(keepingCapacity: true)
-                swap(&events, &emptyEvents)
+            if packets.count <= 4_096 {
+                packets.removeAll(keepingCapacity: true)
+                swap(&packets, &emptyPackets)
             }
         }
         var messages: [IncomingMessage] = []
-        for event in events {
-            if case .message(let message, let packetID) = event {
+        for packet in packets {
+            if case .publish(let message, let packetID) = packet {
                 if acknowledgesOnDelivery, message.isRepetition, message.qos != .atMostOnce, !messages.isEmpty {
                     // Its acknowledgement, if one is due at once, is behind theirs (MQTT 5.0, section 4.6).
                     deliver(messages)
                     messages = []
                 }
-                if messages.isEmpty { messages.reserveCapacity(events.count) }
+                if messages.isEmpty { messages.reserveCapacity(packets.count) }
                 if let message = received(message, packetID) { messages.append(message) }
                 continue
             }
@@ -29,39 +29,46 @@ extension Session {
                 deliver(messages)
                 messages = []
             }
-            handle(event, connection)
+            handle(packet, connection)
             guard self.connection === connection else { return }
         }
         if !messages.isEmpty { deliver(messages) }
     }
 
-    func handle(_ event: MosquittoEvent, _ connection: Connection) {
-        switch event {
-        case .message: break
-        case .connack(let code, let sessionPresent, let properties):
-            code == 0 ? accepted(connection, sessionPresent, properties) : refused(code, properties)
-        case .released(let packetID):
+    func handle(_ packet: ServerPacket, _ connection: Connection) {
+        switch packet {
+        case .publish, .pingresp: break
+        case .connack(let connack): answered(connack, connection)
+        case .pubrel(let packetID):
             unreleased[packetID] = nil
             if unfinished.remove(packetID) != nil {
                 releases += 1
                 if unfinished.isEmpty { needsFlush() }
             }
-        case .acknowledged(let acknowledgement): acknowledged(publisher.finished(acknowledgement, .atLeastOnce))
-        case .publishReceived(let acknowledgement): acknowledged(publisher.takenOver(acknowledgement))
-        case .completed(let acknowledgement): acknowledged(publisher.finished(acknowledgement, .exactlyOnce))
-        case .subscribed(let packetID, let codes, let explanation): subscribed(packetID, codes, explanation)
-        case .unsubscribed(let packetID, let codes, let explanation): unsubscribed(packetID, codes, explanation)
-        case .serverDisconnect(let disconnect): disconnected(disconnect)
-        case .authentication(let packet): authentication(packet)
+        case .puback(let acknowledgement): acknowledged(publisher.finished(acknowledgement, .atLeastOnce))
+        case .pubrec(let acknowledgement): acknowledged(publisher.takenOver(acknowledgement))
+        case .pubcomp(let acknowledgement): acknowledged(publisher.finished(acknowledgement, .exactlyOnce))
+        case .suback(let answer): subscribed(answer.packetID, answer.reasonCodes, answer.explanation)
+        case .unsuback(let answer): unsubscribed(answer.packetID, answer.reasonCodes)
+        case .disconnect(let disconnect): disconnected(disconnect)
+        case .auth(let packet): authentication(packet)
         }
     }
 
-    func accepted(_ connection: Connection, _ sessionPresent: Bool, _ properties: MQTTConnackProperties) {
-        guard case .dialing = machine.state else {
-            return ended(MQTTError(.protocolViolation, "the broker sent a second CONNACK"))
+    /// The CONNACK. The decoder throws a second one.
+    private func answered(_ connack: Connack, _ connection: Connection) {
+        guard case .dialing = machine.state, let opening else { return }
+        self.opening = nil
+        switch opening.judge(connack) {
+        case .success(let connack): accepted(connection, connack)
+        case .failure(let error): refused(error)
         }
+    }
+
+    private func accepted(_ connection: Connection, _ connack: Connack) {
+        let (sessionPresent, properties) = (connack.sessionPresent, connack.properties)
         addressMemory.answered(by: connection.address, of: machine.endpoint)
-        if let name = connection.ignoredIdentifier {
+        if let name = connack.ignoredIdentifier {
             logger.debug("the broker assigned the client identifier \(quoted(name)), though it was given one")
         }
         publisher.connected(properties, isResumed: sessionPresent)
@@ -88,12 +95,8 @@ extension Session {
         return configuration.usesSubscriptionIdentifiers ?? (configuration.session == .clean)
     }
 
-    func refused(_ code: UInt8, _ properties: MQTTConnackProperties) {
-        let isVersion5 = configuration.version == .v5_0 || code >= 0x80
-        var error = MQTTError.refusal(isVersion5 ? .v5(MQTTReasonCode(rawValue: code)) : .v3(code))
-        error.reasonString = properties.reasonString
-        error.userProperties = properties.userProperties
-        error.serverReference = properties.serverReference
+    private func refused(_ refusal: MQTTError) {
+        var error = refusal
         if error.code == .notAuthorized, configuration.credentials == nil, configuration.authenticator == nil {
             error.message += "; no credentials are configured"
             if configuration.tls?.identity != nil { error.message += " besides the client certificate" }

@@ -66,7 +66,7 @@ extension Session {
         suspects.writes(bytes.count, isIdle: !connection.hasUnsent, received: connection.receivedBytes)
         let start = connection.position
         connection.write(bytes)
-        connection.promise()
+        connection.promiseDelivery()
         publisher.written(wire: start..<connection.position)
     }
 

@@ -8,7 +8,7 @@ struct SubscribeOperation {
     /// The packets under way: the filters of each.
     var packetIDs: [UInt16: [String]] = [:]
     var reasonCodes: [String: MQTTReasonCode] = [:]
-    var explanation: Explanation?
+    var explanation: ReasonExplanation?
     var continuation: CheckedContinuation<Result<[MQTTReasonCode], MQTTError>, Never>
 
     /// Whether it asked for one of these filters.
@@ -103,7 +103,7 @@ extension Session {
         do throws(MQTTError) {
             let filters = possible.filters
             let packetID = try requirePacketID()
-            let packet = SubscriptionPackets.subscribe(possible, packetID, configuration.version)
+            let packet = PacketEncoder.subscribe(possible, packetID, configuration.version)
             try checkSize(of: packet, "the SUBSCRIBE")
             connection.write(packet)
             noteSent(packetID, connection)
@@ -212,7 +212,7 @@ extension Session {
         isolateFilters()
     }
 
-    func subscribed(_ packetID: UInt16, _ codes: [UInt8], _ explanation: Explanation?) {
+    func subscribed(_ packetID: UInt16, _ codes: [UInt8], _ explanation: ReasonExplanation?) {
         noteAnswered(packetID)
         var finished: [SubscribeOperation] = []
         var filters: [String]?

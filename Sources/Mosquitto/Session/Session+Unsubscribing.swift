@@ -152,7 +152,7 @@ extension Session {
         guard !filters.isEmpty, let connection else { return }
         do throws(MQTTError) {
             let packetID = try requirePacketID()
-            let packet = SubscriptionPackets.unsubscribe(filters, packetID, configuration.version)
+            let packet = PacketEncoder.unsubscribe(filters, packetID, configuration.version)
             try checkSize(of: packet, "the UNSUBSCRIBE")
             connection.write(packet)
             for filter in filters {
@@ -176,7 +176,7 @@ extension Session {
     }
 
     /// An UNSUBACK. One of MQTT 3.1.1 has no reason codes.
-    func unsubscribed(_ packetID: UInt16, _ codes: [UInt8], _ explanation: Explanation) {
+    func unsubscribed(_ packetID: UInt16, _ codes: [UInt8]) {
         noteAnswered(packetID)
         guard let filters = unanswered.removeValue(forKey: packetID) else { return }
         for filter in filters { answered(.unsubscription(filter)) }

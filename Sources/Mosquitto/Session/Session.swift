@@ -24,7 +24,8 @@ actor Session {
     var addressMemory = AddressMemory()
     var raceTimer: TimerID?
     var tls: TLSContext?
-    var handle: MosquittoHandle?
+    /// From the dialling to the CONNACK.
+    var opening: Opening?
     var connection: Connection?
     var token: UInt64?
     var interest: PollEvents = []
@@ -79,7 +80,7 @@ actor Session {
 
     // Delivering (Session+Delivering)
     /// The memory of what a connection told last.
-    var emptyEvents: [MosquittoEvent] = []
+    var emptyPackets: [ServerPacket] = []
     var unreleased: [UInt16: UnreleasedMessage] = [:]
     /// QoS 1 messages whose acknowledgement waits for their consumers.
     var handling: [UInt16: MessageUnderHandling] = [:]
@@ -307,7 +308,7 @@ actor Session {
         expiryTimer = nil
         if let dropTimer { loop.cancelTimer(dropTimer) }
         dropTimer = nil
-        handle = nil
+        opening = nil
         if let unclaimedTimer { loop.cancelTimer(unclaimedTimer) }
         unclaimedTimer = nil
         if let resendingTimer { loop.cancelTimer(resendingTimer) }

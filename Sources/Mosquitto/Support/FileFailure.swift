@@ -22,7 +22,7 @@ package struct FileFailure: Error, Sendable, Hashable {
 
     var isTooLarge: Bool { if case .tooLarge = kind { true } else { false } }
 
-    /// Whether the file itself was not heard of: its file system does not answer.
+    /// True if the file itself was not heard of: its file system does not answer.
     package var isOverdue: Bool {
         switch kind {
         case .overdue, .noThread: true
@@ -30,7 +30,7 @@ package struct FileFailure: Error, Sendable, Hashable {
         }
     }
 
-    /// What follows the name of the file in a sentence.
+    /// The words that follow the name of the file in a sentence.
     package var reason: String {
         switch kind {
         case .system(let code): "cannot be opened: \(errorText(code))"

@@ -42,7 +42,8 @@ extension FileReader {
         return try content(of: descriptor, expecting: Int(status.st_size), limit)
     }
 
-    /// Reads one byte more than there may be. A file that grows meanwhile, or has no size, as below /proc, is read in growing pieces.
+    /// Reads one byte more than there may be. A file that grows meanwhile, or has no size, as below /proc, is read in
+    /// growing pieces.
     private static func content(
         of descriptor: Int32, expecting size: Int, _ limit: Int
     ) throws(FileFailure) -> MQTTSecret {

@@ -1,14 +1,15 @@
 import Synchronization
 
-/// Reads files, and looks at them, on threads of its own: a file system that does not answer blocks whoever asks it, and no call can be
-/// cancelled.
+/// Reads files, and looks at them, on threads of its own: a file system that does not answer blocks whoever asks it,
+/// and no call can be cancelled.
 ///
-/// One look at a path is under way at a time. Callers that come while one is share the next: what they get is never older than
-/// their question. At most ``maximumThreads`` threads run; an end of the patience frees the caller, not the thread.
+/// One look at a path is under way at a time. Callers that come while one is share the next: what they get is never
+/// older than their question. At most ``maximumThreads`` threads run; an end of the patience frees the caller, not the
+/// thread.
 package final class FileReader: Sendable {
     package static let shared = FileReader()
 
-    /// How long a caller waits: no file system that works takes so long.
+    /// The time that a caller waits: no file system that works takes so long.
     package static let patience = Duration.seconds(5)
 
     /// Something that is done with a path.

@@ -1,9 +1,10 @@
 import DequeModule
 
-/// Our answers to what the broker publishes: PUBACK and PUBREC at once, or held until the message has been handled. And the other
-/// steps of QoS 2, PUBREL and PUBCOMP.
+/// Our answers to what the broker publishes: PUBACK and PUBREC at once, or held until the message has been handled. And
+/// the other steps of QoS 2, PUBREL and PUBCOMP.
 ///
-/// PUBACK and PUBREC leave in the order of the messages (MQTT 5.0, section 4.6), so one that is held holds those behind it.
+/// PUBACK and PUBREC leave in the order of the messages (MQTT 5.0, section 4.6), so one that is held holds those behind
+/// it.
 struct OutgoingAcknowledgements {
     private enum Standing {
         case held
@@ -21,9 +22,9 @@ struct OutgoingAcknowledgements {
 
     private let holds: Bool
     private var held = Deque<Held>()
-    /// Where those are of which nothing is known yet, counted from the first one ever.
+    /// The places of those of which nothing is known yet, counted from the first one ever.
     private var places: [UInt16: Int] = [:]
-    /// How many have left `held`.
+    /// The number that has left `held`.
     private var gone = 0
     /// Packets to be sent.
     private var due: [UInt8] = []
@@ -47,7 +48,7 @@ struct OutgoingAcknowledgements {
         held.append(Held(type: type, packetID: packetID, standing: .due))
     }
 
-    /// Whether one that is due waits for one that is held.
+    /// True if one that is due waits for one that is held.
     var isBlocked: Bool { held.contains { $0.standing == .due } }
 
     /// A PUBREL has come.
@@ -58,7 +59,7 @@ struct OutgoingAcknowledgements {
 
     /// A message has been handled, or will not be. Says nothing of one whose acknowledgement is not held.
     ///
-    /// - Parameter passed: gets each message whose turn has come: its acknowledgement is due, or it was left to the broker.
+    /// - Parameter passed: gets each message whose turn has come: its acknowledgement is due, or the broker keeps it.
     mutating func settle(_ packetID: UInt16, isHandled: Bool, passed: (UInt16) -> Void = { _ in }) {
         guard let place = places.removeValue(forKey: packetID) else { return }
         held[place - gone].standing = isHandled ? .due : .abandoned

@@ -60,7 +60,7 @@ enum VariableByteInteger {
 }
 
 extension MQTTPublishProperties {
-    /// How many bytes they take in a packet, without their length in front.
+    /// The number of bytes that they take in a packet, without their length in front.
     var encodedSize: Int {
         var size = 0
         if payloadIsUTF8 != nil { size += 2 }

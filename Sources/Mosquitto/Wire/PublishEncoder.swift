@@ -1,7 +1,7 @@
 /// Builds PUBLISH packets (MQTT 5.0, section 3.3), many in one run of bytes.
 ///
-/// libmosquitto (2.0.11 to 2.1) could do it, and does not here. It walks the list of what is in flight twice for each message of
-/// QoS 1, makes a system call for each message and a TLS record for each packet: see docs/performance.md.
+/// libmosquitto (2.0.11 to 2.1) could do it, and does not here. It walks the list of what is in flight twice for each
+/// message of QoS 1, makes a system call for each message and a TLS record for each packet: see docs/performance.md.
 struct PublishEncoder {
     /// Whole packets, in their order.
     private(set) var bytes: [UInt8] = []
@@ -9,13 +9,13 @@ struct PublishEncoder {
 
     init(_ version: MQTTVersion) { self.version = version }
 
-    /// What a packet has beside the message.
+    /// The fields of a packet beside the message.
     struct Header {
         /// It is sent with QoS 1 and 2.
         var packetID: UInt16 = 0
-        /// Whether it may have been sent before (section 3.3.1.1).
+        /// True if it may have been sent before (section 3.3.1.1).
         var isDuplicate = false
-        /// What is left of the Message Expiry Interval.
+        /// The rest of the Message Expiry Interval.
         var expiry: UInt32?
         /// A topic that is known goes by its number alone.
         var alias: (number: UInt16, isKnown: Bool)?

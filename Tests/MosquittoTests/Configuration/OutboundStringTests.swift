@@ -48,7 +48,7 @@ import Testing
         #expect(properties.isEmpty)
     }
 
-    private static let lists: [@Sendable (inout PropertyList, String) throws -> Void] = [
+    private static let lists: [@Sendable (LibraryProperties, String) throws -> Void] = [
         { try $0.add([MQTTUserProperty("name", $1)]) }, { try $0.add([MQTTUserProperty($1, "value")]) },
         { try $0.add(MQTTPublishProperties(contentType: $1)) },
     ]
@@ -56,10 +56,9 @@ import Testing
     /// A value that was not validated does not vanish from the packet. Some versions of libmosquitto take more than others.
     @Test(arguments: 0..<3)
     func `and a property that libmosquitto does not take is an error`(index: Int) {
-        var list = PropertyList()
-        defer { list.free() }
+        let list = LibraryProperties()
         do {
-            try Self.lists[index](&list, "a\n")
+            try Self.lists[index](list, "a\n")
             #expect(list.pointer != nil)
         } catch {
             #expect((error as? MQTTError)?.code == .invalidProperty)
@@ -68,15 +67,13 @@ import Testing
 
     @Test(arguments: 0..<3)
     func `and a property is not cut at a NUL`(index: Int) {
-        var list = PropertyList()
-        defer { list.free() }
-        let error = #expect(throws: MQTTError.self) { try Self.lists[index](&list, "a\0") }
+        let list = LibraryProperties()
+        let error = #expect(throws: MQTTError.self) { try Self.lists[index](list, "a\0") }
         #expect(error?.code == .invalidProperty)
     }
 
     @Test func `and binary data that is too long is an error`() {
-        var list = PropertyList()
-        defer { list.free() }
+        let list = LibraryProperties()
         let error = #expect(throws: MQTTError.self) {
             try list.add(MQTTPublishProperties(correlationData: [UInt8](repeating: 0, count: 65_536)))
         }

@@ -49,13 +49,13 @@ import Musl
         (EMFILE, .retry(.slow)), (ENFILE, .retry(.slow)), (EADDRNOTAVAIL, .retry(.slow)),
     ])
     func `a connect that the system fails`(code: Int32, expected: Decision) {
-        #expect(decision(MosquittoHandle.connectError(code)) == expected)
+        #expect(decision(MQTTError.connecting(code)) == expected)
     }
 
     @Test(arguments: [EACCES, EPERM, EMFILE, ENFILE, EADDRNOTAVAIL])
     func `what this machine lacks has a code of its own`(code: Int32) {
-        #expect(MosquittoHandle.connectError(code).code == .system)
-        #expect(MosquittoHandle.connectError(code).systemCode == code)
+        #expect(MQTTError.connecting(code).code == .system)
+        #expect(MQTTError.connecting(code).systemCode == code)
     }
 
     @Test func `a name that does not resolve is slow after the fifth time, and never ends the client`() {

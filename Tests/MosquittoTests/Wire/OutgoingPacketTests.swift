@@ -85,25 +85,37 @@ import Testing
         var subscription = MQTTSubscription("a/#", qos: .atLeastOnce)
         let plain = SubscriptionTable.Group(subscriptions: [subscription, MQTTSubscription("b", qos: .atLeastOnce)])
         #expect(
-            SubscriptionPackets.subscribe(plain, 0x0102, .v3_1_1)
+            PacketEncoder.subscribe(plain, 0x0102, .v3_1_1)
                 == [0x82, 12, 1, 2, 0, 3, 0x61, 0x2F, 0x23, 1, 0, 1, 0x62, 1])
         subscription.noLocal = true
         subscription.userProperties = [MQTTUserProperty("k", "v")]
         let full = SubscriptionTable.Group(subscriptions: [subscription], identifier: 200)
         #expect(
-            SubscriptionPackets.subscribe(full, 7, .v5_0)
+            PacketEncoder.subscribe(full, 7, .v5_0)
                 == [0x82, 19, 0, 7, 10, 0x0B, 0xC8, 1, 0x26, 0, 1, 0x6B, 0, 1, 0x76, 0, 3, 0x61, 0x2F, 0x23, 5])
     }
 
     @Test func `an UNSUBSCRIBE`() {
         #expect(
-            SubscriptionPackets.unsubscribe(["a", "b"], 7, .v3_1_1) == [0xA2, 8, 0, 7, 0, 1, 0x61, 0, 1, 0x62])
-        #expect(SubscriptionPackets.unsubscribe(["a"], 7, .v5_0) == [0xA2, 6, 0, 7, 0, 0, 1, 0x61])
+            PacketEncoder.unsubscribe(["a", "b"], 7, .v3_1_1) == [0xA2, 8, 0, 7, 0, 1, 0x61, 0, 1, 0x62])
+        #expect(PacketEncoder.unsubscribe(["a"], 7, .v5_0) == [0xA2, 6, 0, 7, 0, 0, 1, 0x61])
+    }
+
+    @Test func `a DISCONNECT`() {
+        #expect(PacketEncoder.disconnect(MQTTDisconnect(), .v3_1_1) == [0xE0, 0])
+        #expect(PacketEncoder.disconnect(MQTTDisconnect(), .v5_0) == [0xE0, 0])
+        let code = MQTTDisconnect(reasonCode: .disconnectWithWillMessage)
+        #expect(PacketEncoder.disconnect(code, .v5_0) == [0xE0, 1, 4])
+        let full = MQTTDisconnect(
+            sessionExpiry: .seconds(258), reasonString: "r", userProperties: [MQTTUserProperty("k", "v")])
+        #expect(
+            PacketEncoder.disconnect(full, .v5_0)
+                == [0xE0, 18, 0, 16, 0x11, 0, 0, 1, 2, 0x1F, 0, 1, 0x72, 0x26, 0, 1, 0x6B, 0, 1, 0x76])
     }
 
     @Test func `an AUTH`() {
         #expect(
-            AuthenticationPacket.bytes(0x19, method: "m", data: [1])
+            PacketEncoder.auth(0x19, method: "m", data: [1])
                 == [0xF0, 10, 0x19, 8, 0x15, 0, 1, 0x6D, 0x16, 0, 1, 1])
     }
 }

@@ -1,5 +1,5 @@
 /// Properties of received packets (MQTT 5.0, section 2.2.2), and the primitives that they are made of.
-extension InboundInspector {
+extension PacketDecoder {
     /// Returns where they end.
     @discardableResult
     func properties(
@@ -14,7 +14,8 @@ extension InboundInspector {
         return start + length
     }
 
-    /// Which properties a broker may send in a packet of which type (MQTT 5.0, section 2.2.2.2), as bits of their identifiers.
+    /// Which properties a broker may send in a packet of which type (MQTT 5.0, section 2.2.2.2), as bits of their
+    /// identifiers.
     static let allowed: [UInt8: UInt64] = {
         let acknowledgement: [UInt8] = [0x1F, 0x26]
         let identifiers: [UInt8: [UInt8]] = [
@@ -31,7 +32,8 @@ extension InboundInspector {
     /// A user property, and in PUBLISH a subscription identifier, may come more than once.
     static let repeatable: UInt64 = 1 << 0x26 | 1 << 0x0B
 
-    /// MQTT 5.0, section 2.2.2.2: the type of a value follows from its identifier; there is no length to skip unknown ones by.
+    /// MQTT 5.0, section 2.2.2.2: the type of a value follows from its identifier; there is no length to skip unknown
+    /// ones by.
     static func walkProperties(
         _ bytes: UnsafeRawBufferPointer, of type: UInt8, _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
     ) throws(MQTTError) {
@@ -91,8 +93,8 @@ extension InboundInspector {
     static func checkText(_ bytes: Slice<UnsafeRawBufferPointer>, _ name: String) throws(MQTTError) {
         if name == names[14] || bytes.allSatisfy({ (0x20..<0x7F).contains($0) }) { return }
         guard let text = text(bytes) else { throw violation("the broker sent \(name) with text that is not UTF-8") }
-        // libmosquitto reads these packets after this check, and refuses more.
-        if name == names[2] || name == names[9] || name == names[11], let reason = unsendable(text) {
+        // libmosquitto reads this packet after this check, and refuses more.
+        if name == names[2], let reason = unsendable(text) {
             throw violation("the broker sent \(name) with \(reason)")
         }
     }

@@ -1,25 +1,9 @@
-import CMosquitto
-
-/// What a broker adds to a reason code, in any packet of its own: a Reason String and User Properties.
-struct Explanation: Hashable {
+/// The words that a broker adds to a reason code, in any packet of its own: a Reason String and User Properties.
+struct ReasonExplanation: Hashable {
     var reasonString: String?
     var userProperties: [MQTTUserProperty] = []
 
-    init() {}
-
-    /// Of a packet that libmosquitto has read.
-    init?(reading list: OpaquePointer?) {
-        guard let list else { return nil }
-        PropertyReader(list: list).visit { identifier, property in
-            switch identifier {
-            case MQTT_PROP_REASON_STRING: reasonString = PropertyReader.string(property, identifier)
-            case MQTT_PROP_USER_PROPERTY: userProperties.append(PropertyReader.userProperty(property))
-            default: break
-            }
-        }
-    }
-
-    /// Of a packet that the inspector looks at.
+    /// One property of a packet that the decoder looks at.
     mutating func read(_ identifier: UInt8, _ value: UnsafeRawBufferPointer) {
         switch identifier {
         case 0x1F: reasonString = WireValue.string(value)
@@ -52,7 +36,7 @@ enum WireValue {
 }
 
 extension MQTTPublishProperties {
-    /// One property of a PUBLISH that the inspector looks at.
+    /// One property of a PUBLISH that the decoder looks at.
     mutating func read(_ identifier: UInt8, _ value: UnsafeRawBufferPointer) {
         switch identifier {
         case 0x01: payloadIsUTF8 = value.first == 1

@@ -1,30 +1,3 @@
-/// Looks at a CONNACK of MQTT 5.0 for what libmosquitto would make too much of.
-struct ConnackInspection {
-    /// The Assigned Client Identifier, which this client never asks for: it always gives one.
-    private(set) var assignedIdentifier: String?
-    private var otherProperties: [UInt8] = []
-
-    mutating func read(_ identifier: UInt8, _ value: UnsafeRawBufferPointer) {
-        if identifier == 0x12 {
-            assignedIdentifier = WireValue.string(value)
-        } else {
-            otherProperties.append(identifier)
-            otherProperties.append(contentsOf: value)
-        }
-    }
-
-    /// The packet for libmosquitto, which refuses one with an Assigned Client Identifier when it has given one itself (2.0.11,
-    /// `handle__connack`).
-    func packet(flags: UInt8, code: UInt8) -> [UInt8] {
-        var body = [flags, code]
-        VariableByteInteger.append(otherProperties.count, to: &body)
-        body += otherProperties
-        var packet: [UInt8] = [0x20]
-        VariableByteInteger.append(body.count, to: &packet)
-        return packet + body
-    }
-}
-
 /// Finds values that no server may send (MQTT 5.0, sections 3.2.2.3 and 3.3.2.3).
 enum PropertyValue {
     /// The name and the value of a property that has a forbidden one, or `nil`.

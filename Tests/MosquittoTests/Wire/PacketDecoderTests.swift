@@ -2,57 +2,58 @@ import Testing
 
 @testable import Mosquitto
 
-extension InboundInspector {
-    /// Inspects all of a chunk. Returns the packets for libmosquitto.
-    mutating func inspectAll(_ chunk: UnsafeRawBufferPointer) throws(MQTTError) -> [[UInt8]] {
-        var packets: [[UInt8]] = []
-        var rest = chunk
-        while !rest.isEmpty, !hasEnded {
-            let (count, packet) = try inspect(rest)
-            if let packet { packets.append(packet) }
-            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-        }
+extension PacketDecoder {
+    /// Decodes bytes.
+    mutating func decode(_ bytes: some Collection<UInt8>) throws(MQTTError) {
+        try Array(bytes).withUnsafeBytes { buffer in
+            Result { () throws(MQTTError) in try decode(buffer) }
+        }.get()
+    }
+
+    mutating func takePackets() -> [ServerPacket] {
+        var packets: [ServerPacket] = []
+        take(&packets)
         return packets
     }
 }
 
-/// What an inspector made of chunks.
+/// What a decoder made of chunks, without CONNACK and PINGRESP.
 private struct Outcome: Equatable {
-    var findings: [String] = []
+    var packets: [String] = []
     var hasEnded = false
     var code: MQTTError.Code?
     var message: String?
 
     init(_ version: MQTTVersion, _ chunks: [some Collection<UInt8>], maximumPacketSize: Int = 268_435_460) {
-        var inspector = InboundInspector(version: version, maximumPacketSize: maximumPacketSize)
+        var decoder = PacketDecoder(version: version, maximumPacketSize: maximumPacketSize)
         do throws(MQTTError) {
-            for chunk in chunks {
-                let bytes = Array(chunk)
-                try bytes.withUnsafeBytes { buffer in
-                    Result { () throws(MQTTError) in _ = try inspector.inspectAll(buffer) }
-                }.get()
-            }
+            for chunk in chunks { try decoder.decode(chunk) }
         } catch {
             (code, message) = (error.code, error.message)
         }
-        findings = inspector.takeFindings().map(String.init(describing:))
-        hasEnded = inspector.hasEnded
+        packets = decoder.takePackets().compactMap {
+            switch $0 {
+            case .connack, .pingresp: nil
+            default: String(describing: $0)
+            }
+        }
+        hasEnded = decoder.hasEnded
     }
 }
 
 /// What the broker adds to a reason code.
-private func explanation(_ text: String, _ userProperties: [MQTTUserProperty] = []) -> Explanation {
-    var explanation = Explanation()
+private func explanation(_ text: String, _ userProperties: [MQTTUserProperty] = []) -> ReasonExplanation {
+    var explanation = ReasonExplanation()
     (explanation.reasonString, explanation.userProperties) = (text, userProperties)
     return explanation
 }
 
-/// PUBREC of the packet identifier 258, as a finding.
+/// PUBREC of the packet identifier 258, as a packet.
 private func received(_ code: UInt8) -> String {
-    "\(MosquittoEvent.publishReceived(Acknowledgement(packetID: 258, reasonCode: code)))"
+    "\(ServerPacket.pubrec(Acknowledgement(packetID: 258, reasonCode: code)))"
 }
 
-@Suite struct `The inspector of inbound packets` {
+@Suite struct `The decoder of inbound packets` {
     private func inspect(_ version: MQTTVersion, _ bytes: [UInt8]) -> Outcome {
         Outcome(version, [Sample.connack(version) + bytes])
     }
@@ -71,7 +72,7 @@ private func received(_ code: UInt8) -> String {
         for (name, bytes) in Sample.invalid(version) {
             let outcome = inspect(version, bytes)
             #expect(outcome.code == .protocolViolation, "\(name)")
-            #expect(outcome.findings == [], "\(name)")
+            #expect(outcome.packets == [], "\(name)")
         }
     }
 
@@ -105,42 +106,49 @@ private func received(_ code: UInt8) -> String {
         let explained = Acknowledgement(packetID: 258, reasonCode: 0x10, explanation: explanation("why"))
         let body = [1, 2, 0x10] + Sample.properties([0x1F] + Sample.string("why"))
         #expect(
-            inspect(.v5_0, Sample.packet(0x40, body)).findings == ["\(MosquittoEvent.acknowledged(explained))"])
-        #expect(inspect(.v5_0, Sample.packet(0x70, body)).findings == ["\(MosquittoEvent.completed(explained))"])
+            inspect(.v5_0, Sample.packet(0x40, body)).packets == ["\(ServerPacket.puback(explained))"])
+        #expect(inspect(.v5_0, Sample.packet(0x70, body)).packets == ["\(ServerPacket.pubcomp(explained))"])
         let plain = Acknowledgement(packetID: 258)
         #expect(
-            inspect(.v3_1_1, Sample.packet(0x40, [1, 2])).findings == ["\(MosquittoEvent.acknowledged(plain))"])
-        #expect(inspect(.v3_1_1, Sample.packet(0x70, [1, 2])).findings == ["\(MosquittoEvent.completed(plain))"])
+            inspect(.v3_1_1, Sample.packet(0x40, [1, 2])).packets == ["\(ServerPacket.puback(plain))"])
+        #expect(inspect(.v3_1_1, Sample.packet(0x70, [1, 2])).packets == ["\(ServerPacket.pubcomp(plain))"])
     }
 
-    @Test(arguments: [0x40, 0x50, 0x62, 0x70] as [UInt8])
+    @Test(arguments: [0x40, 0x50, 0x62, 0x70, 0x90, 0xB0] as [UInt8])
     func `refuses an acknowledgement of the packet identifier 0`(type: UInt8) {
-        let outcome = inspect(.v3_1_1, Sample.packet(type, [0, 0]))
+        let outcome = inspect(.v3_1_1, Sample.packet(type, [0, 0] + (type == 0x90 ? [0] : [])))
         #expect(outcome.message?.contains("with the packet identifier 0") == true)
     }
 
     @Test func `tells of PUBREC, also if it refuses`() {
-        #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2])).findings == [received(0)])
-        #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x10])).findings == [received(0x10)])
-        #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x87])).findings == [received(0x87)])
-        #expect(inspect(.v3_1_1, Sample.packet(0x50, [1, 2])).findings == [received(0)])
+        #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2])).packets == [received(0)])
+        #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x10])).packets == [received(0x10)])
+        #expect(inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x87])).packets == [received(0x87)])
+        #expect(inspect(.v3_1_1, Sample.packet(0x50, [1, 2])).packets == [received(0)])
     }
 
-    @Test func `tells what a PUBREC and an UNSUBACK say`() {
+    @Test func `tells what a PUBREC, a SUBACK and an UNSUBACK say`() {
         let properties = Sample.properties([0x1F] + Sample.string("why") + Sample.userProperty)
         let explained = explanation("why", [Sample.user])
         #expect(
-            inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x10] + properties)).findings
+            inspect(.v5_0, Sample.packet(0x50, [1, 2, 0x10] + properties)).packets
                 == [
-                    "\(MosquittoEvent.publishReceived(Acknowledgement(packetID: 258, reasonCode: 0x10, explanation: explained)))"
+                    "\(ServerPacket.pubrec(Acknowledgement(packetID: 258, reasonCode: 0x10, explanation: explained)))"
                 ])
         let codes: [UInt8] = [0, 0x11, 0x87]
+        let answer = SubscriptionAcknowledgement(packetID: 258, reasonCodes: codes, explanation: explained)
         #expect(
-            inspect(.v5_0, Sample.packet(0xB0, [1, 2] + properties + codes)).findings
-                == ["\(MosquittoEvent.unsubscribed(packetID: 258, reasonCodes: codes, explanation: explained))"])
+            inspect(.v5_0, Sample.packet(0xB0, [1, 2] + properties + codes)).packets
+                == ["\(ServerPacket.unsuback(answer))"])
         #expect(
-            inspect(.v3_1_1, Sample.packet(0xB0, [1, 2])).findings
-                == ["\(MosquittoEvent.unsubscribed(packetID: 258, reasonCodes: [], explanation: Explanation()))"])
+            inspect(.v5_0, Sample.packet(0x90, [1, 2] + properties + codes)).packets
+                == ["\(ServerPacket.suback(answer))"])
+        #expect(
+            inspect(.v3_1_1, Sample.packet(0xB0, [1, 2])).packets
+                == ["\(ServerPacket.unsuback(SubscriptionAcknowledgement(packetID: 258)))"])
+        #expect(
+            inspect(.v3_1_1, Sample.packet(0x90, [1, 2, 1, 0x80])).packets
+                == ["\(ServerPacket.suback(SubscriptionAcknowledgement(packetID: 258, reasonCodes: [1, 0x80])))"])
     }
 
     @Test func `gives a QoS 2 message, and its release, however it is cut`() throws {
@@ -156,16 +164,16 @@ private func received(_ code: UInt8) -> String {
             topic: "t/1", payload: Array("payload".utf8), qos: .exactlyOnce, retain: true, properties: properties)
         message.isRepetition = true
         let expected = [
-            "\(MosquittoEvent.message(message, packetID: 258))", "\(MosquittoEvent.released(packetID: 258))",
+            "\(ServerPacket.publish(message, packetID: 258))", "\(ServerPacket.pubrel(packetID: 258))",
         ]
         let stream = Sample.connack(.v5_0) + Sample.packet(0x3D, body) + Sample.packet(0x62, [1, 2])
-        #expect(Outcome(.v5_0, [stream]).findings == expected)
+        #expect(Outcome(.v5_0, [stream]).packets == expected)
         for cut in 0...stream.count {
-            #expect(Outcome(.v5_0, [stream[..<cut], stream[cut...]]).findings == expected, "cut at \(cut)")
+            #expect(Outcome(.v5_0, [stream[..<cut], stream[cut...]]).packets == expected, "cut at \(cut)")
         }
         let plain = Sample.packet(0x34, Sample.string("t") + [0, 7, 0xFF])
         let old = MQTTMessage(topic: "t", payload: [0xFF], qos: .exactlyOnce)
-        #expect(inspect(.v3_1_1, plain).findings == ["\(MosquittoEvent.message(old, packetID: 7))"])
+        #expect(inspect(.v3_1_1, plain).packets == ["\(ServerPacket.publish(old, packetID: 7))"])
     }
 
     @Test(arguments: [UInt8(0x30), 0x34])
@@ -177,7 +185,7 @@ private func received(_ code: UInt8) -> String {
         properties.subscriptionIdentifiers = [1, 2]
         let message = MQTTMessage(
             topic: "t", payload: [], qos: first == 0x30 ? .atMostOnce : .exactlyOnce, properties: properties)
-        #expect(outcome.findings == ["\(MosquittoEvent.message(message, packetID: first == 0x30 ? 0 : 1))"])
+        #expect(outcome.packets == ["\(ServerPacket.publish(message, packetID: first == 0x30 ? 0 : 1))"])
     }
 
     @Test(arguments: [
@@ -205,7 +213,7 @@ private func received(_ code: UInt8) -> String {
         let properties = MQTTPublishProperties(
             contentType: text, responseTopic: text, userProperties: [MQTTUserProperty(text, text)])
         let message = MQTTMessage(topic: text, payload: [], qos: .atMostOnce, properties: properties)
-        #expect(outcome.findings == ["\(MosquittoEvent.message(message, packetID: 0))"])
+        #expect(outcome.packets == ["\(ServerPacket.publish(message, packetID: 0))"])
         let reason = inspect(.v5_0, Sample.packet(0x40, [0, 1, 0x10] + Sample.properties([0x1F] + string)))
         #expect(reason.code == nil)
     }
@@ -214,7 +222,7 @@ private func received(_ code: UInt8) -> String {
         let outcome = inspect(.v5_0, [0x30, 0x0C, 0, 1, 0x61, 8, 0x26, 0, 1, 0x6B, 0, 2, 0x61, 9])
         let message = MQTTMessage(
             topic: "a", payload: [], qos: .atMostOnce, properties: .init(userProperties: [.init("k", "a\t")]))
-        #expect(outcome.findings == ["\(MosquittoEvent.message(message, packetID: 0))"])
+        #expect(outcome.packets == ["\(ServerPacket.publish(message, packetID: 0))"])
     }
 
     @Test(arguments: ["#", "a/+", "a#b"])
@@ -230,38 +238,29 @@ private func received(_ code: UInt8) -> String {
         let outcome = inspect(.v5_0, Sample.packet(0x30, string + Sample.properties([0x03] + string)))
         let message = MQTTMessage(
             topic: "grüße/日本/🦟", payload: [], qos: .atMostOnce, properties: .init(contentType: "grüße/日本/🦟"))
-        #expect(outcome.findings == ["\(MosquittoEvent.message(message, packetID: 0))"])
-    }
-
-    @Test func `stops behind a packet for libmosquitto, with what was found before it`() throws {
-        var inspector = InboundInspector(version: .v3_1_1, maximumPacketSize: 1_000)
-        let first = Sample.connack(.v3_1_1) + Sample.packet(0x40, [0, 1])
-        let second = Sample.packet(0x90, [0, 1, 0]) + Sample.packet(0x40, [0, 2])
-        try (first + second).withUnsafeBytes { bytes in
-            let connack = try inspector.inspect(bytes)
-            #expect(connack.count == 4)
-            #expect(inspector.findings.isEmpty)
-            let suback = try inspector.inspect(UnsafeRawBufferPointer(rebasing: bytes[4...]))
-            #expect(suback.packet == [0x90, 3, 0, 1, 0])
-            #expect(inspector.findings.count == 1)
-        }
+        #expect(outcome.packets == ["\(ServerPacket.publish(message, packetID: 0))"])
     }
 
     @Test(arguments: MQTTVersion.allCases)
-    func `gives libmosquitto what it is to read, whole, and nothing else`(version: MQTTVersion) throws {
+    func `gives one packet for each, in order, however they are cut`(version: MQTTVersion) throws {
         let suback = Sample.packet(0x90, version == .v5_0 ? [0, 1, 0, 0] : [0, 1, 0])
         let message = Sample.packet(0x30, Sample.string("t") + (version == .v5_0 ? [0] : []))
         let stream = Sample.connack(version) + message + suback + message + Sample.packet(0xD0, [])
         for step in 1...stream.count {
-            var inspector = InboundInspector(version: version, maximumPacketSize: 1_000)
-            var packets: [[UInt8]] = []
-            var start = 0
-            while start < stream.count {
-                let piece = Array(stream[start..<min(start + step, stream.count)])
-                packets += try piece.withUnsafeBytes { try inspector.inspectAll($0) }
-                start += step
+            var decoder = PacketDecoder(version: version, maximumPacketSize: 1_000)
+            for start in stride(from: 0, to: stream.count, by: step) {
+                try decoder.decode(stream[start..<min(start + step, stream.count)])
             }
-            #expect(packets == [Sample.connack(version), suback])
+            let kinds = decoder.takePackets().map {
+                switch $0 {
+                case .connack: "CONNACK"
+                case .publish: "PUBLISH"
+                case .suback: "SUBACK"
+                case .pingresp: "PINGRESP"
+                default: "another"
+                }
+            }
+            #expect(kinds == ["CONNACK", "PUBLISH", "SUBACK", "PUBLISH", "PINGRESP"])
         }
     }
 
@@ -271,14 +270,13 @@ private func received(_ code: UInt8) -> String {
     }
 
     @Test func `tells of each thing once, in order`() throws {
-        var inspector = InboundInspector(version: .v5_0, maximumPacketSize: 1_000)
-        let stream = Sample.connack(.v5_0) + Sample.packet(0x50, [0, 1]) + Sample.packet(0x50, [0, 2])
-        _ = try stream.withUnsafeBytes { try inspector.inspectAll($0) }
-        let identifiers = inspector.takeFindings().map {
-            if case .publishReceived(let received) = $0 { received.packetID } else { UInt16.max }
+        var decoder = PacketDecoder(version: .v5_0, maximumPacketSize: 1_000)
+        try decoder.decode(Sample.connack(.v5_0) + Sample.packet(0x50, [0, 1]) + Sample.packet(0x50, [0, 2]))
+        let identifiers = decoder.takePackets().map {
+            if case .pubrec(let received) = $0 { received.packetID } else { UInt16.max }
         }
-        #expect(identifiers == [1, 2])
-        #expect(inspector.takeFindings().isEmpty)
+        #expect(identifiers == [UInt16.max, 1, 2])
+        #expect(decoder.takePackets().isEmpty)
     }
 
     @Test(
@@ -296,7 +294,7 @@ private func received(_ code: UInt8) -> String {
         ] as [([UInt8], ServerDisconnect)])
     func `tells what a DISCONNECT says`(body: [UInt8], expected: ServerDisconnect) {
         let outcome = inspect(.v5_0, Sample.packet(0xE0, body))
-        #expect(outcome.findings == ["\(MosquittoEvent.serverDisconnect(expected))"])
+        #expect(outcome.packets == ["\(ServerPacket.disconnect(expected))"])
         #expect(outcome.hasEnded)
     }
 
@@ -315,9 +313,13 @@ private func received(_ code: UInt8) -> String {
     func `understands the refusal of a broker that knows MQTT 3.1.1 only`(
         code: UInt8, reasonCode: MQTTReasonCode, kind: MQTTError.Code
     ) throws {
-        var inspector = InboundInspector(version: .v5_0, maximumPacketSize: 1_000)
-        let error = try #require(
-            #expect(throws: MQTTError.self) { try [0x20, 2, 0, code].withUnsafeBytes { try inspector.inspectAll($0) } })
+        var decoder = PacketDecoder(version: .v5_0, maximumPacketSize: 1_000)
+        try decoder.decode([0x20, 2, 0, code])
+        guard case .connack(let connack)? = decoder.takePackets().first else {
+            Issue.record("no CONNACK")
+            return
+        }
+        let error = connack.refusal(connack.code, .v5_0)
         #expect(error.code == kind)
         #expect(error.reasonCode == reasonCode)
         #expect(error.rawReasonCode == code)
@@ -367,7 +369,7 @@ private func received(_ code: UInt8) -> String {
     }
 }
 
-@Suite struct `The inspector, fed with anything` {
+@Suite struct `The decoder, fed with anything` {
     @Test(arguments: UInt64(0)..<10)
     func `never traps, and sees the same however the bytes are cut`(seed: UInt64) {
         var generator = JitterGenerator(seed: seed)

@@ -1,39 +1,32 @@
-/// Looks at every packet from the broker first, and tells of what Swift takes care of: messages, the acknowledgements of ours, and
-/// what libmosquitto would not tell. The others it gives for libmosquitto.
+/// Decodes what a broker sends into one ``ServerPacket`` for each packet, in the order of the stream.
 ///
-/// Needed for what libmosquitto cannot do: an unknown property identifier makes it abort the process (2.0.11 to 2.1), it
-/// allocates whatever size a header claims, it drops what a DISCONNECT and an UNSUBACK say, and it takes a QoS 2 message that is
-/// sent again after a lost connection for another one. And for speed: it reads a packet byte by byte, and walks over all that is in
-/// flight for each acknowledgement. Packets are looked at in place; only one that spans chunks is copied.
-struct InboundInspector {
-    private let version: MQTTVersion
+/// It takes no size that a header claims beyond the configured one, and no value that a server may not send. Packets
+/// are looked at in place; only one that spans chunks is copied.
+struct PacketDecoder {
+    let version: MQTTVersion
     private let maximumPacketSize: Int
-    /// Whether the client has asked for a clean start, after which no session can be present.
+    /// True if the client has asked for a clean start, after which no session can be present.
     private let cleanStart: Bool
-    /// Whether the client has asked for enhanced authentication: AUTH is for nobody else (MQTT 5.0, section 4.12).
+    /// True if the client has asked for enhanced authentication: AUTH is for nobody else (MQTT 5.0, section 4.12).
     private let expectsAuthentication: Bool
 
     /// The beginning of a packet that has not come whole yet.
     private var carry: [UInt8] = []
-    /// How long `carry` must be for the next look.
+    /// The length that `carry` must have for the next look.
     private var needed = 0
-    /// Gets a line for each packet that libmosquitto does not see, as it would write it.
-    private let log: ((String) -> Void)?
+    /// Gets a line for each packet, as libmosquitto would write it; it writes that of CONNACK itself.
+    private let log: PacketLog?
     /// Messages in a row mostly have the same topic: its string is made once.
     private var lastTopic = (bytes: [UInt8](), text: "")
     private(set) var connackSeen = false
-    /// The Assigned Client Identifier of a broker that was given one.
-    private(set) var ignoredIdentifier: String?
-    /// The packet that libmosquitto is to read in the place of the CONNACK.
-    private var replacement: [UInt8]?
     /// A refusing CONNACK or a DISCONNECT has come: nothing counts after it.
     private(set) var hasEnded = false
-    /// What was found, in order.
-    private(set) var findings: [MosquittoEvent] = []
+    /// The packets that were decoded and not taken, in order.
+    private(set) var packets: [ServerPacket] = []
 
     init(
         version: MQTTVersion, maximumPacketSize: Int, expectsAuthentication: Bool = true, cleanStart: Bool = false,
-        log: ((String) -> Void)? = nil
+        log: PacketLog? = nil
     ) {
         self.cleanStart = cleanStart
         self.expectsAuthentication = expectsAuthentication
@@ -42,29 +35,16 @@ struct InboundInspector {
         self.log = log
     }
 
-    /// Whether a packet has begun to come.
+    /// True if a packet has begun to come.
     var isInMidPacket: Bool { !carry.isEmpty }
 
-    mutating func takeFindings() -> [MosquittoEvent] {
-        var events: [MosquittoEvent] = []
-        moveFindings(to: &events)
-        return events
-    }
+    /// Swaps what was decoded for an empty array, whose memory is used again.
+    mutating func take(_ taken: inout [ServerPacket]) { swap(&taken, &packets) }
 
-    /// Adds the findings to `events`.
-    mutating func moveFindings(to events: inout [MosquittoEvent]) {
-        if events.isEmpty {
-            swap(&events, &findings)
-        } else {
-            events += findings
-            findings.removeAll(keepingCapacity: true)
-        }
-    }
-
-    /// Inspects a chunk, up to the first packet that libmosquitto is to read, which is then given. Returns how much that is.
+    /// Decodes a chunk, up to a packet after which nothing counts.
     ///
-    /// Throws ``MQTTError/Code/protocolViolation``.
-    mutating func inspect(_ chunk: UnsafeRawBufferPointer) throws(MQTTError) -> (count: Int, packet: [UInt8]?) {
+    /// Throws ``MQTTError/Code/protocolViolation``. What came before the violation is in ``packets``.
+    mutating func decode(_ chunk: UnsafeRawBufferPointer) throws(MQTTError) {
         var position = 0
         while position < chunk.count, !hasEnded {
             if carry.isEmpty {
@@ -73,39 +53,21 @@ struct InboundInspector {
                 case .needs(let count):
                     carry.append(contentsOf: rest)
                     needed = count
-                    return (chunk.count, nil)
-                case .finished(let total):
-                    position += total
-                    if Self.isForLibrary(rest[0]) { return (position, takeReplacement() ?? Array(rest[..<total])) }
+                    return
+                case .finished(let total): position += total
                 }
             } else {
                 let step = min(needed - carry.count, chunk.count - position)
                 carry.append(contentsOf: chunk[position..<position + step])
                 position += step
-                guard carry.count == needed else { return (chunk.count, nil) }
+                guard carry.count == needed else { return }
                 switch try examineCarry() {
                 case .needs(let count): needed = count
-                case .finished:
-                    // The memory of a large packet is given back.
-                    defer { carry.removeAll(keepingCapacity: carry.capacity <= 1 << 16) }
-                    if Self.isForLibrary(carry[0]) { return (position, takeReplacement() ?? carry) }
+                // The memory of a large packet is given back.
+                case .finished: carry.removeAll(keepingCapacity: carry.capacity <= 1 << 16)
                 }
             }
         }
-        return (position, nil)
-    }
-
-    /// CONNACK, SUBACK, UNSUBACK and DISCONNECT.
-    private static func isForLibrary(_ first: UInt8) -> Bool {
-        switch first >> 4 {
-        case 2, 9, 11, 14: true
-        default: false
-        }
-    }
-
-    private mutating func takeReplacement() -> [UInt8]? {
-        defer { replacement = nil }
-        return replacement
     }
 
     private enum Progress {
@@ -199,7 +161,7 @@ struct InboundInspector {
             received PUBLISH (d\(flags >> 3), q\(qos.rawValue), r\(flags & 1), m\(packetID), '\(topic)', \
             ... (\(message.payload.count) bytes))
             """)
-        findings.append(.message(message, packetID: packetID))
+        packets.append(.publish(message, packetID: packetID))
     }
 
     private mutating func topic(_ bytes: UnsafeRawBufferPointer) throws(MQTTError) -> String {
@@ -219,8 +181,9 @@ struct InboundInspector {
         return text
     }
 
-    /// Well-formed UTF-8 without U+0000 (MQTT 5.0, section 1.5.4). Control characters and non-characters, which a client should not
-    /// send, pass: brokers forward them, and a persistent session would bring a refused message again and again.
+    /// Well-formed UTF-8 without U+0000 (MQTT 5.0, section 1.5.4). Control characters and non-characters, which a
+    /// client should not send, pass: brokers forward them, and a persistent session would bring a refused message again
+    /// and again.
     static func text(_ bytes: some RandomAccessCollection<UInt8>) -> String? {
         guard !bytes.contains(0) else { return nil }
         return String(validating: bytes, as: UTF8.self)
@@ -235,6 +198,7 @@ struct InboundInspector {
         case 13:
             if !body.isEmpty { throw Self.malformed(name) }
             log?("received PINGRESP")
+            packets.append(.pingresp)
         case 14: try examineDisconnect(body)
         default: try examineAuthentication(body)
         }
@@ -250,7 +214,7 @@ struct InboundInspector {
             }
         }
         log?("received AUTH")
-        findings.append(.authentication(packet))
+        packets.append(.auth(packet))
     }
 
     private mutating func examineConnack(_ body: UnsafeRawBufferPointer) throws(MQTTError) {
@@ -261,30 +225,32 @@ struct InboundInspector {
             }
             if body.count > 2 { try properties(of: 2, body, at: 2) { _, _ in } }
             hasEnded = true
-            findings.append(.serverDisconnect(ServerDisconnect(reasonCode: body[1])))
+            packets.append(.disconnect(ServerDisconnect(reasonCode: body[1])))
             return
         }
         guard body.count >= 2 else { throw Self.malformed("CONNACK") }
         connackSeen = true
+        var connack = Connack(code: body[1], sessionPresent: body[0] & 1 != 0)
         if version == .v5_0 {
             if body.count == 2 {
                 // A broker that knows MQTT 3.1.1 only answers so, in its own format.
                 if body[1] == 0 { throw Self.malformed("CONNACK") }
-                throw MQTTError.refusal(.v3(body[1]))
+                connack.isOfOldVersion = true
+            } else {
+                connack.beginProperties()
+                try properties(of: 2, body, at: 2) { connack.read($0, $1) }
             }
-            var inspection = ConnackInspection()
-            try properties(of: 2, body, at: 2) { inspection.read($0, $1) }
-            ignoredIdentifier = inspection.assignedIdentifier
-            if ignoredIdentifier != nil { replacement = inspection.packet(flags: body[0], code: body[1]) }
         }
-        guard body[1] == 0 else {
-            hasEnded = true
-            return
-        }
+        if connack.code == 0 { try checkFlags(body[0]) } else { hasEnded = true }
+        packets.append(.connack(connack))
+    }
+
+    /// Checks the flags of an acceptance: those of a refusal say nothing.
+    private func checkFlags(_ flags: UInt8) throws(MQTTError) {
         // MQTT 3.1.1, section 3.2.2.1 and 5.0, section 3.2.2.1: bits 7 to 1 are 0.
-        if body[0] > 1 { throw Self.violation("the broker sent CONNACK with the acknowledge flags \(body[0])") }
+        if flags > 1 { throw Self.violation("the broker sent CONNACK with the acknowledge flags \(flags)") }
         // MQTT 5.0, section 3.2.2.1.1 [MQTT-3.2.2-2].
-        if body[0] == 1, cleanStart {
+        if flags == 1, cleanStart {
             throw Self.violation("the broker sent CONNACK with a session present after a clean start")
         }
     }
@@ -298,17 +264,17 @@ struct InboundInspector {
         var acknowledgement = Acknowledgement(packetID: packetID)
         if body.count > 2 { acknowledgement.reasonCode = body[2] }
         if body.count > 3 {
-            var explanation = Explanation()
+            var explanation = ReasonExplanation()
             try properties(of: type, body, at: 3) { explanation.read($0, $1) }
             acknowledgement.explanation = explanation
         }
         let hasCode = type == 4 || type == 7
         log?("received \(name) (Mid: \(packetID)\(hasCode ? ", RC:\(acknowledgement.reasonCode)" : ""))")
         switch type {
-        case 4: findings.append(.acknowledged(acknowledgement))
-        case 5: findings.append(.publishReceived(acknowledgement))
-        case 6: findings.append(.released(packetID: packetID))
-        default: findings.append(.completed(acknowledgement))
+        case 4: packets.append(.puback(acknowledgement))
+        case 5: packets.append(.pubrec(acknowledgement))
+        case 6: packets.append(.pubrel(packetID: packetID))
+        default: packets.append(.pubcomp(acknowledgement))
         }
     }
 
@@ -316,21 +282,23 @@ struct InboundInspector {
         _ type: UInt8, _ name: String, _ body: UnsafeRawBufferPointer
     ) throws(MQTTError) {
         guard body.count >= 2 else { throw Self.malformed(name) }
-        var explanation = Explanation()
+        var acknowledgement = SubscriptionAcknowledgement(packetID: UInt16(Self.integer16(body, at: 0)))
+        if acknowledgement.packetID == 0 {
+            throw Self.violation("the broker sent \(name) with the packet identifier 0")
+        }
         var end = 2
         if version == .v5_0 {
+            var explanation = ReasonExplanation()
             end = try properties(of: type, body, at: 2) { explanation.read($0, $1) }
+            if explanation != ReasonExplanation() { acknowledgement.explanation = explanation }
             // A reason code for each filter, and no packet has none.
             if end == body.count { throw Self.malformed(name) }
         } else if type == 9 ? body.count < 3 : body.count != 2 {
             throw Self.malformed(name)
         }
-        // libmosquitto tells of a SUBACK itself.
-        guard type == 11 else { return }
-        findings.append(
-            .unsubscribed(
-                packetID: UInt16(Self.integer16(body, at: 0)), reasonCodes: Array(body[end...]),
-                explanation: explanation))
+        acknowledgement.reasonCodes = Array(body[end...])
+        log?("received \(name)")
+        packets.append(type == 9 ? .suback(acknowledgement) : .unsuback(acknowledgement))
     }
 
     /// MQTT 5.0, section 3.14: both the reason code and the properties may be left out.
@@ -343,6 +311,7 @@ struct InboundInspector {
             }
         }
         hasEnded = true
-        findings.append(.serverDisconnect(disconnect))
+        log?.nameless("Received DISCONNECT (\(disconnect.reasonCode))")
+        packets.append(.disconnect(disconnect))
     }
 }

@@ -1,0 +1,62 @@
+import Logging
+
+/// Opens one session with libmosquitto, which composes CONNECT and judges CONNACK. Confined to the loop's thread.
+///
+/// For each of the two it borrows a `struct mosquitto`, and gives it back before the call returns: no descriptor, and
+/// no copy of the password, outlives the call. All other packets are ``PacketDecoder``'s and ``PacketEncoder``'s.
+struct Opening {
+    let configuration: MQTTClientConfiguration
+    let credentials: MQTTCredentials
+    /// The method and the data of enhanced authentication (MQTT 5.0, section 4.12).
+    let authentication: (method: String, data: [UInt8]?)?
+    let loop: EventLoopCore
+    /// Gets libmosquitto's own lines if its level is trace.
+    var logger: Logger?
+
+    /// Composes CONNECT, which has the password in it: the caller overwrites it.
+    ///
+    /// Throws if memory or descriptors ran out, or libmosquitto refuses a value.
+    func connectPacket() throws(MQTTError) -> [UInt8] {
+        let loan = try LibraryLoan(configuration)
+        if let logger { loan.log(to: logger) }
+        try loan.setCredentials(credentials)
+        if let will = configuration.will { try loan.setWill(will) }
+        try loan.connect(through: loop, try properties())
+        return try loan.writtenPacket()
+    }
+
+    /// Has libmosquitto judge a CONNACK. A refusal is a failure with its reason code, and so is a packet that
+    /// libmosquitto does not take.
+    func judge(_ connack: Connack) -> Result<Connack, MQTTError> {
+        // Its form is not the one of the CONNECT: only the code can be read.
+        if connack.isOfOldVersion { return .failure(connack.refusal(connack.code, configuration.version)) }
+        do throws(MQTTError) {
+            let loan = try LibraryLoan(configuration)
+            try loan.connect(through: loop, LibraryProperties())
+            if let logger { loan.log(to: logger) }
+            let code = try loan.verdict(on: connack.packet)
+            return code == 0 ? .success(connack) : .failure(connack.refusal(code, configuration.version))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Returns the properties of CONNECT (MQTT 5.0, section 3.1.2.11).
+    private func properties() throws(MQTTError) -> LibraryProperties {
+        let properties = LibraryProperties()
+        guard configuration.version == .v5_0 else { return properties }
+        var expiry = configuration.cleanSessionExpiry
+        if case .persistent(let kept) = configuration.session { expiry = kept }
+        if expiry > .zero { try properties.add(0x11, int32: UInt32(clamping: expiry.components.seconds)) }
+        try properties.add(0x21, int16: configuration.receiveMaximum)
+        if configuration.maximumPacketSize < 268_435_460 {
+            try properties.add(0x27, int32: UInt32(configuration.maximumPacketSize))
+        }
+        if configuration.requestsResponseInformation { try properties.add(0x19, byte: 1) }
+        if !configuration.requestsProblemInformation { try properties.add(0x17, byte: 0) }
+        try properties.add(configuration.userProperties)
+        try properties.add(0x15, string: authentication?.method)
+        try properties.add(0x16, binary: authentication?.data)
+        return properties
+    }
+}

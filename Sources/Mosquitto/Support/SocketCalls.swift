@@ -1,0 +1,48 @@
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// `bind(2)`, under a name that a method called `bind` does not hide.
+func bindDescriptor(_ descriptor: Int32, _ address: UnsafePointer<sockaddr>?, _ length: socklen_t) -> Int32 {
+    bind(descriptor, address, length)
+}
+
+#if canImport(Darwin)
+let streamType = SOCK_STREAM
+/// The type of a socket that never blocks and is closed on exec. Darwin sets both afterwards: a fork of another thread
+/// in between inherits the socket.
+let ownStreamType = SOCK_STREAM
+#else
+let streamType = Int32(SOCK_STREAM.rawValue)
+/// The type of a socket that never blocks and is closed on exec, both from its first moment.
+let ownStreamType = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+#endif
+
+/// Makes a descriptor closed on exec and not blocking, where the system could not when it made the descriptor.
+func makeOwn(_ descriptor: Int32) {
+    #if canImport(Darwin)
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+    #endif
+}
+
+/// Calls `body` with the address of the Unix socket at `path`. Returns `false` with `errno` set if the path is too
+/// long.
+func withUnixAddress(_ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Bool) -> Bool {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    guard path.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else {
+        errno = ENAMETOOLONG
+        return false
+    }
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+    return withUnsafePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        }
+    }
+}
