@@ -127,7 +127,7 @@ struct ClientRun: Sendable {
         return Logger(label: "mosq") { _ in DebugLog(printsAll: !isReference) }
     }
 
-    /// Whether nobody asked for more than mosquitto's commands do.
+    /// True if the command behaves as mosquitto's own does: without `--retry` and `--events`.
     private var isReference: Bool { !options.retry.events && !options.retry.retry }
 
     private func failure(_ error: any Error) -> CommandFailure {

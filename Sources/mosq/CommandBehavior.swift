@@ -1,17 +1,17 @@
 import Mosquitto
 
-/// What one of mosquitto's commands does about its connection when `--retry` is not given.
+/// The connection handling of one of mosquitto's commands, used unless `--retry` is given.
 enum CommandBehavior: Sendable {
     /// `mosquitto_pub`: any failure ends it.
     case publish
     /// `mosquitto_pub -l`, on the thread of `mosquitto_loop_start`: as ``subscribe``.
     case publishLines
-    /// `mosquitto_sub`, in `mosquitto_loop_forever`: a lost connection is made again after a second.
+    /// `mosquitto_sub`, in `mosquitto_loop_forever`: reconnects one second after a connection is lost.
     case subscribe
     /// `mosquitto_rr`: any failure ends it.
     case request
 
-    /// Whether it goes on to print what it has received when the client has ended.
+    /// True if the command still prints the messages it has received after the client has ended.
     var isReceiver: Bool { self == .subscribe || self == .request }
 
     var policy: MQTTRetryPolicy {

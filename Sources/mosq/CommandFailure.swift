@@ -2,7 +2,7 @@
 struct CommandFailure: Error {
     var lines: [String]
     var status: Int32
-    /// Whether mosquitto's commands tell then how to ask for help.
+    /// True if mosquitto's commands add a line about `--help` after this failure.
     var pointsToHelp = false
 
     init(lines: [String], status: Int32) {
@@ -10,7 +10,7 @@ struct CommandFailure: Error {
         self.status = status
     }
 
-    /// A mistake of whoever called the command, or a reason of this machine.
+    /// A mistake of the caller, or a failure of this machine.
     init(message: String) { self.init(lines: ["Error: \(message)"], status: 1) }
 
     /// A mistake in the arguments.

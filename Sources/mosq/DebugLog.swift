@@ -2,7 +2,7 @@ import Logging
 
 /// `-d`: libmosquitto's line for each packet, as mosquitto's commands print them to standard output.
 struct DebugLog: LogHandler {
-    /// Whether it also prints what the client does besides, which mosquitto's commands do not know.
+    /// True if the client's other log lines are printed too; mosquitto's commands have none.
     let printsAll: Bool
     var metadata: Logger.Metadata = [:]
     var logLevel = Logger.Level.trace

@@ -14,7 +14,7 @@ import Glibc
 /// The input is read on a queue of its own: read(2) may block for ever, and a thread of Swift's pool must not.
 final class LineReader: Sendable {
     private struct State {
-        /// What was read and not yet taken; empty for the end of the input.
+        /// Bytes that were read and not yet taken; empty at the end of the input.
         var chunk: [UInt8]?
         var waiting: CheckedContinuation<Void, Never>?
         var isStopped = false
@@ -22,7 +22,7 @@ final class LineReader: Sendable {
 
     struct Line: Equatable, Sendable {
         var bytes: [UInt8]
-        /// Whether the next one is here already. If not, it may never come.
+        /// True if the whole next line has been read already. If false, that line may never arrive.
         var isFollowed: Bool
     }
 
@@ -35,7 +35,7 @@ final class LineReader: Sendable {
     }
 
     private let state = Mutex(State())
-    /// What was taken, and is not yet a line.
+    /// Bytes taken from ``State/chunk`` that have not been returned as lines yet.
     private let rest = Mutex(Rest())
     private let queue = DispatchQueue(label: "mosq.stdin")
 

@@ -61,8 +61,8 @@ struct Publisher {
         if let error = failure.value { throw error }
     }
 
-    /// Whether the fate of one message can differ from that of the others, so that each has to be waited for. Nobody refuses a
-    /// message of MQTT 3.1.1, nor one of QoS 0 that is within the broker's limits.
+    /// Returns true if the broker may refuse one message and accept the others, so that each must be awaited. No broker
+    /// refuses a message of MQTT 3.1.1, nor one of QoS 0 within its limits.
     private func isRefusable() async throws -> Bool {
         if client.configuration.version == .v3_1_1 { return false }
         if properties != MQTTPublishProperties() { return true }

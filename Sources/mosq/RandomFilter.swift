@@ -9,16 +9,16 @@ struct RandomFilterOption: ParsableArguments {
 
     func check() throws { _ = try threshold() }
 
-    /// Whether one more message is to be printed.
+    /// Draws at random whether the next message is printed.
     func passes(using generator: inout some RandomNumberGenerator) -> Bool {
         guard let threshold = try? threshold() else { return true }
         return Int.random(in: 0..<10_000, using: &generator) < threshold
     }
 
-    /// Of ten thousand.
+    /// Number of messages in ten thousand that are printed; `nil` without `--random-filter`.
     ///
-    /// mosquitto_sub multiplies by ten where a hundred was meant, and so prints a tenth of what its manual says, even of 100
-    /// percent. This is what the manual says.
+    /// mosquitto_sub multiplies the percentage by ten instead of a hundred, and so prints a tenth of the messages that
+    /// its manual promises, even at 100 percent. This function follows the manual.
     private func threshold() throws -> Int? {
         guard let percentage else { return nil }
         guard (0.1...100).contains(percentage) else {

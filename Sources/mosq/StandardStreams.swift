@@ -64,7 +64,7 @@ enum StandardInput {
         }
     }
 
-    /// What there is, at least a byte; empty at the end.
+    /// Reads the available bytes, and waits for the first one; empty at the end of the input.
     static func read() -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, count in
             var result: Int

@@ -13,7 +13,7 @@ struct TrappedSignals: Sendable {
     private let sequence: UnixSignalsSequence
     private let signals: [UnixSignal]
 
-    /// Those by which a person or a supervisor ends a command.
+    /// Traps the signals by which a person or a supervisor ends a command: SIGINT and SIGTERM.
     init() async { await self.init([.sigint, .sigterm]) }
 
     init(_ signals: [UnixSignal]) async {
@@ -33,8 +33,8 @@ struct TrappedSignals: Sendable {
 }
 
 extension CommandBehavior {
-    /// Those that mosquitto's command has a handler for. A publisher that is interrupted dies of the signal: what it was told
-    /// to publish may not have been. So does one that waits for a response.
+    /// The signals that mosquitto's command handles. SIGINT and SIGTERM kill a publisher, which may leave messages
+    /// unpublished, and a `mosquitto_rr` that waits for its response.
     var signals: [UnixSignal] {
         switch self {
         case .publish, .publishLines: []

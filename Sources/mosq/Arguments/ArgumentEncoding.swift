@@ -1,4 +1,4 @@
-/// Whether the process's arguments are text. Swift repairs what is not, and so would change a topic, or what is published.
+/// A check that the process's arguments are UTF-8. Swift would repair other bytes, and so change a topic or a payload.
 enum ArgumentEncoding {
     /// - Parameter arguments: as they came, with the name of the process.
     static func check(_ arguments: [[UInt8]]) throws {
@@ -15,7 +15,7 @@ enum ArgumentEncoding {
             : .usage("Malformed UTF-8 in \(flag) argument.")
     }
 
-    /// Those of this process.
+    /// The arguments of this process.
     static var ofProcess: [[UInt8]] {
         (0..<Int(CommandLine.argc)).compactMap { index in
             CommandLine.unsafeArgv[index].map { argument in

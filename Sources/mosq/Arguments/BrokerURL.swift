@@ -1,10 +1,10 @@
 /// The URL of `-L`: `mqtt(s)://[username[:password]@]host[:port]/topic`. Nothing in it is decoded, as in mosquitto's commands.
 ///
-/// Its mistakes are told without it: what looks like a port may be the beginning of a password.
+/// Error messages never quote the URL: the apparent port may be the beginning of a password.
 struct BrokerURL {
-    /// The flags of the connection that it stands for. Those that follow it on the command line count more.
+    /// The connection flags that the URL stands for. Flags after `-L` on the command line override them.
     let connection: [String]
-    /// That of the topic.
+    /// The topic flag that the URL stands for.
     let topic: [String]
 
     init(_ text: String) throws {

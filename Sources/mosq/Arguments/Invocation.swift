@@ -1,12 +1,12 @@
 import Mosquitto
 
-/// What the process was asked to do, under which name.
+/// The command to run, with its arguments and the name under which the process was started.
 struct Invocation {
-    /// The command of mosquitto's that it is, if it is one.
+    /// The mosquitto command to run as; `nil` for the commands that only `mosq` has.
     let command: ReferenceCommand?
-    /// Whether it was started by the name of mosquitto's own command.
+    /// True if the process was started under the name of mosquitto's own command.
     let isLink: Bool
-    /// What follows the command.
+    /// The arguments after the command.
     private let rest: [String]
 
     /// - Parameter arguments: with the name by which the process was started.
@@ -24,7 +24,7 @@ struct Invocation {
         }
     }
 
-    /// What a person types to start it.
+    /// The command as a person types it.
     var name: String {
         guard let command else { return "mosq" }
         return isLink ? command.name : "mosq \(command.rawValue)"
@@ -37,7 +37,7 @@ struct Invocation {
             "\(command.name) version 2.0.11 (mosq \(Mosq.number)) running on libmosquitto \(MosquittoLibrary.version)."
     }
 
-    /// What the argument parser gets: the arguments, after the options of the file.
+    /// Returns the input of the argument parser: the options of the file, followed by the arguments.
     func arguments(file: (ReferenceCommand) throws -> OptionsFile? = { try OptionsFile(of: $0) }) throws -> Outcome {
         guard let command else { return .run(try argumentsOfOthers()) }
         let (path, rest) = try optionsFile()
@@ -55,7 +55,7 @@ struct Invocation {
         }
     }
 
-    /// Those commands of `mosq` alone that take the flags of a connection.
+    /// Commands that only `mosq` has and that accept connection flags.
     private static let connecting: Set<String> = ["doctor", "bench"]
 
     private func argumentsOfOthers() throws -> [String] {

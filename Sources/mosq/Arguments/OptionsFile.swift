@@ -36,7 +36,8 @@ struct OptionsFile {
         return pieces
     }
 
-    /// What is after the first word, spaces included, is the value. Of a comment, and of nothing, `nil`.
+    /// Splits a line into the option, which is its first word, and the value, which is the rest with its spaces.
+    /// Returns `nil` for a comment and for an empty line.
     private static func words(_ piece: [UInt8]) throws -> [String]? {
         // C's end of a string.
         var line = piece.prefix { $0 != 0 }

@@ -1,6 +1,6 @@
 /// A flag of mosquitto's commands, as `client_config_line_proc` of their `client_shared.c` (2.0.11) takes it.
 struct ReferenceFlag: Sendable {
-    /// What follows it.
+    /// The kind of value that follows the flag.
     enum Value: Sendable, Equatable {
         case none
         case text
@@ -17,7 +17,7 @@ struct ReferenceFlag: Sendable {
     /// The commands that know it.
     let commands: Set<ReferenceCommand>
     let value: Value
-    /// What mosquitto says when nothing follows.
+    /// The error message of mosquitto's commands if the value is missing.
     let complaint: String
 
     /// - Parameter command: `nil` for the flags that all commands have.

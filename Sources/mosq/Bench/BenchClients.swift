@@ -64,7 +64,7 @@ final class BenchClients: Sendable {
         }
     }
 
-    /// How many clients connect at the same time.
+    /// Maximum number of clients that connect at the same time.
     static let handshakes = 64
 
     /// Ends all clients, and returns when they have.

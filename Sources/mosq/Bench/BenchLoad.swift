@@ -1,6 +1,6 @@
 import Mosquitto
 
-/// What the clients of `mosq bench pub` publish, and how.
+/// The messages that the clients of `mosq bench pub` publish, and their rate.
 struct BenchLoad: Sendable {
     let topic: MQTTTopic
     let qos: MQTTQoS

@@ -8,7 +8,7 @@ final class BenchMeter: Sendable {
         var end: (time: ContinuousClock.Instant, usage: BenchUsage)?
     }
 
-    /// How many messages there are to be.
+    /// Number of messages or connections at which the benchmark is complete.
     let goal: Int
     private let given = Atomic(0)
     private let counted = Atomic(0)

@@ -2,7 +2,7 @@ import Histogram
 
 /// The figures of a benchmark.
 struct BenchReport {
-    /// What was counted, such as "messages".
+    /// The unit of ``messages``, such as "messages" or "connections".
     var unit: String
     var messages: Int
     var bytes: Int

@@ -26,7 +26,7 @@ enum BenchStamp {
         }
     }
 
-    /// How long ago the payload was made; `nil` if it does not say.
+    /// Returns the age of the payload; `nil` if the payload carries no time.
     static func age(of payload: [UInt8]) -> Duration? {
         guard payload.count >= size, payload.starts(with: mark) else { return nil }
         var time: UInt64 = 0

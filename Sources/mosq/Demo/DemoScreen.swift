@@ -8,7 +8,7 @@ import Musl
 import Glibc
 #endif
 
-/// What a person sees of the demo: lines with the elapsed time, and a table at the end.
+/// The output of the demo for a person: lines with the elapsed time, and a table at the end.
 struct DemoScreen: Sendable {
     private let start = ContinuousClock.now
     private let hasColor = isatty(STDOUT_FILENO) == 1

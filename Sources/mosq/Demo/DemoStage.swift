@@ -9,7 +9,7 @@ protocol DemoStage: Sendable {
     var port: Int { get }
     /// The authority of its certificate.
     var authorityPEM: String { get }
-    /// What a person should know about its tokens.
+    /// A remark for the user about the tokens of this broker, if there is one.
     var note: String? { get }
 
     func open() async throws

@@ -1,4 +1,4 @@
-/// What a demo has shown.
+/// The results of a demo.
 struct DemoSummary: Sendable {
     var attempts = 0
     var failures = 0
@@ -6,6 +6,6 @@ struct DemoSummary: Sendable {
     var sent = 0
     var received = 0
     var lost = 0
-    /// What should have been seen and was not.
+    /// The event that the demo should have shown and did not; `nil` if nothing is missing.
     var missing: String?
 }

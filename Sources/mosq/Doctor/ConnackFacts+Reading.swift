@@ -15,7 +15,7 @@ extension ConnackFacts {
         userProperties = properties.userProperties.map { Property(name: $0.name, value: $0.value) }
     }
 
-    /// Of a connection that was refused, or came to nothing.
+    /// Facts of a connection that was refused or failed.
     init(_ error: MQTTError, _ configuration: MQTTClientConfiguration) {
         code = error.rawReasonCode.map { Int($0) }
         reason = error.reasonCode.map { "\($0)" }

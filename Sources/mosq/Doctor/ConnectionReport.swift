@@ -15,7 +15,7 @@ struct ConnectionReport: Encodable, Sendable {
 
     init(endpoint: String) { self.endpoint = endpoint }
 
-    /// Whether no step has failed and the broker has accepted the connection.
+    /// True if no step has failed and the broker has accepted the connection.
     var isOK: Bool {
         let statuses = [names.status, tcp.status, tls.status, token.status, connack.status, loopback.status]
         return !statuses.contains(.failed) && connack.status != .skipped

@@ -1,7 +1,6 @@
 import Synchronization
 
-/// What `body` comes to within the limit; `nil` after it. The work is then cancelled, and left alone if it does not
-/// heed that.
+/// Returns the result of `body`, or `nil` once the limit has passed. `body` is then cancelled, but not awaited.
 func within<Value: Sendable>(
     _ limit: Duration, _ body: @escaping @Sendable () async -> Value
 ) async -> Value? {

@@ -1,7 +1,8 @@
 import FoundationEssentials
 
 extension Diagnosis {
-    /// What the token alone says; the clock that it is held against is this machine's. `nil` if it should be accepted.
+    /// Diagnoses a token from its claims and the clock of this machine. Returns `nil` if a broker should accept the
+    /// token.
     static func token(_ facts: TokenFacts) -> (diagnosis: Diagnosis, isFailure: Bool)? {
         guard let now = facts.receivedAt else { return nil }
         if let skew = facts.clockSkew, abs(skew) > clockTolerance {

@@ -1,6 +1,6 @@
-/// What is wrong, why it probably is, and what to do: for a person, with a name of the cause for programs.
+/// The problem, its probable cause and the remedy in words for a person, with a name of the cause for programs.
 struct Diagnosis: Encodable, Hashable {
-    /// The causes that are told apart. The names are an interface, as in docs/doctor.md.
+    /// The causes that a diagnosis distinguishes. Their names are an interface, documented in docs/doctor.md.
     enum Cause: String, Encodable, CaseIterable {
         case nameNotFound, refused, noAnswer, unreachable, noSocket, someAddressesFail
         case notTLS, tlsRequired, unknownAuthority, certificateExpired, certificateNotYetValid, wrongName
@@ -15,7 +15,7 @@ struct Diagnosis: Encodable, Hashable {
     }
 
     let cause: Cause
-    /// What is known, in a sentence.
+    /// The problem in one sentence.
     let summary: String
     /// The facts behind it, and other causes that the same facts have, the likeliest first.
     var likely: [String] = []

@@ -26,7 +26,7 @@ struct ConnectFacts: Encodable, Sendable {
     var addresses: [Address] = []
 }
 
-/// What TLS came to, and what the broker has shown.
+/// The outcome of the TLS handshake, and the certificates that the broker has sent.
 struct TLSFacts: Encodable, Sendable {
     struct Certificate: Encodable, Sendable {
         var subject: String
@@ -63,9 +63,9 @@ struct TLSFacts: Encodable, Sendable {
     /// The broker's own certificate, and the others it sent.
     var chain: [Certificate] = []
     var failedCheck: FailedCheck?
-    /// The broker's, which ended the handshake.
+    /// The broker's alert that ended the handshake.
     var alert: String?
-    /// Whether a client certificate was at hand.
+    /// True if a client certificate was configured.
     var hasClientCertificate = false
 }
 
@@ -73,7 +73,7 @@ struct TLSFacts: Encodable, Sendable {
 struct TokenFacts: Encodable, Sendable {
     enum Kind: String, Encodable, Sendable { case none, password, jwt }
 
-    /// Who gave it: "static", "file", "command", "oauth2", "signed".
+    /// The source of the credentials: "static", "file", "command", "oauth2" or "signed".
     var source: String?
     var username: String?
     var kind = Kind.none
@@ -104,7 +104,8 @@ struct ConnackFacts: Encodable, Sendable {
     var clientID: String
     var protocolVersion: String
     var sessionPresent: Bool?
-    /// What the broker takes (MQTT 5.0, section 3.2.2.3), with the defaults of what it left out. None with MQTT 3.1.1.
+    /// Limits of the broker (MQTT 5.0, section 3.2.2.3), with the default of each property it left out; `nil` for MQTT
+    /// 3.1.1.
     var limits: Limits?
     var serverReference: String?
     var userProperties: [Property] = []

@@ -1,7 +1,7 @@
-/// What came of one step.
+/// The result of one step.
 struct Finding<Facts: Encodable & Sendable>: Encodable, Sendable {
     let status: FindingStatus
-    /// What was found, as far as the step came.
+    /// The facts found before the step ended or failed.
     let facts: Facts?
     let diagnosis: Diagnosis?
 

@@ -1,13 +1,14 @@
 import Logging
 import Mosquitto
 
-/// What the broker shows in the handshake, as seen by a check of one's own that all connections here make.
+/// A recorder of the certificates that the broker sends in the handshake, set as the custom verification of every
+/// connection of the doctor.
 final class PeerRecorder: Sendable {
     private let seen = FirstValue<TLSPeer>()
 
     var peer: TLSPeer? { seen.value }
 
-    /// Lets this configuration record, and then ask the check that it had.
+    /// Makes this configuration record the peer, and then call its former custom verification.
     func record(in tls: inout TLSConfiguration) {
         let check = tls.customVerification
         tls.customVerification = { [seen] peer in
@@ -17,12 +18,12 @@ final class PeerRecorder: Sendable {
     }
 }
 
-/// A handshake that is refused as soon as the broker has shown its certificates: nothing of MQTT is sent, no
-/// credentials either.
+/// A handshake that is refused as soon as the broker has sent its certificates, before any MQTT packet or credentials
+/// are sent.
 enum CertificateProbe {
     private struct Seen: Error {}
 
-    /// What it shows, whatever is wrong with it; `nil` if what answers does not speak TLS, or shows no certificate.
+    /// Returns the broker's certificates, valid or not; `nil` if the peer does not speak TLS or sends no certificate.
     static func peer(_ configuration: MQTTClientConfiguration) async -> TLSPeer? {
         if configuration.tls?.preSharedKey != nil { return nil }
         var configuration = configuration

@@ -3,10 +3,10 @@ import FoundationEssentials
 /// A report as lines for a person, step by step.
 struct ReportText {
     var style = ReportStyle()
-    /// What lengths of time are relative to.
+    /// The time that relative times in the report refer to.
     var now = Date.now
 
-    /// One step: its mark and name, what was found, and of a failure the cause and the remedy.
+    /// Returns the lines of one step: its mark and name, its facts and, if it failed, the cause and the remedy.
     func lines(_ step: ConnectionReport.Step, of report: ConnectionReport) -> [String] {
         switch step {
         case .names: lines(step, report.names, report.names.facts.map(names) ?? [Line("none: a Unix socket")])
@@ -65,7 +65,7 @@ struct ReportText {
         text + String(repeating: " ", count: max(0, width - text.count))
     }
 
-    /// What a broker or a token says must not steer the terminal.
+    /// Replaces control characters: text from a broker or a token must not steer the terminal.
     private func printable(_ text: String) -> String {
         String(
             String.UnicodeScalarView(

@@ -134,9 +134,10 @@ struct ConnectionOptions: ParsableArguments {
         try protocolVersion() == .v5_0 ? try properties.publish() : .init()
     }
 
-    /// What DISCONNECT says.
+    /// Returns the DISCONNECT packet that ends the connection.
     ///
-    /// - Parameter isEarly: whether the command ends before its time, which lets the broker publish the will. MQTT 3.1.1 cannot say so.
+    /// - Parameter isEarly: whether the command ends before its work is done. The broker then publishes the will, which
+    ///   only MQTT 5.0 can request.
     func farewell(isEarly: Bool) throws -> MQTTDisconnect {
         var disconnect = try properties.disconnect()
         guard try protocolVersion() == .v5_0 else { return MQTTDisconnect() }

@@ -20,15 +20,15 @@ struct PayloadOptions: ParsableArguments {
 
     enum Payload {
         case once([UInt8])
-        /// Those of standard input, which come one by one.
+        /// The lines of standard input, each sent as a message once it has been read.
         case lines
     }
 
-    /// `nil` if there is none.
+    /// Returns the payload; `nil` if no flag names one.
     ///
     /// - Parameters:
-    ///   - lines: whether each line of standard input is one.
-    ///   - isQuiet: whether a file that cannot be read ends the command without a word.
+    ///   - lines: whether each line of standard input is a message.
+    ///   - isQuiet: whether a file that cannot be read ends the command without an error message.
     func payload(lines: Bool = false, isQuiet: Bool = false) throws -> Payload? {
         let given = message.count + file.count + [empty, lines, wholeInput].count { $0 }
         if given > 1 { throw CommandFailure.usage("Only one type of message can be sent at once.") }

@@ -20,7 +20,7 @@ struct PropertyOptions: ParsableArguments {
         return properties
     }
 
-    /// Those of one packet.
+    /// Returns the properties of one packet.
     private func properties(of packet: PropertyArgument.Packet) throws -> [PropertyArgument] {
         let properties = try parsed().filter { $0.packet == packet }
         let single = properties.map(\.name).filter { $0 != "user-property" }
@@ -126,7 +126,7 @@ struct PropertyOptions: ParsableArguments {
         }
     }
 
-    /// What DISCONNECT says.
+    /// Returns the DISCONNECT packet with the properties that were given for it.
     func disconnect() throws -> MQTTDisconnect {
         var disconnect = MQTTDisconnect()
         for property in try properties(of: .disconnect) {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Mosquitto
 
-/// What the broker keeps while the client is away.
+/// Flags of the session that the broker keeps while the client is disconnected.
 struct SessionOptions: ParsableArguments {
     @Flag(
         name: [.customShort("c"), .long], help: "Keep the session at the broker (needs -i).")
@@ -42,7 +42,7 @@ struct SessionOptions: ParsableArguments {
         }
     }
 
-    /// Whether a session is resumed, and not to outlive the command.
+    /// Returns true if the session is resumed, but must end with the command.
     func endsSession(property: UInt32? = nil) throws -> Bool {
         let seconds = try property ?? expirySeconds()
         return disableCleanSession && seconds == 0

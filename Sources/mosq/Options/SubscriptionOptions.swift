@@ -1,7 +1,7 @@
 import ArgumentParser
 import Mosquitto
 
-/// How the broker sends the messages of a subscription.
+/// Flags of a subscription, which decide how the broker sends its messages.
 struct SubscriptionOptions: ParsableArguments {
     @Flag(name: .long, help: "Keep the retain flag as it was published. Applies to MQTT 5.0 only.")
     var retainAsPublished = false

@@ -100,7 +100,7 @@ struct TLSOptions: ParsableArguments {
         return tls
     }
 
-    /// What mosquitto's commands say of flags that do not go together.
+    /// Throws the error of mosquitto's commands for flags that contradict each other and for unreadable files.
     private func check() throws {
         let complaints: [(Bool, String)] = [
             ((certificate == nil) != (key == nil), "Both certfile and keyfile must be provided if one of them is set."),

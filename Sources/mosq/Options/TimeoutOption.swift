@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// How long a command that waits for messages runs.
+/// The time after which a command that waits for messages ends.
 struct TimeoutOption: ParsableArguments {
     @Option(name: .customShort("W"), parsing: .unconditional, help: "End with status 27 after so many seconds.")
     var seconds: Int?

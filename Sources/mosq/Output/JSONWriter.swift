@@ -1,11 +1,11 @@
 /// Writes JSON as cJSON prints it, on one line or with tabs and newlines, byte by byte the same.
 ///
-/// Text is bytes here: what is not UTF-8 stays as it is, and a NUL ends it.
+/// Text is a sequence of bytes here: bytes that are not UTF-8 are written unchanged, and a NUL ends the text.
 struct JSONWriter {
     private(set) var bytes: [UInt8] = []
     private let isPretty: Bool
     private var depth = 0
-    /// Whether something precedes in the array or object that is open.
+    /// True if the innermost open array or object has a member already.
     private var hasMembers = false
 
     init(isPretty: Bool) { self.isPretty = isPretty }
@@ -26,7 +26,7 @@ struct JSONWriter {
         hasMembers = true
     }
 
-    /// What is written next is the member's value.
+    /// Begins an object member; the next value written belongs to it.
     mutating func member(_ name: String) { member(name.utf8) }
 
     mutating func member(_ name: some Sequence<UInt8>) {
@@ -51,7 +51,7 @@ struct JSONWriter {
         hasMembers = true
     }
 
-    /// What is written next is the array's next element.
+    /// Begins an array element; the next value written is this element.
     mutating func element() {
         guard hasMembers else { return }
         bytes.append(UInt8(ascii: ","))

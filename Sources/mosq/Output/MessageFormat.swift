@@ -1,18 +1,18 @@
-/// A format of `-F`, taken apart: what is printed for each message, piece by piece.
+/// A parsed format of `-F`: the segments that are printed for each message.
 ///
-/// It accepts and refuses what `check_format` of mosquitto's `client_shared.c` (2.0.11) does, and means what
-/// `formatted_print` of its `sub_client_output.c` makes of it.
+/// The parser accepts the same formats as `check_format` in mosquitto's `client_shared.c` (2.0.11), and reads them as
+/// `formatted_print` in its `sub_client_output.c` does.
 struct MessageFormat: Equatable, Sendable {
     enum Segment: Equatable, Sendable {
         case literal([UInt8])
         case field(Field, Layout)
-        /// `@`: what `strftime` makes of this conversion character.
+        /// `@`: the text that `strftime` prints for this conversion character.
         case time(UInt8)
         /// `@N`: the nanoseconds of the second, nine digits.
         case nanoseconds
     }
 
-    /// What follows `%`.
+    /// The character after `%`, which selects a field of the message.
     enum Field: Character, Sendable {
         case topicAlias = "A"
         case contentType = "C"
@@ -38,7 +38,7 @@ struct MessageFormat: Equatable, Sendable {
         var needsTime: Bool { [.isoTime, .json, .jsonOfJSON, .unixTime].contains(self) }
     }
 
-    /// What is between `%` and the field's character. Which fields heed it is theirs to say.
+    /// The flags, width and precision between `%` and the field's character. Not every field uses all of them.
     struct Layout: Equatable, Sendable {
         var isLeftAligned = false
         var padsWithZeros = false
@@ -48,7 +48,7 @@ struct MessageFormat: Equatable, Sendable {
     }
 
     private(set) var segments: [Segment] = []
-    /// Whether a time is printed, which somebody has to ask for then.
+    /// True if the format prints a time, so that the clock must be read for each message.
     private(set) var needsTime = false
 
     /// - Throws: a ``CommandFailure`` that says what is wrong with it.

@@ -77,16 +77,16 @@ struct MessageFormatter {
     }
 }
 
-/// How mosquitto's commands lay out a value; not quite as a reader of their manual would expect.
+/// The layout of a value as mosquitto's commands print it, which differs from their manual in places.
 extension MessageFormat.Layout {
-    /// For what is text, which has no zeros.
+    /// The layout for text, which is never padded with zeros.
     fileprivate var blank: Self {
         var layout = self
         layout.padsWithZeros = false
         return layout
     }
 
-    /// `nil` is as wide, and blank.
+    /// Appends a number; `nil` is padding of the same width.
     fileprivate func append(_ number: Int?, to bytes: inout [UInt8]) {
         guard let number else {
             bytes.append(contentsOf: repeatElement(pad, count: width))

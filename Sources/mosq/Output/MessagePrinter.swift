@@ -1,7 +1,7 @@
 import ArgumentParser
 import Mosquitto
 
-/// How `mosq sub` and `mosq rr` print messages.
+/// Flags that decide how `mosq sub` and `mosq rr` print messages.
 struct MessagePrinter: ParsableArguments {
     @Flag(name: [.customShort("v"), .long], help: "Print the topic before each message.")
     var verbose = false
@@ -22,12 +22,13 @@ struct MessagePrinter: ParsableArguments {
 
     func check() throws { _ = try formatter(warn: { _ in }) }
 
-    /// Prints until the sequence ends, `limit` messages were taken, or nobody reads any more. Throws if they cannot be written.
+    /// Prints messages until the sequence ends, `limit` messages were taken, or the reader of the output is gone.
+    /// Throws if the output cannot be written.
     ///
     /// - Parameters:
-    ///   - filter: what is left out.
-    ///   - warns: whether a message that is not what the format wants is reported.
-    ///   - prepare: is called before a message is printed, and says whether it is to be.
+    ///   - filter: the messages to leave out.
+    ///   - warns: whether a message that the format cannot print is reported.
+    ///   - prepare: called before a message is printed; returns whether to print it.
     func print(
         _ messages: MQTTMessages, limit: Int?, filter: MessageFilter? = nil, warns: Bool = true,
         prepare: (MQTTMessage) async -> Bool = { _ in true }

@@ -29,12 +29,12 @@ struct MessageTime {
     /// `localtime_r` need not look at `TZ` by itself.
     static func readTimeZone() { tzset() }
 
-    /// What `strftime` prints; nothing if that has no room in 100 bytes, as in mosquitto's commands.
+    /// Returns the output of `strftime`; empty if it needs more than 100 bytes, as in mosquitto's commands.
     func formatted(_ format: String) -> [UInt8] {
         format.withCString { formatted(cString: $0) }
     }
 
-    /// What `strftime` makes of one conversion character.
+    /// Returns the output of `strftime` for one conversion character.
     func formatted(_ conversion: UInt8) -> [UInt8] {
         let format = [CChar(bitPattern: UInt8(ascii: "%")), CChar(bitPattern: conversion), 0]
         return format.withUnsafeBufferPointer { format in
@@ -52,7 +52,7 @@ struct MessageTime {
         }
     }
 
-    /// So many digits of the fraction of the second, at most nine.
+    /// Returns the first digits of the fraction of the second, at most nine.
     func fraction(digits: Int) -> [UInt8] {
         let all = Array(String(nanoseconds).utf8)
         return Array((Array(repeating: UInt8(ascii: "0"), count: 9 - all.count) + all).prefix(digits))
