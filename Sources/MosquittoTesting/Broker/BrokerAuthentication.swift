@@ -1,7 +1,8 @@
 extension ScriptedBroker {
-    /// How a ``ScriptedBroker`` decides whether CONNECT is accepted.
+    /// The rule by which a ``ScriptedBroker`` accepts a CONNECT.
     ///
-    /// Whoever is not, gets CONNACK 5 (3.1.1, not authorized) or 0x87 (5.0, not authorized), and is closed.
+    /// A refused client receives CONNACK 5 (3.1.1, not authorized) or 0x87 (5.0, not authorized), and its connection is
+    /// closed.
     public enum Authentication: Sendable {
         /// Everybody is accepted.
         case none
@@ -9,7 +10,7 @@ extension ScriptedBroker {
         /// The password of CONNECT is a token of this issuer, not expired.
         ///
         /// - Parameters:
-        ///   - issuer: Who signed the tokens.
+        ///   - issuer: The issuer that signed the tokens.
         ///   - kickOnExpiry: Whether a live connection ends when its token expires: DISCONNECT 0x87 and close for
         ///     5.0, close without a packet for 3.1.1.
         case token(TestTokenIssuer, kickOnExpiry: Bool)

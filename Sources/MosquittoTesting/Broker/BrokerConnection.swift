@@ -135,14 +135,14 @@ final class BrokerConnection: ChannelInboundHandler {
         }
     }
 
-    /// Whether the script lets a QoS 1 message be acknowledged.
+    /// Returns true if the script lets the broker acknowledge the next QoS 1 message.
     func mayAcknowledge() -> Bool {
         if script != .withholdFirstAcknowledgement || hasWithheld { return true }
         hasWithheld = true
         return false
     }
 
-    /// Runs something later, unless the connection ends before.
+    /// Runs `body` after the delay, unless the connection ends first.
     func schedule(after delay: Duration, _ body: @escaping (BrokerConnection) -> Void) {
         guard let loop = context?.eventLoop.assumeIsolated() else { return }
         timers.append(

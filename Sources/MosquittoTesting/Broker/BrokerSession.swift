@@ -14,7 +14,7 @@ final class BrokerSession {
         let identifier: UInt32?
     }
 
-    /// What is to be sent after a reconnect.
+    /// A packet that the broker resends after a reconnect.
     enum Resend: Equatable {
         case publish(packetID: UInt16)
         case pubrel(packetID: UInt16)
@@ -34,10 +34,11 @@ final class BrokerSession {
     /// In seconds. 0 ends the session with its connection, `UInt32.max` keeps it for ever.
     var expiry: UInt32
 
-    /// How many QoS 1 and 2 messages may be unacknowledged (MQTT 5.0, 3.1.2.11.3).
+    /// Maximum number of unacknowledged QoS 1 and 2 messages (MQTT 5.0, 3.1.2.11.3).
     var receiveMaximum = 1_000
 
-    /// The client's QoS 2 messages whose PUBREL is due: routed on PUBREL, so that a resent PUBLISH is not routed twice.
+    /// The client's QoS 2 messages whose PUBREL has not arrived. They are routed on PUBREL, so that a resent PUBLISH is
+    /// not routed twice.
     private var incoming: [UInt16: BrokerMessage] = [:]
     private var queue = CircularBuffer<BrokerMessage>()
     private var inFlight: [InFlight] = []
@@ -48,7 +49,7 @@ final class BrokerSession {
         self.expiry = expiry
     }
 
-    /// Appends a QoS 1 or 2 message to what is to be sent.
+    /// Appends a QoS 1 or 2 message to the queue of messages to send.
     func enqueue(_ message: BrokerMessage) {
         queue.append(message)
     }
@@ -72,7 +73,7 @@ final class BrokerSession {
         inFlight[index].message = nil
     }
 
-    /// What a resumed session sends again, in the original order (MQTT 5.0, 4.4 and 4.6).
+    /// Returns the packets that a resumed session resends, in the original order (MQTT 5.0, 4.4 and 4.6).
     func resends() -> [Resend] {
         inFlight.map { $0.message == nil ? .pubrel(packetID: $0.packetID) : .publish(packetID: $0.packetID) }
     }

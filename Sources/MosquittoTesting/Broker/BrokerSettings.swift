@@ -2,7 +2,8 @@ internal import NIOCore
 internal import NIOSSL
 internal import Synchronization
 
-/// What a test may change while the broker runs. The event loop reads it when a connection is accepted or answered.
+/// Settings that a test may change while the broker runs. The event loop reads them when it accepts or answers a
+/// connection.
 final class BrokerSettings: Sendable {
     private struct State {
         var script: [ConnectionScript]

@@ -1,4 +1,4 @@
-/// What a ``ScriptedBroker`` does with one TCP connection that it accepted.
+/// The behavior of a ``ScriptedBroker`` on one TCP connection.
 public enum ConnectionScript: Sendable, Equatable {
     /// Behaves as a broker.
     case serve
@@ -7,8 +7,8 @@ public enum ConnectionScript: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - code: The return code (3.1.1) or the reason code (5.0).
-    ///   - close: Whether the connection is closed then, as the specification demands. If not, it stays open and
-    ///     silent.
+    ///   - close: Whether the broker then closes the connection, as the specification demands. If not, the connection
+    ///     stays open and silent.
     case refuse(code: UInt8, close: Bool)
 
     /// Accepts the TCP connection, then reads and sends nothing: not even the TLS handshake begins.
@@ -23,10 +23,10 @@ public enum ConnectionScript: Sendable, Equatable {
     /// Resets as soon as TCP is connected, before TLS.
     case resetOnAccept
 
-    /// Closes when CONNECT arrived, without an answer.
+    /// Closes when CONNECT has arrived, without an answer.
     case closeAfterConnect
 
-    /// Resets when the first bytes arrived (with TLS: in the middle of the handshake).
+    /// Resets when the first bytes have arrived (with TLS: in the middle of the handshake).
     case resetMidHandshake
 
     /// Answers CONNECT with these bytes, whatever they mean. Afterwards the connection is closed, or open and silent.
@@ -45,13 +45,14 @@ public enum ConnectionScript: Sendable, Equatable {
     /// Behaves as a broker, then closes the connection without a packet, this long after CONNACK.
     case serveThenClose(after: Duration)
 
-    /// Behaves as a broker, but leaves packets of one type unanswered, and ends the connection when it has had so many.
+    /// Behaves as a broker, but leaves packets of one type unanswered, and ends the connection when `count` of them
+    /// have arrived.
     ///
     /// An MQTT 5.0 client is sent DISCONNECT first, as in ``serveThenDisconnect(reasonCode:properties:after:)``.
     ///
     /// - Parameters:
     ///   - type: The type of the packets, such as ``ReceivedPacketType/subscribe``.
-    ///   - count: Which of them is the last straw, counted from 1.
+    ///   - count: The number of such packets after which the connection ends.
     ///   - reasonCode: The reason code of DISCONNECT.
     case disconnectOn(ReceivedPacketType, count: Int = 1, reasonCode: UInt8)
 
@@ -61,7 +62,7 @@ public enum ConnectionScript: Sendable, Equatable {
     /// Sends these bytes on accept, before and without TLS, and keeps the connection open. What arrives is discarded.
     case raw([UInt8])
 
-    /// Whether the script ends below TLS and MQTT.
+    /// True if the connection never gets as far as TLS and MQTT.
     var isTransportOnly: Bool {
         switch self {
         case .silent, .closeOnAccept, .resetOnAccept, .resetMidHandshake, .raw: true

@@ -28,7 +28,7 @@ public struct ReceivedPacket: Sendable, Equatable {
     /// The whole packet, fixed header included.
     public let bytes: [UInt8]
 
-    /// Which accepted TCP connection it came from, counted from 0.
+    /// The index of the TCP connection that carried the packet, in order of acceptance from 0.
     public let connection: Int
 }
 
@@ -64,7 +64,7 @@ public struct ReceivedConnect: Sendable, Equatable {
     /// All MQTT 5.0 properties, without those of the will.
     public let properties: [ReceivedProperty]
 
-    /// Which accepted TCP connection it came from, counted from 0.
+    /// The index of the TCP connection that carried the packet, in order of acceptance from 0.
     public let connection: Int
 
     /// When it arrived.
@@ -88,7 +88,7 @@ public struct ReceivedPublish: Sendable, Equatable {
     /// The DUP flag.
     public let dup: Bool
 
-    /// Who published.
+    /// The client identifier of the publisher.
     public let clientID: String
 
     /// The MQTT 5.0 properties.

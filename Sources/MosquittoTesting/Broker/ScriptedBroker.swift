@@ -188,15 +188,17 @@ public final class ScriptedBroker: Sendable {
         set { settings.connackProperties = newValue }
     }
 
-    /// Whether a client whose subscriptions overlap gets one copy of a message with all their Subscription Identifiers, instead of
-    /// one for each subscription that has an identifier (MQTT 5.0, 3.3.4). Subscriptions without one share a copy in any case.
+    /// True if a client with overlapping subscriptions receives one copy of a message with all their Subscription
+    /// Identifiers, instead of one copy for each subscription that has an identifier (MQTT 5.0, 3.3.4). Subscriptions
+    /// without an identifier share a copy in both cases.
     public var mergesCopies: Bool {
         get { settings.mergesCopies }
         set { settings.mergesCopies = newValue }
     }
 
-    /// How many bytes a second the broker reads from each connection that it accepts from now on, at least 1,000; `nil`, the default,
-    /// for all that come. The kernel's buffers hold more than that on both sides.
+    /// The rate in bytes per second, at least 1,000, at which the broker reads from each connection that it accepts
+    /// from now on; `nil`, the default, for no limit. The kernel buffers of both sides accept more bytes than the
+    /// broker reads.
     public var readRate: Int? {
         get { settings.readRate }
         set { settings.readRate = newValue }

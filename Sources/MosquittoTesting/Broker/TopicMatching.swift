@@ -1,6 +1,6 @@
 /// Topic filters as the broker matches them (MQTT 5.0, 4.7).
 enum TopicMatching {
-    /// Whether a topic filter is one: `#` only as the last level, `+` only as a whole level.
+    /// Returns true if a topic filter is valid: `#` only as the last level, `+` only as a whole level.
     static func isValid(filter: String) -> Bool {
         guard !filter.isEmpty, !filter.contains("\0") else { return false }
         let levels = filter.split(separator: "/", omittingEmptySubsequences: false)

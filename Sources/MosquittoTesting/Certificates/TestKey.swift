@@ -2,17 +2,17 @@ internal import Crypto
 internal import X509
 internal import _CryptoExtras
 
-/// What the keys of a ``TestCertificateAuthority`` are, and with what it signs.
+/// The algorithm of the keys and signatures of a ``TestCertificateAuthority``.
 public enum TestKeyAlgorithm: Sendable, Hashable, CaseIterable {
     /// ECDSA over the curve P-256, with SHA-256.
     case p256
-    /// RSA of 2,048 bits, with PKCS #1 v1.5 and SHA-256. Its keys take a moment to find.
+    /// RSA of 2,048 bits, with PKCS #1 v1.5 and SHA-256. A key takes a moment to generate.
     case rsa2048
-    /// Ed25519 (RFC 8410), which not every TLS library takes.
+    /// Ed25519 (RFC 8410), which not every TLS library accepts.
     case ed25519
 }
 
-/// A private key with what a certificate needs of it.
+/// A private key in the forms that a certificate and its PEM files need.
 struct TestKey: Sendable {
     let privateKey: Certificate.PrivateKey
     let signatureAlgorithm: Certificate.SignatureAlgorithm

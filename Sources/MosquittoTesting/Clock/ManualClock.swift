@@ -56,19 +56,19 @@ public final class ManualClock: Clock {
         state = Mutex(State(now: now))
     }
 
-    /// What the clock shows.
+    /// The current time of the clock.
     public var now: Instant { state.withLock { $0.now } }
 
     /// Always zero: the clock has no granularity.
     public var minimumResolution: Duration { .zero }
 
-    /// How many tasks sleep on this clock.
+    /// Number of tasks that are sleeping on this clock.
     public var sleeperCount: Int { state.withLock { $0.sleepers.count } }
 
     /// The deadline of the task that wakes first, if any task sleeps.
     public var nextDeadline: Instant? { state.withLock { $0.sleepers.first?.deadline } }
 
-    /// Sleeps until the clock was advanced to the deadline; returns at once if it is not in the future.
+    /// Sleeps until the clock has been advanced to the deadline; returns at once if the deadline is not in the future.
     ///
     /// - Throws: `CancellationError` if the task is cancelled before the deadline.
     public func sleep(until deadline: Instant, tolerance: Duration? = nil) async throws {

@@ -72,7 +72,7 @@ final class ChildProcess: Sendable {
         kill()
     }
 
-    /// Whether the process runs. Reaps it if it has exited.
+    /// True if the process is running. Reaps the process if it has exited.
     var isRunning: Bool {
         state.withLock { state in
             guard case .running(let pid) = state else { return false }

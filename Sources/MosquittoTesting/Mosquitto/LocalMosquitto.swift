@@ -92,12 +92,12 @@ public final class LocalMosquitto: Sendable {
         kill()
     }
 
-    /// What mosquitto logged so far, over all its restarts.
+    /// The log of mosquitto so far, across all restarts.
     public var log: String {
         (try? String(contentsOfFile: directory.path + "/" + Self.logName, encoding: .utf8)) ?? ""
     }
 
-    /// Whether the process runs.
+    /// True if the process is running.
     public var isRunning: Bool { process.withLock { $0 }?.isRunning ?? false }
 
     /// Kills the process (SIGKILL): nothing is saved, connections end without a packet. Nothing happens if it does

@@ -20,7 +20,7 @@ enum MosquittoPasswordFile {
             .joined()
     }
 
-    /// What mosquitto_passwd 2.0 uses.
+    /// The number of PBKDF2 iterations that mosquitto_passwd 2.0 uses.
     private static let iterations = 101
 
     /// RFC 8018, 5.2, for a key as long as one block of SHA-512.

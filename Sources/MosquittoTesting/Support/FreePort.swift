@@ -70,7 +70,8 @@ enum LoopbackSocket {
         return address
     }
 
-    /// Whether a TCP connection to the loopback port is accepted. Loopback answers at once, so this does not block.
+    /// Returns true if the loopback port accepts a TCP connection. Loopback answers at once, so this call does not
+    /// block.
     static func accepts(port: Int) -> Bool {
         let descriptor = make()
         guard descriptor >= 0 else { return false }

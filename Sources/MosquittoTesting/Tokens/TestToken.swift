@@ -4,7 +4,7 @@ public import FoundationEssentials
 public import Foundation
 #endif
 
-/// What a valid token of a ``TestTokenIssuer`` says.
+/// The claims of a valid token of a ``TestTokenIssuer``.
 public struct TestToken: Sendable, Equatable {
     /// The `sub` claim.
     public let subject: String
