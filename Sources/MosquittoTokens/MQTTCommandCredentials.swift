@@ -10,35 +10,36 @@ import SystemPackage
 
 /// Runs a program that prints a token: a credential helper.
 ///
-/// It prints the bare token, with or without a newline, or a JSON object `{"token": "...", "expiresAt": RFC 3339,
-/// "username": "..."}` of which only `token` is needed: at most 64 KiB. No shell is involved, and standard input is empty.
+/// The program prints at most 64 KiB: the bare token, with or without a newline, or a JSON object
+/// `{"token": "...", "expiresAt": RFC 3339, "username": "..."}`, of which only `token` is required. No shell is involved,
+/// and standard input is empty.
 ///
-/// A program that does not exist is permanent. Everything else is a failure that may pass: a status other than 0, output that
-/// is none, too much or not as agreed, and a program that takes longer than ``timeout``. It is then killed, together with what
-/// it has started in its process group, and so it is when the question is cancelled: by SIGTERM, and half a second later by
+/// A missing program is a permanent failure. All other failures are transient: a status other than 0, output that is
+/// empty, too long or malformed, and a program that runs longer than ``timeout``. After the timeout, and when the
+/// request is cancelled, the program and all processes in its process group receive SIGTERM, and half a second later
 /// SIGKILL.
 ///
-/// Its description, mirror and dump show neither the arguments nor the variables' values.
+/// The description, mirror and dump show neither the arguments nor the values of the variables.
 public struct MQTTCommandCredentials: MQTTCredentialProvider {
-    /// The program: a path, or a name that is looked for in the program's `PATH`.
+    /// The program: a path, or a name that is looked up in the program's `PATH`.
     public var executable: String
-    /// Its arguments, as they are: there is no shell that would split or expand them. Default none.
+    /// The arguments, passed unchanged: no shell splits or expands them. Default none.
     public var arguments: [String]
-    /// Variables of its environment, besides those that are inherited. Default none.
+    /// Environment variables of the program, in addition to inherited ones. Default none.
     public var environment: [String: String]
-    /// Whether it gets this process's environment too. Default `true`.
+    /// True if the program inherits the environment of this process. Default `true`.
     public var inheritsEnvironment: Bool = true
     /// The user name, unless the program prints one. Default none.
     public var username: MQTTTokenUsername
-    /// How long it may take, an hour at most. Default 10 s; ``MQTTTimeouts/credentials`` bounds it too.
+    /// Maximum run time of the program, at most an hour. Default 10 s; ``MQTTTimeouts/credentials`` is a limit too.
     public var timeout: Duration = .seconds(10)
 
-    /// What a program may print: the longest password of a CONNECT, and a newline.
+    /// Maximum size of the program's output: the longest password of a CONNECT, and a newline.
     private static let outputLimit = 65_536
-    /// What is read of its standard error; the rest is thrown away.
+    /// Number of bytes kept of the program's standard error; the rest is discarded.
     private static let errorLimit = 16_384
 
-    /// A program that prints a token. It is not looked for before credentials are asked for.
+    /// A program that prints a token. It is not looked up until credentials are requested.
     public init(
         _ executable: String, _ arguments: [String] = [], environment: [String: String] = [:],
         username: MQTTTokenUsername = .none
@@ -67,7 +68,7 @@ public struct MQTTCommandCredentials: MQTTCredentialProvider {
 
     private var name: String { "the program \"\(executable)\"" }
 
-    /// What it printed.
+    /// Runs the program and returns its standard output.
     private func run() async throws -> [UInt8] {
         var options = PlatformOptions()
         // A group of its own, so that what it has started goes with it.

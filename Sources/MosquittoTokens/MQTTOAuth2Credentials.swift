@@ -7,13 +7,15 @@ import NIOSSL
 
 /// Tokens of an OAuth 2.0 issuer, by the client credentials grant (RFC 6749, section 4.4).
 ///
-/// What only a person can put right is permanent (section 5.2: `invalid_client` and the like, a token URL that is not HTTPS, a
-/// key in memory that cannot be used). Everything else may pass: an issuer that cannot be reached, is not trusted, is too
-/// slow, answers 5xx, 429 or what is no token; `Retry-After` is heeded, in seconds or as a date, up to a day.
+/// A failure that only a person can correct is permanent: `invalid_client` and the like (section 5.2), a token URL that
+/// is not HTTPS, an unusable key in memory. All other failures are transient: an issuer that is unreachable, untrusted
+/// or too slow, or that answers 5xx, 429 or without a token. `Retry-After` is honored, in seconds or as a date, up to a
+/// day.
 ///
-/// Its description, mirror and dump show no secret, no parameter's value, and of the token URL neither query nor user.
+/// The description, mirror and dump show no secret, no value of a parameter, and neither the query nor the user of the
+/// token URL.
 public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
-    /// How the client proves to the issuer who it is.
+    /// The method by which the client proves its identity to the issuer.
     public enum Authentication: Sendable {
         /// `client_secret_basic` (RFC 6749, section 2.3.1): the secret in the Authorization header.
         case basic(MQTTSecret)
@@ -30,9 +32,9 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
     public var tokenURL: String
     /// The client's name at the issuer.
     public var clientID: String
-    /// How the client proves who it is.
+    /// The method by which the client proves its identity to the issuer.
     public var authentication: Authentication
-    /// The scopes, separated by spaces. Default none: what the issuer gives without being asked.
+    /// The scopes, separated by spaces. Default none: the issuer grants its default scopes.
     public var scope: String?
     /// The parameter `audience`, which some issuers want. Default none.
     public var audience: String?
@@ -40,22 +42,23 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
     public var parameters: [String: String] = [:]
     /// The user name. Default none.
     public var username: MQTTTokenUsername = .none
-    /// For the whole request with its answer, an hour at most. Default 10 s; ``MQTTTimeouts/credentials`` bounds it too.
+    /// Time limit for the request and its answer together, at most an hour. Default 10 s; ``MQTTTimeouts/credentials``
+    /// is a limit too.
     public var timeout: Duration = .seconds(10)
-    /// A PEM file with the certificate authorities of the issuer, instead of all TLS settings of ``httpClient``. It is read for
-    /// each request, so that an authority can be replaced while the client runs. Default none.
+    /// A PEM file with the certificate authorities of the issuer, which replaces all TLS settings of ``httpClient``.
+    /// The file is read for each request, so that an authority can be replaced while the client runs. Default none.
     public var certificateAuthorities: String?
-    /// Whether a secret may be sent over HTTP to another machine, for all on the way to see. Default `false`.
+    /// True if a secret may be sent unencrypted over HTTP to another machine. Default `false`.
     public var allowsHTTP = false
-    /// Who makes the request, if not the one client that all share: one of yours for a proxy or a client certificate. It is
-    /// yours to `shutdown()`, and has to follow no redirection, which would take the secret elsewhere; one that does is
-    /// noticed after its first, and is a permanent failure then.
+    /// The HTTP client that sends the request. Default: a client shared by all sources. Set your own for a proxy or a
+    /// client certificate, and call its `shutdown()` yourself. Your client must not follow redirections, which would
+    /// send the secret elsewhere; the first redirection it follows is a permanent failure.
     public var httpClient: HTTPClient
 
-    /// What an issuer may answer.
+    /// Maximum size of an issuer's answer in bytes.
     static let responseLimit = 1 << 20
 
-    /// A source of tokens. Nothing is checked or sent before credentials are asked for.
+    /// A source of tokens. Nothing is checked or sent until credentials are requested.
     public init(
         tokenURL: String, clientID: String, authentication: Authentication, scope: String? = nil,
         username: MQTTTokenUsername = .none, httpClient: HTTPClient = .oauth2
@@ -194,7 +197,7 @@ extension MQTTCredentialProvider where Self == MQTTOAuth2Credentials {
     /// - Parameters:
     ///   - tokenURL: The token endpoint. HTTPS, or HTTP to this machine.
     ///   - clientID: The client's name at the issuer.
-    ///   - authentication: How the client proves who it is.
+    ///   - authentication: The method by which the client proves its identity to the issuer.
     ///   - scope: The scopes, separated by spaces.
     ///   - audience: The parameter `audience`, which some issuers want.
     ///   - parameters: Further parameters of the request.

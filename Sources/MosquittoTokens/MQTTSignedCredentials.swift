@@ -4,7 +4,7 @@ public import Mosquitto
 
 /// Signs its own JSON Web Tokens (RFC 7519): the identity of a device whose key the broker knows.
 public struct MQTTSignedCredentials: MQTTCredentialProvider {
-    /// What signs.
+    /// The key that signs the tokens.
     public var key: MQTTSigningKey
     /// The header `kid`, by which a broker finds the key. Default none.
     public var keyID: String?

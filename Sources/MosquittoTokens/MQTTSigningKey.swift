@@ -25,12 +25,12 @@ public struct MQTTSigningKey: Sendable, CustomStringConvertible, CustomDebugStri
         case file(String)
     }
 
-    /// What it signs with.
+    /// The signature algorithm.
     public let algorithm: Algorithm
     private let material: Material
 
-    /// A private key in PEM, not encrypted; for ``Algorithm/hs256`` the secret itself. One that cannot be used is found when the
-    /// first token is signed, and is permanent.
+    /// An unencrypted private key in PEM; for ``Algorithm/hs256`` the secret itself. An unusable key is a permanent
+    /// failure, reported when the first token is signed.
     public static func pem(_ text: MQTTSecret, _ algorithm: Algorithm) -> MQTTSigningKey {
         MQTTSigningKey(algorithm: algorithm, material: .memory(Array(text.text.utf8)))
     }
@@ -40,8 +40,9 @@ public struct MQTTSigningKey: Sendable, CustomStringConvertible, CustomDebugStri
         MQTTSigningKey(algorithm: .hs256, material: .memory(Array(bytes)))
     }
 
-    /// The same from a file of at most 64 KiB, which is read for each token: a key can be replaced while the client runs. Of a
-    /// secret that is text one trailing newline is left out. A file that cannot be used is transient.
+    /// The same from a file of at most 64 KiB, which is read for each token, so that a key can be replaced while the
+    /// client runs. One trailing newline is removed from a secret that is text. An unusable file is a transient
+    /// failure.
     public static func file(_ path: String, _ algorithm: Algorithm) -> MQTTSigningKey {
         MQTTSigningKey(algorithm: algorithm, material: .file(path))
     }
@@ -93,7 +94,8 @@ public struct MQTTSigningKey: Sendable, CustomStringConvertible, CustomDebugStri
         }
     }
 
-    /// Of text in a file less one trailing newline, which editors add. Bytes that are no text are what they are.
+    /// Removes one trailing newline, which editors add, from a secret that is text in a file. Other bytes are returned
+    /// unchanged.
     private func secret(_ bytes: [UInt8]) -> [UInt8] {
         guard case .file = material, let text = String(validating: bytes, as: UTF8.self) else { return bytes }
         return Array(SecretFile.withoutNewline(text).utf8)

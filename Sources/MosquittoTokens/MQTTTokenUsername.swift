@@ -12,7 +12,8 @@ public enum MQTTTokenUsername: Sendable, Hashable, ExpressibleByStringLiteral {
 
     public init(stringLiteral value: String) { self = .fixed(value) }
 
-    /// The credentials of a token. Throws ``MQTTCredentialError`` if it cannot be sent, or lacks the claim.
+    /// Returns the credentials of a token. Throws ``MQTTCredentialError`` if the token cannot be sent or lacks the
+    /// claim.
     func credentials(_ token: String, expiresAt: Date? = nil) throws(MQTTCredentialError) -> MQTTCredentials {
         try Self.check(token)
         let username: String? =
@@ -24,7 +25,8 @@ public enum MQTTTokenUsername: Sendable, Hashable, ExpressibleByStringLiteral {
         return MQTTCredentials(username: username, password: MQTTSecret(token), expiresAt: expiresAt)
     }
 
-    /// What no token has, and no CONNECT can carry. The message never has the token.
+    /// Throws if the token is empty, too long for CONNECT or has a control character. The message never contains the
+    /// token.
     private static func check(_ token: String) throws(MQTTCredentialError) {
         if token.isEmpty { throw .transient("the token is empty") }
         if token.utf8.count > 65_535 {

@@ -11,7 +11,7 @@ import System
 import SystemPackage
 #endif
 
-/// What a token endpoint answered (RFC 6749, sections 5.1 and 5.2).
+/// The answer of a token endpoint (RFC 6749, sections 5.1 and 5.2).
 struct OAuth2Answer {
     var status: Int
     var retryAfter: String?

@@ -1,10 +1,10 @@
 import Mosquitto
 
-/// What others say, fit for a log and without secrets.
+/// Removes secrets and unprintable characters from foreign text, so that it can be logged.
 enum Redaction {
     static let mark = "(redacted)"
 
-    /// What an issuer says: without these secrets and without JWTs, at most 200 printable characters.
+    /// Returns text of an issuer without these secrets and without JWTs, at most 200 printable characters.
     static func printable(_ text: String, without secrets: [String] = []) -> String {
         // The longest first: one secret may be the beginning of another.
         let known = secrets.filter { !$0.isEmpty }.sorted { $0.utf8.count > $1.utf8.count }
@@ -12,7 +12,7 @@ enum Redaction {
         return String(words(of: open, isSecret: mayBeJWT).unicodeScalars.prefix(200))
     }
 
-    /// What a program says on standard error: at most 400 printable characters, without words that may be tokens.
+    /// Returns a program's standard error without words that may be tokens, at most 400 printable characters.
     static func standardError(_ bytes: [UInt8], without secrets: [String] = []) -> String {
         let open = secrets.filter { $0.utf8.count >= 4 }.reduce(String(decoding: bytes, as: UTF8.self)) {
             $0.replacing($1, with: mark)
@@ -20,7 +20,8 @@ enum Redaction {
         return String(words(of: open) { $0.utf8.count > 40 || mayBeJWT($0) }.unicodeScalars.prefix(400))
     }
 
-    /// The words, with one space between. Characters that would change a log's line or direction are spaces.
+    /// Returns the words, separated by single spaces. Characters that would break a log line or change its direction
+    /// count as spaces.
     private static func words(of text: String, isSecret: (Substring) -> Bool) -> String {
         let visible = String(String.UnicodeScalarView(text.unicodeScalars.map { isVisible($0) ? $0 : " " }))
         return visible.split(separator: " ").map { isSecret($0) ? mark[...] : $0 }.joined(separator: " ")
