@@ -1,11 +1,11 @@
 import Configuration
 import Mosquitto
 
-/// Reads keys, and tells a value of the wrong type from one that is not there: swift-configuration gives nothing for both, and a
-/// port that is no number must not become the default port.
+/// Reads keys, and distinguishes a value of the wrong type from a missing one: swift-configuration returns `nil` for
+/// both, and a port that is not a number must not become the default port.
 struct KeyReader {
     let config: ConfigReader
-    /// What the keys begin with, for messages.
+    /// The prefix of the keys' names in messages.
     private let prefix: String
 
     init(_ config: ConfigReader) {

@@ -2,8 +2,9 @@ public import Configuration
 public import Mosquitto
 
 extension MQTTClientConfiguration {
-    /// A configuration from environment variables, a file, or what else
-    /// [swift-configuration](https://github.com/apple/swift-configuration) reads. The keys are in `docs/configuration.md`.
+    /// A configuration from environment variables, a file, or any other source that
+    /// [swift-configuration](https://github.com/apple/swift-configuration) reads. `docs/configuration.md` lists the
+    /// keys.
     ///
     /// ```swift
     /// let config = ConfigReader(provider: EnvironmentVariablesProvider())
@@ -11,11 +12,12 @@ extension MQTTClientConfiguration {
     /// let configuration = try MQTTClientConfiguration(config: config.scoped(to: "mqtt"))
     /// ```
     ///
-    /// What no provider has keeps its default. The values are read once. What is no single value, such as a credential provider
-    /// of your own, is set afterwards; ``validate()`` checks the whole when the client starts.
+    /// A property keeps its default if no provider has its key. The values are read once. Set a property that is not a
+    /// single value, such as your own credential provider, afterwards; ``validate()`` checks the whole configuration
+    /// when the client starts.
     ///
-    /// - Throws: ``MQTTError/Code/invalidConfiguration`` with the name of the key, if a value has the wrong type or is none that the
-    ///   key can have. A secret is never in it.
+    /// - Throws: ``MQTTError/Code/invalidConfiguration`` with the name of the key, if a value has the wrong type or is
+    ///   not valid for the key. The error never contains a secret.
     public init(config: ConfigReader) throws(MQTTError) {
         let keys = KeyReader(config)
         let tls = try TLSConfiguration.configured(by: keys.scoped(to: "tls"))
