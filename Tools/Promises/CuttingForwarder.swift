@@ -51,7 +51,7 @@ package final class CuttingForwarder: Sendable {
         Thread.detachNewThread { [self, listeners, bell = pipe[0]] in serve(listeners, bell) }
     }
 
-    /// Whether new connections are cut. To begin with it ends the connections that there are.
+    /// True if new connections are cut. Setting this property to `true` also ends all open connections.
     package var isCutting: Bool {
         get { state.withLock { $0.isCutting } }
         set {

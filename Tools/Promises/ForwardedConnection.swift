@@ -6,9 +6,9 @@ import Darwin
 import Glibc
 #endif
 
-/// A connection and what becomes of it. It belongs to the forwarder's thread.
+/// A forwarded connection with its state. Only the forwarder's thread may use it.
 final class ForwardedConnection {
-    /// What the client sees.
+    /// The end of the connection that the client sees.
     enum Ending {
         /// A FIN.
         case close
@@ -16,16 +16,16 @@ final class ForwardedConnection {
         case reset
     }
 
-    /// The bytes up to the limit arrive, the next one does not.
+    /// A cut of a connection: the bytes up to the limit arrive, the next one does not.
     struct Cut {
         var isToBroker: Bool
         var bytes: Int
-        /// How long the other direction goes on: what it carries is not answered any more.
+        /// The time for which the other direction stays open. Packets that it carries are no longer answered.
         var lag: Duration
         var ending: Ending
 
-        /// As often within the first ten bytes as between 10 and 100, 10,000 and 100,000 and so on: some connections end
-        /// in the handshake of TLS, and some after thousands of packets.
+        /// Draws the limit evenly over decades: within the first ten bytes as often as between 10 and 100, 10,000 and
+        /// 100,000 and so on. Some connections thus end in the TLS handshake, and some after thousands of packets.
         static func random(using numbers: inout JitterGenerator) -> Cut {
             let decade = Int.random(in: 0...5, using: &numbers)
             let low = (0..<decade).reduce(1) { product, _ in product * 10 }
@@ -46,7 +46,7 @@ final class ForwardedConnection {
     private var up = Flow()
     private var down = Flow()
     private var endsAt: ContinuousClock.Instant?
-    /// The client's side is closed; what the broker still says is thrown away.
+    /// True if the client's side is closed and further bytes from the broker are discarded.
     private var isDraining = false
     private(set) var hasEnded = false
 
@@ -71,7 +71,7 @@ final class ForwardedConnection {
         ]
     }
 
-    /// How long until something is to be done without anything having come.
+    /// Time until the connection must be served without an event; `nil` for no limit.
     var wait: Duration? { endsAt.map { max(.zero, $0 - .now) } }
 
     func serve(client clientEvents: Int16, broker brokerEvents: Int16) {
@@ -130,7 +130,7 @@ final class ForwardedConnection {
 
 /// One direction of a connection.
 private struct Flow {
-    /// How many bytes may still be read; `nil` for any number.
+    /// Number of bytes that may still be read; `nil` for no limit.
     var left: Int?
     private var pending: ArraySlice<UInt8> = []
     private var hasEnded = false
@@ -138,11 +138,11 @@ private struct Flow {
 
     var wantsToRead: Bool { pending.isEmpty && !hasEnded && left != 0 }
     var wantsToWrite: Bool { !pending.isEmpty }
-    /// Whether the limit is reached, and the other side has all up to it.
+    /// True if the limit is reached and all bytes before it have been forwarded.
     var isCut: Bool { left == 0 && pending.isEmpty }
     var isOver: Bool { hasToldEnd }
 
-    /// Returns whether the connection can go on.
+    /// Reads bytes, and returns false if the connection has failed.
     mutating func read(from descriptor: Int32) -> Bool {
         guard let bytes = Socket.receive(from: descriptor, atMost: min(65_536, left ?? .max)) else { return false }
         switch bytes {

@@ -8,20 +8,21 @@ import Darwin
 import Glibc
 #endif
 
-/// Forwards TCP connections of 127.0.0.1 to a broker at a limited rate, and judges each packet to it if they are plain MQTT. Two
-/// threads serve a connection: a lane has a few of them.
+/// Forwards TCP connections from 127.0.0.1 to a broker at a limited rate, and applies a rule to each packet to the
+/// broker if the connections are plain MQTT. Two threads serve each connection, which suffices for the few connections
+/// of a lane.
 package final class PacketForwarder: Sendable {
-    /// What becomes of a packet to the broker.
+    /// The decision about a packet to the broker.
     package enum Verdict: Sendable {
         case pass
-        /// The broker never sees it: the client gets these bytes, and the connection is closed.
+        /// Withholds the packet from the broker, sends these bytes to the client and closes the connection.
         case end([UInt8])
     }
 
     package typealias Rule = @Sendable (_ packet: [UInt8]) -> Verdict
 
     private struct State {
-        /// Goes up when all connections are to be reset.
+        /// Increases when all connections must be reset.
         var era = 0
         var isStopped = false
         var connections = 0
@@ -36,8 +37,8 @@ package final class PacketForwarder: Sendable {
 
     /// - Parameters:
     ///   - target: the broker's port.
-    ///   - bytesPerSecond: what each connection carries to the broker at most.
-    ///   - rule: judges each whole packet to the broker.
+    ///   - bytesPerSecond: the maximum rate of each connection to the broker.
+    ///   - rule: decides about each whole packet to the broker.
     package init(target: Int, bytesPerSecond: Int? = nil, rule: Rule? = nil) throws {
         let (listener, port) = try Socket.listen()
         (self.port, self.target, self.bytesPerSecond, self.rule) = (port, target, bytesPerSecond, rule)
@@ -46,12 +47,12 @@ package final class PacketForwarder: Sendable {
         Thread.detachNewThread { [self] in accept(listener) }
     }
 
-    /// How many connections there were.
+    /// Number of connections accepted so far.
     package var connections: Int { state.withLock { $0.connections } }
-    /// How many of them the rule has ended.
+    /// Number of connections that the rule has ended.
     package var ended: Int { state.withLock { $0.ended } }
 
-    /// Resets the connections that there are.
+    /// Resets all open connections.
     package func resetAll() { state.withLock { $0.era += 1 } }
 
     package func stop() { state.withLock { $0.isStopped = true } }
@@ -115,7 +116,7 @@ private final class Link: Sendable {
 
     private var isOver: Bool { state.withLock { $0.isOver } }
 
-    /// The other thread ends as well.
+    /// Makes both threads of the connection end.
     func end() { state.withLock { $0.isOver = true } }
 
     /// Runs one of the threads.
@@ -132,7 +133,7 @@ private final class Link: Sendable {
         close(broker)
     }
 
-    /// What has come, if only after a while; `nil` at the end.
+    /// Waits for bytes and returns them; `nil` at the end of the connection.
     func receive(from descriptor: Int32, atMost limit: Int = 65_536) -> [UInt8]? {
         while !isOver, isWanted() {
             guard Socket.waitUntilReady(descriptor, POLLIN, milliseconds: 20) else { continue }

@@ -1,16 +1,16 @@
 package import Mosquitto
 import Synchronization
 
-/// What was published and what has come, and whether that is what MQTT promises.
+/// A record of published and received messages, which checks the guarantees of MQTT.
 package final class PromiseLedger: Sendable {
-    /// Who gets messages for as long as a round lasts.
+    /// A subscriber, with the guarantees that hold for it.
     package struct Consumer: Sendable {
         package var name: String
         package var subscriptions: [MQTTSubscription]
-        /// Whether it is subscribed all the time, so that what does not come is lost.
+        /// True if the consumer is subscribed all the time, so that a missing message is a lost one.
         package var isStable: Bool
-        /// Whether messages have to come in order, for the first time each. A subscription that ends leaves messages unread,
-        /// which come later if they were published twice.
+        /// True if first deliveries must be in order. A subscription that ends leaves messages unread, and those that
+        /// were published twice arrive later.
         package var isOrdered: Bool
 
         package init(_ name: String, _ subscriptions: [MQTTSubscription], isStable: Bool, isOrdered: Bool) {
@@ -20,7 +20,7 @@ package final class PromiseLedger: Sendable {
             self.isOrdered = isOrdered
         }
 
-        /// With what QoS messages come, if they come.
+        /// Returns the QoS with which the consumer receives a series; `nil` if it has not subscribed to the topic.
         func qos(of series: Series) -> MQTTQoS? {
             subscriptions.filter { $0.filter.matches(series.topic) }.map { min($0.qos, series.qos) }.max()
         }
@@ -34,7 +34,7 @@ package final class PromiseLedger: Sendable {
     }
 
     private struct Received {
-        /// How often each number came.
+        /// Number of deliveries of each message, by its number in the series.
         var times: [UInt8] = []
         var distinct = 0
         var highest = -1
@@ -44,9 +44,9 @@ package final class PromiseLedger: Sendable {
         var round = 0
         var counts: [MQTTQoS: Counts] = [:]
         var issued: [Series: Int] = [:]
-        /// For each consumer, what it has of each series.
+        /// The messages received so far, by consumer and series.
         var received: [[Series: Received]]
-        /// For each consumer, how much it has not got yet.
+        /// Number of messages that each consumer has not received yet.
         var outstanding: [Int]
         var violation: String?
         /// The message that broke a promise.
@@ -59,7 +59,7 @@ package final class PromiseLedger: Sendable {
     }
 
     private let consumers: [Consumer]
-    /// Publishers with a clean session: QoS 2 promises them nothing across connections.
+    /// Publishers with a clean session, for which QoS 2 guarantees nothing across connections.
     private let cleanPublishers: Set<Int>
     private let state: Mutex<State>
 
@@ -72,17 +72,18 @@ package final class PromiseLedger: Sendable {
                 outstanding: Array(repeating: 0, count: consumers.count)))
     }
 
-    /// The first promise that was not kept.
+    /// The first guarantee that was violated.
     package var violation: String? { state.withLock { $0.violation } }
 
     package var counts: [MQTTQoS: Counts] { state.withLock { $0.counts } }
 
-    /// How much the slowest consumer lags behind.
+    /// Number of messages that the slowest consumer has not received yet.
     package var backlog: Int { state.withLock { $0.outstanding.max() ?? 0 } }
 
     package func violate(_ what: String) { state.withLock { $0.violate(what) } }
 
-    /// All of the last round is there. What still comes of it is too late.
+    /// Begins a round, once the messages of the last one have arrived. A message of an earlier round now counts as
+    /// late.
     package func beginRound(_ round: Int) {
         state.withLock { state in
             state.round = round
@@ -94,7 +95,7 @@ package final class PromiseLedger: Sendable {
         }
     }
 
-    /// The stamp of the next message of a series. Series are numbered by one task each.
+    /// Returns the stamp of the next message of a series. Only one task may issue the stamps of a series.
     package func issue(_ series: Series) -> Stamp {
         state.withLock { state in
             let number = state.issued[series, default: 0]
@@ -156,7 +157,7 @@ package final class PromiseLedger: Sendable {
         }
     }
 
-    /// What has not come; `nil` if all has.
+    /// Returns a description of the missing messages; `nil` if none is missing.
     package func missing() -> String? {
         state.withLock { state in
             for (index, consumer) in consumers.enumerated() where state.outstanding[index] > 0 {
@@ -172,7 +173,8 @@ package final class PromiseLedger: Sendable {
         }
     }
 
-    /// How often each consumer has got the message that broke a promise: whether its publisher or its consumer has failed.
+    /// Number of deliveries to each consumer of the message that violated a guarantee, which
+    /// distinguishes a fault of its publisher from one of a consumer.
     package var evidence: String? {
         state.withLock { state in
             guard let stamp = state.offender else { return nil }
@@ -185,8 +187,8 @@ package final class PromiseLedger: Sendable {
         }
     }
 
-    /// Whether a consumer has to get all of it. mosquitto passes a QoS 2 message on at PUBREL: with the session of a
-    /// publisher it may lose one for which it has sent PUBREC.
+    /// Returns true if a consumer must receive every message of the series. mosquitto routes a QoS 2 message on PUBREL:
+    /// if it discards the session of a publisher, it may lose a message for which it has sent PUBREC.
     private func isAwaited(_ series: Series, by consumer: Consumer) -> Bool {
         consumer.isStable && hasPromise(series, for: consumer)
     }

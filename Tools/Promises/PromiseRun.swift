@@ -1,7 +1,7 @@
 package import Mosquitto
 package import MosquittoTesting
 
-/// Why a run has ended early, in a sentence.
+/// The reason why a run has ended early, in a sentence.
 package struct PromiseFailure: Error, CustomStringConvertible {
     package let description: String
 
@@ -10,10 +10,10 @@ package struct PromiseFailure: Error, CustomStringConvertible {
 
 /// Random publishes and subscriptions of several clients of a real mosquitto, through a forwarder that cuts their connections.
 ///
-/// It goes in rounds. In each, connections are cut while the clients publish; then they are left alone, until all that was
-/// published is acknowledged and has come.
+/// A run consists of rounds. In each round, connections are cut while the clients publish; then the connections are
+/// left intact, until all messages have been acknowledged and received.
 package struct PromiseRun: Sendable {
-    /// What was seen from the start on.
+    /// Counts since the start of the run.
     package struct Tally: Sendable {
         package var connections = 0
         package var attempts = 0
@@ -27,13 +27,13 @@ package struct PromiseRun: Sendable {
     /// `nil` for some clients of each.
     package var version: MQTTVersion?
     package var rounds: Int
-    /// How long connections are cut in each round.
+    /// The part of each round in which connections are cut.
     package var cutting: Duration
-    /// How many messages each client publishes in a round at most.
+    /// Maximum number of messages that each client publishes in a round.
     package var limit: Int?
-    /// Whether connections are cut at all.
+    /// True if connections are cut at all.
     package var cuts = true
-    /// How long the end of a round may take.
+    /// Time limit for the second part of a round, in which connections are intact.
     package var healing: Duration = .seconds(60)
 
     package init(seed: UInt64, version: MQTTVersion?, rounds: Int, cutting: Duration, limit: Int? = nil) {

@@ -58,7 +58,7 @@ enum Socket {
         return errno == EAGAIN || errno == EINTR ? .notYet : nil
     }
 
-    /// How many bytes were taken; `nil` if the connection has failed.
+    /// Returns the number of bytes sent; `nil` if the connection has failed.
     static func send(_ bytes: ArraySlice<UInt8>, to descriptor: Int32) -> Int? {
         #if canImport(Darwin)
         let flags: Int32 = 0
@@ -79,7 +79,7 @@ enum Socket {
         setOption(descriptor, SOL_SOCKET, SO_RCVBUF, bytes)
     }
 
-    /// Whether it is ready for one of these events, or has failed, within the time.
+    /// Returns true if the descriptor is ready for one of these events, or has failed, within the time.
     static func waitUntilReady(_ descriptor: Int32, _ events: Int32, milliseconds: Int32) -> Bool {
         var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)
         return poll(&entry, 1, milliseconds) > 0

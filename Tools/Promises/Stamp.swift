@@ -1,6 +1,6 @@
 package import Mosquitto
 
-/// The messages of one publisher to one topic with one QoS: what their order is promised of.
+/// The messages of one publisher to one topic with one QoS, for which MQTT guarantees the order.
 package struct Series: Hashable, Sendable, CustomStringConvertible {
     package var publisher: Int
     package var topic: String
@@ -15,7 +15,7 @@ package struct Series: Hashable, Sendable, CustomStringConvertible {
     package var description: String { "QoS \(qos.rawValue) of publisher \(publisher) to \(topic)" }
 }
 
-/// What a message says of itself, so that a payload that comes at the wrong time or place is known.
+/// The identity of a message in its payload, by which a message at the wrong time or on the wrong topic is detected.
 package struct Stamp: Hashable, Sendable {
     package var series: Series
     package var round: Int

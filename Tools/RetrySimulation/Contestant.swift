@@ -19,7 +19,7 @@ struct Contestant: Sendable {
     }
 }
 
-/// What a policy made of a scenario.
+/// The outcome of a scenario under a named policy.
 struct ContestantResult: Sendable {
     var name: String
     var outcome: Outcome

@@ -4,7 +4,7 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// What all policies made of the same scenario, ours first.
+/// The results of all policies in the same scenario, ours first.
 struct Report: Sendable {
     var scenario: Scenario
     var ours: ContestantResult
@@ -49,7 +49,7 @@ struct Report: Sendable {
     /// Clients that have not come back: none, unless a policy gives up.
     var lost: Int { results.map { scenario.clients - $0.outcome.recoveries.count }.reduce(0, +) }
 
-    /// How the broker is called in the table and the CSV.
+    /// The name of the broker in the table and the CSV.
     var brokerName: String { scenario.capacity.map { "\($0)/s" } ?? "unlimited" }
 }
 

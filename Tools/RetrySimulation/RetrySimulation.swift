@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// What 100,000 clients do to a broker that comes back, for this library's policy and for those of others.
+/// Simulates the load of 100,000 reconnecting clients on a broker, under this library's policy and those of others.
 @main
 struct RetrySimulation: ParsableCommand {
     static let configuration = CommandConfiguration(

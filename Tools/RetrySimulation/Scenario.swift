@@ -1,17 +1,17 @@
 import HeapModule
 import Mosquitto
 
-/// Clients that lose the same broker at the same moment, and what that broker can bear when it is back. Time is virtual:
-/// the connections are reset at zero.
+/// Clients that lose the same broker at the same moment, and the capacity of that broker on its return. Time is
+/// virtual: the connections are reset at zero.
 struct Scenario: Sendable {
     var clients = 100_000
-    /// For how long every dial is refused at once.
+    /// The time for which the broker refuses every connection at once.
     var outage = Duration.seconds(60)
-    /// How many CONNECTs the broker accepts in each second; `nil` for all. It refuses the others at once.
+    /// Number of CONNECTs that the broker accepts in each second; `nil` for all. The broker refuses the others at once.
     var capacity: Int? = 5_000
     var seed: UInt64 = 1
 
-    /// What happens until the last client is back. Each client has a seed of its own.
+    /// Simulates the scenario until the last client has reconnected. Each client has its own seed.
     func simulate<Client: SimulatedClient>(_ makeClient: (UInt64) -> Client) -> Outcome {
         var seeds = JitterGenerator(seed: seed)
         var clients = (0..<self.clients).map { _ in makeClient(seeds.next()) }
@@ -55,7 +55,7 @@ private struct Wake: Comparable {
     }
 }
 
-/// A broker that is away first, and then accepts so many CONNECTs in each second.
+/// A broker that is away for the outage, and then accepts CONNECTs up to its capacity in each second.
 struct SimulatedBroker {
     private let outage: Duration
     private let capacity: Int?
@@ -67,7 +67,7 @@ struct SimulatedBroker {
         self.capacity = capacity
     }
 
-    /// Times must not go back.
+    /// Returns true if the broker accepts a CONNECT at this time. Times must not decrease.
     mutating func accepts(at time: Duration) -> Bool {
         guard time >= outage else { return false }
         guard let capacity else { return true }

@@ -1,27 +1,27 @@
 import Mosquitto
 
-/// What a client does next.
+/// The next step of a client.
 enum SimulatedStep: Equatable {
-    /// Nothing before this time has passed.
+    /// The client sleeps for this long.
     case sleep(Duration)
     /// A CONNECT arrives at the broker now.
     case dial
-    /// Nothing more.
+    /// The client ends.
     case stop
 }
 
-/// A client that is connected when it is made. Times count from the loss of the broker.
+/// A client that starts connected. Times count from the loss of the broker.
 protocol SimulatedClient {
     mutating func connectionLost(at time: Duration) -> SimulatedStep
-    /// What it slept for has come.
+    /// Ends the client's sleep.
     mutating func wake(at time: Duration) -> SimulatedStep
     mutating func refused(at time: Duration) -> SimulatedStep
 }
 
-/// This library's client: the state machine that every `MQTTClient` runs, with the policy for production. The process's
-/// budget is not asked, since each client is a process of its own here.
+/// This library's client: the state machine that every `MQTTClient` runs, with the policy for production. The budget of
+/// the process does not apply, since each client stands for a process of its own.
 struct MachineClient: SimulatedClient {
-    /// Any instant will do: the machine only subtracts.
+    /// An arbitrary instant: the machine only computes differences.
     private static let origin = ContinuousClock.now
 
     private var machine: SessionStateMachine
@@ -79,7 +79,7 @@ struct MachineClient: SimulatedClient {
     }
 }
 
-/// A client that sleeps as a peer's policy says, and dials.
+/// A client that sleeps for the delay of a peer's policy, and then dials.
 struct PeerClient<Policy: PeerPolicy>: SimulatedClient {
     private let policy: Policy
     private var generator: JitterGenerator

@@ -1,7 +1,7 @@
 import Mosquitto
 import Synchronization
 
-/// Publishes that wait for the queue and for their acknowledgements, until it ends.
+/// Publishes messages one after the other, each awaiting the queue and its acknowledgement, until ``end()``.
 final class Load: Sendable {
     private let client: MQTTClient
     private let padding: String
@@ -59,7 +59,7 @@ final class Load: Sendable {
     }
 }
 
-/// What has come of it.
+/// The messages received from a ``Load``.
 final class Received: Sendable {
     private let state = Mutex((counts: [Int: Int](), qos0: 0))
 

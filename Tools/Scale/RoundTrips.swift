@@ -1,7 +1,7 @@
 import Mosquitto
 import MosquittoTesting
 
-/// How long the QoS 1 publishes of a client take, one after the other, while something else goes on.
+/// Measures the duration of successive QoS 1 publishes of a client while `body` runs.
 enum RoundTrips {
     static func measure<R: Sendable>(
         _ client: MQTTClient, during body: () async throws -> R

@@ -4,7 +4,7 @@ import MosquittoTesting
 #if os(Linux)
 import Glibc
 
-/// What the kernel says of this process.
+/// Figures of the kernel about this process.
 enum ThisProcess {
     /// Resident memory in KB.
     static func residentKB() throws -> Int {

@@ -2,7 +2,7 @@ import Mosquitto
 import MosquittoTesting
 
 #if os(Linux)
-/// What happens to the connections of a client.
+/// The faults and rotations that a lane applies to its client's connections.
 extension DayLane {
     func perform(_ happening: DayHappening) async throws {
         let (connections, failures) = (tally.connections, tally.failed)

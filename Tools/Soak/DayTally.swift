@@ -1,13 +1,13 @@
 import Mosquitto
 
-/// What happens to a connection of the compressed day, or to the attempts after it.
+/// A fault or a rotation that ends a connection of the compressed day, or that fails the attempts after it.
 enum DayHappening: CaseIterable {
     case rotatesCredentials, rotatesIdentity
     case brokerCloses, brokerResets, handshakeIsCut
     case brokerIsForeign, brokerHasExpired
     case passwordIsRefused, certificateIsRefused, keyIsBroken
 
-    /// In a hundred: most connections of a day end as they should.
+    /// The share in percent: half of a day's connections end as they should, in a rotation.
     private var weight: Int {
         switch self {
         case .rotatesCredentials: 35
@@ -24,7 +24,7 @@ enum DayHappening: CaseIterable {
     }
 }
 
-/// What one client has seen of the day.
+/// The counts of one client over the day.
 struct DayTally {
     var attempts = 0
     var connections = 0
@@ -36,9 +36,9 @@ struct DayTally {
     var overtakenRotations = 0
     var published = 0
     var received = 0
-    /// How often the files of the client certificate were replaced.
+    /// Number of times that the files of the client certificate were replaced.
     var certificates = 0
-    /// Errors that were found in a queue of OpenSSL when nothing was under way on its thread.
+    /// Errors found in an OpenSSL queue while its thread was idle.
     var leftBehind: [String: Int] = [:]
 
     /// Attempts and connections that failed.

@@ -2,12 +2,12 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// What libdispatch keeps, and the library has no part in.
+/// Memory that libdispatch caches, independently of the library.
 enum DispatchCaches {
-    /// Each thread of the pool keeps up to 1,024 continuations that it has freed, of at most 128 bytes.
+    /// Cache size of a thread of the pool: up to 1,024 freed continuations of at most 128 bytes.
     static let bytesPerThread = 1_024 * 128
 
-    /// Fills them. By themselves they fill over some thousand connections, which would pass for a leak.
+    /// Fills the caches. Otherwise they fill over some thousand connections, which would look like a leak.
     static func fill() async {
         await withCheckedContinuation { done in
             // Not from the pool: what a thread of it allocates comes from its own cache.

@@ -4,18 +4,18 @@ import MosquittoTesting
 #if os(Linux)
 import Glibc
 
-/// What this process holds, as the kernel and the allocator see it.
+/// The resources of this process, as the kernel and the allocator report them.
 struct Footprint {
     /// Bytes that were allocated and not freed.
     var heap: Int
     var residentKB: Int
     var descriptors: Int
     var threads: Int
-    /// Those of the library, by their names: the threads of Swift's own pool come and go.
+    /// Number of the library's threads, identified by name: the threads of Swift's own pool come and go.
     var libraryThreads: Int
 
-    /// Two looks in a row that agree: what was just let go of is gone. They are further apart than the system lets timers
-    /// be late, so that what one frees is seen.
+    /// Returns a footprint once two successive ones agree, so that resources just released are gone. The two are
+    /// further apart than the system lets timers be late, so that memory which a timer frees is counted as free.
     static func settled() async throws -> Footprint {
         var looks: [Footprint] = []
         _ = try await eventually(timeout: .seconds(10), pollEvery: .milliseconds(500)) {
@@ -46,15 +46,15 @@ struct Footprint {
     }
 }
 
-/// What `malloc.h` declares, which Swift's Glibc leaves out.
+/// Functions that `malloc.h` declares and Swift's Glibc module leaves out.
 private enum Allocator {
-    /// `malloc_trim`: gives free pages back, so that resident memory is what is in use.
+    /// `malloc_trim`: returns free pages to the system, so that resident memory equals memory in use.
     static func trim() {
         guard let symbol = dlsym(nil, "malloc_trim") else { return }
         _ = unsafeBitCast(symbol, to: (@convention(c) (Int) -> Int32).self)(0)
     }
 
-    /// Of all arenas, by `malloc_info`: what the system gave, less what is free.
+    /// Returns the bytes in use in all arenas, by `malloc_info`: memory obtained from the system, less free memory.
     static func bytesInUse() throws -> Int {
         var text: UnsafeMutablePointer<CChar>?
         var length = 0

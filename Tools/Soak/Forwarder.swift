@@ -1,8 +1,8 @@
 import Foundation
 
-/// `scripts/soak.d/forwarder.py`, in a process of its own: what it holds and costs is not this process's.
+/// `scripts/soak.d/forwarder.py`, in a process of its own, so that its resources are not counted with this process.
 ///
-/// It ends with its standard input, so it does not outlive this process, however that ends.
+/// The forwarder ends at the end of its standard input, and so never outlives this process.
 actor Forwarder {
     private let process = Process()
     private let commands = Pipe()
@@ -20,20 +20,20 @@ actor Forwarder {
         guard ports.count == lanes else { throw SoakFailure("the forwarder did not start") }
     }
 
-    /// How the forwarder ends a connection: with a FIN or a RST, and in neither case with TLS's close_notify.
+    /// The way in which the forwarder ends a connection: with a FIN or a RST, and never with TLS's close_notify.
     enum Ending: String, CaseIterable {
         case close, reset
     }
 
-    /// Sends the lane's next connections to this port, and ends each when so many bytes have come from there.
+    /// Sends the lane's next connections to this port, and ends each when `bytes` bytes have arrived from there.
     func route(_ lane: Int, to port: Int, _ ending: Ending? = nil, after bytes: Int = 0) throws {
         try send("\(lane) route \(port)" + (ending.map { " \($0) \(bytes)" } ?? ""))
     }
 
-    /// Ends the connections that the lane has now.
+    /// Ends the open connections of the lane.
     func end(_ lane: Int, _ ending: Ending) throws { try send("\(lane) \(ending)") }
 
-    /// What the lane's newest connection has carried so far.
+    /// Returns the traffic of the lane's newest connection so far.
     func traffic(_ lane: Int) throws -> Traffic {
         let numbers = try send("\(lane) count").split(separator: " ").compactMap { Int($0) }
         guard numbers.count == 3 else { throw SoakFailure("the forwarder has not counted") }
@@ -52,7 +52,7 @@ actor Forwarder {
         return try Self.line(from: answers)
     }
 
-    /// Blocks the thread for as long as the forwarder needs, which is less than a millisecond.
+    /// Reads an answer. Blocks the thread until the forwarder has answered, which takes less than a millisecond.
     private static func line(from pipe: Pipe) throws -> String {
         var line = Data()
         while let byte = try pipe.fileHandleForReading.read(upToCount: 1), !byte.isEmpty {

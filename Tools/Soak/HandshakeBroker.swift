@@ -1,7 +1,7 @@
 import ArgumentParser
 import MosquittoTesting
 
-/// Who is on the other side of the handshakes.
+/// The peer of the handshakes.
 enum HandshakePeer: String, ExpressibleByArgument, CaseIterable {
     /// With OpenSSL, in a process of its own.
     case mosquitto

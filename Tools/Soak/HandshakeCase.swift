@@ -1,7 +1,7 @@
 import Mosquitto
 import MosquittoTesting
 
-/// One row of the table: what a reconnect is made of.
+/// One row of the table: the kind of a reconnect.
 struct HandshakeCase: Sendable, Hashable {
     enum Kind: Sendable, Hashable, CaseIterable {
         case full, resumed, fullWithClientCertificate, resumedWithClientCertificate
@@ -19,7 +19,7 @@ struct HandshakeCase: Sendable, Hashable {
         var hasClientCertificate: Bool { self == .fullWithClientCertificate || self == .resumedWithClientCertificate }
     }
 
-    /// Nothing of TLS: what the reconnect costs by itself.
+    /// A reconnect without TLS, whose cost is the baseline.
     static let plain = HandshakeCase(version: nil, algorithm: .p256, kind: .full)
 
     static let all: [HandshakeCase] =
@@ -32,7 +32,7 @@ struct HandshakeCase: Sendable, Hashable {
 
     /// `nil` for plain TCP.
     var version: Mosquitto.TLSConfiguration.Version?
-    /// Of all certificates.
+    /// The key algorithm of all certificates.
     var algorithm: TestKeyAlgorithm
     var kind: Kind
 

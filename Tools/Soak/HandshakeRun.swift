@@ -6,16 +6,16 @@ import Synchronization
 #if os(Linux)
 import Glibc
 
-/// What a number of reconnects of one kind has shown.
+/// The measurements of a number of reconnects of one kind.
 struct HandshakeRun {
-    /// Of this process, for each reconnect: the event loop's thread and the others.
+    /// Processor time of this process for each reconnect, over the event loop's thread and all others.
     var processorTime: Duration
-    /// Of the event loop's thread alone.
+    /// Processor time of the event loop's thread alone.
     var loopTime: Duration
     /// From the start of the attempt to the accepted connection.
     var latencies: [Duration] = []
 
-    /// Reconnects a client of its own `count` times, on an event loop of its own.
+    /// Reconnects a new client `count` times, on an event loop of its own.
     static func measure(_ handshake: HandshakeCase, _ broker: HandshakeBroker, count: Int) async throws -> HandshakeRun
     {
         let loop = MosquittoEventLoop()
@@ -34,7 +34,8 @@ struct HandshakeRun {
         }
     }
 
-    /// What the reconnects carry up to the CONNACK. Not while time is measured: the forwarder is slower than a broker.
+    /// Returns the traffic of the reconnects up to the CONNACK. Time is measured in a separate run, since the forwarder
+    /// is slower than a broker.
     static func traffic(
         _ handshake: HandshakeCase, _ broker: HandshakeBroker, _ forwarder: Forwarder
     ) async throws -> [Forwarder.Traffic] {

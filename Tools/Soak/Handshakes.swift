@@ -5,7 +5,7 @@ import MosquittoTesting
 #if os(Linux)
 import Glibc
 
-/// What a reconnect over TLS costs this side, in processor time, time, bytes and round trips.
+/// Measures the cost of a reconnect over TLS on this side, in processor time, time, bytes and round trips.
 struct Handshakes: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "The cost of TLS handshakes: versions, keys, resumption, client certificates.")

@@ -11,16 +11,17 @@ actor LoopProbe {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
-    /// Left behind by the library, since nothing else of the loop is under way.
+    /// The oldest error in the thread's OpenSSL queue. The library has left it behind, since no other work of the loop
+    /// is under way.
     var oldestOpenSSLError: String? { OpenSSLErrors.oldest() }
 
-    /// What the loop's thread has used.
+    /// The processor time that the loop's thread has used.
     var processorTime: Duration { .clock(CLOCK_THREAD_CPUTIME_ID) }
 }
 
 extension Duration {
-    /// What a clock of the system says. Seconds and nanoseconds are not taken by their names, since the compiler finds
-    /// `timespec` now in Glibc and now in CoreFoundation.
+    /// Returns the time of a system clock. The function does not use the field names of `timespec`, since the compiler
+    /// finds that type now in Glibc and now in CoreFoundation.
     static func clock(_ clock: clockid_t) -> Duration {
         var time = (seconds: 0, nanoseconds: 0)
         withUnsafeMutableBytes(of: &time) { bytes in

@@ -6,7 +6,8 @@ import MosquittoTesting
 #if os(Linux)
 import Glibc
 
-/// A service with a persistent session that is restarted under load: whatever ends it, each message is stored.
+/// Restarts a service with a persistent session under load, and checks that every message is stored, however the
+/// service ended.
 struct Restarts: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "A service that stores messages, restarted under load by SIGTERM, by an error and by SIGKILL.")
@@ -20,7 +21,7 @@ struct Restarts: AsyncParsableCommand {
     @Option(help: "How often the service is restarted.")
     var restarts = 3
 
-    /// How the service ends.
+    /// The way in which the service ends.
     private enum Lane: String, CaseIterable {
         case sigtermClientFirst, sigtermServiceFirst, bodyThrows, sigkill
 

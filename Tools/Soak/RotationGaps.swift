@@ -3,7 +3,7 @@ import Logging
 import Mosquitto
 import MosquittoTesting
 
-/// How long a client has no connection while it rotates its credentials, over TLS on loopback.
+/// Measures the time for which a client has no connection while it rotates its credentials, over TLS on loopback.
 struct RotationGaps: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "The gap of a graceful rotation, with and without TLS session resumption.")

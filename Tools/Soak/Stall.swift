@@ -142,7 +142,7 @@ struct Stall: AsyncParsableCommand {
         }
     }
 
-    /// How long publishes of QoS 1 take, one after the other.
+    /// Returns the durations of successive QoS 1 publishes.
     private func roundTrips(_ client: MQTTClient, for time: Duration) async throws -> [Duration] {
         var trips: [Duration] = []
         let end = ContinuousClock.now + time

@@ -70,7 +70,7 @@ extension WireClient {
         }
     }
 
-    /// All at once: the broker's Receive Maximum holds them back.
+    /// Enqueues all messages at once, so that the broker's Receive Maximum limits how many are in flight.
     private static func publishMany(_ port: Int, _ clientID: String, _ count: Int, _ qos: MQTTQoS) async throws {
         try await run(configuration(port, clientID, .v5_0)) { client in
             for _ in 1..<count { try client.enqueue("12345", to: "topic", qos: qos) }
@@ -78,7 +78,7 @@ extension WireClient {
         }
     }
 
-    /// What the broker's Maximum QoS rules out is refused here.
+    /// Publishes with each QoS, and requires that the client refuses those above the broker's Maximum QoS.
     private static func publishWithin(_ port: Int, _ maximum: MQTTQoS) async throws {
         try await run(configuration(port, "publish-qos2-test", .v5_0)) { client in
             for qos in [MQTTQoS.exactlyOnce, .atLeastOnce, .atMostOnce] {

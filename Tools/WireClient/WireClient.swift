@@ -61,7 +61,7 @@ enum WireClient {
         init(_ description: String) { self.description = description }
     }
 
-    /// What the programs of the suite have in common: plain TCP, and libmosquitto's default for what it receives.
+    /// Returns the configuration common to the suite's programs: plain TCP, and libmosquitto's default Receive Maximum.
     static func configuration(
         _ port: Int, _ clientID: String, _ version: MQTTVersion = .v3_1_1, keepAlive: Int = 60
     ) -> MQTTClientConfiguration {

@@ -3,7 +3,7 @@ import Mosquitto
 import MosquittoTesting
 import Synchronization
 
-/// What the scenes of a lane share.
+/// State shared by the scenes of a lane.
 package final class LaneRun: Sendable {
     package struct Count: Sendable, CustomStringConvertible {
         package var what: String
@@ -23,7 +23,7 @@ package final class LaneRun: Sendable {
         self.onBroker = onBroker
     }
 
-    /// Whether there is time for one more repetition.
+    /// True if there is time for one more repetition.
     var hasTime: Bool { .now < end && !Task.isCancelled }
 
     /// In the order in which they were counted first.
@@ -122,7 +122,7 @@ struct LaneBroker: Sendable {
     }
 }
 
-/// What the events of a client say.
+/// Watches the events of a client.
 final class ClientWatch: Sendable {
     private let state = Mutex((connections: 0, failure: String?.none))
 
@@ -140,7 +140,7 @@ final class ClientWatch: Sendable {
     }
 
     var connections: Int { state.withLock { $0.connections } }
-    /// Why it has stopped, though nobody has shut it down.
+    /// The error with which the client has stopped by itself.
     var failure: String? { state.withLock { $0.failure } }
 }
 

@@ -88,7 +88,7 @@ private final class NineFilters: Sendable {
         run.count("times nine filters restored")
     }
 
-    /// How many filters a SUBSCRIBE or an UNSUBSCRIBE has (MQTT 5.0, sections 3.8 and 3.10).
+    /// Returns the number of filters in a SUBSCRIBE or UNSUBSCRIBE packet (MQTT 5.0, sections 3.8 and 3.10).
     private static func filters(of packet: [UInt8], _ version: MQTTVersion) -> Int {
         var position = 1
         while position < packet.count, packet[position] & 0x80 != 0 { position += 1 }

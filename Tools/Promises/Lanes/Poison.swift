@@ -86,7 +86,7 @@ private final class Poisoning: Sendable {
         run.count("ends of a connection", forwarder.ended)
     }
 
-    /// A PUBLISH to, or a SUBSCRIBE of, what begins with "poison/".
+    /// Returns true for a PUBLISH or a SUBSCRIBE whose topic begins with "poison/".
     private static func isPoison(_ packet: [UInt8]) -> Bool {
         guard let first = packet.first, first >> 4 == 3 || first >> 4 == 8 else { return false }
         return packet.prefix(64).firstRange(of: Array("poison/".utf8)) != nil
@@ -123,7 +123,7 @@ private final class Poisoning: Sendable {
         run.count("publishes around them", around)
     }
 
-    /// What a poisonous publish or filter fails with.
+    /// Returns the error of a poisonous publish or subscription.
     private static func failure(of poison: String, isFilter: Bool, _ client: MQTTClient) async throws -> String {
         do {
             if isFilter {
@@ -137,7 +137,8 @@ private final class Poisoning: Sendable {
         throw PromiseFailure("\(poison) succeeded, though no broker takes it")
     }
 
-    /// What the broker refuses by a code, which only MQTT 5.0 has, is told; nothing else happens.
+    /// Publishes to a topic that the broker refuses with a reason code. With MQTT 5.0 the publish must throw; MQTT
+    /// 3.1.1 has no such code. The connection must stay open.
     private func refused(_ client: MQTTClient) async throws -> String? {
         do {
             try await client.publish(Self.payload, to: MQTTTopic("denied/\(number)"), qos: .atLeastOnce)

@@ -1,9 +1,10 @@
 package import MosquittoTesting
 
-/// A promise that random cuts do not try: a scene with its own brokers, clients and faults, repeated until its time is over.
+/// A test of a guarantee that random cuts do not exercise: a scene with its own brokers, clients and faults, repeated
+/// until its time is over.
 package struct PromiseLane: Sendable, CustomStringConvertible {
     package let name: String
-    /// What is checked, in a sentence.
+    /// The guarantee that the lane checks, in a sentence.
     package let statement: String
     let body: @Sendable (LaneRun) async throws -> Void
 
@@ -11,10 +12,10 @@ package struct PromiseLane: Sendable, CustomStringConvertible {
 
     package var description: String { name }
 
-    /// How long a lane may go on after its time: a client that hangs is a broken promise, not a lane that never ends.
+    /// Time that a lane may run over. A client that hangs fails the lane, instead of keeping it running for ever.
     private static let patience = Duration.seconds(60)
 
-    /// Returns what was counted. Throws ``PromiseFailure`` with the first promise that is broken.
+    /// Runs the lane and returns its counts. Throws ``PromiseFailure`` with the first guarantee that was violated.
     @discardableResult
     package func run(
         seed: UInt64, duration: Duration, onBroker: @escaping @Sendable (LocalMosquitto) -> Void = { _ in }
