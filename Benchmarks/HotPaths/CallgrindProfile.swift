@@ -1,4 +1,4 @@
-/// What callgrind writes: costs by line, under the object file (`ob=`) they belong to.
+/// A parser of callgrind's output, which lists costs by line under the object file (`ob=`) they belong to.
 /// https://valgrind.org/docs/manual/cl-format.html
 enum CallgrindProfile {
     static func cost(_ lines: [Substring]) -> Cost {

@@ -1,8 +1,9 @@
 import Benchmark
 import Foundation
 
-/// What a message costs in each hot path, by counts that do not depend on how busy the machine is: allocations, and
-/// instructions of the client's process. `scripts/benchmark-thresholds` runs it and compares with `Thresholds/`.
+/// Measures the cost of a message in each hot path by counts that do not depend on the load of the machine: allocations
+/// and instructions of the client's process. `scripts/benchmark-thresholds` runs these benchmarks and compares the
+/// counts with `Thresholds/`.
 let benchmarks: @Sendable () -> Void = {
     for work in [
         "publish-qos0", "publish-qos0-awaited", "publish-qos1", "publish-qos1-awaited", "receive-qos0", "receive-qos1",
@@ -21,8 +22,9 @@ let benchmarks: @Sendable () -> Void = {
     }
 }
 
-/// How far counts may be from their thresholds, either way: the given number of allocations a message, and 5 % of the
-/// instructions. ordo-one/benchmark would find no share of a threshold of 0 too much.
+/// Returns a configuration with the permitted deviation from the thresholds in both directions: the given number of
+/// allocations a message, and 5 % of the instructions. Allocations need an absolute limit, since ordo-one/benchmark
+/// never reports a relative deviation from a threshold of 0.
 private func configuration(allocationTolerance: Double) -> Benchmark.Configuration {
     let allocations = BenchmarkThresholds(absolute: [.p90: Int(allocationTolerance * 1_000)])
     let instructions = BenchmarkThresholds(relative: [.p90: 5])

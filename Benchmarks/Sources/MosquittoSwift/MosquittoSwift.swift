@@ -45,7 +45,8 @@ struct MosquittoSwift: ParsableCommand {
         return report.json(program: "swift-mosquitto", work: work.rawValue, messages: measurement.messages)
     }
 
-    /// What a user would set, and nothing more: the sink's address, the protocol of the other programs, the window.
+    /// The properties that a user would set, and no others: the sink's address, the protocol of the other programs, the
+    /// window.
     private var clientConfiguration: MQTTClientConfiguration {
         var configuration = MQTTClientConfiguration(
             host: "localhost", port: port, tls: cafile.map { TLSConfiguration(trust: .file($0)) })

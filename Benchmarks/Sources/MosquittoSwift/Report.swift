@@ -27,7 +27,7 @@ struct Reading {
     private static func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
 }
 
-/// What a measurement took, since its first reading.
+/// The time and processor time of a measurement since its first reading.
 struct Report {
     private let seconds: Double
     private let user: Double
