@@ -5,13 +5,13 @@ import Promises
 import ServiceLifecycle
 import Testing
 
-/// A consumer under ServiceLifecycle, as the documentation has it.
+/// A consumer under ServiceLifecycle, as in the documentation.
 private struct Ingest: Service {
     struct Failure: Error {}
 
     let client: MQTTClient
     let store: Tally
-    /// Whether the body fails at this message.
+    /// Returns true if the body must fail at the message with this number.
     var fails: @Sendable (Int) -> Bool = { _ in false }
 
     func run() async throws {

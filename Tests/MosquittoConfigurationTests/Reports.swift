@@ -1,7 +1,7 @@
 import Configuration
 import Synchronization
 
-/// Which keys were read, and which values were given as secrets.
+/// A record of the keys that were read, and of the values that were reported as secrets.
 final class Reports: AccessReporter {
     private struct State {
         var keys: Set<String> = []
@@ -11,10 +11,10 @@ final class Reports: AccessReporter {
 
     private let state = Mutex(State())
 
-    /// All, whether there was a value or not.
+    /// All keys that were read, with or without a value.
     var keys: Set<String> { state.withLock { $0.keys } }
 
-    /// Those whose value never was given as anything else.
+    /// The keys whose value was always reported as a secret.
     var secrets: Set<String> { state.withLock { $0.secrets.subtracting($0.others) } }
 
     func report(_ event: AccessEvent) {

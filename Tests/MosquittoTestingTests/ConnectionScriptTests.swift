@@ -2,7 +2,7 @@ import MosquittoTesting
 import Testing
 
 @Suite struct ConnectionScriptTests {
-    /// What a plain client with a CONNECT sees under a script.
+    /// Sends a CONNECT over plain TCP, and returns what the client receives under a script.
     private func observe(
         _ script: ConnectionScript,
         level: UInt8 = 4

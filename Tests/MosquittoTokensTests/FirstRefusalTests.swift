@@ -5,7 +5,7 @@ import Testing
 
 @Suite("A program's first token that is refused (core build 6)", .timeLimit(.minutes(1)))
 struct FirstRefusalTests {
-    /// What `mosq sub --token-command` does.
+    /// Connects as `mosq sub --token-command` does.
     @Test(arguments: [MQTTVersion.v5_0, .v3_1_1])
     func `is replaced at once`(version: MQTTVersion) async throws {
         let folder = try TemporaryDirectory()

@@ -16,7 +16,7 @@ struct OAuth2FailureTests {
             authentication: .basic(MQTTSecret(Self.secret)))
     }
 
-    /// What follows from this answer.
+    /// Returns the error that follows from this answer.
     private func failure(_ answer: ScriptedIssuer.Answer) async throws -> MQTTCredentialError? {
         var error: MQTTCredentialError?
         try await ScriptedIssuer.run([answer]) { issuer in

@@ -1,14 +1,14 @@
 import Mosquitto
 import Testing
 
-/// Everything that a program may print of a value.
+/// Returns every text that a program may print of a value.
 func output(of value: Any) -> String {
     var text = "\(value)\n" + String(reflecting: value) + "\n"
     dump(value, to: &text)
     return text
 }
 
-/// What a source throws, which shows none of these secrets.
+/// Returns the error that a source throws, and checks that it shows none of these secrets.
 func failure(
     of source: some MQTTCredentialProvider, hiding secrets: [String] = [],
     sourceLocation: SourceLocation = #_sourceLocation

@@ -72,10 +72,10 @@ struct LeakTests {
     }
 }
 
-/// What the process holds, as the kernel sees it.
+/// The resources of the process, as the kernel reports them.
 struct ProcessResources: Sendable {
     var descriptors: Int
-    /// Those of the library, by their names: the threads of Swift's own pool come and go.
+    /// Number of the library's threads, identified by name: the threads of Swift's own pool come and go.
     var threads: Int
     var residentKB: Int
 

@@ -6,7 +6,7 @@ import Testing
 enum LifePhase: String, Sendable, CaseIterable {
     case credentials, connect, tlsHandshake, connack, waiting, connected
 
-    /// A broker and a configuration with which a client gets as far as this, and stays there.
+    /// Returns a broker and a configuration with which a client reaches this phase, and stays in it.
     func prepare() async throws -> (configuration: MQTTClientConfiguration, broker: ScriptedBroker?, hole: Blackhole?) {
         let script: [ConnectionScript]
         switch self {
@@ -33,7 +33,7 @@ enum LifePhase: String, Sendable, CaseIterable {
         return (testConfiguration(port: broker.port), broker, nil)
     }
 
-    /// Whether `client`, the broker's `number`th, has got there.
+    /// Returns true if `client`, the `number`th client of the broker, has reached this phase.
     func isReached(_ client: MQTTClient, _ broker: ScriptedBroker?, number: Int = 1) -> Bool {
         switch (self, client.state) {
         case (.credentials, .connecting), (.connect, .connecting): true
@@ -46,7 +46,7 @@ enum LifePhase: String, Sendable, CaseIterable {
 }
 
 extension LifePhase {
-    /// How long `run()` took to return after its task was cancelled in this phase, five times.
+    /// Measures five times how soon `run()` returns after its task is cancelled in this phase.
     func cancellationTimes(of configuration: MQTTClientConfiguration, _ broker: ScriptedBroker?) async throws
         -> [Duration]
     {

@@ -61,7 +61,7 @@ extension EventLog {
         return last.time.timeIntervalSince(first.time)
     }
 
-    /// The end, once it has come.
+    /// The `stopped` event, once the client has sent it.
     var stopped: MQTTConnectionEvent? {
         events.last { if case .stopped = $0.kind { true } else { false } }
     }
@@ -71,8 +71,8 @@ extension EventLog {
         if case .stopped(let error)? = stopped?.kind { error } else { nil }
     }
 
-    /// What in the log is against the rules: each attempt has one start and one end with its number, at its endpoint; a
-    /// loss follows a connection; nothing follows `stopped`. `nil` if all is well.
+    /// The first event that violates the rules; `nil` if none does. Each attempt has one start and one end with its
+    /// number and endpoint, a loss follows a connection, and nothing follows `stopped`.
     var violation: String? {
         var current: (number: Int, endpoint: MQTTEndpoint)?
         var isConnected = false

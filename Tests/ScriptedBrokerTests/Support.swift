@@ -12,7 +12,7 @@ enum TestTLS {
     }
 }
 
-/// What every test's client starts from: quick retries, and deadlines that a hanging test notices.
+/// Returns the base configuration of every test's client: short retry delays, and the default deadlines.
 func testConfiguration(
     port: Int, version: MQTTVersion = .v5_0,
     tls: Mosquitto.TLSConfiguration? = .init(trust: .pem(TestTLS.authority.certificatePEM))

@@ -2,7 +2,7 @@ import Foundation
 import MosquittoTesting
 import Synchronization
 
-/// What a client did, as far as whoever started it sees.
+/// The result of a client process, as its parent process sees it.
 struct ClientEnd: Sendable {
     var status: Int32
     var wasKilled: Bool
@@ -81,7 +81,7 @@ final class ClientProcess: Sendable {
         _ = reap(0)
     }
 
-    /// Whether it has ended.
+    /// Reaps the process, and returns true if it has ended.
     private func reap(_ options: Int32) -> Bool {
         status.withLock { status in
             if status != nil { return true }
@@ -100,7 +100,7 @@ final class ClientProcess: Sendable {
 /// One of the two programs of a comparison.
 struct Program: Sendable {
     let executable: URL
-    /// What comes before the row's arguments.
+    /// The arguments that precede those of the row.
     let arguments: [String]
 
     /// mosquitto's own command; `nil` if it is not installed.

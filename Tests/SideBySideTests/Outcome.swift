@@ -1,11 +1,11 @@
 import MosquittoTesting
 
-/// What is compared of one run.
+/// The results of one run that are compared.
 struct Outcome: Equatable, Sendable {
     var status: Int32
     var wasKilled: Bool
     var output: String
-    /// What the recording broker received, packet by packet.
+    /// The packets that the recording broker received.
     var packets: [String]
 
     init(_ end: ClientEnd, packets: [ReceivedPacket], varies: Set<Row.Variation>) {

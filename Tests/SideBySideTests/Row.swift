@@ -1,31 +1,31 @@
 import MosquittoTesting
 import Testing
 
-/// One invocation, made of mosquitto's command and of `mosq` with the same arguments, and what it meets.
+/// One invocation of mosquitto's command and of `mosq` with the same arguments, and the broker that it meets.
 struct Row: Sendable {
     enum Command: String, Sendable {
         case pub, sub, rr
     }
 
-    /// What the client connects to.
+    /// The peer that the client connects to.
     enum Scene: Sendable {
-        /// A broker in this process that records all packets, and sends what the row says.
+        /// A broker in this process that records all packets, and sends those of the row.
         case recorded(Script = .init())
         /// The same, at a Unix socket.
         case unixSocket
         /// A mosquitto, with the retained messages of ``SharedMosquitto``.
         case mosquitto
-        /// Nothing: a port that nobody listens on.
+        /// No peer: a port without a listener.
         case nobody
     }
 
-    /// What the recording broker does.
+    /// The behavior of the recording broker.
     struct Script: Sendable {
         var behavior: ConnectionScript = .serve
         var tls = false
         var clientCertificates = false
         var user: (name: String, password: String)?
-        /// What it sends, and after which packet of the client.
+        /// The bytes that the broker sends, each after the first packet of this type.
         var sends: [(after: ReceivedPacketType, bytes: [UInt8])] = []
         /// Retained messages, by topic.
         var retained: [(topic: String, payload: String)] = []
@@ -33,19 +33,19 @@ struct Row: Sendable {
         var connackProperties: [UInt8] = []
     }
 
-    /// What of the two runs is not the same by nature, and therefore made equal before it is compared.
+    /// A result that varies from run to run, and is therefore normalized before the comparison.
     enum Variation: Sendable {
         /// Digits of standard output: times.
         case digits
-        /// The client identifier, which is chosen at random or has a process identifier.
+        /// The client identifier, which is random or contains a process identifier.
         case clientID
-        /// The order of packets: when an acknowledgement is written is a matter of time.
+        /// The order of packets: an acknowledgement may be written sooner or later.
         case order
-        /// What comes after the end: mosquitto's commands leave acknowledgements and DISCONNECT unsent where the end
-        /// comes from a callback, as after `-C`, if the broker was too fast.
+        /// Packets at the end: mosquitto's commands leave acknowledgements and DISCONNECT unsent if a callback ends the
+        /// command, as after `-C`, and the broker was too fast.
         case farewell
-        /// The status of a failure. That of a failed TLS handshake is 1 or 8 with mosquitto's commands, as time will
-        /// have it.
+        /// The status of a failure. After a failed TLS handshake, mosquitto's commands exit with 1 or 8, depending on
+        /// timing.
         case failureStatus
     }
 
@@ -55,11 +55,11 @@ struct Row: Sendable {
     var input: [UInt8] = []
     var scene: Scene = .recorded()
     var varies: Set<Variation> = []
-    /// Files of the row's folder, which `{folder}` in the arguments stands for; also the one of the configuration.
+    /// Files in the row's folder, for which `{folder}` in the arguments stands, including the configuration file.
     var files: [String: String] = [:]
-    /// Whether `-h`, `-p` and `-i` are given before the arguments.
+    /// True if `-h`, `-p` and `-i` precede the arguments.
     var hasConnection = true
-    /// For a mistake in the arguments: what the complaint names.
+    /// The text that the error message must contain, for a row with a mistake in its arguments.
     var complaint: String?
 }
 

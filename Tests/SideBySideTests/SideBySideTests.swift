@@ -39,7 +39,7 @@ struct SideBySideTests {
         PublishRows.all + SubscribeRows.all + FormatRows.all + RequestRows.all + ConnectionRows.all + MistakeRows.all
     }
 
-    /// Those of `client_config_line_proc` (2.0.11).
+    /// The flags of `client_config_line_proc` (2.0.11).
     private static let flags: Set<String> = [
         "-A", "--cafile", "--capath", "--cert", "--ciphers", "-C", "-c", "--disable-clean-session", "-d", "--debug",
         "-D",

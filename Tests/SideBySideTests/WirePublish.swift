@@ -25,7 +25,7 @@ struct WirePublish: Sendable {
         [UInt8(text.utf8.count / 256), UInt8(text.utf8.count % 256)] + Array(text.utf8)
     }
 
-    /// What a subscriber of most rows gets: eight messages of all kinds.
+    /// The messages that a subscriber receives in most rows: eight messages of all kinds.
     static let samples: [WirePublish] = [
         WirePublish(topic: "a/kept", payload: Array("kept".utf8), retain: true),
         WirePublish(topic: "a/text", payload: Array("hello, world".utf8)),

@@ -12,7 +12,7 @@ struct ArgumentTests {
         try ConnectionOptions.parse(arguments).configuration(behavior)
     }
 
-    /// What a command says that refuses its arguments.
+    /// Returns the error message for invalid arguments; `nil` if they are valid.
     private func complaint(_ arguments: [String]) -> String? {
         do {
             _ = try ConnectionOptions.parse(arguments).configuration(.publish)

@@ -1,12 +1,12 @@
 import Foundation
 import MosquittoTesting
 
-/// What `mosq doctor --json` says of one connection.
+/// The report of `mosq doctor --json` on one connection.
 struct DoctorRun {
     let status: Int32
     let report: JSON
     let errors: String
-    /// The whole output, to search for what must not be there.
+    /// The whole output, to search for text that must not appear.
     let output: String
 
     init(_ arguments: [String]) async throws {
@@ -20,7 +20,7 @@ struct DoctorRun {
     /// The name of the cause at a step, if there is one.
     func cause(_ step: String) -> String? { report[step]?["diagnosis"]?["cause"]?.string }
     func status(_ step: String) -> String? { report[step]?["status"]?.string }
-    /// All that the diagnosis of a step says.
+    /// Returns the whole diagnosis of a step as text.
     func words(_ step: String) -> String { report[step]?["diagnosis"].map { "\($0)" } ?? "" }
 }
 

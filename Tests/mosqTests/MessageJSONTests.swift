@@ -14,7 +14,7 @@ struct MessageJSONTests {
             .map { String(decoding: $0, as: UTF8.self) }
     }
 
-    /// What `%J` makes of a payload.
+    /// Returns a payload as `%J` prints it.
     private func rewritten(_ payload: String) throws -> String? {
         guard let json = json(payload) else { return nil }
         let start = try #require(json.firstRange(of: #""payload":"#)?.upperBound)

@@ -2,7 +2,7 @@ import Foundation
 import MosquittoTesting
 import Synchronization
 
-/// A SOCKS5 proxy for one connection, on a thread of its own: it does what it is told, and then passes bytes on.
+/// A SOCKS5 proxy for one connection, on a thread of its own: sends the scripted answer, and then forwards bytes.
 final class SOCKSProxy: Sendable {
     enum Answer: Sendable {
         case connect
@@ -20,10 +20,10 @@ final class SOCKSProxy: Sendable {
         var port = 0
     }
 
-    /// What the client has said.
+    /// The request that the client has sent.
     var request: Seen { seen.withLock { $0 } }
 
-    /// - Parameter user: whether it asks for a name and a password, and takes those.
+    /// - Parameter user: the name and password that the proxy requires; `nil` for none.
     init(user: (name: String, password: String)? = nil, _ answer: Answer = .connect) throws {
         let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()

@@ -5,13 +5,14 @@ import _CryptoExtras
 
 /// Makes the tokens that a broker of ``RealBroker`` accepts.
 protocol BrokerTokens: Sendable {
-    /// What the broker's start script wants to find in its folder.
+    /// The files that the broker's start script needs in its folder.
     var brokerFiles: [String: String] { get }
 
     /// The user name that goes with the tokens.
     var username: String { get }
 
-    /// A token that expires after `lifetime`, in whole seconds; a negative one gives a token that has expired.
+    /// Returns a token that expires after `lifetime`, in whole seconds; a token with a negative lifetime has expired
+    /// already.
     func token(lifetime: Duration) throws -> String
 }
 
@@ -36,7 +37,7 @@ struct JWTSigner: BrokerTokens {
 
     var brokerFiles: [String: String] { ["jwt.pub.pem": key.publicKey.pemRepresentation] }
 
-    /// What makes the token endpoint of `Tests/Brokers/oauth2-issuer` sign with the same key.
+    /// The files that make the token endpoint of `Tests/Brokers/oauth2-issuer` sign with the same key.
     var issuerFiles: [String: String] { ["jwt.key.pem": key.pkcs8PEMRepresentation] }
 
     func token(lifetime: Duration) throws -> String {

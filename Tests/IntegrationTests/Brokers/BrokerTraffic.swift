@@ -3,27 +3,27 @@ import MosquittoTesting
 import Synchronization
 import Testing
 
-/// Two clients that send to each other, 50 messages a second and quality of service.
+/// Two clients that send to each other, 50 messages a second for each quality of service.
 struct BrokerTraffic: Sendable {
-    /// What became of the messages of one sender with one quality of service.
+    /// The fate of the messages of one sender with one quality of service.
     struct Flow: Sendable {
         var qos: MQTTQoS
         var sent: Int
-        /// Published, which means acknowledged, and not received.
+        /// Numbers of the messages that were published, which means acknowledged, and not received.
         var lost: [Int]
-        /// Received more than once.
+        /// Numbers of the messages that were received more than once.
         var duplicates: [Int]
         /// The longest time from a publish to its acknowledgement.
         var slowest: Duration
     }
 
     var flows: [Flow] = []
-    /// How long each rotation left a client without a connection.
+    /// The time without a connection in each rotation.
     var gaps: [Duration] = []
-    /// How connections ended that the client did not end.
+    /// The errors of connections that the client did not end itself.
     var disconnections: [MQTTError] = []
 
-    /// Sends both ways until both clients have seen enough, and then until all has arrived.
+    /// Sends in both directions until `isEnough` holds for both clients, and waits until all messages have arrived.
     static func run(
         _ configurations: (MQTTClientConfiguration, MQTTClientConfiguration), qualities: [MQTTQoS],
         until isEnough: @escaping @Sendable (ClientLog) -> Bool
@@ -117,7 +117,7 @@ extension BrokerTraffic {
     }
 }
 
-/// What one client told of its connection since the start of the log.
+/// The connection events of one client since the start of the log.
 final class ClientLog: Sendable {
     private struct State {
         var gaps: [Duration] = []

@@ -59,7 +59,7 @@ private struct Issuer: Sendable {
         return configuration
     }
 
-    /// Turns the issuer's knobs.
+    /// Changes the settings of the issuer.
     func turn(_ json: String) async throws {
         var request = HTTPClientRequest(url: "https://localhost:\(server.port)/_ctl")
         request.method = .POST
@@ -69,7 +69,7 @@ private struct Issuer: Sendable {
         #expect(response.status == .ok)
     }
 
-    /// How often it was asked for a token.
+    /// Returns the number of token requests that the issuer has received.
     func requests() async throws -> Int {
         let response = try await http.execute(
             HTTPClientRequest(url: "https://localhost:\(server.port)/_ctl/requests"), timeout: .seconds(10))

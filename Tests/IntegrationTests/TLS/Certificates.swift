@@ -7,8 +7,8 @@ import Testing
 @Suite("TLS against real servers", .certificates)
 enum TLSTests {}
 
-/// The keys, certificates, revocation lists and OCSP responses that `Tests/Brokers/tls/make-certificates` has made. It says
-/// what each name stands for.
+/// The keys, certificates, revocation lists and OCSP responses made by `Tests/Brokers/tls/make-certificates`, which
+/// explains each name.
 struct Certificates: Sendable {
     struct NotMade: Error, CustomStringConvertible {
         var log: String
@@ -17,12 +17,12 @@ struct Certificates: Sendable {
 
     let directory: TemporaryDirectory
 
-    /// Those of the suite that is running.
+    /// The certificates of the running suite.
     static var current: Certificates { get throws { try #require(made) } }
 
     @TaskLocal private static var made: Certificates?
 
-    /// Makes them for as long as `body` runs.
+    /// Makes the certificates, and removes them when `body` has returned.
     static func with<R>(_ body: (Certificates) async throws -> R) async throws -> R {
         let certificates = try await make()
         // Whoever still has a reference: the process of the tests may end before the last one goes.

@@ -2,7 +2,7 @@ import Mosquitto
 import MosquittoTesting
 import Testing
 
-/// One row of the matrix against mosquitto, which is asked in both versions of MQTT.
+/// One row of the matrix against mosquitto, which runs with both versions of MQTT.
 struct MosquittoRow: Sendable, CustomTestStringConvertible {
     var name: String
     /// Lines of mosquitto's configuration; "$" stands for the folder of the certificates.
@@ -11,15 +11,15 @@ struct MosquittoRow: Sendable, CustomTestStringConvertible {
     var version: TLSVersion
     var client: TLSRow.Client
     var expected: TLSExpectation
-    /// What mosquitto has to log.
+    /// The text that mosquitto must log.
     var brokerSays: String?
 
     var testDescription: String { "\(name), \(version)" }
 
     static let ecdsa = "certfile $/server-ecdsa.pem\nkeyfile $/server-ecdsa.key\n"
-    /// A client certificate is wanted, and is the user name.
+    /// Requires a client certificate, whose identity is the user name.
     static let strict = ecdsa + "cafile $/root.pem\nrequire_certificate true\nuse_identity_as_username true\n"
-    /// A pre-shared key is wanted, and its identity is the user name.
+    /// Requires a pre-shared key, whose identity is the user name.
     static let keyed = "psk_hint hint\npsk_file $/mosquitto.psk\nuse_identity_as_username true\n"
 
     init(

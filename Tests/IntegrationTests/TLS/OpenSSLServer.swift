@@ -75,20 +75,21 @@ final class OpenSSLServer: Sendable {
         try? FileManager.default.removeItem(atPath: directory.path)
     }
 
-    /// What it has printed: what it says of each connection, and what the client has sent, as it came where it is ASCII.
+    /// The output of the server: its report on each connection, and the bytes of the client, readable where they are
+    /// ASCII.
     var output: String { Self.output(in: directory) }
 
-    /// How many lines it has printed that begin with this text.
+    /// Returns the number of printed lines that begin with this text.
     func lines(_ start: String) -> Int { output.split(separator: "\n").count { $0.hasPrefix(start) } }
 
-    /// Sends bytes to the client. A first byte that is the letter of a command is one: `openssl s_server` looks at the
-    /// first of what it reads at once.
+    /// Sends bytes to the client. `openssl s_server` takes the first byte of each read for a command if that byte is
+    /// the letter of one.
     func send(_ bytes: [UInt8]) {
         // A pipe takes so few bytes as a whole or not at all; a test that missed them would fail by its deadline.
         _ = bytes.withUnsafeBytes { write(input, $0.baseAddress, $0.count) }
     }
 
-    /// Gives a command: "q" ends the connection, "K" updates the keys, "r" renegotiates.
+    /// Sends a command: "q" ends the connection, "K" updates the keys, "r" renegotiates.
     func command(_ letter: String) { send(Array("\(letter)\n".utf8)) }
 
     private static func output(in directory: TemporaryDirectory) -> String {

@@ -4,7 +4,7 @@ import MosquittoTesting
 import Testing
 
 extension TLSTests {
-    /// What was resumed would not be verified again: the sessions have to be forgotten, too.
+    /// A resumed session skips the verification of certificates, so the client must discard its sessions as well.
     @Suite("Trust and revocation lists that are replaced on disk", .timeLimit(.minutes(1)))
     struct ReplacedTrustTests {
         @Test(arguments: [TLSVersion.v1_2, .v1_3])

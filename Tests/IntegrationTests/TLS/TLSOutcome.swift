@@ -2,7 +2,7 @@ import Mosquitto
 import MosquittoTesting
 import Testing
 
-/// What becomes of a first connection, as far as the tests of TLS state it.
+/// The outcome of a first connection, in the details that the tests of TLS state.
 enum TLSOutcome: Sendable, Hashable, CustomStringConvertible {
     struct Connection: Sendable, Hashable {
         var version: String

@@ -2,7 +2,7 @@ import Mosquitto
 import MosquittoTesting
 import Testing
 
-/// One row of the matrix: a client and `openssl s_server`, and what becomes of them.
+/// One row of the matrix: a client, `openssl s_server` and the expected outcome.
 struct TLSRow: Sendable, CustomTestStringConvertible {
     typealias Client = @Sendable (inout Mosquitto.TLSConfiguration, Certificates) throws -> Void
 
@@ -11,9 +11,9 @@ struct TLSRow: Sendable, CustomTestStringConvertible {
     var server: String
     var host: String
     var expected: TLSExpectation
-    /// What the server has to say of it.
+    /// The text that the server must print.
     var serverSays: String?
-    /// Changes a configuration that trusts the root and takes one version.
+    /// Changes a configuration that trusts the root and accepts a single version.
     var client: Client
 
     var testDescription: String { name }

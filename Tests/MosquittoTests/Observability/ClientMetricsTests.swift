@@ -9,7 +9,7 @@ struct ClientMetricsTests {
     private let system = TestMetrics()
     private let timers = ManualTimers()
 
-    /// What was to be called later. For one thread.
+    /// Timers that a test fires by hand, on a single thread.
     private final class ManualTimers {
         private(set) var delays: [Duration] = []
         private var actions: [() -> Void] = []

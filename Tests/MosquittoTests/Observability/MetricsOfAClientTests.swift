@@ -26,7 +26,7 @@ struct MetricsOfAClientTests {
         system.meters(label: "mqtt_client_" + name, dimensions: dimensions).first?.lastValue ?? 0
     }
 
-    /// Whether all levels go back, which they do after whoever waits for the end of the client was told.
+    /// Waits until all gauges are back at zero, which happens after the tasks that await the client's end have resumed.
     private func isAtRest() async -> Bool {
         await eventually {
             let states = ["connecting", "waiting", "connected", "disconnecting"]

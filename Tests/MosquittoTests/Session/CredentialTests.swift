@@ -193,7 +193,7 @@ import Testing
 }
 
 extension MachineTrace {
-    /// What the provider was told by the last event.
+    /// The attempt for which the last event requested credentials.
     fileprivate var asked: MQTTConnectAttempt? {
         for case .fetchCredentials(let attempt) in actions { return attempt }
         return nil

@@ -11,7 +11,7 @@ import Testing
         return error
     }
 
-    /// What is made of a failure each minute, from the first on.
+    /// Returns the verdicts on a failure that repeats every minute.
     private func verdicts(_ digest: inout FailureDigest, minutes: Range<Int>) -> [FailureDigest.Verdict] {
         minutes.map { digest.verdict(on: error(), now: start + .seconds(60 * $0)) }
     }

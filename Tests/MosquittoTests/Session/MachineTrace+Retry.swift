@@ -1,10 +1,10 @@
 @testable import Mosquitto
 
-/// What tests of retries ask a trace for, and the stories that many of them begin with.
+/// Queries for tests of retries, and the event sequences with which many of these tests begin.
 extension MachineTrace {
     // MARK: What the last event led to
 
-    /// The decision that was told.
+    /// The retry decision in the event of the failure or the loss.
     var decision: MQTTRetryPolicy.Decision? {
         for action in actions {
             if case .emit(.attemptFailed(let failed)) = action { return failed.decision }
@@ -19,7 +19,7 @@ extension MachineTrace {
         return nil
     }
 
-    /// Where the event says that a redirection leads to.
+    /// The target of a redirection, as the event reports it.
     var redirectedTo: MQTTEndpoint? {
         for action in actions {
             if case .emit(.attemptFailed(let failed)) = action { return failed.redirectedTo }
@@ -28,31 +28,31 @@ extension MachineTrace {
         return nil
     }
 
-    /// What was dialled.
+    /// The endpoint that was dialled.
     var dialed: MQTTEndpoint? {
         for case .dial(let endpoint) in actions { return endpoint }
         return nil
     }
 
-    /// The endpoint that the provider was asked for.
+    /// The endpoint for which credentials were requested.
     var askedFor: MQTTEndpoint? {
         for case .fetchCredentials(let attempt) in actions { return attempt.endpoint }
         return nil
     }
 
-    /// The purpose that the provider was told.
+    /// The purpose for which credentials were requested.
     var purpose: MQTTConnectAttempt.Purpose? {
         for case .fetchCredentials(let attempt) in actions { return attempt.purpose }
         return nil
     }
 
-    /// What the client ended with.
+    /// The error with which the client ended.
     var finished: MQTTError? {
         for case .finish(let error) in actions { return error }
         return nil
     }
 
-    /// How many final events an attempt had.
+    /// Number of final events of an attempt.
     var finalEvents: Int {
         actions.count {
             switch $0 {

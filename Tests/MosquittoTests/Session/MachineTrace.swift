@@ -1,17 +1,17 @@
 @testable import Mosquitto
 
-/// A state machine with a clock of its own. Every event gives the actions as text, so that a test reads like a trace.
-/// Cancelled timers are left out; ``timers`` says which are running.
+/// A state machine with a clock of its own. Every event returns its actions as text, so that a test reads like a trace.
+/// The text leaves out cancelled timers; ``timers`` holds the running ones.
 struct MachineTrace {
     typealias Machine = SessionStateMachine
 
     var machine: Machine
     private(set) var now = ContinuousClock.now
-    /// The timers that were set and not cancelled, with their delays.
+    /// The running timers, with their delays.
     private(set) var timers: [Machine.Timer: Duration] = [:]
-    /// How long the budget makes an attempt wait.
+    /// The delay that the budget imposes on an attempt.
     var turnDelay = Duration.zero
-    /// For how long the provider is left alone, at the next request for a turn.
+    /// The postponement with which the next request for a turn is answered, during which the provider is not asked.
     var postponement = Duration.zero
     /// The actions of the last event.
     private(set) var actions: [Machine.Action] = []
@@ -200,7 +200,7 @@ extension MQTTConnectionInfo {
 extension MQTTError {
     static let refusedConnection = MQTTError(.connectionRefused, "connection refused")
 
-    /// What the client makes of a CONNACK or DISCONNECT with this code.
+    /// Returns the client's error for a CONNACK or DISCONNECT with this code.
     static func reason(_ code: MQTTReasonCode) -> MQTTError {
         let isAuthentication = code == .notAuthorized || code == .badUserNameOrPassword
         var error = MQTTError(isAuthentication ? .notAuthorized : .refused, "\(code)")

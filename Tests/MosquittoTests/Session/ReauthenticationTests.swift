@@ -66,7 +66,7 @@ struct ReauthenticationTests {
         #expect(trace.rotationCredentials().last == "re-authenticate")
     }
 
-    /// What a rotation leads to: "re-authenticate", or "drain" for a reconnect.
+    /// Rotates the credentials and returns the last action: "re-authenticate", or "drain" for a reconnect.
     private func rotation(_ trace: inout MachineTrace) -> String? {
         _ = trace.refresh(.reauthenticate)
         let last = trace.rotationCredentials().last

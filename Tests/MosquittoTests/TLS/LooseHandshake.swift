@@ -4,8 +4,8 @@ import MosquittoTesting
 
 @testable import Mosquitto
 
-/// A TLS server without a socket, for handshakes with a ``TLSContext`` in memory. It asks for a client certificate, and takes any.
-/// For one thread.
+/// A TLS server without a socket, for handshakes with a ``TLSContext`` in memory. The server requests a client
+/// certificate, and accepts any. Not thread-safe.
 final class LooseServer {
     struct Failure: Error {}
 
@@ -29,19 +29,20 @@ final class LooseServer {
 
     deinit { SSL_CTX_free(pointer) }
 
-    /// What each side has seen of a finished handshake.
+    /// The result of a finished handshake, as both sides report it.
     struct Outcome {
         let version: String
         let cipher: String
         let isResumed: Bool
-        /// The name that the client has asked for (SNI).
+        /// The name that the client has requested (SNI).
         let serverName: String?
         let applicationProtocol: String?
-        /// What the client has shown, its own certificate first.
+        /// The certificates that the client has sent, its own first.
         let clientCertificates: [TLSCertificate]
     }
 
-    /// Makes a connection with the context, up to the tickets that the server sends after the handshake, and ends it.
+    /// Opens a connection with the context, receives the tickets that the server sends after the handshake, and closes
+    /// the connection.
     func handshake(with context: TLSContext) throws -> Outcome {
         let record = context.record
         guard let client = cmq_tls_start(record, context.pointer), let server = SSL_new(pointer) else {

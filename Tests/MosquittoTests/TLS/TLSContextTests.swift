@@ -30,7 +30,7 @@ import Testing
         context.record.pointee.server_name.map { String(cString: $0) }
     }
 
-    /// What a connection's certificate is checked for.
+    /// Reads from the parameters with which a connection's certificate is verified.
     private func checked<R>(_ context: TLSContext, _ read: (OpaquePointer?) -> R?) -> R? {
         guard let ssl = cmq_tls_start(context.record, context.pointer) else { return nil }
         defer {

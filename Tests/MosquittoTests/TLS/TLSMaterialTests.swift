@@ -5,11 +5,11 @@ import Testing
 
 @testable import Mosquitto
 
-/// Whether what a configuration comes down to is what it was at the attempt before.
+/// Tests of the comparison between the TLS material of a configuration and that of the previous attempt.
 @Suite struct `The material of TLS` {
     private typealias Configuration = Mosquitto.TLSConfiguration
 
-    /// What it is before and after a change.
+    /// Returns the material of a configuration before and after a change.
     private func materials(
         of configuration: Configuration, change: () async throws -> Void
     ) async throws -> (TLSMaterial, TLSMaterial) {

@@ -37,7 +37,7 @@ import Testing
             context = try await TLSContext.prepared(configuration, for: Self.first)
         }
 
-        /// Whether a connection to the endpoint resumes an earlier one.
+        /// Connects to the endpoint, and returns true if the connection resumes an earlier session.
         func resumes(_ host: String = "a.example", port: Int = 8_883) async throws -> Bool {
             _ = try await TLSContext.prepared(
                 configuration, again: context, for: MQTTEndpoint(host: host, port: port))

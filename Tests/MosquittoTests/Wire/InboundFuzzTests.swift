@@ -38,7 +38,7 @@ import Testing
     }
 }
 
-/// What a broker sends, with faults.
+/// A broker's packets with random faults.
 enum BrokenTraffic {
     static func make(_ version: MQTTVersion, using generator: inout some RandomNumberGenerator) -> [UInt8] {
         let known =

@@ -17,7 +17,7 @@ extension PacketDecoder {
     }
 }
 
-/// What a decoder made of chunks, without CONNACK and PINGRESP.
+/// The result of decoding a sequence of chunks, without CONNACK and PINGRESP.
 private struct Outcome: Equatable {
     var packets: [String] = []
     var hasEnded = false
@@ -41,7 +41,7 @@ private struct Outcome: Equatable {
     }
 }
 
-/// What the broker adds to a reason code.
+/// Returns an explanation that a broker adds to a reason code.
 private func explanation(_ text: String, _ userProperties: [MQTTUserProperty] = []) -> ReasonExplanation {
     var explanation = ReasonExplanation()
     (explanation.reasonString, explanation.userProperties) = (text, userProperties)

@@ -3,12 +3,13 @@ import MosquittoTesting
 import Testing
 
 extension DataPath.UnderLoad {
-    /// What the consumer waits for is behind what it has not taken yet.
+    /// Tests of a consumer that awaits a packet which the broker sends after messages that the consumer has not taken
+    /// yet.
     @Suite("A consumer whose buffer is full calls its own client", .timeLimit(.minutes(1)))
     struct BridgeTests {
         private static let small = MQTTBufferPolicy(capacity: 4, whenFull: .pauseReading)
 
-        /// Runs a consumer of 500 messages that come as fast as the broker can send them.
+        /// Runs a consumer of 500 messages that arrive as fast as the broker can send them.
         private func bridge(
             _ qos: MQTTQoS, _ version: MQTTVersion = .v5_0, _ acknowledgement: MQTTAcknowledgement = .onReceipt,
             _ forward: (MQTTClient, MQTTMessage) async throws -> Void

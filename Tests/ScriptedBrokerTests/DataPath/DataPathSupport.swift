@@ -11,18 +11,20 @@ import Musl
 import Glibc
 #endif
 
-/// The tests of this folder, so that they can be run by its name.
+/// The tests of this folder, so that they can be run by the suite's name.
 @Suite("The data path")
 enum DataPath {
-    /// Those that keep a processor busy for seconds, one after the other: others have deadlines to keep.
+    /// Tests that keep a processor busy for seconds. They run one after the other, since other tests have deadlines to
+    /// meet.
     @Suite("Under load", .serialized)
     enum UnderLoad {}
 }
 
-/// ThreadSanitizer makes everything ten times as slow, and sees no more in ten times the work.
+/// Returns a tenth of the count under ThreadSanitizer, which is ten times as slow and finds no more in ten times the
+/// work.
 func scaled(_ count: Int) -> Int { dlsym(nil, "__tsan_init") == nil ? count : count / 10 }
 
-/// What a connection is made of.
+/// The transport of a connection: plain TCP, or a version of TLS.
 enum Wire: String, Sendable, CaseIterable {
     case plain, tls12, tls13
 
@@ -92,19 +94,19 @@ enum NumberedPayload {
 }
 
 extension Session {
-    /// The number of publishes that have not come to their end.
+    /// The number of publishes that have not completed.
     var unsentMessages: Int { publisher.count }
 
-    /// Whether the socket is watched for what comes.
+    /// True if the event loop watches the socket for readability.
     var isReading: Bool { connection?.interest.contains(.readable) == true }
 
-    /// Whether an established connection is not read, since a consumer is full.
+    /// True if reading from an established connection is paused because a consumer is full.
     var isPaused: Bool { connection?.isReadingPaused == true }
 
-    /// How many messages wait for consumers.
+    /// Number of messages that wait for consumers.
     var waitingMessages: Int { subscriptions.consumers.reduce(0) { $0 + $1.waiting } }
 
-    /// Whether all was handed over, and the socket does not take it.
+    /// True if all publishes were passed to the connection, and the socket does not accept more bytes.
     var isStuckInSocket: Bool { shared.queue.isEmpty && connection?.interest.contains(.writable) == true }
 }
 

@@ -2,16 +2,16 @@ import Mosquitto
 import MosquittoTesting
 import Testing
 
-/// A client that connects and is sent ten messages, with a byte on its way changed. The broker's stream then ends, so
-/// that what waits for bytes that were promised by a changed length ends too.
+/// A client that connects and receives ten messages, with one byte changed on the way. The broker's stream then ends,
+/// so that a reader that waits for the rest of a changed length ends too.
 struct FlipExperiment: Sendable {
     static let topics = (0..<10).map { "message/\($0)" }
 
     let broker: ScriptedBroker
     let wire: Wire
-    /// All is on Unix sockets: thousands of connections would use up the ports of other tests.
+    /// The folder of the Unix sockets: thousands of TCP connections would use up the ports of other tests.
     private let folder: TemporaryDirectory
-    /// What the broker sends when nothing is changed.
+    /// The records that the broker sends when no byte is changed.
     let records: [TLSRecord]
     /// The order of the messages, which is the broker's choice.
     let order: [String]

@@ -46,7 +46,7 @@ extension DataPath.UnderLoad {
             await experiment.broker.stop()
         }
 
-        /// What is wrong with an outcome; `nil` if nothing is.
+        /// Returns the fault of an outcome; `nil` if the outcome is correct.
         private static func complaint(
             _ outcome: FlipExperiment.Outcome, _ address: TamperingProxy.Address, _ experiment: FlipExperiment
         ) -> String? {

@@ -5,7 +5,7 @@ import Testing
 extension DataPath {
     @Suite("A connection that has half ended costs no CPU", .timeLimit(.minutes(1)))
     struct HalfClosedCostTests {
-        /// What the loop's thread computes in a second.
+        /// Measures the processor time that the loop's thread uses in a second.
         private func cost(_ probe: LoopProbe) async throws -> Duration {
             let before = await probe.cpuTime
             try await Task.sleep(for: .seconds(1))

@@ -2,20 +2,20 @@ import Mosquitto
 import MosquittoTesting
 import Testing
 
-/// How a peer ends its side, while it still reads.
+/// The way in which a peer ends its side of the connection while it still reads.
 enum HalfClose: String, Sendable, CaseIterable {
     /// FIN alone.
     case fin
-    /// The goodbye of TLS, and FIN.
+    /// TLS close_notify, followed by FIN.
     case closeNotifyAndFIN
-    /// The goodbye of TLS alone.
+    /// TLS close_notify alone.
     case closeNotify
 }
 
 extension DataPath {
     @Suite("A peer that has closed its side is left at once, in every phase", .timeLimit(.minutes(1)))
     struct HalfClosedPeerTests {
-        /// What ended a client, which must be before any of its deadlines.
+        /// Runs a client and returns the error that ended it, which must occur before any of its deadlines.
         private func end(
             _ broker: ScriptedBroker, _ plan: TamperingProxy.Plan, _ wire: Wire
         ) async throws -> MQTTError? {

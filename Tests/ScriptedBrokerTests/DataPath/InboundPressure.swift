@@ -39,7 +39,8 @@ struct InboundPressure {
         return result
     }
 
-    /// How many bytes the client and its kernel have taken when they take no more.
+    /// Waits until the client has stopped reading, and returns the number of bytes that the client and its kernel have
+    /// accepted.
     func taken() async throws -> Int {
         #expect(await eventually { await !client.session.isReading })
         return try await settled { proxy[.toClient].sent }

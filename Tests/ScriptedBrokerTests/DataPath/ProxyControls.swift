@@ -9,7 +9,7 @@ import Musl
 import Glibc
 #endif
 
-/// What a test and the proxy's thread share: orders in one direction, counts in the other.
+/// State shared by a test and the proxy's thread: orders in one direction, counts in the other.
 final class ProxyControls: Sendable {
     struct State: Sendable {
         var plan: TamperingProxy.Plan

@@ -8,17 +8,17 @@ import Musl
 import Glibc
 #endif
 
-/// One way of one connection: bytes from a socket, what is done to them, and to the other socket.
+/// One direction of a connection: reads bytes from a socket, changes them and writes them to the other socket.
 struct ProxyLane {
     let source: ProxySocket
     let sink: ProxySocket
     private let pieces: TamperingProxy.Pieces
     private let hidesEnd: Bool
-    /// Whether each piece waits until the one before has been read.
+    /// True if each piece waits until the previous one has been read.
     private let isStepping: Bool
 
     var valve = TamperingProxy.Valve.open
-    /// FIN was sent on.
+    /// True if FIN has been forwarded.
     private var isFinished = false
     private var received = 0
     private var sent = 0
@@ -27,7 +27,7 @@ struct ProxyLane {
     private var scanner: RecordScanner
     private var pending: [UInt8] = []
     private var position = 0
-    /// The end follows what is pending.
+    /// True if the stream ends after the pending bytes.
     private var isEnding = false
     private var isBlocked = false
     private var generator: JitterGenerator
@@ -54,31 +54,31 @@ struct ProxyLane {
 
     var wantsRead: Bool { allowance > 0 && mayRead }
     private var mayRead: Bool { !hasEnded && valve != .shut && (isEmpty || valve == .collecting) }
-    /// Whether only time has to pass.
+    /// True if the lane may read as soon as the rate allows more bytes.
     var isThrottled: Bool { allowance == 0 && mayRead }
 
-    /// How many bytes the rate lets pass now.
+    /// Number of bytes that the rate allows now.
     private var allowance: Int {
         guard let bytesPerSecond else { return Self.readSize }
         let passed = Int((ContinuousClock.now - start) / .milliseconds(1)) * bytesPerSecond / 1_000
         return min(max(passed - received, 0), Self.readSize)
     }
     var wantsWrite: Bool { isBlocked && !isEmpty && valve == .open }
-    /// Whether there is something to do without an event of poll(2).
+    /// True if there is work that no event of poll(2) announces.
     var isBusy: Bool { !isBlocked && !isEmpty && valve == .open }
 
-    /// Whether nothing changes without an event of poll(2): an acknowledgement is none.
+    /// True if no acknowledgement is outstanding. poll(2) does not report acknowledgements, so it may block only then.
     var isIdle: Bool { acknowledged == sent }
 
     mutating func inject(_ bytes: [UInt8]) { pending += bytes }
     mutating func finish() { isEnding = true }
 
-    /// Whether all that has come so far has been acknowledged.
+    /// True if all bytes received so far have been acknowledged.
     var isDelivered: Bool { isEmpty && acknowledged == sent }
 
     private(set) var acknowledged = 0
 
-    /// Whether nothing more will pass.
+    /// True if no more bytes will pass.
     var isOver: Bool { isFinished || hidesEnd && hasEnded && isEmpty }
 
     mutating func report(to count: inout TamperingProxy.Count) {
@@ -90,7 +90,7 @@ struct ProxyLane {
         count.records += scanner.takeRecords()
     }
 
-    /// Writes as much as goes without waiting. Returns whether the socket is alive.
+    /// Writes as many bytes as possible without blocking. Returns true if the socket is alive.
     mutating func write() -> Bool {
         isBlocked = false
         if !send() { return false }
@@ -101,7 +101,7 @@ struct ProxyLane {
         return true
     }
 
-    /// Reads once, if it is time to. Returns whether the socket is alive.
+    /// Reads once, if the valve and the rate permit. Returns true if the socket is alive.
     mutating func read() -> Bool {
         let allowance = allowance
         guard mayRead, allowance > 0 else { return true }

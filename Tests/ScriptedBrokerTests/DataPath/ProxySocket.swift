@@ -150,7 +150,7 @@ struct ProxySocket: Sendable {
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? .wouldBlock : .failed
     }
 
-    /// What was sent and is not with the receiver: of TCP with its kernel, of a Unix socket with the program.
+    /// Number of bytes sent that have not reached the receiver: its kernel with TCP, its program with a Unix socket.
     var unread: Int {
         var count: Int32 = 0
         #if canImport(Darwin)
@@ -165,7 +165,7 @@ struct ProxySocket: Sendable {
 
     func close() { closeDescriptor(descriptor) }
 
-    /// Has ``close()`` send RST instead of FIN.
+    /// Makes ``close()`` send RST instead of FIN.
     func setToReset() {
         var option = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))

@@ -49,7 +49,7 @@ struct RecordScanner {
         return end.map { next >= $0 } ?? false
     }
 
-    /// Of the record whose header has come.
+    /// Length of the current record, header included; `.max` until its header has arrived.
     private var length: Int {
         header.count < Self.headerLength ? .max : Self.headerLength + Int(header[3]) << 8 + Int(header[4])
     }

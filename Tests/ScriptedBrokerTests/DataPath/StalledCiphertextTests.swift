@@ -6,7 +6,7 @@ import Testing
 extension DataPath {
     @Suite("A broker that falls silent is left at a deadline, wherever it stopped", .timeLimit(.minutes(1)))
     struct StalledCiphertextTests {
-        /// Of the bytes before CONNACK, a sample.
+        /// Stops the broker's stream at a sample of the bytes before CONNACK.
         @Test(arguments: Wire.tls) func `before there is a connection`(wire: Wire) async throws {
             let experiment = try await FlipExperiment(wire)
             var generator = JitterGenerator(seed: 3)

@@ -32,39 +32,39 @@ final class TamperingProxy: Sendable {
         }
     }
 
-    /// What is done to each connection.
+    /// The changes that the proxy makes to each connection.
     struct Plan: Sendable {
-        /// Both ways.
+        /// The pieces in which bytes are forwarded, in both directions.
         var pieces = Pieces.asTheyCome
-        /// Which byte to the client is changed, and its bits that are.
+        /// The byte to the client that is changed, and the bits to flip in it.
         var flip: (address: Address, mask: UInt8)?
-        /// Before which byte the stream to the client ends. What the broker still says is dropped.
+        /// The byte before which the stream to the client ends. Further bytes from the broker are discarded.
         var end: Address?
-        /// Whether the client is not told of the end, this one or the broker's own: it is sent no FIN.
+        /// True if the client receives no FIN, neither at ``end`` nor when the broker ends its stream.
         var hidesEnd = false
-        /// How many bytes a second pass to the broker; `nil` for all that come.
+        /// The rate to the broker in bytes per second; `nil` for no limit.
         var bytesPerSecond: Int?
     }
 
     enum Valve: Sendable {
         case open
-        /// Nothing is read, so that the buffers of both kernels fill.
+        /// No bytes are read, so that the buffers of both kernels fill.
         case shut
-        /// All is read and kept, and sent in one go when the valve opens: the last bytes and FIN in one segment.
+        /// All bytes are read and kept, and sent at once when the valve opens: the last bytes and FIN in one segment.
         case collecting
     }
 
-    /// What has passed of one connection.
+    /// Counts of the bytes that have passed in one direction of a connection.
     struct Count: Sendable {
-        /// Bytes that the sender's kernel has given.
+        /// Bytes read from the sender.
         var received = 0
-        /// Bytes that the receiver's kernel has taken.
+        /// Bytes that the receiver's kernel has accepted.
         var sent = 0
-        /// Those of them that the receiver has acknowledged: with TCP its kernel, on a Unix socket the program.
+        /// Bytes that the receiver has acknowledged: its kernel with TCP, its program with a Unix socket.
         var acknowledged = 0
-        /// The records that have come whole, as the sender made them.
+        /// The records that have arrived completely, unchanged.
         var records: [TLSRecord] = []
-        /// Whether the sender has ended its side.
+        /// True if the sender has ended its side.
         var hasEnded = false
     }
 
@@ -73,9 +73,9 @@ final class TamperingProxy: Sendable {
 
     /// - Parameters:
     ///   - broker: a port of 127.0.0.1, or a Unix socket.
-    ///   - path: a Unix socket to listen at instead of a port: there each piece is sent when the client has read the
-    ///     one before, which of TCP nobody can know.
-    ///   - kernelBuffer: how much the kernel keeps of what nobody reads, about; `nil` for its own choice.
+    ///   - path: a Unix socket to listen at instead of a port. Each piece is then sent when the client has read the
+    ///     previous one, which cannot be known with TCP.
+    ///   - kernelBuffer: the approximate size of the kernel's buffer for unread bytes; `nil` for its own choice.
     init(
         to broker: MQTTEndpoint, at path: String? = nil, plan: Plan = Plan(), kernelBuffer: Int32? = nil
     ) throws {
@@ -96,33 +96,33 @@ final class TamperingProxy: Sendable {
         try self.init(to: broker, at: path, plan: plan, kernelBuffer: kernelBuffer)
     }
 
-    /// The thread ends on its own, and closes what it has.
+    /// Makes the thread end, which closes its sockets.
     deinit { controls.order { $0.isStopping = true } }
 
-    /// What is done to the connections from now on.
+    /// Sets the plan of all connections from now on.
     func setPlan(_ plan: Plan) { controls.order { $0.plan = plan } }
 
     func set(_ flow: Flow, _ valve: Valve) { controls.order { $0.valves[flow.rawValue] = valve } }
 
-    /// Sends bytes of our own to the client, after what is under way.
+    /// Sends the test's own bytes to the client, after those under way.
     func inject(_ bytes: [UInt8]) { controls.order { $0.injected += bytes } }
 
-    /// Ends the stream to the client with FIN, after what is under way.
+    /// Ends the stream to the client with FIN, after the bytes under way.
     func finish() { controls.order { $0.isFinishing = true } }
 
-    /// Resets the connection to the client, once its kernel has acknowledged what is under way, or has no room for
+    /// Resets the connection to the client, once its kernel has acknowledged the bytes under way, or has no room for
     /// more.
     func reset() { controls.order { $0.isResetting = true } }
 
-    /// Of the connection that is there, or was the last.
+    /// The counts of the open connection, or of the last one.
     subscript(flow: Flow) -> Count { controls.look { $0.counts[flow.rawValue] } }
 
-    /// How many connections there were.
+    /// Number of connections accepted so far.
     var connections: Int { controls.look { $0.connections } }
 
     var isConnected: Bool { controls.look { $0.isConnected } }
 
-    /// Whether the byte of the plan has been changed in this connection.
+    /// True if the byte of the plan has been changed in this connection.
     var hasFlipped: Bool { controls.look { $0.hasFlipped } }
 }
 

@@ -4,13 +4,13 @@ import Testing
 
 @testable import Mosquitto
 
-/// How the body of a subscription comes to its end.
+/// The way in which the body of a subscription ends.
 enum ScopeEnding: String, Sendable, CaseIterable {
     case returns, throwsError, isCancelled
 
     struct Failure: Error {}
 
-    /// Subscribes to "a", takes a message, and ends so.
+    /// Subscribes to "a", takes a message, and ends the body in this way.
     func take(_ client: MQTTClient, _ qos: MQTTQoS = .exactlyOnce) async -> String? {
         let task = Task {
             var seen: String?

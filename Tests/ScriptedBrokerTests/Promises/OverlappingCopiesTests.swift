@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Each message comes once for each delivery that the broker meant (core 6)", .timeLimit(.minutes(1)))
 struct OverlappingCopiesTests {
-    /// What a consumer of these subscriptions gets up to a message "end" to the topic.
+    /// Returns the messages that a consumer of these subscriptions receives before the message "end" on the topic.
     private func texts(
         _ client: MQTTClient, _ subscriptions: [MQTTSubscription], until topic: String, _ body: () async throws -> Void
     ) async throws -> [String] {

@@ -23,7 +23,7 @@ struct UnreadableFileTests {
         #expect(mkfifo(path, 0o600) == 0)
     }
 
-    /// What the failed attempts after a loss say, until the file is there again and the client has reconnected.
+    /// Returns the errors of failed attempts after a loss, until the file is restored; the client must then reconnect.
     private func failures(
         _ configuration: MQTTClientConfiguration, _ broker: ScriptedBroker, file: String, content: String
     ) async throws -> [MQTTError] {

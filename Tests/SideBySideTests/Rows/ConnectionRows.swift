@@ -1,6 +1,6 @@
 import MosquittoTesting
 
-/// How a client introduces itself, and what it does when the broker will not have it.
+/// Rows for the CONNECT of a client, and for its behavior when the broker refuses it.
 enum ConnectionRows {
     static let all: [Row] = introductions + addresses + refusals + tls
 

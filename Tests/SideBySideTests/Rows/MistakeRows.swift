@@ -1,6 +1,6 @@
 import MosquittoTesting
 
-/// Arguments that cannot be. Both end with the same status before they connect; `mosq` says which argument it is.
+/// Rows with invalid arguments. Both commands exit with the same status before they connect; `mosq` names the argument.
 enum MistakeRows {
     private static func mistake(_ command: Row.Command, _ arguments: String..., names complaint: String) -> Row {
         let needed = command == .sub ? ["-t", "a"] : command == .rr ? ["-t", "a", "-e", "b"] : ["-t", "a"]

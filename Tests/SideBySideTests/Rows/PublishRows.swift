@@ -1,6 +1,6 @@
 import MosquittoTesting
 
-/// What `pub` sends.
+/// Rows for the messages that `pub` sends.
 enum PublishRows {
     static let all: [Row] = sources + qualities + repetitions + properties + configuration
 

@@ -1,6 +1,6 @@
 import MosquittoTesting
 
-/// What `rr` asks, and prints of the answer.
+/// Rows for the requests that `rr` sends, and the responses that it prints.
 enum RequestRows {
     private static func request(
         _ name: String, _ arguments: String..., version: String = "5", input: String = "", answer: WirePublish = .answer

@@ -1,10 +1,10 @@
 import MosquittoTesting
 
-/// What `sub` asks for and prints.
+/// Rows for the subscriptions of `sub`, and the messages that it prints.
 enum SubscribeRows {
     static let all: [Row] = output + requests + ends + sessions + real
 
-    /// A subscriber that gets ``WirePublish/samples``.
+    /// A subscriber that receives ``WirePublish/samples``.
     static func sampled(_ name: String, _ arguments: String..., varies: Set<Row.Variation> = []) -> Row {
         sampled(name, arguments, varies: varies)
     }
