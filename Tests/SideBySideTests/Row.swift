@@ -25,7 +25,7 @@ struct Row: Sendable {
         var tls = false
         var clientCertificates = false
         var user: (name: String, password: String)?
-        /// The bytes that the broker sends, each after the first packet of this type.
+        /// The bytes that the broker sends, each after the client has sent a packet of this type.
         var sends: [(after: ReceivedPacketType, bytes: [UInt8])] = []
         /// Retained messages, by topic.
         var retained: [(topic: String, payload: String)] = []

@@ -173,8 +173,8 @@ package final class PromiseLedger: Sendable {
         }
     }
 
-    /// Number of deliveries to each consumer of the message that violated a guarantee, which
-    /// distinguishes a fault of its publisher from one of a consumer.
+    /// A text that lists how often each consumer has received the message that violated a guarantee. The numbers show
+    /// whether the publisher or a consumer is at fault.
     package var evidence: String? {
         state.withLock { state in
             guard let stamp = state.offender else { return nil }

@@ -3,8 +3,7 @@ import MosquittoTesting
 import Testing
 
 extension DataPath.UnderLoad {
-    /// Tests of a consumer that awaits a packet which the broker sends after messages that the consumer has not taken
-    /// yet.
+    /// Tests of a call whose answer from the broker follows messages that the calling consumer has not taken yet.
     @Suite("A consumer whose buffer is full calls its own client", .timeLimit(.minutes(1)))
     struct BridgeTests {
         private static let small = MQTTBufferPolicy(capacity: 4, whenFull: .pauseReading)
