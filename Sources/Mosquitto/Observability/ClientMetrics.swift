@@ -11,8 +11,8 @@ final class ClientMetrics: @unchecked Sendable {
     /// Has something called later on the loop's thread.
     typealias Schedule = (_ delay: Duration, _ action: @escaping () -> Void) -> Void
 
-    /// Whose levels are told.
-    weak var session: Session?
+    /// Gives the levels of the client, on the loop's thread.
+    var levels: (() -> (inFlight: Int, queued: Int))?
     private let handles: MetricHandles
     private let interval: Duration
     private let schedule: Schedule
@@ -149,10 +149,8 @@ final class ClientMetrics: @unchecked Sendable {
     }
 
     private func updateLevels() {
-        session?.assumeIsolated { session in
-            let inFlight = session.publisher.inFlight.count
-            level(inFlight: inFlight, queued: session.publisher.count - inFlight)
-        }
+        guard let (inFlight, queued) = levels?() else { return }
+        level(inFlight: inFlight, queued: queued)
     }
 
     func level(inFlight: Int, queued: Int) {

@@ -1,9 +1,9 @@
-/// What was sent of QoS 1 and 2 and the broker has not acknowledged, by packet identifier.
+/// Messages of QoS 1 and 2 that were sent and not acknowledged, by packet identifier.
 struct InFlightPublishes {
     private var publishes: [UInt16: OutgoingPublish] = [:]
-    /// How many of them have QoS 2.
+    /// The number of those with QoS 2.
     private(set) var exactlyOnce = 0
-    /// How many of them have a Message Expiry Interval.
+    /// The number of those with a Message Expiry Interval.
     private(set) var expiring = 0
 
     var isEmpty: Bool { publishes.isEmpty }

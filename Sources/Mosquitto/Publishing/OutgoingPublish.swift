@@ -1,5 +1,5 @@
-/// Time since the process had its first message: of a known size, unlike an instant, whose size the compiler does not know and
-/// which would make the layout of every message a matter of run time.
+/// Time since the process had its first message: of a known size, unlike an instant, whose size the compiler does not
+/// know and which would make the layout of every message a matter of run time.
 struct Uptime {
     private let passed: Duration
     private static let origin = ContinuousClock.now
@@ -11,9 +11,10 @@ struct Uptime {
 
 /// A message on its way out, from the call to the acknowledgement.
 ///
-/// `@unchecked Sendable`: the caller sets ``startedAt`` and the properties before it posts the message. From then on the lock of the
-/// ``OutgoingQueue`` guards the variables, until the message leaves the queue; afterwards they belong to the one that took the
-/// message: the loop's thread for ``Place/taken``, the remover for ``Place/gone``. The lock guards ``place`` for ever.
+/// `@unchecked Sendable`: the caller sets ``startedAt`` and the properties before it posts the message. From then on
+/// the lock of the ``OutgoingQueue`` guards the variables, until the message leaves the queue; afterwards they belong
+/// to the one that took the message: the loop's thread for ``Place/taken``, the remover for ``Place/gone``. The lock
+/// guards ``place`` for ever.
 final class OutgoingPublish: @unchecked Sendable {
     typealias Outcome = Result<MQTTPublishResult, MQTTError>
     typealias Continuation = UnsafeContinuation<Outcome, Never>

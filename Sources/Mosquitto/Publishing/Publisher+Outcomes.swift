@@ -22,7 +22,8 @@ extension Publisher {
         answers += 1
         let code = MQTTReasonCode(rawValue: acknowledgement.reasonCode)
         if let received = publish.received {
-            // PUBREC says what became of the message. In recovery the broker may know its identifier no more (MQTT 5.0, section 3.7.2.1).
+            // PUBREC says what became of the message. In recovery the broker may know its identifier no more (MQTT 5.0,
+            // section 3.7.2.1).
             succeed(publish, received)
         } else if !code.isError {
             succeed(publish, MQTTPublishResult(acknowledgement))
@@ -61,8 +62,8 @@ extension Publisher {
                 phase: .connected))
     }
 
-    /// The broker has this identifier in use, from an earlier process with the same session: sends the message under another one, and
-    /// leaves this one alone for as long as the session lasts. Returns whether that is worth a try.
+    /// The broker has this identifier in use, from an earlier process with the same session: sends the message under
+    /// another one, and leaves this one alone for as long as the session lasts. Returns whether that is worth a try.
     private mutating func renumber(_ publish: OutgoingPublish, _ packetID: UInt16) -> Bool {
         guard !publish.isCancelled, publish.renumberings < Self.renumberingLimit else { return false }
         publish.renumberings += 1
@@ -139,8 +140,8 @@ extension Publisher {
 
     /// Refuses messages in flight that the broker has named. Returns whether there are any.
     ///
-    /// Not in a persistent session: the broker may have taken the publish, and would take another one with its packet identifier
-    /// for the same. There it is sent again.
+    /// Not in a persistent session: the broker may have taken the publish, and would take another one with its packet
+    /// identifier for the same. There it is sent again.
     ///
     /// - Parameter isOneOf: true if the broker does not tell which of several it means.
     mutating func convict(
@@ -182,7 +183,8 @@ extension Publisher {
         inFlight.expiring > 0 && inFlight.all.contains { $0.expiry != nil && $0.continuation != nil }
     }
 
-    /// Ends the calls. The messages stay with the session, which a broker that resumes it is owed (MQTT 5.0, section 4.4).
+    /// Ends the calls. The messages stay with the session, which a broker that resumes it is owed (MQTT 5.0, section
+    /// 4.4).
     private func endExpiredInFlight(_ now: ContinuousClock.Instant) {
         guard expiresInFlight else { return }
         for publish in inFlight.all where publish.continuation != nil && publish.hasExpired(now) {

@@ -26,8 +26,8 @@ extension Publisher {
     /// Packets to be written, until ``written(wire:)``.
     var bytes: [UInt8] { encoder.bytes }
 
-    /// Encodes the next packets of a turn, as many as one write takes. Returns whether there are any: then the caller writes them,
-    /// and asks again. The caller must go on until the answer is no.
+    /// Encodes the next packets of a turn, as many as one write takes. Returns whether there are any: then the caller
+    /// writes them, and asks again. The caller must go on until the answer is no.
     ///
     /// - Parameter isBacklogged: true if the socket takes no more for now.
     mutating func encode(_ turn: inout Turn, isBacklogged: Bool, _ suspects: inout Suspects) -> Bool {
@@ -74,7 +74,8 @@ extension Publisher {
 
     private var isFull: Bool { encoder.bytes.count >= Self.writeSize }
 
-    /// Room of this turn. QoS 0 has no packet identifier; others wait for the messages that are sent again, and for the window.
+    /// Room of this turn. QoS 0 has no packet identifier; others wait for the messages that are sent again, and for the
+    /// window.
     private var allowance: OutgoingQueue.Allowance {
         let window = unsentAgain.isEmpty ? window - inFlight.count : 0
         return OutgoingQueue.Allowance(
@@ -82,8 +83,8 @@ extension Publisher {
             exactlyOnce: exactlyOnceLimit - inFlight.exactlyOnce)
     }
 
-    /// MQTT 3.1.1 has no Receive Maximum, and mosquitto up to 2.0 closes the connection over more QoS 2 messages than its
-    /// `max_inflight_messages`, by default 20; which is libmosquitto's default too.
+    /// MQTT 3.1.1 has no Receive Maximum, and mosquitto up to 2.0 closes the connection over more QoS 2 messages than
+    /// its `max_inflight_messages`, by default 20; which is libmosquitto's default too.
     private var exactlyOnceLimit: Int { configuration.version == .v3_1_1 ? 20 : .max }
 
     private func mayPublish(_ publish: OutgoingPublish, _ suspects: borrowing Suspects, isConnected: Bool) -> Bool {

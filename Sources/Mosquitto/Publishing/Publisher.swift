@@ -1,8 +1,8 @@
 import DequeModule
 import Logging
 
-/// Owns the messages on their way out: those put back, those in flight, and those the kernel has not taken. Turns them into packets,
-/// and the broker's acknowledgements into outcomes. Knows no socket; confined to the loop's thread.
+/// Owns the messages on their way out: those put back, those in flight, and those the kernel has not taken. Turns them
+/// into packets, and the broker's acknowledgements into outcomes. Knows no socket; confined to the loop's thread.
 ///
 /// Its variables are changed by the extensions of this type alone.
 struct Publisher: ~Copyable {
@@ -99,8 +99,8 @@ struct Publisher: ~Copyable {
         lastSequence = 0
     }
 
-    /// The connection has ended, after the kernel took so many bytes. Messages of which bytes are missing cannot have reached the broker,
-    /// and are sent again before the others.
+    /// The connection has ended, after the kernel took so many bytes. Messages of which bytes are missing cannot have
+    /// reached the broker, and are sent again before the others.
     mutating func connectionClosed(sent: Int) {
         if unsent.isEmpty { return }
         let publishes = unsent.takeAll(sent: sent)
@@ -127,8 +127,8 @@ struct Publisher: ~Copyable {
         giveUp(unwanted, OutgoingQueue.notConnected)
     }
 
-    /// The session is gone: publishes messages that were not acknowledged anew, in their order. A message that the broker has taken over
-    /// with PUBREC would be a duplicate.
+    /// The session is gone: publishes messages that were not acknowledged anew, in their order. A message that the
+    /// broker has taken over with PUBREC would be a duplicate.
     private mutating func requeueInFlight() {
         foreignPacketIDs.removeAll()
         let publishes = inFlight.remove()
@@ -160,8 +160,9 @@ struct Publisher: ~Copyable {
         return lastPacketID
     }
 
-    /// The session is resumed, and this client has sent nothing in it: an earlier process has, and may have left identifiers in use, low
-    /// ones more likely than others. A broker would take a new message of QoS 2 under one of them for a repetition (section 4.3.3).
+    /// The session is resumed, and this client has sent nothing in it: an earlier process has, and may have left
+    /// identifiers in use, low ones more likely than others. A broker would take a new message of QoS 2 under one of
+    /// them for a repetition (section 4.3.3).
     private mutating func avoidForeignPacketIDs() {
         if lastPacketID == 0 { lastPacketID = .random(in: 1..<(.max)) }
     }

@@ -1,5 +1,5 @@
-/// Owns what may have made the broker end a connection: the operations under way with their times, and the verdicts so far.
-/// Keeps suspects apart from all others on the next connection. A value without a clock.
+/// Owns what may have made the broker end a connection: the operations under way with their times, and the verdicts so
+/// far. Keeps suspects apart from all others on the next connection. A value without a clock.
 struct Suspects {
     typealias Instant = ContinuousClock.Instant
 
@@ -61,7 +61,8 @@ struct Suspects {
     /// True if suspected filters may be asked for: all packets before have been answered.
     var mayAskForFilters: Bool { suspicion.isIsolating && suspicion.hasFilters && sentAt.isEmpty }
 
-    /// Returns the number of publishes that suspicion lets be in flight. `isConnected`: the connection is not being ended.
+    /// Returns the number of publishes that suspicion lets be in flight. `isConnected`: the connection is not being
+    /// ended.
     func window(isConnected: Bool) -> Int {
         !suspicion.isIsolating ? .max : waitsForFilters(isConnected) ? 0 : suspicion.allowed
     }
@@ -143,15 +144,16 @@ struct Suspects {
     /// Bytes that may come between an operation and the close that it causes.
     private static let afterthought = 4_096
 
-    /// Returns whether the network is the likely reason of an end without a word: it came within a packet, or the broker had gone on
-    /// sending for long after the last operation. A broker that objects closes when it has read the packet.
+    /// Returns whether the network is the likely reason of an end without a word: it came within a packet, or the
+    /// broker had gone on sending for long after the last operation. A broker that objects closes when it has read the
+    /// packet.
     private func looksCut(_ end: End) -> Bool {
         guard end.error.reasonCode == nil else { return false }
         return end.isInMidPacket || end.received - receivedBeforeOperation > Self.afterthought
     }
 
-    /// A broker that names a reason has read enough. Of a large packet a network may have lost the rest: it is as one that was not
-    /// sent whole.
+    /// A broker that names a reason has read enough. Of a large packet a network may have lost the rest: it is as one
+    /// that was not sent whole.
     private func extent(of operations: [Suspicion.Operation], _ end: End, _ now: Instant) -> Suspicion.Extent {
         if end.error.reasonCode != nil { return .whole }
         if looksCut(end) { return .delayed }

@@ -1,10 +1,11 @@
-/// Finds the operation over which a broker ends connections, by counting. A value without a clock: events in, decisions out.
+/// Finds the operation over which a broker ends connections, by counting. A value without a clock: events in, decisions
+/// out.
 ///
-/// A broker that closes says nothing of the reason with MQTT 3.1.1, and often nothing with 5.0. It may also have read more than
-/// it answered, so the oldest unanswered operation is not always the cause. After an end with unanswered operations, the next
-/// connection therefore makes these suspects in their order, first one at a time, then two, four, and so on; after a second end
-/// only one at a time. An end counts against a suspect that was alone, or for the first time. Three ends with a reason convict, or
-/// six without one, if no end of another kind came in between.
+/// A broker that closes says nothing of the reason with MQTT 3.1.1, and often nothing with 5.0. It may also have read
+/// more than it answered, so the oldest unanswered operation is not always the cause. After an end with unanswered
+/// operations, the next connection therefore makes these suspects in their order, first one at a time, then two, four,
+/// and so on; after a second end only one at a time. An end counts against a suspect that was alone, or for the first
+/// time. Three ends with a reason convict, or six without one, if no end of another kind came in between.
 struct Suspicion {
     /// An operation that a later connection makes again.
     enum Operation: Hashable {
@@ -46,9 +47,11 @@ struct Suspicion {
         }
     }
 
-    /// Three ends with a reason convict an operation that was sent, six without one, and twelve an operation that never was sent whole.
+    /// Three ends with a reason convict an operation that was sent, six without one, and twelve an operation that never
+    /// was sent whole.
     private static let limit = 12
-    /// An operation that was under way for this long is not what ended the connection; so long the others wait for a suspect.
+    /// An operation that was under way for this long is not what ended the connection; so long the others wait for a
+    /// suspect.
     static let patience = Duration.seconds(5)
 
     /// The suspects, and the weight of the ends that count against each.
@@ -86,8 +89,8 @@ struct Suspicion {
     ///
     /// - Parameters:
     ///   - sent: the extent to which they were sent, the last of them at least.
-    ///   - isWordless: true if the broker gave no reason. A network that cuts connections looks the same, so such an end has half
-    ///     the weight.
+    ///   - isWordless: true if the broker gave no reason. A network that cuts connections looks the same, so such an
+    ///     end has half the weight.
     /// - Returns: the operations that are convicted, and forgotten here.
     mutating func ended(_ unanswered: [Operation], sent: Extent = .whole, isWordless: Bool = false) -> [Operation] {
         let isAlone = unanswered.count == 1
@@ -109,8 +112,8 @@ struct Suspicion {
         return convicted
     }
 
-    /// A connection has ended, or an attempt failed, without a word and without a suspect under way: the network cuts connections, and
-    /// the ends so far say nothing. Counts start anew.
+    /// A connection has ended, or an attempt failed, without a word and without a suspect under way: the network cuts
+    /// connections, and the ends so far say nothing. Counts start anew.
     mutating func acquit() {
         for operation in counts.keys { counts[operation] = 0 }
     }
@@ -125,7 +128,8 @@ struct Suspicion {
         allowed = min(allowed * 2, 1 << 16)
     }
 
-    /// The broker neither answers a suspect nor ends the connection over it: the others go on until the next connection.
+    /// The broker neither answers a suspect nor ends the connection over it: the others go on until the next
+    /// connection.
     mutating func release() { isReleased = true }
 
     // MARK: What is not made any more

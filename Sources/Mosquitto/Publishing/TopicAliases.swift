@@ -1,5 +1,5 @@
-/// Short numbers for the topics of one connection (MQTT 5.0, section 3.3.2.3.4), as many as the broker allows, for those that come
-/// first.
+/// Short numbers for the topics of one connection (MQTT 5.0, section 3.3.2.3.4), as many as the broker allows, for
+/// those that come first.
 struct TopicAliases {
     /// A topic that is no longer than this costs more with an alias, in work and in bytes.
     private static let shortest = 16

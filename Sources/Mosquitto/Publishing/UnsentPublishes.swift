@@ -12,16 +12,16 @@ struct UnsentPublishes {
 
     /// Bytes that were written together.
     private struct Write {
-        /// How many messages of QoS 0 are in them.
+        /// The number of messages of QoS 0 in them.
         let count: Int
         let plain: Int
         let wire: Range<Int>
 
-        /// Whether none of the bytes is missing on the wire: else encrypting them has failed.
+        /// True if none of the bytes is missing on the wire: else encrypting them has failed.
         var isWhole: Bool { wire.count >= plain }
 
-        /// The position after the last byte that the broker needs to read a packet which ends at `end`. TLS has equally long headers and
-        /// tags in all full records, and one that is not complete cannot be read.
+        /// The position after the last byte that the broker needs to read a packet which ends at `end`. TLS has equally
+        /// long headers and tags in all full records, and one that is not complete cannot be read.
         func needed(for end: Int) -> Int {
             if wire.count == plain { return wire.lowerBound + end }
             let (records, index) = (Self.records(plain), Self.records(end))
@@ -41,7 +41,7 @@ struct UnsentPublishes {
     private var encoded = 0
     /// Messages of writes that the kernel has taken.
     private var due = 0
-    /// How many messages there were at most.
+    /// The largest number of messages so far.
     private var peak = 0
 
     var isEmpty: Bool { entries.isEmpty }

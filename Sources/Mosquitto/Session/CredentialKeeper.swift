@@ -1,5 +1,5 @@
-/// Owns a client's credentials: those in use, those the broker was shown and refused, and the question to the provider that is
-/// under way. Reaches the provider off the loop; everything else happens on its thread.
+/// Owns a client's credentials: those in use, those the broker was shown and refused, and the question to the provider
+/// that is under way. Reaches the provider off the loop; everything else happens on its thread.
 struct CredentialKeeper {
     private let rotator: TokenRotator?
     private let authenticator: (any MQTTAuthenticator)?
@@ -48,7 +48,8 @@ struct CredentialKeeper {
 
     // MARK: The question
 
-    /// A question to the provider, and to the authenticator. Holds no reference to the client while they take their time.
+    /// A question to the provider, and to the authenticator. Holds no reference to the client while they take their
+    /// time.
     struct Question: Sendable {
         let attempt: MQTTConnectAttempt
         fileprivate let number: Int
@@ -223,8 +224,8 @@ struct CredentialKeeper {
     /// Returns whether the token has ended.
     func hasExpired(now: ContinuousClock.Instant) -> Bool { lifetime?.hasEnded(since: receivedAt, now: now) ?? false }
 
-    /// Returns whether a refusal on a connection that is up calls for new credentials: some brokers keep a connection whose token has
-    /// expired, and refuse what is done on it from then on.
+    /// Returns whether a refusal on a connection that is up calls for new credentials: some brokers keep a connection
+    /// whose token has expired, and refuse what is done on it from then on.
     func isRefreshed(after code: MQTTReasonCode, now: ContinuousClock.Instant) -> Bool {
         code == .notAuthorized && rotation != .onNextConnect && hasExpired(now: now)
     }
@@ -233,7 +234,8 @@ struct CredentialKeeper {
     mutating func refreshDelay(now: ContinuousClock.Instant) -> Duration? {
         guard let refreshFraction, let lifetime else { return nil }
         let delay = lifetime.refreshDelay(at: refreshFraction, jitter: refreshJitter, using: &jitter)
-        // Part of the life has passed since the receipt: a slow handshake, or credentials that served an earlier connection.
+        // Part of the life has passed since the receipt: a slow handshake, or credentials that served an earlier
+        // connection.
         return delay.map { max(.seconds(0), $0 - (now - receivedAt)) }
     }
 

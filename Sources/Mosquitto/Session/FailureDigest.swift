@@ -52,6 +52,6 @@ struct FailureDigest: Sendable {
         return .summary(count: count.held, over: time)
     }
 
-    /// What fails from now on is news.
+    /// Forgets the failures so far: the next ones are news.
     mutating func connected() { counts.removeAll() }
 }

@@ -2,22 +2,37 @@ import DequeModule
 
 /// The life of a connection: handshake, readiness of its socket, keep-alive and end.
 extension Session {
+    var connection: Connection? { link?.connection }
+
+    /// Goes up with every attempt and its end: what comes late for an earlier one is ignored.
+    var generation: Int { dialer.attempt }
+
     func advance(_ events: PollEvents) {
-        guard let connection else { return }
-        do throws(MQTTError) {
-            let progress = try connection.advance(events)
-            handlePackets(of: connection)
-            guard self.connection === connection else { return }
-            if case .finished = progress { return perform(machine.closed(now: .now)) }
-            try follow(progress, of: connection)
-            noticeDisconnectSent()
-            // What was read may have queued acknowledgements.
-            needsFlush()
-        } catch {
-            handlePackets(of: connection)
-            guard self.connection === connection else { return }
-            ended(error)
+        var progress = Connection.Progress.none
+        guard drive({ connection throws(MQTTError) in progress = try connection.advance(events) }) else { return }
+        switch progress {
+        case .finished: return perform(machine.closed(now: .now))
+        case .none: link?.update()
+        case .handshaken, .asks:
+            guard drive({ connection throws(MQTTError) in try follow(progress, of: connection) }) else { return }
         }
+        noticeDisconnectSent()
+        // What was read may have queued acknowledgements.
+        needsFlush()
+    }
+
+    /// Does something with the connection, and then what the broker has sent meanwhile asks for: its packets come
+    /// before the failure that ended it. Returns whether the connection goes on.
+    @discardableResult
+    func drive(_ step: (Connection) throws(MQTTError) -> Void) -> Bool {
+        guard let connection else { return false }
+        var failure: MQTTError?
+        do throws(MQTTError) { try step(connection) } catch { failure = error }
+        handlePackets(of: connection)
+        guard self.connection === connection else { return false }
+        guard let failure else { return true }
+        ended(failure)
+        return false
     }
 
     func follow(_ progress: Connection.Progress, of connection: Connection) throws(MQTTError) {
@@ -26,13 +41,13 @@ extension Session {
         case .asks(let peer): verify(peer)
         case .none, .finished: break
         }
-        updateInterest()
+        link?.update()
     }
 
     func handshaken(_ connection: Connection) throws(MQTTError) {
-        if let token { loop.hurry(token) }
+        link?.hurry()
         perform(machine.entered(.connack))
-        guard let opening else { return }
+        guard let opening = dialer.opening else { return }
         connection.writeSecret(try opening.connectPacket())
         try connection.flush()
     }
@@ -60,19 +75,21 @@ extension Session {
     }
 
     func verified(_ objection: (any Error)?, attempt: Int) {
-        guard attempt == generation, let connection else { return }
-        do throws(MQTTError) {
-            try follow(try connection.answer(isTrusted: objection == nil), of: connection)
-        } catch {
-            var error = error
-            error.underlying = objection
-            ended(error)
+        guard attempt == generation else { return }
+        drive { connection throws(MQTTError) in
+            do throws(MQTTError) {
+                try follow(try connection.answer(isTrusted: objection == nil), of: connection)
+            } catch {
+                var error = error
+                error.underlying = objection
+                throw error
+            }
         }
     }
 
     /// The connection has ended: a failed attempt, or the loss of what was established.
     func ended(_ error: MQTTError) {
-        if let connection, error.isAnswer { addressMemory.answered(by: connection.address, of: machine.endpoint) }
+        if let connection, error.isAnswer { dialer.answered(by: connection, of: machine.endpoint) }
         if case .dialing = machine.state {
             if error.code == .notAuthorized { keeper.refused() }
             if error.isWordlessEnd { suspects.suspicion.acquit() }
@@ -98,46 +115,31 @@ extension Session {
         return error
     }
 
-    func updateInterest() {
-        guard let connection, let token, interest != connection.interest else { return }
-        interest = connection.interest
-        loop.setInterest(connection.descriptor, token: token, interest)
-    }
-
     /// Writes what the turn produced.
     func flush() {
-        guard let connection else { return }
-        do throws(MQTTError) {
-            pump()
+        pump()
+        let isUp = drive { connection throws(MQTTError) in
             try connection.flush()
             publisher.sent(upTo: connection.sent)
             connection.finishWritingIfSent()
             noticeDisconnectSent()
             metrics?.moved(&connection.traffic)
-            handlePackets(of: connection)
-            guard self.connection === connection else { return }
-            try adjustReading()
-            guard self.connection === connection else { return }
-            updateInterest()
-            resumePumping()
-            checkDrained()
-        } catch {
-            handlePackets(of: connection)
-            guard self.connection === connection else { return }
-            ended(error)
         }
+        guard isUp, adjustReading() else { return }
+        link?.update()
+        resumePumping()
+        checkDrained()
     }
 
     // MARK: Established
 
     func establish(_ info: MQTTConnectionInfo) {
-        isDraining = false
         beginIsolation()
         mayHaveFullConsumer = true
         scheduleKeepAlive(info)
         // One that is made to be ended is for what waits to be sent.
         if case .connected = machine.state { restoreSubscriptions() }
-        resumeWaiters(info)
+        waiters.connected(info)
         needsFlush()
     }
 
@@ -147,40 +149,26 @@ extension Session {
     }
 
     func scheduleKeepAlive(every interval: Duration) {
-        keepAliveTimer = loop.setLooseTimer(after: interval) { [weak self] in
-            self?.assumeIsolated { session in
-                session.keepAliveTimer = nil
-                session.checkKeepAlive(every: interval)
-            }
-        }
+        setTimer(.keepAlive, after: interval, isLoose: true) { $0.checkKeepAlive(every: interval) }
     }
 
-    func checkKeepAlive(every interval: Duration) {
-        guard let connection else { return }
-        do throws(MQTTError) {
-            try connection.check()
-            handlePackets(of: connection)
-            guard self.connection === connection else { return }
-            needsFlush()
-            scheduleKeepAlive(every: interval)
-        } catch {
-            handlePackets(of: connection)
-            guard self.connection === connection else { return }
-            ended(error)
-        }
+    private func checkKeepAlive(every interval: Duration) {
+        guard drive({ connection throws(MQTTError) in try connection.check() }) else { return }
+        needsFlush()
+        scheduleKeepAlive(every: interval)
     }
 
     // MARK: Ending
 
     func disconnect() {
         guard let connection else { return perform(machine.closed(now: .now)) }
-        cancelKeepAlive()
+        timers.cancel(.keepAlive)
         takeReceipts()
-        let isLast = if case .disconnecting(.shutdown) = machine.state { true } else { false }
+        let isLast = if case .disconnecting(.shutdown, _) = machine.state { true } else { false }
         do throws(MQTTError) {
-            try connection.disconnect(isLast ? farewell : MQTTDisconnect())
+            try connection.disconnect(isLast ? ending.disconnect : MQTTDisconnect())
             if isLast { leaveUnreadToBroker() }
-            updateInterest()
+            link?.update()
             noticeDisconnectSent()
         } catch {
             perform(machine.closed(now: .now))
@@ -189,46 +177,37 @@ extension Session {
 
     /// From now on the broker has its time to close.
     func noticeDisconnectSent() {
-        guard let connection, connection.hasSentAll, !hasSentDisconnect else { return }
-        hasSentDisconnect = true
+        guard let connection, connection.hasSentAll, case .disconnecting(_, let closing) = machine.state,
+            !closing.isSent
+        else { return }
         _ = connection.hasMoved()
         perform(machine.disconnectSent())
     }
 
     /// Ends what there is of an attempt or a connection, at once.
     func tearDown() {
-        generation += 1
+        dialer.cancel()
         keeper.cancel()
-        endRace()
+        timers.cancel(.race)
         closeConnection()
-        isDraining = false
         connectionEndedUnsubscribing()
         connectionEndedDelivering()
-        opening = nil
         publisher.attemptEnded()
         if configuration.session == .clean { sessionForgotten() }
         restoring = [:]
         if case .waiting = machine.state { endLeaving() }
         suspects.connectionEnded()
-        cancelSuspectTimers()
+        timers.cancel(.isolation, .age)
         for index in subscribing.indices { subscribing[index].connectionEnded() }
         watchExpiry()
     }
 
-    func closeConnection() {
-        cancelKeepAlive()
-        hasSentDisconnect = false
-        guard let connection else { return }
-        if let token { loop.unregister(connection.descriptor, token: token) }
-        token = nil
-        publisher.connectionClosed(sent: connection.sent)
-        metrics?.moved(&connection.traffic)
-        connection.close()
-        self.connection = nil
-    }
-
-    func cancelKeepAlive() {
-        if let timer = keepAliveTimer { loop.cancelTimer(timer) }
-        keepAliveTimer = nil
+    private func closeConnection() {
+        timers.cancel(.keepAlive)
+        guard let link else { return }
+        publisher.connectionClosed(sent: link.connection.sent)
+        metrics?.moved(&link.connection.traffic)
+        link.close()
+        self.link = nil
     }
 }

@@ -97,7 +97,7 @@ extension Session {
         guard case .connected = machine.state else { return .failure(Self.notConnected) }
         if Task.isCancelled { return .failure(MQTTError(.cancelled, "the wait for a rotation was cancelled")) }
         return await withCheckedContinuation { continuation in
-            identityWaiters.add(id, continuation)
+            waiters.addForIdentity(id, continuation)
             perform(machine.rotateIdentity())
         }
     }
@@ -107,9 +107,7 @@ extension Session {
     }
 
     private func cancelRotationWait(_ id: WaiterID) {
-        let error = MQTTError(.cancelled, "the wait for a rotation was cancelled")
-        rotationWaiters.resume(id, .failure(error))
-        identityWaiters.resume(id, .failure(error))
+        waiters.endRotationWait(id, MQTTError(.cancelled, "the wait for a rotation was cancelled"))
     }
 
     private func rotate(_ id: WaiterID, _ rotation: MQTTRotation) async -> Result<Void, MQTTError> {
@@ -121,12 +119,12 @@ extension Session {
         }
         if Task.isCancelled { return .failure(MQTTError(.cancelled, "the wait for a rotation was cancelled")) }
         return await withCheckedContinuation { continuation in
-            rotationWaiters.add(id, continuation)
+            waiters.addForRotation(id, continuation)
             let actions = machine.refresh(rotation)
             if !actions.isEmpty { keeper.isDemanded = true }
             perform(actions)
         }
     }
 
-    func failRotation(_ error: MQTTError) { rotationWaiters.resumeAll(.failure(error)) }
+    func failRotation(_ error: MQTTError) { waiters.rotated(.failure(error)) }
 }

@@ -57,13 +57,18 @@ extension Session {
     // MARK: Reading
 
     /// Reads or pauses, as the consumers want it. Called once at the end of a turn, wherever its events came from.
-    func adjustReading() throws(MQTTError) {
-        guard let connection, connection.isReadingPaused == isReadable() else { return }
-        if !connection.isReadingPaused { return connection.pauseReading() }
-        try connection.resumeReading()
-        handlePackets(of: connection)
+    ///
+    /// Returns whether the connection goes on.
+    func adjustReading() -> Bool {
+        guard let connection else { return false }
+        guard connection.isReadingPaused == isReadable() else { return true }
+        if !connection.isReadingPaused {
+            connection.pauseReading()
+            return true
+        }
         // More of what the pause has held back may be left, or a consumer be full again.
         needsFlush()
+        return drive { connection throws(MQTTError) in try connection.resumeReading() }
     }
 
     /// Whether the connection is to be read. One that is not established always is, and so is one that is being ended: no consumer
@@ -83,7 +88,7 @@ extension Session {
     /// socket that takes no more holds back counts too: the broker may read again only when we do.
     private var awaitsAnswer: Bool {
         publisher.hasMessages || !subscribing.isEmpty || !unanswered.isEmpty || !unfinished.isEmpty
-            || awaitedResponses.load(ordering: .acquiring) > 0
+            || shared.awaitedResponses.load(ordering: .acquiring) > 0
     }
 
     // MARK: Acknowledging

@@ -4,7 +4,7 @@ import Synchronization
 extension Session: EventLoopClient {
     nonisolated func socketReady(_ token: UInt64, _ events: PollEvents) {
         assumeIsolated { session in
-            if token == session.token { session.advance(events) } else { session.raceReady(token) }
+            if token == session.link?.token { session.advance(events) } else { session.raceReady(token) }
         }
     }
 
@@ -16,29 +16,18 @@ extension Session: EventLoopClient {
             session.watchIdle()
             if queue.hasDropped { session.watchDrops() }
             session.takeReceipts()
-            if session.isReaderWoken.exchange(false, ordering: .acquiring) { session.needsFlush() }
+            if session.shared.isReaderWoken.exchange(false, ordering: .acquiring) { session.needsFlush() }
         }
     }
 
     nonisolated func turnEnded() {
-        assumeIsolated { session in
-            session.isInTurn = false
-            session.flush()
-            session.metrics?.turnEnded()
-        }
-    }
-
-    /// What this turn produced is written when it ends.
-    func needsFlush() {
-        guard !isInTurn else { return }
-        isInTurn = true
-        loop.callAtEndOfTurn(self)
+        assumeIsolated { $0.endTurn() }
     }
 
     /// Called by a consumer that has made room, on any thread.
     nonisolated var wakeReader: @Sendable () -> Void {
         { [weak self] in
-            guard let self, !self.isReaderWoken.exchange(true, ordering: .releasing) else { return }
+            guard let self, !self.shared.isReaderWoken.exchange(true, ordering: .releasing) else { return }
             self.loop.schedule(self)
         }
     }

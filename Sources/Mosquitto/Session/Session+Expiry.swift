@@ -6,14 +6,13 @@ extension Session {
     func watchExpiry() { watchExpiry(isQueued: shared.queue.hasExpiring) }
 
     func watchExpiry(isQueued: Bool) {
-        guard expiryTimer == nil, publisher.expires(isQueued: isQueued, isOffline: !mayStillBeSent) else { return }
-        expiryTimer = loop.setTimer(after: .seconds(1)) { [weak self] in
-            self?.assumeIsolated { $0.removeExpired() }
+        guard !timers.isRunning(.expiry), publisher.expires(isQueued: isQueued, isOffline: !mayStillBeSent) else {
+            return
         }
+        setTimer(.expiry, after: .seconds(1)) { $0.removeExpired() }
     }
 
     private func removeExpired() {
-        expiryTimer = nil
         publisher.removeExpired(.now, isOffline: !mayStillBeSent)
         watchExpiry()
         checkDrained()
@@ -32,13 +31,8 @@ extension Session {
     /// Tells of messages that `.dropOldestQoS0` has dropped: of the first at once, and then of many at a time.
     func watchDrops() {
         if case .stopped = machine.state { return }
-        guard dropTimer == nil, tellDrops() else { return }
-        dropTimer = loop.setTimer(after: Self.dropInterval) { [weak self] in
-            self?.assumeIsolated { session in
-                session.dropTimer = nil
-                session.watchDrops()
-            }
-        }
+        guard !timers.isRunning(.drops), tellDrops() else { return }
+        setTimer(.drops, after: Self.dropInterval) { $0.watchDrops() }
     }
 
     private static let dropInterval = Duration.seconds(5)

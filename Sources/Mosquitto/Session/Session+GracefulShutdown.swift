@@ -1,8 +1,8 @@
 import ServiceLifecycle
 import Synchronization
 
-/// Calls that hear the graceful shutdown of the service that made them (ServiceLifecycle): without a connection nothing can be waited
-/// for any more. A call whose answer is on its way gets it, as long as there is a connection.
+/// Calls that hear the graceful shutdown of the service that made them (ServiceLifecycle): without a connection nothing
+/// can be waited for any more. A call whose answer is on its way gets it, as long as there is a connection.
 extension Session {
     /// A call of a task that is being shut down.
     enum Leaving: Sendable {
@@ -11,7 +11,8 @@ extension Session {
         case call(@Sendable (isolated Session) -> Void)
     }
 
-    /// Runs a call. `end` ends its wait: when its task is shut down gracefully and there is no connection, or none any more.
+    /// Runs a call. `end` ends its wait: when its task is shut down gracefully and there is no connection, or none any
+    /// more.
     nonisolated func hearingShutdown<Success: Sendable>(
         _ call: () async -> Result<Success, MQTTError>, end: @escaping @Sendable (isolated Session) -> Void
     ) async -> Result<Success, MQTTError> {
@@ -26,11 +27,8 @@ extension Session {
 
     func leave(_ call: Leaving) {
         guard hasConnection else { return end(call) }
-        leaving.append(call)
-        // A service may publish much after its shutdown has begun.
-        guard leaving.count >= leavingLimit else { return }
-        leaving.removeAll { if case .publish(let publish) = $0 { shared.queue.isOver(publish) } else { false } }
-        leavingLimit = max(64, 2 * leaving.count)
+        let queue = shared.queue
+        waiters.addLeaving(call, isOver: queue.isOver)
     }
 
     private func end(_ call: Leaving) {
@@ -42,16 +40,14 @@ extension Session {
 
     /// The connection is gone.
     func endLeaving() {
-        let all = leaving
-        leaving = []
-        for call in all { end(call) }
+        for call in waiters.takeLeaving() { end(call) }
     }
 
-    /// Whether there is a connection, or a rotation's next one about to be.
+    /// True if there is a connection, or a rotation's next one about to be.
     var hasConnection: Bool {
         switch machine.state {
         case .connected, .draining, .disconnecting: true
-        case .fetching, .dialing: machine.gapSince != nil && machine.attempt == 1
+        case .fetching, .dialing: machine.gap != nil && machine.attempt == 1
         case .idle, .waiting, .stopped: false
         }
     }
@@ -63,13 +59,13 @@ extension Session {
 }
 
 extension SharedState {
-    /// How long a task waits for its turn that may not be part of the group.
+    /// The time that a task waits for its turn which may not be part of the group.
     static let longestTurn = Duration.seconds(10)
 
     /// Waits until the calling service is shut down itself, if a service group has shut the client down before it.
     ///
-    /// A group shuts its services down one after the other, the last one first. A service that ends before its turn, since the client
-    /// it uses has ended, has failed to the group.
+    /// A group shuts its services down one after the other, the last one first. A service that ends before its turn,
+    /// since the client it uses has ended, has failed to the group.
     ///
     /// Returns whether a group has shut the client down.
     @discardableResult

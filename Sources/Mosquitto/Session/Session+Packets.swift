@@ -57,9 +57,8 @@ extension Session {
 
     /// The CONNACK. The decoder throws a second one.
     private func answered(_ connack: Connack, _ connection: Connection) {
-        guard case .dialing = machine.state, let opening else { return }
-        self.opening = nil
-        switch opening.judge(connack) {
+        guard case .dialing = machine.state, let verdict = dialer.judge(connack) else { return }
+        switch verdict {
         case .success(let connack): accepted(connection, connack)
         case .failure(let error): refused(error)
         }
@@ -67,7 +66,7 @@ extension Session {
 
     private func accepted(_ connection: Connection, _ connack: Connack) {
         let (sessionPresent, properties) = (connack.sessionPresent, connack.properties)
-        addressMemory.answered(by: connection.address, of: machine.endpoint)
+        dialer.answered(by: connection, of: machine.endpoint)
         if let name = connack.ignoredIdentifier {
             logger.debug("the broker assigned the client identifier \(quoted(name)), though it was given one")
         }

@@ -62,10 +62,10 @@ extension Session {
 
     /// Writes the encoded packets.
     private func write(_ connection: Connection) {
-        let bytes = publisher.bytes
-        suspects.writes(bytes.count, isIdle: !connection.hasUnsent, received: connection.receivedBytes)
+        suspects.writes(publisher.bytes.count, isIdle: !connection.hasUnsent, received: connection.receivedBytes)
         let start = connection.position
-        connection.write(bytes)
+        // No copy is held: the encoder keeps its memory.
+        connection.write(publisher.bytes)
         connection.promiseDelivery()
         publisher.written(wire: start..<connection.position)
     }

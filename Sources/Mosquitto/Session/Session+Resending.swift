@@ -17,7 +17,7 @@ extension Session {
     }
 
     func resendIfNeeded() {
-        guard resendingTimer == nil, isResendingDemanded || abandoned >= abandonedLimit else { return }
+        guard !timers.isRunning(.resending), isResendingDemanded || abandoned >= abandonedLimit else { return }
         guard case .connected = machine.state else { return }
         let now = ContinuousClock.now
         if let last = lastResending, now < last + resendingDelay { return resendLater(last + resendingDelay - now) }
@@ -34,11 +34,6 @@ extension Session {
     }
 
     private func resendLater(_ delay: Duration) {
-        resendingTimer = loop.setTimer(after: delay) { [weak self] in
-            self?.assumeIsolated { session in
-                session.resendingTimer = nil
-                session.resendIfNeeded()
-            }
-        }
+        setTimer(.resending, after: delay) { $0.resendIfNeeded() }
     }
 }

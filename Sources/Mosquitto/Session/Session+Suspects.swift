@@ -1,9 +1,10 @@
 import Logging
 
-/// The operations that were under way when a broker ended a connection. Made again, one of them may end the next connection too:
-/// ``Suspicion`` finds which, and that one fails while the others go on.
+/// The operations that were under way when a broker ended a connection. Made again, one of them may end the next
+/// connection too: ``Suspicion`` finds which, and that one fails while the others go on.
 extension Session {
-    /// Looks for the operation over which the broker has ended an established connection. Returns true if there is a suspect.
+    /// Looks for the operation over which the broker has ended an established connection. Returns true if there is a
+    /// suspect.
     func accuse(_ error: MQTTError, hasExpired: Bool) -> Bool {
         switch machine.state {
         case .connected, .draining(.rotation): break
@@ -49,7 +50,8 @@ extension Session {
         }
     }
 
-    /// A filter is not subscribed to again, unless another consumer asks for it: who waits for its SUBACK gets this error.
+    /// A filter is not subscribed to again, unless another consumer asks for it: who waits for its SUBACK gets this
+    /// error.
     func giveUp(filter: String, _ error: MQTTError) {
         subscriptions.refuse(filter)
         logger.error(
@@ -87,17 +89,13 @@ extension Session {
     }
 
     private func watchIsolation() {
-        if let isolationTimer { loop.cancelTimer(isolationTimer) }
-        isolationTimer = nil
+        timers.cancel(.isolation)
         guard suspects.suspicion.isIsolating else { return }
-        isolationTimer = loop.setTimer(after: Suspicion.patience) { [weak self] in
-            self?.assumeIsolated { $0.endIsolation() }
-        }
+        setTimer(.isolation, after: Suspicion.patience) { $0.endIsolation() }
     }
 
     /// A suspect has no answer, and the connection has not ended over it: the others do not wait any longer.
     private func endIsolation() {
-        isolationTimer = nil
         suspects.suspicion.release()
         guard case .connected = machine.state else { return needsFlush() }
         let asked = Set(subscribing.flatMap(\.packetIDs.values).joined()).union(restoring.values.flatMap(\.filters))
@@ -108,23 +106,14 @@ extension Session {
 
     // MARK: Age
 
-    /// Notes from time to time what was sent by then. A publish that is unanswered for long is not why a connection ends.
+    /// Notes from time to time what was sent by then. A publish that is unanswered for long is not why a connection
+    /// ends.
     func watchAge() {
-        guard ageTimer == nil, !publisher.inFlight.isEmpty else { return }
-        ageTimer = loop.setLooseTimer(after: Suspicion.patience) { [weak self] in
-            self?.assumeIsolated { session in
-                session.ageTimer = nil
-                session.suspects.aged(lastSequence: session.publisher.lastSequence)
-                session.watchAge()
-            }
+        guard !timers.isRunning(.age), !publisher.inFlight.isEmpty else { return }
+        setTimer(.age, after: Suspicion.patience, isLoose: true) { session in
+            session.suspects.aged(lastSequence: session.publisher.lastSequence)
+            session.watchAge()
         }
-    }
-
-    /// The connection has ended.
-    func cancelSuspectTimers() {
-        for timer in [isolationTimer, ageTimer].compactMap({ $0 }) { loop.cancelTimer(timer) }
-        isolationTimer = nil
-        ageTimer = nil
     }
 }
 
@@ -175,7 +164,8 @@ extension Session {
 
     // MARK: Filters in a packet
 
-    /// Some brokers close over a SUBSCRIBE or UNSUBSCRIBE with more filters than they take: then the next ones have fewer.
+    /// Some brokers close over a SUBSCRIBE or UNSUBSCRIBE with more filters than they take: then the next ones have
+    /// fewer.
     private func halveFilters(now: ContinuousClock.Instant) {
         let packets = unansweredSubscriptions.merging(unanswered) { first, _ in first }
         let most = suspects.mostFilters(in: packets, now: now)

@@ -108,14 +108,11 @@ extension Session {
     private static let unclaimedLimit = Duration.seconds(10)
 
     private func watchUnclaimed() {
-        guard unclaimedTimer == nil, unclaimed.holdsReceipts else { return }
-        unclaimedTimer = loop.setTimer(after: Self.unclaimedLimit) { [weak self] in
-            self?.assumeIsolated { $0.lookAtUnclaimed() }
-        }
+        guard !timers.isRunning(.unclaimed), unclaimed.holdsReceipts else { return }
+        setTimer(.unclaimed, after: Self.unclaimedLimit) { $0.lookAtUnclaimed() }
     }
 
     private func lookAtUnclaimed() {
-        unclaimedTimer = nil
         // They are as many as the broker has unacknowledged, and the broker may send no more.
         let count = unclaimed.count(heldBefore: .now - Self.unclaimedLimit)
         if count > 0, connection?.isAcknowledgementBlocked == true { giveBack(unclaimed.takeUnacknowledged()) }
@@ -188,7 +185,6 @@ extension Session {
         warnedOfUnclaimed = 0
         abandoned = 0
         isResendingDemanded = false
-        if let resendingTimer { loop.cancelTimer(resendingTimer) }
-        resendingTimer = nil
+        timers.cancel(.resending)
     }
 }

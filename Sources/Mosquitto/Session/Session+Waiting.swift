@@ -17,10 +17,7 @@ extension Session {
         return try outcome.get()
     }
 
-    func makeWaiterID() -> WaiterID {
-        lastWaiter += 1
-        return WaiterID(number: lastWaiter)
-    }
+    func makeWaiterID() -> WaiterID { waiters.makeID() }
 
     private func wait(_ id: WaiterID, _ timeout: Duration?) async -> Result<MQTTConnectionInfo, MQTTError> {
         switch shared.state {
@@ -38,21 +35,22 @@ extension Session {
         if Task.isShuttingDownGracefully, !hasConnection {
             return .failure(Self.shuttingDown("the wait for a connection"))
         }
-        // The cancellation's own job runs on this actor, after this one has begun to wait; if it ran before, the task says so.
+        // The cancellation's own job runs on this actor, after this one has begun to wait; if it ran before, the task
+        // says so.
         if Task.isCancelled { return .failure(Self.waitCancelled) }
-        return await withCheckedContinuation { connectionWaiters.add(id, $0) }
+        return await withCheckedContinuation { waiters.addForConnection(id, $0) }
     }
 
     private static var waitCancelled: MQTTError { MQTTError(.cancelled, "the wait for a connection was cancelled") }
 
     private func endWait(_ id: WaiterID, _ error: MQTTError) {
-        connectionWaiters.resume(id, .failure(error))
+        waiters.endConnectionWait(id, error)
     }
 
     private func waitTimedOut(_ id: WaiterID, _ limit: Duration) {
-        var error = MQTTError.noConnection(within: limit, lastError)
+        var error = MQTTError.noConnection(within: limit, reporter.lastError)
         if case .idle = machine.state { error.message += ": " + Self.idle }
-        connectionWaiters.resume(id, .failure(error))
+        waiters.endConnectionWait(id, error)
     }
 
     // MARK: A client that nothing runs
@@ -62,25 +60,14 @@ extension Session {
 
     /// Something waits for a client that does not run: after a while, that is worth a warning.
     func watchIdle() {
-        guard case .idle = machine.state, idleTimer == nil else { return }
-        idleTimer = loop.setTimer(after: .seconds(5)) { [weak self] in
+        guard case .idle = machine.state, !waiters.isIdleWatched else { return }
+        waiters.isIdleWatched = true
+        _ = loop.setTimer(after: .seconds(5)) { [weak self] in
             self?.assumeIsolated { session in
                 guard case .idle = session.machine.state else { return }
                 session.logger.warning("a call waits for a connection, but \(Self.idle)")
             }
         }
-    }
-
-    func resumeWaiters(_ info: MQTTConnectionInfo) {
-        connectionWaiters.resumeAll(.success(info))
-        rotationWaiters.resumeAll(.success(()))
-        identityWaiters.resumeAll(.success(()))
-    }
-
-    func failWaiters(_ error: MQTTError) {
-        connectionWaiters.resumeAll(.failure(error))
-        rotationWaiters.resumeAll(.failure(error))
-        identityWaiters.resumeAll(.failure(error))
     }
 }
 

@@ -4,53 +4,37 @@ import OrderedCollections
 import ServiceLifecycle
 import Synchronization
 
-/// Performs what ``SessionStateMachine`` decides. An actor on its loop's thread: every call into libmosquitto and OpenSSL
-/// for a client is made here, and the loop enters it without a Swift job.
+/// Performs what ``SessionStateMachine`` decides. An actor on its loop's thread: every call into libmosquitto and
+/// OpenSSL for a client is made here, and the loop enters it without a Swift job.
 actor Session {
     let configuration: MQTTClientConfiguration
     nonisolated let eventLoop: MosquittoEventLoop
     nonisolated let shared: SharedState
     let logger: Logger
-    /// Looks a name up; another one in tests.
-    let resolve: @Sendable (String) async -> Resolver.Answer
 
     var machine: SessionStateMachine
-    private var timers: [SessionStateMachine.Timer: TimerID] = [:]
-    /// Goes up with every attempt and connection: what comes late for an earlier one is ignored.
-    var generation = 0
+    /// Decisions that are not carried out yet.
+    private var work = SessionWork()
+    var timers: SessionTimers
 
     // Connecting (Session+Connecting)
-    var race: ConnectRace?
-    var addressMemory = AddressMemory()
-    var raceTimer: TimerID?
-    var tls: TLSContext?
-    /// From the dialling to the CONNACK.
-    var opening: Opening?
-    var connection: Connection?
-    var token: UInt64?
-    var interest: PollEvents = []
-    var keepAliveTimer: TimerID?
+    var dialer: Dialer
+    var link: Link?
 
     // Credentials (Session+Credentials)
     var keeper: CredentialKeeper
 
     // Publishing (Session+Publishing)
     var publisher: Publisher
-    var expiryTimer: TimerID?
-    var dropTimer: TimerID?
-    var isDraining = false
-    var hasSentDisconnect = false
     /// Releases that came since the drain timer was set.
     var releases = 0
     /// QoS 2 messages that a shutdown waits for the broker to release.
     var unfinished: Set<UInt16> = []
-    var isInTurn = false
 
     // Subscribing (Session+Subscribing)
     var subscriptions = SubscriptionTable()
     var subscribing: [SubscribeOperation] = []
     var unclaimed = UnclaimedMessages()
-    var unclaimedTimer: TimerID?
     /// Topics of messages that nobody took, and that are left to the broker until the next connection.
     var givenBack: [UInt16: String] = [:]
     /// How many unclaimed messages the log has told of.
@@ -60,7 +44,6 @@ actor Session {
     /// How many messages consumers have left to the broker since the connection began (Session+Resending).
     var abandoned = 0
     var isResendingDemanded = false
-    var resendingTimer: TimerID?
     var lastResending: ContinuousClock.Instant?
     var resendingDelay = Duration.zero
     /// SUBSCRIBE packets of a reconnect, for which nobody waits.
@@ -73,8 +56,6 @@ actor Session {
 
     // Suspects (Session+Suspects)
     var suspects = Suspects()
-    var isolationTimer: TimerID?
-    var ageTimer: TimerID?
     /// The largest number of filters in a packet: less than configured if a broker closed over more.
     var maximumFilters: Int
 
@@ -88,52 +69,28 @@ actor Session {
     let acknowledgesOnDelivery: Bool
     /// Whether it is worth looking which consumer is full.
     var mayHaveFullConsumer = false
-    /// Requests that wait for their responses.
-    let awaitedResponses = Atomic(0)
     nonisolated let settledReceipts = Mutex([Receipt]())
 
     // Waiting (Session+Waiting)
-    /// Set once: the warning is not repeated.
-    var idleTimer: TimerID?
-    var connectionWaiters = WaiterList<MQTTConnectionInfo>()
-    var rotationWaiters = WaiterList<Void>()
-    /// Callers that wait for a connection with a new client certificate.
-    var identityWaiters = WaiterList<Void>()
-    var lastWaiter: UInt64 = 0
-    /// Ends calls of tasks that are being shut down (Session+GracefulShutdown).
-    var leaving: [Leaving] = []
-    /// The number of them at which those that have ended are removed.
-    var leavingLimit = 64
-    /// What a shutdown says to the broker.
-    var farewell = MQTTDisconnect()
-    var stopWaiters: [CheckedContinuation<Result<Void, MQTTError>, Never>] = []
-    /// How a shutdown ended that could not send everything.
-    var unsentError: MQTTError?
-    /// Whether somebody has asked for a graceful end.
-    private var isEndingGracefully = false
-    /// How long consumers may outlive the client.
-    private var outlivingTime: Duration?
+    var waiters = Waiters()
+    var ending = SessionEnding()
 
-    // What is told (Session+Events)
-    var observed = MQTTConnectionState.idle
-    var lastError: MQTTError?
-    var digest = FailureDigest()
-
-    private nonisolated let isClaimed = Atomic(false)
-    nonisolated let isReaderWoken = Atomic(false)
+    var reporter: SessionReporter
 
     init(
         _ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop, shared: SharedState, logger: Logger,
         resolve: @escaping @Sendable (String) async -> Resolver.Answer
     ) {
         MosquittoLibrary.initialize
-        self.resolve = resolve
         self.configuration = configuration
         self.eventLoop = eventLoop
         self.shared = shared
         var logger = logger
         logger[metadataKey: "mqtt.client_id"] = "\(configuration.effectiveClientID)"
         self.logger = logger
+        timers = SessionTimers(eventLoop.core)
+        dialer = Dialer(configuration, loop: eventLoop.core, logger: self.logger, resolve: resolve)
+        reporter = SessionReporter(shared, logger: logger, tls: configuration.tls)
         keeper = CredentialKeeper(configuration)
         acknowledgesOnDelivery = configuration.acknowledgesOnDelivery
         maximumFilters = configuration.maximumFiltersPerSubscribe
@@ -150,9 +107,9 @@ actor Session {
 
     // MARK: Running
 
-    /// Whether this call is the one that may run the session.
+    /// Returns whether this call is the one that may run the session.
     nonisolated func claimRun() -> Bool {
-        isClaimed.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged
+        shared.isClaimed.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged
     }
 
     nonisolated func run() async throws(MQTTError) {
@@ -183,7 +140,7 @@ actor Session {
     }
 
     private func runUntilStopped(_ invalid: MQTTError?) async -> Result<Void, MQTTError> {
-        metrics?.session = self
+        metrics?.levels = { [weak self] in self?.assumeIsolated { $0.levels } ?? (0, 0) }
         if configuration.acknowledgement == .afterHandling, configuration.session == .clean {
             logger.warning(
                 """
@@ -192,7 +149,7 @@ actor Session {
                 """)
         }
         return await withCheckedContinuation { continuation in
-            stopWaiters.append(continuation)
+            waiters.addForStop(continuation)
             if case .stopped = machine.state {
                 // Shut down before it ran.
                 finish(nil)
@@ -209,21 +166,21 @@ actor Session {
     /// Ends the client, with or without waiting for acknowledgements. Returns when it has ended.
     /// Throws ``MQTTError/Code/unsent`` if messages were lost by it.
     func shutDownAndWait(isGraceful: Bool, _ disconnect: MQTTDisconnect? = nil) async throws(MQTTError) {
-        if let disconnect { farewell = disconnect }
+        if let disconnect { ending.disconnect = disconnect }
         shutDown(isGraceful: isGraceful)
-        if case .stopped = machine.state {} else { _ = await withCheckedContinuation { stopWaiters.append($0) } }
-        if let unsentError { throw unsentError }
+        if case .stopped = machine.state {} else { _ = await withCheckedContinuation { waiters.addForStop($0) } }
+        if let unsent = ending.unsent { throw unsent }
     }
 
-    /// The service group ends its services one after the other, and takes it for a failure if another one ends before its turn. So
-    /// consumers go on until they are shut down themselves, or for ``MQTTTimeouts/drain``.
+    /// The service group ends its services one after the other, and takes it for a failure if another one ends before
+    /// its turn. So consumers go on until they are shut down themselves, or for ``MQTTTimeouts/drain``.
     private func shutDownWithGroup() {
-        outlivingTime = configuration.timeouts.drain
+        ending.outlivingTime = configuration.timeouts.drain
         shutDown(isGraceful: true)
     }
 
     private func shutDown(isGraceful: Bool) {
-        if isGraceful { isEndingGracefully = true }
+        if isGraceful { ending.isGraceful = true }
         perform(machine.shutdown(isGraceful: isGraceful, hasUnsent: publisher.hasMessages, now: .now))
     }
 
@@ -234,26 +191,42 @@ actor Session {
 
     // MARK: Performing
 
+    /// Carries out decisions, one after the other. An action may bring further ones: these come after all before them.
     func perform(_ actions: [SessionStateMachine.Action]) {
-        for action in actions {
-            switch action {
-            case .emit(let kind): emit(kind)
-            case .fetchCredentials(let attempt): fetchCredentials(attempt)
-            case .dial(let endpoint): dial(endpoint)
-            case .requestTurn(let endpoint): requestTurn(endpoint)
-            case .tearDown: tearDown()
-            case .establish(let info): establish(info)
-            case .reauthenticate: reauthenticate()
-            case .finishRotation: rotationWaiters.resumeAll(.success(()))
-            case .drain: drain()
-            case .disconnect: disconnect()
-            case .countUnsent: countUnsent()
-            case .setTimer(let timer, let delay): setTimer(timer, delay)
-            case .cancelTimer(let timer): cancelTimer(timer)
-            case .finish(let error): finish(error)
-            }
+        work.actions.append(contentsOf: actions)
+        guard work.begin() else { return }
+        while let action = work.actions.popFirst() { perform(action) }
+        work.end()
+        reporter.tellState(machine)
+    }
+
+    private func perform(_ action: SessionStateMachine.Action) {
+        switch action {
+        case .emit(let kind): emit(kind)
+        case .setOffline(let isOffline): setOffline(isOffline)
+        case .fetchCredentials(let attempt): fetchCredentials(attempt)
+        case .dial(let endpoint): dial(endpoint)
+        case .requestTurn(let endpoint): requestTurn(endpoint)
+        case .tearDown: tearDown()
+        case .establish(let info): establish(info)
+        case .reauthenticate: reauthenticate()
+        case .finishRotation: waiters.rotated(.success(()))
+        case .drain: drain()
+        case .disconnect: disconnect()
+        case .countUnsent: countUnsent()
+        case .setTimer(let timer, let delay): setTimer(.machine(timer), after: delay) { $0.timerFired(timer) }
+        case .cancelTimer(let timer): timers.cancel(.machine(timer))
+        case .finish(let error): finish(error)
         }
-        publishState()
+    }
+
+    /// Tells an event.
+    func emit(_ kind: MQTTConnectionEvent.Kind) { reporter.tell(kind, machine) }
+
+    /// The messages in flight, and those that wait.
+    private var levels: (inFlight: Int, queued: Int) {
+        let inFlight = publisher.inFlight.count
+        return (inFlight, publisher.count - inFlight)
     }
 
     private func requestTurn(_ endpoint: MQTTEndpoint) {
@@ -268,19 +241,33 @@ actor Session {
     /// Ends a delay, and lets the next ones start afresh.
     func reconnectNow() { perform(machine.reconnectNow()) }
 
-    private func setTimer(_ timer: SessionStateMachine.Timer, _ delay: Duration) {
-        cancelTimer(timer)
-        timers[timer] = loop.setTimer(after: delay) { [weak self] in
-            self?.assumeIsolated { $0.timerFired(timer) }
+    /// Does this when the time has come, unless the timer is set anew or cancelled before.
+    func setTimer(
+        _ name: SessionTimers.Name, after delay: Duration, isLoose: Bool = false,
+        _ action: @escaping @Sendable (isolated Session) -> Void
+    ) {
+        timers.set(name, after: delay, isLoose: isLoose) { [weak self] in
+            self?.assumeIsolated { session in
+                session.timers.fired(name)
+                action(session)
+            }
         }
     }
 
-    private func cancelTimer(_ timer: SessionStateMachine.Timer) {
-        if let id = timers.removeValue(forKey: timer) { loop.cancelTimer(id) }
+    /// Has the turn's packets written when it ends.
+    func needsFlush() {
+        guard !work.isInTurn else { return }
+        work.isInTurn = true
+        loop.callAtEndOfTurn(self)
+    }
+
+    func endTurn() {
+        work.isInTurn = false
+        flush()
+        metrics?.turnEnded()
     }
 
     private func timerFired(_ timer: SessionStateMachine.Timer) {
-        timers[timer] = nil
         let isEnding = timer == .drain || timer == .close
         var hasMoved = isEnding && connection?.hasMoved() ?? false
         if timer == .drain {
@@ -302,33 +289,21 @@ actor Session {
     }
 
     private func finish(_ error: MQTTError?) {
-        generation += 1
+        dialer.stop()
         keeper.stop()
-        if let expiryTimer { loop.cancelTimer(expiryTimer) }
-        expiryTimer = nil
-        if let dropTimer { loop.cancelTimer(dropTimer) }
-        dropTimer = nil
-        opening = nil
-        if let unclaimedTimer { loop.cancelTimer(unclaimedTimer) }
-        unclaimedTimer = nil
-        if let resendingTimer { loop.cancelTimer(resendingTimer) }
-        resendingTimer = nil
-        tls = nil
+        timers.cancel(.expiry, .drops, .unclaimed, .resending)
         suspects = Suspects()
         let reason = error ?? MQTTError(.stopped, "the client has stopped")
         publisher.stop(reason)
         leaveUnreadToBroker()
         failUnsubscribing(reason)
-        if error == nil, let outlivingTime {
+        if error == nil, let outlivingTime = ending.outlivingTime {
             _ = loop.setTimer(after: outlivingTime) { [weak self] in
                 self?.assumeIsolated { $0.failSubscriptions(reason, isQuiet: true) }
             }
         } else {
-            failSubscriptions(reason, isQuiet: error == nil && isEndingGracefully)
+            failSubscriptions(reason, isQuiet: error == nil && ending.isGraceful)
         }
-        failWaiters(reason)
-        leaving = []
-        for waiter in stopWaiters { waiter.resume(returning: error.map { .failure($0) } ?? .success(())) }
-        stopWaiters.removeAll()
+        waiters.stopped(error, reason)
     }
 }

@@ -18,34 +18,35 @@ extension SessionStateMachine {
 
     /// Until the DISCONNECT has left, as long as the drain before it may take without a byte that moves.
     private mutating func beginDisconnecting(_ ending: Ending, now: Instant) -> [Action] {
-        state = .disconnecting(ending)
-        closeLimit = configuration.timeouts.close
-        if ending == .rotation { gapSince = now }
-        isDisconnectSent = false
-        return [.cancelTimer(.drain), .cancelTimer(.refresh), .setTimer(.close, stall), .disconnect]
+        let closing = Closing(limit: configuration.timeouts.close)
+        state = .disconnecting(ending, closing)
+        if case .rotation(let purpose) = ending { gap = Gap(since: now, isTold: purpose != .redelivery) }
+        return [.cancelTimer(.drain), .cancelTimer(.refresh), .setTimer(.close, stall(closing)), .disconnect]
     }
 
-    /// Of a connection that is ended at once: the broker's answer to the DISCONNECT is hardly waited for.
+    /// Ends a connection at once: the broker's answer to the DISCONNECT is hardly waited for.
     private mutating func disconnectAtOnce() -> [Action] {
-        state = .disconnecting(.shutdown)
-        closeLimit = min(configuration.timeouts.close, .milliseconds(50))
-        isQuick = true
-        return [.cancelTimer(.drain), .cancelTimer(.refresh), .setTimer(.close, closeLimit), .disconnect]
+        let closing = Closing(limit: hurriedLimit, isQuick: true)
+        state = .disconnecting(.shutdown, closing)
+        return [.cancelTimer(.drain), .cancelTimer(.refresh), .setTimer(.close, closing.limit), .disconnect]
     }
 
-    /// How long nothing may move before the DISCONNECT has left.
-    private var stall: Duration { max(configuration.timeouts.drain, closeLimit) }
+    private var hurriedLimit: Duration { min(configuration.timeouts.close, .milliseconds(50)) }
+
+    /// Returns how long nothing may move before the DISCONNECT has left.
+    private func stall(_ closing: Closing) -> Duration { max(configuration.timeouts.drain, closing.limit) }
 
     /// The DISCONNECT, and everything before it, was handed to the system.
     mutating func disconnectSent() -> [Action] {
-        guard case .disconnecting = state else { return [] }
-        isDisconnectSent = true
-        return [.setTimer(.close, closeLimit)]
+        guard case .disconnecting(let ending, var closing) = state else { return [] }
+        closing.isSent = true
+        state = .disconnecting(ending, closing)
+        return [.setTimer(.close, closing.limit)]
     }
 
     mutating func closeTimerFired(hasMoved: Bool, now: Instant) -> [Action] {
-        if case .disconnecting = state, hasMoved, !isQuick {
-            return [.setTimer(.close, isDisconnectSent ? closeLimit : stall)]
+        if case .disconnecting(_, let closing) = state, hasMoved, !closing.isQuick {
+            return [.setTimer(.close, closing.isSent ? closing.limit : stall(closing))]
         }
         return closed(now: now)
     }
@@ -53,11 +54,11 @@ extension SessionStateMachine {
     /// The connection that we ended is closed.
     mutating func closed(now: Instant) -> [Action] {
         switch state {
-        case .draining(.shutdown), .disconnecting(.shutdown):
+        case .draining(.shutdown), .disconnecting(.shutdown, _):
             return stop(nil)
-        case .disconnecting(.rotation):
+        case .disconnecting(.rotation(let purpose), _):
             decider.rotated(uptime: uptime(now), now: now)
-            return [.cancelTimer(.close), .tearDown] + beginAttempt(withCredentials: rotatesCredentials)
+            return [.cancelTimer(.close), .tearDown] + beginAttempt(withCredentials: purpose == .credentials)
         default:
             return []
         }
@@ -65,8 +66,8 @@ extension SessionStateMachine {
 
     /// Ends the client.
     ///
-    /// `isGraceful`: messages that were accepted are waited for, and `hasUnsent` says whether there are any; they are worth the
-    /// attempt under way. Otherwise the DISCONNECT is sent at once.
+    /// `isGraceful`: messages that were accepted are waited for, and `hasUnsent` says whether there are any; they are
+    /// worth the attempt under way. Otherwise the DISCONNECT is sent at once.
     mutating func shutdown(isGraceful: Bool, hasUnsent: Bool = false, now: Instant) -> [Action] {
         switch state {
         case .stopped: return []
@@ -74,20 +75,19 @@ extension SessionStateMachine {
         case .fetching, .dialing:
             return isGraceful && hasUnsent ? waitForConnection() : stop(nil)
         case .connected, .draining(.rotation):
-            isRefreshing = false
-            isReauthenticating = false
             if !isGraceful { return disconnectAtOnce() }
             state = .draining(.shutdown)
             return beginShutdownDrain()
         case .draining(.shutdown):
             return isGraceful ? [] : disconnectAtOnce()
-        case .disconnecting(let ending):
-            if ending == .rotation, isGraceful, hasUnsent { return waitForConnection() }
-            state = .disconnecting(.shutdown)
-            if isGraceful { return [] }
-            closeLimit = min(configuration.timeouts.close, .milliseconds(50))
-            isQuick = true
-            return [.setTimer(.close, closeLimit)]
+        case .disconnecting(let ending, var closing):
+            if case .rotation = ending, isGraceful, hasUnsent { return waitForConnection() }
+            if !isGraceful {
+                closing.limit = hurriedLimit
+                closing.isQuick = true
+            }
+            state = .disconnecting(.shutdown, closing)
+            return isGraceful ? [] : [.setTimer(.close, closing.limit)]
         }
     }
 

@@ -23,7 +23,7 @@ extension SessionStateMachine {
             return attemptFailed(MQTTError(.timeout, what, phase: phase), now: now)
         case .validity:
             switch state {
-            case .connected: return isRefreshing ? rotate() : []
+            case .connected(.asking): return rotate()
             case .fetching: return dial()
             default: return []
             }
@@ -47,6 +47,6 @@ extension SessionStateMachine {
         error.phase = phase
         let failed = MQTTConnectionAttemptFailed(
             attempt: attempt, endpoint: endpoint, error: error, decision: .stop, retryIn: nil)
-        return [.emit(.attemptFailed(failed))]
+        return [.setOffline(true), .emit(.attemptFailed(failed))]
     }
 }

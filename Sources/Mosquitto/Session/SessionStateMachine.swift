@@ -1,5 +1,5 @@
-/// Decides what a client's connection does next: events in, actions out. No clock, no I/O, no logger; time and randomness
-/// are given to it. One path serves the first connection and every later one.
+/// Decides what a client's connection does next: events in, actions out. No clock, no I/O, no logger; time and
+/// randomness are given to it. One path serves the first connection and every later one.
 ///
 /// ```
 /// idle -> fetching -> dialing(resolve, connect, tlsHandshake, connack) -> connected -> draining -> disconnecting
@@ -17,18 +17,54 @@ package struct SessionStateMachine: Sendable {
         /// The credential provider is being asked.
         case fetching
         case dialing(MQTTError.Phase)
-        case connected
+        case connected(Rotation?)
         /// Unacknowledged publishes are waited for, before the DISCONNECT.
         case draining(Ending)
         /// DISCONNECT is on its way, or the broker's end of the connection is waited for.
-        case disconnecting(Ending)
-        /// Until the next attempt.
-        case waiting
+        case disconnecting(Ending, Closing)
+        /// Until the next attempt. `hasTurn`: the budget has given it its turn, which is yet to come.
+        case waiting(hasTurn: Bool)
         case stopped
     }
 
     /// Why a connection is ended on purpose.
-    package enum Ending: Sendable, Hashable { case rotation, shutdown }
+    package enum Ending: Sendable, Hashable {
+        case rotation(RotationPurpose)
+        case shutdown
+    }
+
+    /// Why a new connection is needed.
+    package enum RotationPurpose: Sendable, Hashable {
+        /// New credentials are at hand.
+        case credentials
+        /// A new client certificate is.
+        case identity
+        /// The broker sends again what was not handled: no rotation to tell of.
+        case redelivery
+    }
+
+    /// New credentials of a connection that is up.
+    package enum Rotation: Sendable, Hashable {
+        /// The provider is being asked, or what it gave is not valid yet; then they replace the current ones so.
+        case asking(MQTTRotation)
+        /// The broker has yet to answer AUTH.
+        case reauthenticating
+    }
+
+    /// The progress of a DISCONNECT.
+    package struct Closing: Sendable, Hashable {
+        /// The time that the broker has to close its side, once the DISCONNECT has left.
+        var limit: Duration
+        var isSent = false
+        /// True if the end is not graceful: its timer is not prolonged.
+        var isQuick = false
+    }
+
+    /// The time without a connection because of a rotation.
+    struct Gap {
+        var since: Instant
+        var isTold: Bool
+    }
 
     package enum Timer: Sendable, Hashable, CaseIterable {
         case validity, attempt, phase, retry, turn, refresh, reauthentication, drain, close,
@@ -37,7 +73,10 @@ package struct SessionStateMachine: Sendable {
 
     package enum Action: Sendable {
         case emit(MQTTConnectionEvent.Kind)
-        /// Ask the provider; the answer, which has a deadline of its own, comes as `credentialsArrived`, `credentialsFailed`, or their rotation counterparts.
+        /// There is a connection, or none, for the messages that do not wait for one.
+        case setOffline(Bool)
+        /// Ask the provider; the answer, which has a deadline of its own, comes as `credentialsArrived`,
+        /// `credentialsFailed`, or their rotation counterparts.
         case fetchCredentials(MQTTConnectAttempt)
         /// Resolve and connect with the credentials at hand.
         case dial(MQTTEndpoint)
@@ -57,7 +96,7 @@ package struct SessionStateMachine: Sendable {
         case disconnect
         case setTimer(Timer, Duration)
         case cancelTimer(Timer)
-        /// Nothing more is sent: report what was not.
+        /// Nothing more is sent: report what was not, and what was dropped.
         case countUnsent
         /// The end.
         case finish(MQTTError?)
@@ -102,35 +141,20 @@ package struct SessionStateMachine: Sendable {
     var lastFailure: MQTTError?
     /// The attempt under way answers a refusal with fresh credentials: it is pointless with what was refused.
     private var needsFresh = false
-    /// What the provider is told at the next attempt.
+    /// The reason that the provider is given at the next attempt.
     private(set) var purpose = MQTTConnectAttempt.Purpose.connect
-    var isRefreshing = false
     /// The last question of this connection has failed: the next one waits for its timer, if there is one.
     var isRefreshDelayed = false
-    /// How the credentials that are being asked for will replace the current ones.
-    var rotation = MQTTRotation.reconnectNow
-    var isReauthenticating = false
-    /// How often in a row the broker refused to re-authenticate: after two it is not asked again.
+    /// Times in a row that the broker refused to re-authenticate: after two it is not asked again.
     var reauthenticationRefusals = 0
-    /// How often in a row a connection was lost without a word while the broker was asked for it.
+    /// Times in a row that a connection was lost without a word while the broker was asked for it.
     var reauthenticationLosses = 0
-    /// How many rotations are made without asking, after such losses.
+    /// Rotations that are made without asking, after such losses.
     var reauthenticationPause = 0
-    /// The budget has given the next attempt its turn, which is yet to come.
-    private var hasTurn = false
-    /// Whether the attempt after the rotation that is under way is made with the credentials at hand.
-    var rotatesCredentials = true
-    /// The graceful reconnect under way changes nothing, and is no rotation to tell of.
-    var isPlainReconnect = false
-    /// Since when there is no connection because of a rotation.
-    var gapSince: Instant?
+    /// Since a rotation has ended a connection, until the next one.
+    var gap: Gap?
     /// A graceful shutdown waits for the attempt under way, since messages wait to be sent.
     var isShuttingDown = false
-    /// The time that the broker has to close its side, after the DISCONNECT that is on its way.
-    var closeLimit = Duration.zero
-    var isDisconnectSent = false
-    /// Whether the end is not graceful: its close timer is not prolonged.
-    var isQuick = false
 
     package init(_ configuration: Configuration) {
         self.configuration = configuration
@@ -157,7 +181,6 @@ package struct SessionStateMachine: Sendable {
 
     mutating func beginAttempt(withCredentials hasCredentials: Bool = false) -> [Action] {
         attempt += 1
-        hasTurn = false
         let started = MQTTConnectionAttemptStarted(
             attempt: attempt, isInitial: !decider.hasEverConnected, endpoint: endpoint)
         guard configuration.hasProvider, !hasCredentials else {
@@ -184,9 +207,9 @@ package struct SessionStateMachine: Sendable {
         ]
     }
 
-    /// The provider answered. `unchanged`: with what the broker refused just before. That is not worth an attempt without
-    /// a delay; after one it is, since a broker refuses good credentials too while it cannot check them. `usableIn`: they are
-    /// not valid before.
+    /// The provider answered. `unchanged`: with what the broker refused just before. That is not worth an attempt
+    /// without a delay; after one it is, since a broker refuses good credentials too while it cannot check them.
+    /// `usableIn`: they are not valid before.
     package mutating func credentialsArrived(
         unchanged: Bool, usableIn: Duration = .zero, now: Instant
     ) -> [Action] {
@@ -230,26 +253,25 @@ package struct SessionStateMachine: Sendable {
     /// A CONNACK accepted. `refreshIn`: when the credentials are to be rotated.
     package mutating func accepted(_ info: MQTTConnectionInfo, refreshIn: Duration?, now: Instant) -> [Action] {
         guard case .dialing = state else { return [] }
-        state = isShuttingDown ? .draining(.shutdown) : .connected
+        state = isShuttingDown ? .draining(.shutdown) : .connected(nil)
         var info = info
         info.attempt = attempt
         attempt = 0
         decider.connected()
         connectedAt = now
-        isRefreshing = false
         isRefreshDelayed = false
         lastFailure = nil
         var actions: [Action] = [
-            .cancelTimer(.attempt), .cancelTimer(.phase), .cancelTimer(.firstConnection), .emit(.connected(info)),
+            .cancelTimer(.attempt), .cancelTimer(.phase), .cancelTimer(.firstConnection), .setOffline(false),
+            .emit(.connected(info)),
         ]
-        if let gapSince {
-            self.gapSince = nil
+        if let gap {
+            self.gap = nil
             refreshBackoff.reset()
-            if !isPlainReconnect {
-                actions.append(.emit(.credentialsRotated(MQTTCredentialsRotated(gap: now - gapSince))))
+            if gap.isTold {
+                actions.append(.emit(.credentialsRotated(MQTTCredentialsRotated(gap: now - gap.since))))
             }
         }
-        isPlainReconnect = false
         if isShuttingDown { return actions + [.establish(info)] + beginShutdownDrain() }
         if let refreshIn { actions.append(.setTimer(.refresh, refreshIn)) }
         return actions + [.establish(info)]
@@ -272,7 +294,7 @@ package struct SessionStateMachine: Sendable {
             redirectedTo: verdict.redirection)
         return [
             .cancelTimer(.validity), .cancelTimer(.attempt), .cancelTimer(.phase), .tearDown,
-            .emit(.attemptFailed(failed)),
+            .setOffline(true), .emit(.attemptFailed(failed)),
         ] + (isShuttingDown ? stop(nil) : follow(verdict, error))
     }
 
@@ -281,6 +303,7 @@ package struct SessionStateMachine: Sendable {
     package mutating func connectionLost(
         _ error: MQTTError, hasExpired: Bool = false, isOperationSuspected: Bool = false, now: Instant
     ) -> [Action] {
+        let wasReauthenticating = isReauthenticating
         switch state {
         case .connected, .draining(.rotation): break
         case .draining(.shutdown), .disconnecting: return closed(now: now)
@@ -288,12 +311,7 @@ package struct SessionStateMachine: Sendable {
         }
         var error = error
         error.phase = .connected
-        // The next attempt asks the provider anew, with a deadline of its own.
-        isRefreshing = false
-        if isReauthenticating {
-            isReauthenticating = false
-            if error.mayConcernReauthentication { return reauthenticationRefused(error, now: now) }
-        }
+        if wasReauthenticating, error.mayConcernReauthentication { return reauthenticationRefused(error, now: now) }
         let from = endpoint
         let verdict = decider.connectionLost(
             &error, uptime: uptime(now), hasExpired: hasExpired, isOperationSuspected: isOperationSuspected, now: now)
@@ -303,7 +321,7 @@ package struct SessionStateMachine: Sendable {
             redirectedTo: verdict.redirection)
         return [
             .cancelTimer(.validity), .cancelTimer(.refresh), .cancelTimer(.reauthentication), .cancelTimer(.drain),
-            .tearDown, .emit(.disconnected(lost)),
+            .tearDown, .setOffline(true), .emit(.disconnected(lost)),
         ] + follow(verdict, error, isOperationSuspected: isOperationSuspected)
     }
 
@@ -326,14 +344,14 @@ package struct SessionStateMachine: Sendable {
             // A refused certificate says nothing of the token.
             if error.code != .tlsAlert { purpose = .rejected }
             needsFresh = error.code == .notAuthorized && configuration.hasProvider
-            state = .waiting
+            state = .waiting(hasTurn: false)
             return [.requestTurn(endpoint)]
         case .redirect:
-            state = .waiting
+            state = .waiting(hasTurn: false)
             return [.requestTurn(endpoint)]
         case .retry:
             if error.code == .notAuthorized, !isOperationSuspected { purpose = .rejected }
-            state = .waiting
+            state = .waiting(hasTurn: false)
             return [.setTimer(.retry, verdict.delay ?? .zero)]
         }
     }
@@ -341,8 +359,9 @@ package struct SessionStateMachine: Sendable {
     /// The budget's answer.
     package mutating func mayDial(after wait: Duration) -> [Action] {
         guard case .waiting = state else { return [] }
-        hasTurn = wait > .zero
-        return hasTurn ? [.setTimer(.turn, wait)] : beginAttempt()
+        guard wait > .zero else { return beginAttempt() }
+        state = .waiting(hasTurn: true)
+        return [.setTimer(.turn, wait)]
     }
 
     /// The provider is left alone for so long, and there is nothing to dial with: that is no attempt.
@@ -354,7 +373,7 @@ package struct SessionStateMachine: Sendable {
     /// The user knows that it is worth a try now.
     mutating func reconnectNow() -> [Action] {
         decider.reset()
-        guard case .waiting = state, !hasTurn else { return [] }
+        guard case .waiting(hasTurn: false) = state else { return [] }
         return [.cancelTimer(.retry), .requestTurn(endpoint)]
     }
 

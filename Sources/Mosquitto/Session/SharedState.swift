@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What a client's callers and its loop share: the state to look at, the listeners to events, and the queue.
+/// Shared by a client's callers and its loop: the state to look at, the listeners to events, and the queue.
 final class SharedState: Sendable {
     private struct Observed {
         var state: MQTTConnectionState = .idle
@@ -9,8 +9,14 @@ final class SharedState: Sendable {
     }
 
     private let observed = Mutex(Observed())
-    /// Whether a service group has shut the client down.
+    /// True if a service group has shut the client down.
     let isEndedByGroup = Atomic(false)
+    /// True once somebody runs the client.
+    let isClaimed = Atomic(false)
+    /// True if a consumer has made room since the loop looked last.
+    let isReaderWoken = Atomic(false)
+    /// Requests that wait for their responses.
+    let awaitedResponses = Atomic(0)
     let queue: OutgoingQueue
 
     let metrics: ClientMetrics?

@@ -1,8 +1,8 @@
 /// Identifies one call that waits.
 struct WaiterID: Hashable, Sendable { let number: UInt64 }
 
-/// Calls that wait for the same thing. Each is resumed exactly once. Who may have been cancelled before checks for it in the
-/// same job in which it adds itself: the job of its cancellation comes before or after, not between.
+/// Calls that wait for the same thing. Each is resumed exactly once. Who may have been cancelled before checks for it
+/// in the same job in which it adds itself: the job of its cancellation comes before or after, not between.
 struct WaiterList<Success: Sendable> {
     typealias Outcome = Result<Success, MQTTError>
 

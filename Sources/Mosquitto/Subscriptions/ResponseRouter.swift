@@ -49,7 +49,7 @@ actor ResponseRouter {
                 let error = MQTTError(.timeout, "there was no response within \(timeout)")
                 self.finish(correlation, .failure(error))
             }
-            session.awaitedResponses.add(1, ordering: .releasing)
+            session.shared.awaitedResponses.add(1, ordering: .releasing)
             session.wakeReader()
             waiting[correlation] = Waiting(continuation: continuation, sending: sending, deadline: deadline)
         }
@@ -57,7 +57,7 @@ actor ResponseRouter {
 
     private func finish(_ correlation: [UInt8], _ outcome: Result<MQTTMessage, MQTTError>) {
         guard let request = waiting.removeValue(forKey: correlation) else { return }
-        session.awaitedResponses.subtract(1, ordering: .releasing)
+        session.shared.awaitedResponses.subtract(1, ordering: .releasing)
         request.sending.cancel()
         request.deadline.cancel()
         request.continuation.resume(returning: outcome)

@@ -146,6 +146,7 @@ struct MachineTrace {
     private static func text(_ action: Machine.Action) -> String? {
         switch action {
         case .emit(let kind): text(kind)
+        case .setOffline: nil
         case .fetchCredentials(let attempt): "ask the provider (\(attempt.purpose))"
         case .dial: "dial"
         case .requestTurn: nil

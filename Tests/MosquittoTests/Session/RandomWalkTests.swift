@@ -179,7 +179,7 @@ private struct Walk {
             finishes += 1
             if finishes > 1 || !isStopped { fail("finished out of order") }
         case .requestTurn: isTurnRequested = true
-        case .countUnsent: break
+        case .countUnsent, .setOffline: break
         case .establish, .reauthenticate, .finishRotation, .drain, .disconnect:
             if isStopped { fail("\(action) after stopped") }
         }

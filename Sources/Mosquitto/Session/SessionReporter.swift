@@ -1,10 +1,25 @@
 import FoundationEssentials
 import Logging
 
-/// What a client tells of itself: state, events and logs.
-extension Session {
-    func emit(_ kind: MQTTConnectionEvent.Kind) {
-        if case .stopped = kind { tellDrops() }
+/// Tells of a connection: state, events, log and metrics. Changes nothing else.
+struct SessionReporter {
+    private let shared: SharedState
+    private let logger: Logger
+    private let tls: TLSConfiguration?
+    private var observed = MQTTConnectionState.idle
+    private(set) var lastError: MQTTError?
+    private var digest = FailureDigest()
+
+    init(_ shared: SharedState, logger: Logger, tls: TLSConfiguration?) {
+        self.shared = shared
+        self.logger = logger
+        self.tls = tls
+    }
+
+    private var metrics: ClientMetrics? { shared.metrics }
+
+    /// Tells an event, after which the machine is as given.
+    mutating func tell(_ kind: MQTTConnectionEvent.Kind, _ machine: SessionStateMachine) {
         switch kind {
         case .connected(let info): observed = .connected(info)
         case .attemptFailed(let failed): lastError = failed.error
@@ -12,19 +27,14 @@ extension Session {
         case .stopped(let error): observed = .stopped(error)
         default: break
         }
-        switch kind {
-        case .connected: setOffline(false)
-        case .attemptFailed, .disconnected: setOffline(true)
-        default: break
-        }
-        if case .stopped = kind { shared.setState(observed) } else { publishState() }
+        if case .stopped = kind { shared.setState(observed) } else { tellState(machine) }
         log(kind)
         metrics?.happened(kind)
         shared.emit(MQTTConnectionEvent(time: Date.now, kind: kind))
     }
 
     /// Makes the state that callers see follow the machine's.
-    func publishState() {
+    func tellState(_ machine: SessionStateMachine) {
         let state: MQTTConnectionState =
             switch machine.state {
             case .idle: .idle
@@ -39,7 +49,7 @@ extension Session {
         shared.setState(state)
     }
 
-    private func log(_ kind: MQTTConnectionEvent.Kind) {
+    private mutating func log(_ kind: MQTTConnectionEvent.Kind) {
         switch kind {
         case .attemptStarted(let started):
             logger.debug(
@@ -92,9 +102,9 @@ extension Session {
         }
     }
 
-    /// What nobody should forget to take out again: said at each connection.
+    /// Warns at each connection of settings that nobody should forget to take out again.
     private func warnOfTLS() {
-        guard let tls = configuration.tls, tls.preSharedKey == nil else { return }
+        guard let tls, tls.preSharedKey == nil else { return }
         switch tls.verification {
         case .none where tls.pins.isEmpty && tls.customVerification == nil:
             logger.warning(
@@ -112,7 +122,7 @@ extension Session {
     }
 
     /// A failed attempt. One that fails like those before it for hours is told again only from time to time.
-    private func log(_ error: MQTTError, _ metadata: Logger.Metadata) {
+    private mutating func log(_ error: MQTTError, _ metadata: Logger.Metadata) {
         switch digest.verdict(on: error, now: .now) {
         case .tell:
             logger.warning("connecting failed", metadata: metadata)

@@ -1,0 +1,80 @@
+/// Owns the calls that wait for the client: for a connection, for a rotation, for its end.
+struct Waiters {
+    typealias StopContinuation = CheckedContinuation<Result<Void, MQTTError>, Never>
+
+    private var connection = WaiterList<MQTTConnectionInfo>()
+    private var rotation = WaiterList<Void>()
+    /// Callers that wait for a connection with a new client certificate.
+    private var identity = WaiterList<Void>()
+    private var stop: [StopContinuation] = []
+    private var lastID: UInt64 = 0
+    /// Calls of tasks that are being shut down.
+    private var leaving: [Session.Leaving] = []
+    /// The number of them at which those that have ended are removed.
+    private var leavingLimit = Self.leavingMinimum
+    private static let leavingMinimum = 64
+    /// True once somebody has waited for a client that does not run: the warning is not repeated.
+    var isIdleWatched = false
+
+    mutating func makeID() -> WaiterID {
+        lastID += 1
+        return WaiterID(number: lastID)
+    }
+
+    // MARK: Connections and rotations
+
+    mutating func addForConnection(
+        _ id: WaiterID, _ continuation: CheckedContinuation<Result<MQTTConnectionInfo, MQTTError>, Never>
+    ) { connection.add(id, continuation) }
+
+    mutating func addForRotation(_ id: WaiterID, _ continuation: StopContinuation) { rotation.add(id, continuation) }
+
+    mutating func addForIdentity(_ id: WaiterID, _ continuation: StopContinuation) { identity.add(id, continuation) }
+
+    mutating func endConnectionWait(_ id: WaiterID, _ error: MQTTError) { connection.resume(id, .failure(error)) }
+
+    mutating func endRotationWait(_ id: WaiterID, _ error: MQTTError) {
+        rotation.resume(id, .failure(error))
+        identity.resume(id, .failure(error))
+    }
+
+    /// There is a connection, with whatever was new.
+    mutating func connected(_ info: MQTTConnectionInfo) {
+        connection.resumeAll(.success(info))
+        rotation.resumeAll(.success(()))
+        identity.resumeAll(.success(()))
+    }
+
+    mutating func rotated(_ outcome: Result<Void, MQTTError>) { rotation.resumeAll(outcome) }
+
+    // MARK: Calls of tasks that are being shut down
+
+    /// - Parameter isOver: tells of a publish whether it has come to its end.
+    mutating func addLeaving(_ call: Session.Leaving, isOver: (OutgoingPublish) -> Bool) {
+        leaving.append(call)
+        // A service may publish much after its shutdown has begun.
+        guard leaving.count >= leavingLimit else { return }
+        leaving.removeAll { if case .publish(let publish) = $0 { isOver(publish) } else { false } }
+        leavingLimit = max(Self.leavingMinimum, 2 * leaving.count)
+    }
+
+    mutating func takeLeaving() -> [Session.Leaving] {
+        defer { leaving = [] }
+        return leaving
+    }
+
+    // MARK: The end
+
+    mutating func addForStop(_ continuation: StopContinuation) { stop.append(continuation) }
+
+    /// The client has stopped: the calls that wait for that return, all others fail.
+    mutating func stopped(_ error: MQTTError?, _ reason: MQTTError) {
+        connection.resumeAll(.failure(reason))
+        rotation.resumeAll(.failure(reason))
+        identity.resumeAll(.failure(reason))
+        leaving = []
+        let all = stop
+        stop = []
+        for waiter in all { waiter.resume(returning: error.map { .failure($0) } ?? .success(())) }
+    }
+}
