@@ -101,13 +101,12 @@ final class ClientMetrics: @unchecked Sendable {
 
     // MARK: Messages
 
-    /// A publish begins, on any thread.
-    func begins(_ publish: OutgoingPublish) { publish.startedAt = .now }
-
     /// The broker has a message, or the transport if its QoS is 0.
-    func published(_ publish: OutgoingPublish) {
-        published[Int(publish.qos.rawValue)] += 1
-        if let startedAt = publish.startedAt {
+    ///
+    /// - Parameter startedAt: the time at which its call began.
+    func published(_ qos: MQTTQoS, startedAt: Uptime?) {
+        published[Int(qos.rawValue)] += 1
+        if let startedAt {
             let now = turnTime ?? .now
             turnTime = now
             // What was published since the turn began took no time.

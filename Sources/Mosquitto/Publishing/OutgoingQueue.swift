@@ -78,7 +78,7 @@ final class OutgoingQueue: Sendable {
     func post(
         _ publish: OutgoingPublish, _ continuation: OutgoingPublish.Continuation? = nil
     ) throws(MQTTError) -> Bool {
-        metrics?.begins(publish)
+        if metrics != nil { publish.startedAt = .now }
         var dropped: [OutgoingPublish] = []
         let outcome = state.withLock { state in
             Result { () throws(MQTTError) in try post(publish, continuation, to: &state, &dropped) }

@@ -79,7 +79,7 @@ extension Publisher {
     // MARK: Outcomes
 
     func succeed(_ publish: OutgoingPublish, _ result: MQTTPublishResult) {
-        metrics?.published(publish)
+        metrics?.published(publish.qos, startedAt: publish.startedAt)
         publish.complete(.success(result))
     }
 

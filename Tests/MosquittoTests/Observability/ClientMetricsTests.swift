@@ -31,16 +31,12 @@ struct ClientMetricsTests {
         return try #require(ClientMetrics(configuration) { timers.set($0, $1) })
     }
 
-    private func publish(_ qos: MQTTQoS) -> OutgoingPublish {
-        OutgoingPublish(topic: "t", payload: [1], qos: qos, retain: false, properties: .init())
-    }
-
     private let message = MQTTMessage(topic: "t", payload: [1], qos: .atLeastOnce)
 
     @Test func `a thousand messages of an interval are one report`() throws {
         let metrics = try makeMetrics()
         for _ in 0..<1_000 {
-            metrics.published(publish(.atLeastOnce))
+            metrics.published(.atLeastOnce, startedAt: nil)
             metrics.received([IncomingMessage(message: message), IncomingMessage(message: message)])
         }
         var traffic = Connection.Traffic(sent: 700, received: 900)
@@ -63,10 +59,8 @@ struct ClientMetricsTests {
 
     @Test func `what was published counts by its QoS, and its time is measured once`() throws {
         let metrics = try makeMetrics()
-        let measured = publish(.exactlyOnce)
-        metrics.begins(measured)
-        metrics.published(measured)
-        metrics.published(publish(.atMostOnce))
+        metrics.published(.exactlyOnce, startedAt: .now)
+        metrics.published(.atMostOnce, startedAt: nil)
         timers.fire()
         let label = "mqtt_client_published_total"
         #expect(system.counterTotal(label: label, dimensions: [("qos", "2")]) == 1)
