@@ -13,7 +13,7 @@ extension MQTTClient {
     ///   ``MQTTError/Code/queueFull``, ``MQTTError/Code/notConnected`` and ``MQTTError/Code/messageExpired``;
     ///   ``MQTTError/Code/stopped`` if the client ends first; ``MQTTError/Code/cancelled``.
     @discardableResult
-    public func publish(
+    public nonisolated(nonsending) func publish(
         _ payload: some MQTTPayload, to topic: MQTTTopic, qos: MQTTQoS = .atLeastOnce, retain: Bool = false,
         properties: MQTTPublishProperties = .init()
     ) async throws(MQTTError) -> MQTTPublishResult {

@@ -3,7 +3,7 @@ import Tracing
 /// The spans of what a client sends.
 extension MQTTClient {
     /// Publishes in a span.
-    func send(_ publish: OutgoingPublish) async throws(MQTTError) -> MQTTPublishResult {
+    nonisolated(nonsending) func send(_ publish: OutgoingPublish) async throws(MQTTError) -> MQTTPublishResult {
         guard let span = startSpan(.publish, publish) else { return try await session.publish(publish) }
         defer { span.end() }
         do throws(MQTTError) {

@@ -18,13 +18,13 @@ struct InFlightPublishes {
     mutating func insert(_ publish: OutgoingPublish, _ packetID: UInt16) {
         publishes[packetID] = publish
         if publish.qos == .exactlyOnce { exactlyOnce += 1 }
-        if publish.expiry != nil { expiring += 1 }
+        if publish.isExpiring { expiring += 1 }
     }
 
     mutating func remove(_ packetID: UInt16) -> OutgoingPublish? {
         guard let publish = publishes.removeValue(forKey: packetID) else { return nil }
         if publish.qos == .exactlyOnce { exactlyOnce -= 1 }
-        if publish.expiry != nil { expiring -= 1 }
+        if publish.isExpiring { expiring -= 1 }
         return publish
     }
 

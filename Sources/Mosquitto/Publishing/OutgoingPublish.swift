@@ -46,6 +46,9 @@ final class OutgoingPublish: @unchecked Sendable {
     /// Whether it was sent with the DUP flag.
     var isRepeated = false
 
+    /// Whether the message has a Message Expiry Interval. Quicker than ``expiry``: the size of an instant is known at run time only.
+    let isExpiring: Bool
+
     /// Facts that few messages have: the others are one allocation.
     private final class Extra {
         var properties = MQTTPublishProperties()
@@ -60,6 +63,7 @@ final class OutgoingPublish: @unchecked Sendable {
         self.payload = payload
         self.qos = qos
         self.retain = retain
+        isExpiring = properties.messageExpiryInterval != nil
         if properties.isEmpty { return }
         self.properties = properties
         extra?.expiry = properties.messageExpiryInterval.map { .now + .seconds($0) }

@@ -118,7 +118,7 @@ final class OutgoingQueue: Sendable {
         publish.place = place
         if place == .queued { state.messages.append(publish) } else { state.waiting.append(publish) }
         // The loop has to watch the time from now on.
-        let isFirstToExpire = publish.expiry != nil && state.messages.expiring + state.waiting.expiring == 1
+        let isFirstToExpire = publish.isExpiring && state.messages.expiring + state.waiting.expiring == 1
         if place == .waiting { return isFirstToExpire }
         defer { state.isScheduled = true }
         return !state.isScheduled || isFirstToExpire || isFirstDrop
@@ -209,8 +209,7 @@ final class OutgoingQueue: Sendable {
     func take(_ limit: Int, _ allowance: inout Allowance, into taken: inout [OutgoingPublish]) {
         state.withLock { state in
             for _ in 0..<limit {
-                guard let publish = state.messages.first, allowance.permits(publish) else { break }
-                state.messages.remove(publish)
+                guard let publish = state.messages.popFirst(if: allowance.permits) else { break }
                 publish.place = .taken
                 allowance.spend(on: publish)
                 taken.append(publish)

@@ -35,10 +35,10 @@ struct PublishList: ~Copyable {
 
     private mutating func insert(_ publish: OutgoingPublish, before next: Unmanaged<OutgoingPublish>?) {
         let link = Unmanaged.passRetained(publish)
-        let previous = next.map { $0.takeUnretainedValue().previous } ?? tail
+        let previous = next.map { $0._withUnsafeGuaranteedRef { $0.previous } } ?? tail
         (publish.previous, publish.next) = (previous, next)
-        if let previous { previous.takeUnretainedValue().next = link } else { head = link }
-        if let next { next.takeUnretainedValue().previous = link } else { tail = link }
+        if let previous { previous._withUnsafeGuaranteedRef { $0.next = link } } else { head = link }
+        if let next { next._withUnsafeGuaranteedRef { $0.previous = link } } else { tail = link }
         added(publish)
     }
 
@@ -46,13 +46,16 @@ struct PublishList: ~Copyable {
         publish.isListed = true
         count += 1
         bytes += publish.size
-        if publish.expiry != nil { expiring += 1 }
+        if publish.isExpiring { expiring += 1 }
     }
 
+    /// Hands over the list's own reference: what is taken by the thousand is not retained and released once more.
     mutating func popFirst() -> OutgoingPublish? {
-        guard let head else { return nil }
-        let publish = head.takeUnretainedValue()
-        remove(publish)
+        guard let link = head else { return nil }
+        let publish = link.takeRetainedValue()
+        head = publish.next
+        if let head { head._withUnsafeGuaranteedRef { $0.previous = nil } } else { tail = nil }
+        removed(publish)
         return publish
     }
 
@@ -61,11 +64,15 @@ struct PublishList: ~Copyable {
         let (previous, next) = (publish.previous, publish.next)
         if let previous { previous.takeUnretainedValue().next = next } else { head = next }
         if let next { next.takeUnretainedValue().previous = previous } else { tail = previous }
+        removed(publish)
+        Unmanaged.passUnretained(publish).release()
+    }
+
+    private mutating func removed(_ publish: OutgoingPublish) {
         (publish.previous, publish.next, publish.isListed) = (nil, nil, false)
         count -= 1
         bytes -= publish.size
-        if publish.expiry != nil { expiring -= 1 }
-        Unmanaged.passUnretained(publish).release()
+        if publish.isExpiring { expiring -= 1 }
     }
 
     /// Takes out the messages for which this is true, in their order.

@@ -28,10 +28,12 @@ struct PublishQueue: ~Copyable {
         }
     }
 
-    mutating func popFirst() -> OutgoingPublish? {
-        guard let publish = first else { return nil }
-        remove(publish)
-        return publish
+    mutating func popFirst() -> OutgoingPublish? { popFirst { _ in true } }
+
+    /// Takes the next message if this permits it.
+    mutating func popFirst(if permits: (OutgoingPublish) -> Bool) -> OutgoingPublish? {
+        guard let publish = first, permits(publish) else { return nil }
+        return publish.qos == .atMostOnce ? atMostOnce.popFirst() : acknowledged.popFirst()
     }
 
     mutating func popFirstAtMostOnce() -> OutgoingPublish? { atMostOnce.popFirst() }

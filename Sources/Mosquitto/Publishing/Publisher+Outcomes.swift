@@ -180,7 +180,7 @@ extension Publisher {
 
     /// True if a call waits for the acknowledgement of a message that expires.
     private var expiresInFlight: Bool {
-        inFlight.expiring > 0 && inFlight.all.contains { $0.expiry != nil && $0.continuation != nil }
+        inFlight.expiring > 0 && inFlight.all.contains { $0.isExpiring && $0.continuation != nil }
     }
 
     /// Ends the calls. The messages stay with the session, which a broker that resumes it is owed (MQTT 5.0, section

@@ -126,7 +126,7 @@ extension Publisher {
 
     private mutating func encode(_ publish: OutgoingPublish) throws(MQTTError) {
         var header = PublishEncoder.Header()
-        if publish.expiry != nil {
+        if publish.isExpiring {
             let now = ContinuousClock.now
             if publish.hasExpired(now) { throw Self.expired }
             header.expiry = publish.remainingExpiryInterval(now)

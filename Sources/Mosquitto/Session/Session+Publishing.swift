@@ -9,7 +9,7 @@ extension Session {
         if try shared.queue.post(publish) { loop.schedule(self) }
     }
 
-    nonisolated func publish(_ publish: OutgoingPublish) async throws(MQTTError) -> MQTTPublishResult {
+    nonisolated(nonsending) func publish(_ publish: OutgoingPublish) async throws(MQTTError) -> MQTTPublishResult {
         let outcome = await withGracefulShutdownHandler {
             await self.awaitPublish(publish)
         } onGracefulShutdown: {
@@ -19,7 +19,7 @@ extension Session {
         return try outcome.get()
     }
 
-    private nonisolated func awaitPublish(_ publish: OutgoingPublish) async -> OutgoingPublish.Outcome {
+    private nonisolated(nonsending) func awaitPublish(_ publish: OutgoingPublish) async -> OutgoingPublish.Outcome {
         await withTaskCancellationHandler {
             await withUnsafeContinuation { (continuation: OutgoingPublish.Continuation) in
                 do throws(MQTTError) {
