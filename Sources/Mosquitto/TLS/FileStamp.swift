@@ -1,4 +1,5 @@
 import CMosquitto
+import CMosquittoShim
 
 #if canImport(Darwin)
 import Darwin
