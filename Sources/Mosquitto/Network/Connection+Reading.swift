@@ -26,17 +26,13 @@ extension Connection {
         // Nothing counts after a refusal or a DISCONNECT, and nothing of it is decoded.
         if decoder.hasEnded { return }
         while !isReadingPaused, stage == .established, let count = try open() {
-            try pass(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
+            let known = decoder.packets.count
+            defer { noteAnswers(after: known) }
+            try decoder.decode(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             if decoder.hasEnded { return }
         }
         acknowledge()
         if hasEnded, !isReadingPaused { throw endOfStream(.connected) }
-    }
-
-    func pass(_ piece: UnsafeRawBufferPointer) throws(MQTTError) {
-        let known = decoder.packets.count
-        defer { noteAnswers(after: known) }
-        try decoder.decode(piece)
     }
 
     /// Notes what is to be answered of the packets after `known`.
