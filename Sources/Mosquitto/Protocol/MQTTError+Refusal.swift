@@ -1,5 +1,6 @@
 extension MQTTError {
-    /// A CONNACK that refuses. Codes that speak of the credentials are ``Code/notAuthorized``.
+    /// The error for a refusing CONNACK: ``Code/notAuthorized`` if the code concerns the credentials, ``Code/refused``
+    /// otherwise.
     static func refusal(_ code: MQTTConnectReturnCode) -> MQTTError {
         let isAuthentication = code.reasonCode == .notAuthorized || code.reasonCode == .badUserNameOrPassword
         var error = MQTTError(
@@ -12,7 +13,7 @@ extension MQTTError {
         return error
     }
 
-    /// A broker's DISCONNECT (MQTT 5.0, section 3.14).
+    /// The error for a broker's DISCONNECT (MQTT 5.0, section 3.14).
     static func disconnect(_ code: MQTTReasonCode, reference: String?) -> MQTTError {
         let kind: MQTTError.Code =
             switch code {
@@ -31,7 +32,7 @@ extension MQTTError {
         return error
     }
 
-    /// What the broker refused of a connection that goes on, or rules out by what it said in its CONNACK.
+    /// The error for an operation that the broker refuses, or that its CONNACK rules out. The connection stays up.
     static func operationRefused(_ code: MQTTReasonCode, _ message: String, libraryCode: Int32? = nil) -> MQTTError {
         var error = MQTTError(.operationRefused, message, phase: .connected)
         error.reasonCode = code
@@ -40,7 +41,7 @@ extension MQTTError {
         return error
     }
 
-    /// What the broker says of it.
+    /// Adds the broker's explanation.
     mutating func explain(_ explanation: ReasonExplanation?) {
         guard let explanation else { return }
         reasonString = explanation.reasonString

@@ -1,26 +1,26 @@
-/// An application message as it was received (MQTT 5.0, section 3.3).
+/// A received application message (MQTT 5.0, section 3.3).
 public struct MQTTMessage: Sendable, Hashable {
-    /// The topic name to which it was published.
+    /// The topic name to which the message was published.
     public var topic: String
     /// The payload, uninterpreted.
     public var payload: [UInt8]
     /// The quality of service of the delivery, which is at most that of the subscription.
     public var qos: MQTTQoS
-    /// Whether it is a retained message that the broker held (section 3.3.1.3).
+    /// True if the broker sent a retained message (section 3.3.1.3).
     public var retain: Bool
-    /// The properties of MQTT 5.0; empty with MQTT 3.1.1.
+    /// The MQTT 5.0 properties; empty with MQTT 3.1.1.
     public var properties: MQTTPublishProperties {
         get { extra?.properties ?? .init() }
         set { extra = newValue.isEmpty ? nil : Extra(newValue) }
     }
     /// The packet identifier of the delivery (section 2.2.1); `nil` for QoS 0, and for a message that was not received.
     ///
-    /// The broker uses it again after the acknowledgement. It does not count when messages are compared.
+    /// The broker reuses the identifier after the acknowledgement. Comparisons of messages ignore it.
     public internal(set) var packetIdentifier: UInt16?
-    /// The DUP flag of the delivery (section 3.3.1.1). It does not count when messages are compared.
+    /// The DUP flag of the delivery (section 3.3.1.1). Comparisons of messages ignore it.
     var isRepetition = false
 
-    /// Most messages have no properties, and a message is small: it is moved from hand to hand.
+    /// Boxed, since most messages have no properties and a small struct is cheaper to move.
     private final class Extra: Sendable {
         let properties: MQTTPublishProperties
         init(_ properties: MQTTPublishProperties) { self.properties = properties }

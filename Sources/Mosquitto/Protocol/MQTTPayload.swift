@@ -1,10 +1,10 @@
 public import FoundationEssentials
 
-/// What can be the payload of a message: `String` (as UTF-8), `[UInt8]`, `ArraySlice<UInt8>` and `Data`.
+/// A type that can be the payload of a message: `String` (as UTF-8), `[UInt8]`, `ArraySlice<UInt8>` and `Data`.
 ///
-/// A payload has at most 268,435,455 bytes less the packet's header (MQTT 5.0, section 2.1.4).
+/// A payload has at most 268,435,455 bytes, less the rest of the packet (MQTT 5.0, section 2.1.4).
 public protocol MQTTPayload: Sendable {
-    /// The bytes that go over the wire.
+    /// The bytes sent on the wire.
     var mqttPayload: [UInt8] { get }
 }
 

@@ -1,5 +1,5 @@
-/// A user property: a name and a value that the application defines; order and repetition are kept
-/// (MQTT 5.0, section 3.3.2.3.7).
+/// A user property: a name and a value defined by the application. Order and repetition are preserved (MQTT 5.0,
+/// section 3.3.2.3.7).
 public struct MQTTUserProperty: Sendable, Hashable {
     public var name: String
     public var value: String
@@ -12,15 +12,15 @@ public struct MQTTUserProperty: Sendable, Hashable {
 
 /// The properties of a PUBLISH packet (MQTT 5.0, section 3.3.2.3). With MQTT 3.1.1 they must be empty.
 public struct MQTTPublishProperties: Sendable, Hashable {
-    /// Whether the payload is UTF-8 text (section 3.3.2.3.2); absent by default.
+    /// True if the payload is UTF-8 text (section 3.3.2.3.2); `nil`, the default, leaves the property out.
     public var payloadIsUTF8: Bool?
     /// Seconds until the broker may discard the message (section 3.3.2.3.3).
     public var messageExpiryInterval: UInt32?
     /// The media type of the payload (section 3.3.2.3.9).
     public var contentType: String?
-    /// The topic of the answer to a request (section 3.3.2.3.5).
+    /// The topic for the response to a request (section 3.3.2.3.5).
     public var responseTopic: String?
-    /// What pairs an answer with its request (section 3.3.2.3.6).
+    /// The data that pairs a response with its request (section 3.3.2.3.6).
     public var correlationData: [UInt8]?
     /// User properties, in order (section 3.3.2.3.7).
     public var userProperties: [MQTTUserProperty]
@@ -40,7 +40,7 @@ public struct MQTTPublishProperties: Sendable, Hashable {
         self.subscriptionIdentifiers = []
     }
 
-    /// Whether no property is set.
+    /// True if no property is set.
     public var isEmpty: Bool {
         payloadIsUTF8 == nil && messageExpiryInterval == nil && contentType == nil && responseTopic == nil
             && correlationData == nil && userProperties.isEmpty && subscriptionIdentifiers.isEmpty
@@ -64,34 +64,34 @@ func validate(_ userProperties: [MQTTUserProperty]) throws(MQTTError) {
     }
 }
 
-/// The properties that a broker sent with its CONNACK (MQTT 5.0, section 3.2.2.3), with the defaults that the
-/// specification gives for those it left out. With MQTT 3.1.1 all are defaults.
+/// The properties of a broker's CONNACK (MQTT 5.0, section 3.2.2.3). Properties that the broker left out have the
+/// defaults of the specification; with MQTT 3.1.1 all properties have their defaults.
 public struct MQTTConnackProperties: Sendable, Hashable {
-    /// Seconds for which the broker keeps the session; `nil` if it accepted what the client asked for.
+    /// Number of seconds for which the broker keeps the session; `nil` if it accepted the client's value.
     public var sessionExpiryInterval: UInt32?
-    /// How many QoS 1 and 2 publishes the broker takes before it acknowledged the first.
+    /// Number of QoS 1 and 2 publishes that may be unacknowledged at a time.
     public var receiveMaximum: UInt16 = 65_535
-    /// The highest QoS that the broker takes.
+    /// The highest QoS that the broker accepts.
     public var maximumQoS: MQTTQoS = .exactlyOnce
-    /// Whether the broker keeps retained messages.
+    /// True if the broker keeps retained messages.
     public var retainAvailable = true
-    /// The largest packet in bytes that the broker takes; `nil` for no limit but the protocol's.
+    /// Size in bytes of the largest packet that the broker accepts; `nil` if only the protocol limits it.
     public var maximumPacketSize: UInt32?
-    /// The client identifier that the broker chose, if it was asked to.
+    /// The client identifier assigned by the broker, if the client asked for one.
     public var assignedClientIdentifier: String?
-    /// The highest topic alias that the broker takes; 0 for none.
+    /// The highest topic alias that the broker accepts; 0 for none.
     public var topicAliasMaximum: UInt16 = 0
-    /// A text for a person.
+    /// A human-readable text.
     public var reasonString: String?
-    /// Whether filters with wildcards are supported.
+    /// True if filters with wildcards are supported.
     public var wildcardSubscriptionAvailable = true
-    /// Whether subscription identifiers are supported.
+    /// True if subscription identifiers are supported.
     public var subscriptionIdentifiersAvailable = true
-    /// Whether shared subscriptions are supported.
+    /// True if shared subscriptions are supported.
     public var sharedSubscriptionAvailable = true
-    /// The keep-alive in seconds that the broker demands instead of the client's.
+    /// The keep-alive interval in seconds that the broker requires instead of the client's.
     public var serverKeepAlive: UInt16?
-    /// Where to send answers to (section 3.2.2.3.15).
+    /// The basis for response topics, as the broker suggests it (section 3.2.2.3.15).
     public var responseInformation: String?
     /// Another broker to use (section 4.13).
     public var serverReference: String?
@@ -101,8 +101,8 @@ public struct MQTTConnackProperties: Sendable, Hashable {
     public init() {}
 }
 
-/// Throws if `text` cannot be an MQTT string: over 65,535 bytes of UTF-8, or with a character that a receiver may take for a
-/// malformed packet (section 1.5.4).
+/// Throws if `text` cannot be an MQTT string: more than 65,535 bytes of UTF-8, or a character for which a receiver may
+/// treat the packet as malformed (section 1.5.4).
 func validateString(_ text: String?, _ what: String) throws(MQTTError) {
     guard let text else { return }
     if text.utf8.count > 65_535 {

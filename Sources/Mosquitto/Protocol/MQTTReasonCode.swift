@@ -1,4 +1,4 @@
-/// A reason code of MQTT 5.0 (section 2.4). Values that the specification does not define are kept as they came.
+/// A reason code of MQTT 5.0 (section 2.4). Values that the specification does not define are preserved.
 ///
 /// The return codes 1 to 5 of an MQTT 3.1.1 CONNACK (section 3.2.2.3 there) are kept apart: see ``MQTTConnectReturnCode``.
 public struct MQTTReasonCode: RawRepresentable, Sendable, Hashable, CustomStringConvertible {
@@ -7,7 +7,7 @@ public struct MQTTReasonCode: RawRepresentable, Sendable, Hashable, CustomString
     public init(rawValue: UInt8) { self.rawValue = rawValue }
     init(_ rawValue: UInt8) { self.rawValue = rawValue }
 
-    /// Whether the code says that the operation failed (0x80 and above).
+    /// True if the code reports a failure (0x80 and above).
     public var isError: Bool { rawValue >= 0x80 }
 
     public static let success = MQTTReasonCode(0x00)
@@ -54,7 +54,7 @@ public struct MQTTReasonCode: RawRepresentable, Sendable, Hashable, CustomString
     public static let subscriptionIdentifiersNotSupported = MQTTReasonCode(0xA1)
     public static let wildcardSubscriptionsNotSupported = MQTTReasonCode(0xA2)
 
-    /// The name that the specification gives, with the number: "Not authorized (0x87)".
+    /// The name in the specification with the number: "Not authorized (0x87)".
     public var description: String {
         let number = "0x" + (rawValue < 16 ? "0" : "") + String(rawValue, radix: 16, uppercase: true)
         guard let name = Self.names[rawValue] else { return "unknown reason code (\(number))" }
@@ -80,8 +80,8 @@ public struct MQTTReasonCode: RawRepresentable, Sendable, Hashable, CustomString
     ]
 }
 
-/// Why a broker refused a CONNECT: a reason code of MQTT 5.0 or a return code of MQTT 3.1.1, which are different things
-/// that share numbers with libmosquitto's own error codes.
+/// The broker's reason for refusing a CONNECT: an MQTT 5.0 reason code or an MQTT 3.1.1 return code. The two are
+/// distinct, although both share numbers with libmosquitto's own error codes.
 public enum MQTTConnectReturnCode: Sendable, Hashable, CustomStringConvertible {
     /// MQTT 3.1.1, section 3.2.2.3: 1 unacceptable protocol version, 2 identifier rejected, 3 server unavailable,
     /// 4 bad user name or password, 5 not authorized.
@@ -97,7 +97,7 @@ public enum MQTTConnectReturnCode: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The code in the vocabulary of MQTT 5.0.
+    /// The code, mapped to MQTT 5.0.
     public var reasonCode: MQTTReasonCode {
         switch self {
         case .v5(let code): code

@@ -1,6 +1,6 @@
 /// A topic filter with the options of its subscription (MQTT 5.0, section 3.8.3.1).
 public struct MQTTSubscription: Sendable, Hashable, ExpressibleByStringInterpolation {
-    /// When the broker sends retained messages (section 3.8.3.1, Retain Handling).
+    /// The condition under which the broker sends retained messages (section 3.8.3.1, Retain Handling).
     public enum RetainHandling: UInt8, Sendable, Hashable {
         /// At each SUBSCRIBE; the only behaviour of MQTT 3.1.1.
         case sendOnSubscribe = 0
@@ -14,13 +14,13 @@ public struct MQTTSubscription: Sendable, Hashable, ExpressibleByStringInterpola
     public var filter: MQTTTopicFilter
     /// The highest QoS at which the broker delivers.
     public var qos: MQTTQoS
-    /// Whether messages that this client published itself are left out; MQTT 5.0 only.
+    /// True to exclude messages published by this client; MQTT 5.0 only.
     public var noLocal: Bool
-    /// Whether the retain flag of a forwarded message stays as it was published; MQTT 5.0 only.
+    /// True to preserve the retain flag of forwarded messages; MQTT 5.0 only.
     public var retainAsPublished: Bool
-    /// When retained messages are sent; MQTT 5.0 only.
+    /// The handling of retained messages; MQTT 5.0 only.
     public var retainHandling: RetainHandling
-    /// User properties of its SUBSCRIBE (section 3.8.2.1.3); MQTT 5.0 only.
+    /// User properties of the SUBSCRIBE (section 3.8.2.1.3); MQTT 5.0 only.
     public var userProperties: [MQTTUserProperty]
 
     public init(
@@ -54,10 +54,11 @@ public struct MQTTSubscription: Sendable, Hashable, ExpressibleByStringInterpola
         (noLocal ? 0x04 : 0) | (retainAsPublished ? 0x08 : 0) | (retainHandling.rawValue << 4)
     }
 
-    /// Whether an option is set that MQTT 3.1.1 does not have.
+    /// True if an option is set that MQTT 3.1.1 lacks.
     var needsVersion5: Bool { options != 0 || !userProperties.isEmpty }
 
-    /// Whether one SUBSCRIBE carries both. Options are of each filter, but one that a broker closes over should be alone with its like.
+    /// True if both subscriptions may share a SUBSCRIBE. Options apply to each filter separately, but a broker that
+    /// closes the connection over an option should fail only subscriptions with the same options.
     func sharesPacket(with other: MQTTSubscription) -> Bool {
         qos == other.qos && options == other.options && userProperties == other.userProperties
     }

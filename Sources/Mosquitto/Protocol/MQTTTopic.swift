@@ -1,9 +1,9 @@
 /// A topic name, to which a message is published (MQTT 5.0, section 4.7).
 ///
-/// A name has 1 to 65,535 bytes of UTF-8 and neither a wildcard (`+`, `#`) nor a NUL. A value can hold an invalid name,
-/// so that a literal never traps: ``validate()`` tells, and every call that sends a topic validates it first.
+/// A name has 1 to 65,535 bytes of UTF-8, without a wildcard (`+`, `#`) or NUL. A value can hold an invalid name, so
+/// that a literal never traps: ``validate()`` throws for it, and every call that sends a topic validates it first.
 public struct MQTTTopic: Sendable, Hashable, CustomStringConvertible, ExpressibleByStringInterpolation {
-    /// The name as it goes over the wire.
+    /// The name as sent on the wire.
     public let name: String
 
     public init(_ name: some StringProtocol) { self.name = String(name) }
@@ -11,7 +11,7 @@ public struct MQTTTopic: Sendable, Hashable, CustomStringConvertible, Expressibl
 
     public var description: String { name }
 
-    /// What is between its slashes: "a//b" has three levels, one of them empty (section 4.7.1.1).
+    /// The parts between the slashes: "a//b" has three levels, one of them empty (section 4.7.1.1).
     public var levels: [Substring] { split(name) }
 
     /// Throws ``MQTTError/Code/invalidTopic`` if a message cannot be published to this name.
@@ -32,7 +32,7 @@ public struct MQTTTopic: Sendable, Hashable, CustomStringConvertible, Expressibl
         if let reason = unsendable(name) { throw .invalid(.invalidTopic, "topic \(quoted(name)) has \(reason)") }
     }
 
-    /// Whether it is valid at first sight: printable ASCII without a wildcard. Each publish asks.
+    /// True if the name is printable ASCII without a wildcard: the fast path, taken by each publish.
     private var isPlain: Bool {
         let isPlain = name.utf8.withContiguousStorageIfAvailable { bytes in
             if bytes.isEmpty || bytes.count > 65_535 { return false }
@@ -49,7 +49,7 @@ public struct MQTTTopic: Sendable, Hashable, CustomStringConvertible, Expressibl
 /// A topic filter, to which a client subscribes (MQTT 5.0, section 4.7), with `+` and `#` as wildcards and
 /// `$share/GROUP/FILTER` as a shared subscription (section 4.8.2).
 public struct MQTTTopicFilter: Sendable, Hashable, CustomStringConvertible, ExpressibleByStringInterpolation {
-    /// The filter as it goes over the wire.
+    /// The filter as sent on the wire.
     public let filter: String
 
     public init(_ filter: some StringProtocol) { self.filter = String(filter) }
@@ -57,7 +57,7 @@ public struct MQTTTopicFilter: Sendable, Hashable, CustomStringConvertible, Expr
 
     public var description: String { filter }
 
-    /// What is between its slashes, those of `$share/GROUP/` included.
+    /// The parts between the slashes, including those of `$share/GROUP/`.
     public var levels: [Substring] { split(filter) }
 
     /// Throws ``MQTTError/Code/invalidTopicFilter`` if the filter breaks a rule of section 4.7.
@@ -70,7 +70,7 @@ public struct MQTTTopicFilter: Sendable, Hashable, CustomStringConvertible, Expr
         }
         if filter.utf8.count > 65_535 { throw fail("has more than 65535 bytes") }
         if let reason = unsendable(filter) { throw fail("has \(reason)") }
-        // By bytes: to a Character, "#" and a combining accent are one, and not a "#".
+        // Compares bytes: a "#" followed by a combining accent is a single Character, which does not equal "#".
         let (plus, hash) = (UInt8(ascii: "+"), UInt8(ascii: "#"))
         var levels = filter.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         if isShared {
@@ -88,12 +88,12 @@ public struct MQTTTopicFilter: Sendable, Hashable, CustomStringConvertible, Expr
         }
     }
 
-    /// Whether its first level is `$share`.
+    /// True if the first level is `$share`.
     var isShared: Bool { filter.utf8.starts(with: "$share/".utf8) || filter == "$share" }
 
     var hasWildcard: Bool { filter.utf8.contains { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") } }
 
-    /// Whether a topic can match both filters, which differ. `isExact`: the other one has no wildcard and is not shared.
+    /// True if a topic can match both filters, which must differ. `isExact`: `other` has no wildcard and is not shared.
     func overlaps(_ other: MQTTTopicFilter, isExact: Bool) -> Bool {
         if isExact, !isShared { return hasWildcard && matches(other.filter) }
         var mine = matched.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)[...]
@@ -109,7 +109,7 @@ public struct MQTTTopicFilter: Sendable, Hashable, CustomStringConvertible, Expr
         }
     }
 
-    /// The filter without a leading `$share/GROUP/`, which is what topics are matched against.
+    /// The filter that topics are matched against: without a leading `$share/GROUP/`.
     var matched: Substring {
         let slash = UInt8(ascii: "/")
         guard isShared, let first = filter.utf8.firstIndex(of: slash) else { return filter[...] }
@@ -118,8 +118,8 @@ public struct MQTTTopicFilter: Sendable, Hashable, CustomStringConvertible, Expr
         return filter[filter.utf8.index(after: second)...]
     }
 
-    /// Whether a message published to `topic` is sent to a subscriber of this filter (section 4.7.2: a leading wildcard
-    /// does not match a topic that begins with `$`).
+    /// Returns true if the filter matches `topic`. A leading wildcard does not match a topic that begins with `$`
+    /// (section 4.7.2).
     public func matches(_ topic: String) -> Bool {
         let matched = matched.utf8
         let result = matched.withContiguousStorageIfAvailable { filter in
@@ -129,7 +129,7 @@ public struct MQTTTopicFilter: Sendable, Hashable, CustomStringConvertible, Expr
     }
 }
 
-/// By bytes: to a Character, "/" and a combining accent are one, and not a "/".
+/// Splits by bytes: a "/" followed by a combining accent is a single Character, which does not equal "/".
 private func split(_ text: String) -> [Substring] {
     text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { Substring($0) }
 }
@@ -164,8 +164,9 @@ private enum TopicMatcher {
     }
 }
 
-/// Names the kind of character in `text` for which brokers refuse a string: control characters and Unicode's non-characters,
-/// which a receiver may take for a malformed packet (MQTT 5.0, section 1.5.4).
+/// Returns a description of the first character in `text` for which brokers reject a string: a control character or a
+/// Unicode non-character, for which a receiver may treat the packet as malformed (MQTT 5.0, section 1.5.4). `nil` if
+/// there is none.
 func unsendable(_ text: String) -> String? {
     if text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return nil }
     for scalar in text.unicodeScalars {
@@ -180,7 +181,7 @@ func unsendable(_ text: String) -> String? {
     return nil
 }
 
-/// A value in a message for a person: in quotes, control characters escaped, and cut where it is long.
+/// Formats a value for a human-readable message: quoted, with control characters escaped, and cut after 80 characters.
 func quoted(_ text: String) -> String {
     let shown = text.unicodeScalars.prefix(80).map {
         $0.properties.generalCategory == .control ? $0.escaped(asASCII: true) : String($0)

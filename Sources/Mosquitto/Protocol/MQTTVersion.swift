@@ -1,4 +1,4 @@
-/// The version of the MQTT protocol that a client speaks.
+/// A version of the MQTT protocol.
 public enum MQTTVersion: Sendable, Hashable, CaseIterable, CustomStringConvertible {
     /// MQTT 3.1.1, [OASIS standard of 2014](https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/mqtt-v3.1.1.html).
     case v3_1_1

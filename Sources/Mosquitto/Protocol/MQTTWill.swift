@@ -1,16 +1,16 @@
-/// The will: a message that the broker publishes when the connection ends without a DISCONNECT
-/// (MQTT 5.0, section 3.1.2.5; `mosquitto_will_set_v5`).
+/// A will: the message that the broker publishes when the connection ends without a DISCONNECT (MQTT 5.0, section
+/// 3.1.2.5; `mosquitto_will_set_v5`).
 public struct MQTTWill: Sendable, Hashable {
-    /// The topic to which it is published.
+    /// The topic to which the will is published.
     public var topic: MQTTTopic
     /// The payload, at most 65,535 bytes.
     public var payload: [UInt8]
     /// The quality of service of the publication.
     public var qos: MQTTQoS
-    /// Whether the broker keeps it as a retained message.
+    /// True if the broker retains the message.
     public var retain: Bool
-    /// Seconds that the broker waits for the client to return before it publishes the will
-    /// (MQTT 5.0, section 3.1.3.2.2). 0, the default, is at once.
+    /// Number of seconds that the broker waits for the client to return before it publishes the will (MQTT 5.0, section
+    /// 3.1.3.2.2). Default 0: no delay.
     public var delayInterval: UInt32
     /// Further properties, MQTT 5.0 only.
     public var properties: MQTTPublishProperties
