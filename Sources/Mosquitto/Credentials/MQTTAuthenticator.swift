@@ -1,18 +1,21 @@
-/// Enhanced authentication (MQTT 5.0, section 4.12): a method that both sides know, and data in as many steps as it takes.
+/// An implementation of enhanced authentication (MQTT 5.0, section 4.12): a method known to both sides, and data
+/// exchanged in any number of steps.
 ///
-/// All methods are called off the client's event loop, one at a time, and each is bounded by ``MQTTTimeouts/credentials``.
+/// The client calls all methods off its event loop, one at a time, and bounds each call by
+/// ``MQTTTimeouts/credentials``.
 public protocol MQTTAuthenticator: Sendable {
-    /// The Authentication Method, such as "SCRAM-SHA-1", "K8S-SAT" or what the broker's manual says.
+    /// The Authentication Method, such as "SCRAM-SHA-1", "K8S-SAT" or a name from the broker's manual.
     var method: String { get }
 
-    /// The Authentication Data of CONNECT, and of the AUTH packet that begins a re-authentication; `nil` for none. At most
-    /// 65,535 bytes.
+    /// Returns the Authentication Data of the CONNECT, or of the AUTH packet that begins a re-authentication; `nil` for
+    /// none. At most 65,535 bytes.
     func begin(with credentials: MQTTCredentials) async throws -> [UInt8]?
 
-    /// The answer to a challenge of the broker (AUTH with reason code 0x18).
+    /// Returns the response to a challenge of the broker (AUTH with reason code 0x18).
     func respond(to challenge: [UInt8], with credentials: MQTTCredentials) async throws -> [UInt8]?
 
-    /// The credentials that go into the CONNECT packet besides. None by default: the data is the proof.
+    /// Returns the credentials to send in the CONNECT beside the Authentication Data. By default only the user name,
+    /// since the data is the proof.
     func connectCredentials(_ credentials: MQTTCredentials) -> MQTTCredentials
 }
 
@@ -26,7 +29,8 @@ extension MQTTAuthenticator {
     }
 }
 
-/// The provider's password, such as a JWT, is the Authentication Data: one step, no challenge.
+/// An authenticator that sends the provider's password, such as a JWT, as the Authentication Data: one step, no
+/// challenge.
 public struct MQTTTokenAuthenticator: MQTTAuthenticator {
     public let method: String
 
@@ -38,6 +42,6 @@ public struct MQTTTokenAuthenticator: MQTTAuthenticator {
 }
 
 extension MQTTAuthenticator where Self == MQTTTokenAuthenticator {
-    /// The provider's password, such as a JWT, is the Authentication Data.
+    /// Sends the provider's password, such as a JWT, as the Authentication Data.
     public static func token(method: String) -> MQTTTokenAuthenticator { MQTTTokenAuthenticator(method: method) }
 }

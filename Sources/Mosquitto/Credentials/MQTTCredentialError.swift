@@ -1,18 +1,18 @@
-/// What a credential provider throws to say more than that it failed.
+/// An error that a credential provider throws to classify its failure.
 ///
-/// Any other error counts as transient.
+/// Errors of any other type count as transient.
 public struct MQTTCredentialError: Error, Sendable, CustomStringConvertible {
-    /// What the failure means for the next question.
+    /// The consequence of the failure for later requests.
     public enum Kind: Sendable, Hashable {
-        /// It may work later: not before this time has passed, if the issuer said so (HTTP `Retry-After`).
+        /// A later request may succeed; if the issuer named a time (HTTP `Retry-After`), not before it has passed.
         case transient(retryAfter: Duration?)
-        /// It will not work until somebody changes something, such as a client secret: the provider is not asked again.
-        /// A connection that is up goes on for as long as its token lives.
+        /// No request will succeed until somebody changes something, such as a client secret: the provider is not asked
+        /// again. An established connection stays up for as long as its token is valid.
         case permanent
     }
 
     public var kind: Kind
-    /// One sentence for a person, without secrets: it goes into logs and events.
+    /// A human-readable sentence without secrets, for logs and events.
     public var message: String
 
     public init(_ kind: Kind, _ message: String) {

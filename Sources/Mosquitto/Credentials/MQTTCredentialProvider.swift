@@ -1,20 +1,21 @@
-/// Gives the credentials of each CONNECT.
+/// A provider of the credentials for each CONNECT.
 ///
-/// It is asked before **every** CONNECT, the first one included, unless it says otherwise by ``reuse``; again, before a token
-/// expires, to rotate it; and at once when the broker says that it does not accept what was sent. One client asks one
-/// question at a time; a call that does not heed its cancellation may still be going on when the next one is made.
+/// The client asks the provider before **every** CONNECT, including the first, unless ``reuse`` says otherwise; again
+/// before a token expires, to rotate it; and immediately after the broker has rejected the credentials. A client makes
+/// one call at a time; a call that ignores its cancellation may still be running when the next one begins.
 public protocol MQTTCredentialProvider: Sendable {
-    /// The credentials for this attempt.
+    /// Returns the credentials for this attempt.
     ///
-    /// Throwing fails the attempt without dialling, unless the last token is still valid; it is retried with backoff. Throw an
-    /// ``MQTTCredentialError`` to say when it may work again, or that it will not. A call that takes longer than
-    /// ``MQTTTimeouts/credentials`` is cancelled and counts as failed.
+    /// An error fails the attempt without dialling, unless the last token is still valid, and the client retries with
+    /// backoff. Throw an ``MQTTCredentialError`` to name the time of the next request, or to rule one out. A call that
+    /// takes longer than ``MQTTTimeouts/credentials`` is cancelled and counts as failed.
     func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials
 
-    /// A word for events and logs, such as "file".
+    /// A name for events and logs, such as "file".
     var source: String { get }
 
-    /// Whether what it gave is used again, or it is asked before every CONNECT. Default ``MQTTCredentialReuse/never``.
+    /// The reuse of credentials for later CONNECTs. Default ``MQTTCredentialReuse/never``: the provider is asked before
+    /// every CONNECT.
     var reuse: MQTTCredentialReuse { get }
 }
 
@@ -23,39 +24,40 @@ extension MQTTCredentialProvider {
     public var reuse: MQTTCredentialReuse { .never }
 }
 
-/// Whether credentials are used for more than one CONNECT.
+/// The reuse of credentials for more than one CONNECT.
 public enum MQTTCredentialReuse: Sendable, Hashable {
-    /// The provider is asked before every CONNECT: for what is cheap to get, and may have changed.
+    /// The client asks the provider before every CONNECT: for credentials that are cheap to get and may have changed.
     case never
-    /// The provider is asked when a rotation is due, and when the broker refused what it gave: for an issuer that should
-    /// not be asked whenever a broker cannot be reached. What has no known expiry is not used again.
+    /// The client asks the provider when a rotation is due and after the broker has rejected the credentials: for an
+    /// issuer that should not be asked whenever a broker is unreachable. Credentials without a known expiry are not
+    /// reused.
     case untilRefresh
 }
 
-/// What a credential provider is told.
+/// The circumstances of a request for credentials.
 public struct MQTTConnectAttempt: Sendable {
-    /// Why credentials are asked for.
+    /// The purpose of a request for credentials.
     public enum Purpose: Sendable, Hashable {
         /// The next CONNECT.
         case connect
-        /// The broker has just refused the last credentials: a cached token must not be given again.
+        /// The CONNECT after the broker has rejected the last credentials: a cached token must not be returned again.
         case rejected
-        /// The current token is about to expire; the connection is up meanwhile.
+        /// The replacement of a token that is about to expire, while the connection is up.
         case rotation
     }
 
     /// The attempt's number: 1 is the first since the last established connection.
     public var number: Int
-    /// Whether there has never been a connection yet.
+    /// True until the client has connected for the first time.
     public var isInitial: Bool
-    /// Where the credentials will be sent to.
+    /// The endpoint to which the credentials will be sent.
     public var endpoint: MQTTEndpoint
-    /// Why they are asked for.
+    /// The purpose of the request.
     public var purpose: Purpose
     /// The last failure since the last established connection.
     public var lastFailure: MQTTError?
 
-    /// For tests of a provider; a client makes its own.
+    /// Creates an attempt for tests of a provider. A client creates its own.
     public init(
         number: Int = 1, isInitial: Bool = true, endpoint: MQTTEndpoint, purpose: Purpose = .connect,
         lastFailure: MQTTError? = nil
@@ -81,7 +83,7 @@ public struct MQTTStaticCredentials: MQTTCredentialProvider {
     public var source: String { "static" }
 }
 
-/// Credentials from a closure of yours.
+/// Credentials from a closure.
 public struct MQTTClosureCredentials: MQTTCredentialProvider {
     private let closure: @Sendable (MQTTConnectAttempt) async throws -> MQTTCredentials
 
@@ -103,7 +105,7 @@ extension MQTTCredentialProvider where Self == MQTTStaticCredentials {
 }
 
 extension MQTTCredentialProvider where Self == MQTTClosureCredentials {
-    /// Credentials from a closure, asked before every CONNECT.
+    /// Credentials from a closure that is called before every CONNECT.
     public static func closure(
         _ closure: @escaping @Sendable (MQTTConnectAttempt) async throws -> MQTTCredentials
     ) -> MQTTClosureCredentials {

@@ -1,14 +1,14 @@
 public import FoundationEssentials
 
-/// User name and password of one CONNECT. Its description, mirror and dump never show the password.
+/// The user name and password of a CONNECT. Descriptions, mirrors and dumps never show the password.
 public struct MQTTCredentials: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible,
     CustomReflectable
 {
-    /// The user name; `nil` sends none with MQTT 5.0 and an empty one with MQTT 3.1.1, which requires one.
+    /// The user name; `nil` sends none with MQTT 5.0, and an empty one with MQTT 3.1.1, which requires a user name.
     public var username: String?
     /// The password, such as a JWT: at most 65,535 bytes and no NUL (a limit of `mosquitto_username_pw_set`).
     public var password: MQTTSecret?
-    /// When the password stops being accepted. For a JWT it is taken from its claims if this is `nil`.
+    /// The time at which the password expires. If `nil`, the claims of a JWT determine it.
     public var expiresAt: Date?
 
     public init(username: String? = nil, password: MQTTSecret? = nil, expiresAt: Date? = nil) {

@@ -1,8 +1,8 @@
-/// A token from a file that is read anew each time, such as a Kubernetes projected service account token.
+/// Credentials from a token file that is read for each request, such as a Kubernetes projected service account token.
 ///
-/// Newlines at its end, LF or CR and LF, are not part of the token. An empty file, one with white space in the token, one that is not
-/// UTF-8, one of more than 65,535 bytes and what is no regular file, such as a FIFO, are refused with an error that names the file; so
-/// is a file system that has not answered after 5 s.
+/// Newlines (LF or CR LF) at the end of the file are not part of the token. A file that is empty, has white space
+/// within the token, is not UTF-8, has more than 65,535 bytes or is not a regular file (such as a FIFO) is rejected
+/// with an error that names the file; so is a file whose file system has not responded within 5 s.
 public struct MQTTFileCredentials: MQTTCredentialProvider {
     private let path: String
     private let username: String?
@@ -20,7 +20,7 @@ public struct MQTTFileCredentials: MQTTCredentialProvider {
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
         let content: MQTTSecret
         do throws(FileFailure) {
-            // With room for newlines at its end.
+            // Leaves room for newlines at the end.
             content = try await FileReader.shared.read(path, limit: Self.limit + 256)
         } catch {
             throw error.isTooLarge ? tooLong : failure(error.reason, error.systemCode)

@@ -1,7 +1,8 @@
-/// A password, token or key: it does not show in descriptions, mirrors and dumps, and its memory is overwritten when the last
-/// copy is gone.
+/// A password, token or key. Descriptions, mirrors and dumps do not show it, and its memory is overwritten when the
+/// last copy is released.
 ///
-/// What it was made from, and the `String` of ``text``, are memory of their own that nobody overwrites.
+/// The memory of the value it was created from, and of the `String` returned by ``text``, is separate and is not
+/// overwritten.
 public struct MQTTSecret: Sendable, Hashable, ExpressibleByStringLiteral, CustomStringConvertible,
     CustomDebugStringConvertible, CustomReflectable
 {
@@ -14,7 +15,7 @@ public struct MQTTSecret: Sendable, Hashable, ExpressibleByStringLiteral, Custom
 
     public init(stringLiteral value: String) { self.init(value) }
 
-    /// A secret that is not text, such as a key in DER.
+    /// Creates a secret that is not text, such as a key in DER.
     public init(bytes: some Collection<UInt8>) {
         storage =
             bytes.withContiguousStorageIfAvailable { SecretBytes(UnsafeRawBufferPointer($0)) }
@@ -26,13 +27,13 @@ public struct MQTTSecret: Sendable, Hashable, ExpressibleByStringLiteral, Custom
         return bytes.withUnsafeBytes { SecretBytes($0) }
     }
 
-    /// The secret itself, as text: take care where it goes. What is not UTF-8 is replaced.
+    /// The secret as text; handle it with care. Invalid UTF-8 is replaced.
     public var text: String { withBytes { String(decoding: $0, as: UTF8.self) } }
 
-    /// The number of its bytes.
+    /// The number of bytes.
     public var count: Int { storage.bytes.count }
 
-    /// Calls `body` with the secret itself, which is valid for that long. There is a NUL after the last byte.
+    /// Calls `body` with the bytes of the secret, which are valid until `body` returns. A NUL follows the last byte.
     public func withBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
         defer { withExtendedLifetime(storage) {} }
         return try body(storage.bytes)

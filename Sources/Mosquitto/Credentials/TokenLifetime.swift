@@ -1,6 +1,6 @@
 package import FoundationEssentials
 
-/// The time claims of a JWT (RFC 7519, section 4.1), read without a check of its signature: that is the broker's.
+/// The time claims of a JWT (RFC 7519, section 4.1). The signature is not verified: that is the broker's task.
 struct JWTClaims: Sendable, Hashable {
     var expiresAt: Double?
     var issuedAt: Double?
@@ -12,9 +12,9 @@ struct JWTClaims: Sendable, Hashable {
         var nbf: Double?
     }
 
-    /// `nil` if it is not a JWT: an opaque token or a password.
+    /// Returns `nil` if `token` is not a JWT, but an opaque token or a password.
     init?(token: MQTTSecret) {
-        // The claims alone are copied: without the signature they are no secret.
+        // Only the claims are copied: without the signature they are no secret.
         let claims = token.withBytes { bytes -> String? in
             let parts = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
             return parts.count == 3 ? String(decoding: parts[1], as: UTF8.self) : nil
@@ -27,11 +27,12 @@ struct JWTClaims: Sendable, Hashable {
         notBefore = payload.nbf
     }
 
-    /// The longest wait for a token to become valid: after it the token is tried anyway, since a clock may be wrong.
+    /// Upper bound of the wait for a token to become valid. After it the token is used anyway, since a clock may be
+    /// wrong.
     static let longestWait = Duration.seconds(30)
 
-    /// How long a token that was received at `wall` is not valid yet. A token that was issued in the future says that this
-    /// machine's clock is behind, and by how much.
+    /// Time until a token received at `wall` becomes valid. A token issued in the future shows by how much the local
+    /// clock is behind.
     func wait(receivedAt wall: Double) -> Duration {
         guard let notBefore, notBefore.isFinite else { return .zero }
         let now = max(wall, issuedAt ?? wall)
@@ -41,7 +42,7 @@ struct JWTClaims: Sendable, Hashable {
 }
 
 extension Data {
-    /// Base64 for URLs, without padding (RFC 7515, section 2). `nil` if the text is something else.
+    /// Decodes Base64 for URLs without padding (RFC 7515, section 2). Returns `nil` for any other text.
     package init?(base64URL text: Substring) {
         var base64 = String(text).replacing("-", with: "+").replacing("_", with: "/")
         base64 += String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4)
@@ -49,17 +50,17 @@ extension Data {
     }
 }
 
-/// How long a token lasts from the moment it was received.
+/// The lifetime of a token, counted from its receipt.
 struct TokenLifetime: Sendable, Hashable {
-    /// The token's whole life, from its issue to its expiry.
+    /// The total lifetime, from issue to expiry.
     var total: Duration
-    /// What was left of it when it was received.
+    /// The lifetime that remained on receipt.
     var remaining: Duration
 
-    /// `nil` if nothing tells when the credentials expire.
+    /// Returns `nil` if the expiry of the credentials is unknown.
     ///
-    /// The remaining time is what the local clock says, as long as that can be true. If it is negative or more than the
-    /// whole life, the clock is wrong, not the token, and the whole life counts from the receipt.
+    /// The remaining time is computed with the local clock, as long as the result is plausible. If it is negative or
+    /// exceeds the total lifetime, the clock is assumed to be wrong, and the total lifetime counts from the receipt.
     init?(_ credentials: MQTTCredentials, receivedAt now: Date) {
         let claims = credentials.password.flatMap { JWTClaims(token: $0) }
         guard let expiry = credentials.expiresAt?.timeIntervalSince1970 ?? claims?.expiresAt, expiry.isFinite else {
@@ -68,7 +69,7 @@ struct TokenLifetime: Sendable, Hashable {
         let wall = now.timeIntervalSince1970
         let left = expiry - wall
         let whole = claims?.issuedAt.map { expiry - $0 } ?? left
-        // Longer than three hundred years: a way to say "never".
+        // More than three hundred years mean "never".
         guard whole < 1e10 else { return nil }
         guard whole > 0 else {
             total = .zero
@@ -79,22 +80,22 @@ struct TokenLifetime: Sendable, Hashable {
         remaining = left > 0 && left <= whole ? .seconds(left) : .seconds(whole)
     }
 
-    /// Whether it has ended, if it was received at `instant`.
+    /// True if the lifetime of a token received at `instant` has ended.
     func hasEnded(since instant: ContinuousClock.Instant, now: ContinuousClock.Instant = .now) -> Bool {
         now - instant >= remaining
     }
 
-    /// Whether this fraction of the whole life has passed, if it was received at `instant`.
+    /// True if this fraction of the total lifetime of a token received at `instant` has passed.
     func hasPassed(_ fraction: Double, since instant: ContinuousClock.Instant, now: ContinuousClock.Instant = .now)
         -> Bool
     {
         now - instant >= remaining - total * (1 - fraction)
     }
 
-    /// How long after the receipt the token is replaced: at this fraction of its life, less a jitter that keeps clients
-    /// whose tokens were minted together from asking for new ones together. `nil` if its life is unknown.
+    /// Time from the receipt to the replacement of the token: this fraction of the lifetime, less a jitter that spreads
+    /// the requests of clients whose tokens were issued together. `nil` if the lifetime is unknown.
     ///
-    /// An issuer that hands out tokens which are almost over is not asked again at once.
+    /// An issuer that returns tokens which are about to expire is not asked again at once.
     func refreshDelay(at fraction: Double, jitter: Double, using generator: inout some RandomNumberGenerator)
         -> Duration?
     {

@@ -1,25 +1,26 @@
 import FoundationEssentials
 
-/// Decides when a credential provider is asked, and what is used meanwhile. No clock, no I/O: time is given to it.
+/// Decides when to ask a credential provider, and which credentials to use meanwhile. No clock, no I/O: callers pass
+/// the time.
 ///
-/// It holds what the provider gave last, so that an answer is used for as long as it may be, and it spares an issuer that
-/// has said no: for as long as that asked for, or for good.
+/// Holds the provider's last token, so that it can be reused while it is valid. After a failure the issuer is not asked
+/// again for the time that it requested, or ever if the failure is permanent.
 struct TokenRotationStateMachine: Sendable {
     typealias Instant = ContinuousClock.Instant
 
-    /// What the provider gave.
+    /// A token returned by the provider.
     struct Token: Sendable {
         var credentials: MQTTCredentials
         var receivedAt: Instant
-        /// `nil` if nothing tells when they expire.
+        /// `nil` if the expiry of the credentials is unknown.
         var lifetime: TokenLifetime?
-        /// Not valid before.
+        /// The time at which the token becomes valid.
         var usableAt: Instant
 
-        /// Whether it is known to be accepted for longer.
+        /// True if the token is known to remain valid after `now`.
         func isAlive(_ now: Instant) -> Bool { lifetime.map { !$0.hasEnded(since: receivedAt, now: now) } ?? false }
 
-        /// Whether it is time to replace it.
+        /// True if the token is due for replacement.
         func isDue(_ now: Instant, at fraction: Double) -> Bool {
             lifetime.map { $0.hasPassed(fraction, since: receivedAt, now: now) } ?? true
         }
@@ -28,39 +29,40 @@ struct TokenRotationStateMachine: Sendable {
     enum Step: Sendable {
         case use(Token)
         case ask
-        /// Ask, and use this meanwhile: the provider took too long the last time.
+        /// Ask, and use this token meanwhile: the provider was too slow the last time.
         case useAndAsk(Token)
         case fail(MQTTError)
     }
 
-    /// How long an issuer is left alone after it was asked, unless its token is used up.
+    /// Minimum interval between two requests to an issuer, unless its token is used up.
     static let minimumInterval = Duration.seconds(5)
-    /// So many tokens that the issuer gave and the broker refused ...
+    /// Number of tokens from the issuer, rejected by the broker within ``refusalWindow``, after which the issuer is not
+    /// asked for that long.
     static let refusalLimit = 3
-    /// ... within this time mean that the issuer cannot help: it is left alone for as long.
+    /// The window in which rejected tokens are counted, and the pause after ``refusalLimit`` of them.
     static let refusalWindow = Duration.seconds(60)
 
     private let reuse: MQTTCredentialReuse
-    /// The fraction of a token's life after which it is replaced.
+    /// The fraction of a token's lifetime after which it is replaced.
     private let fraction: Double
     private(set) var token: Token?
     private var lastAsked: Instant?
     private var permanentFailure: MQTTError?
-    /// The issuer is left alone until then.
+    /// The time before which the issuer is not asked, with the reason.
     private var sparedUntil: (instant: Instant, why: String)?
     private var refusals: [Instant] = []
     private var lastRefused: MQTTCredentials?
-    /// When a refusal was answered with a question that came within the interval.
+    /// The last time at which a rejected token led to a request within the minimum interval.
     private var lastAskedAtOnce: Instant?
     private var slowness: Slowness?
 
-    /// A provider that took too long whenever it was asked, since it answered last.
+    /// State of a provider that was too slow at every request since its last answer.
     private struct Slowness {
         var failures: Int
-        /// Not asked before, where a token at hand will do.
+        /// The time before which the provider is not asked if a held token can be used.
         var isSparedUntil: Instant
 
-        /// 1 s, and twice as long each time, up to a minute.
+        /// Waits 1 s after the first failure, and twice as long after each further one, up to a minute.
         mutating func failed(_ now: Instant) {
             failures += 1
             isSparedUntil = now + .seconds(min(60, 1 << min(failures - 1, 6)))
@@ -72,8 +74,9 @@ struct TokenRotationStateMachine: Sendable {
         self.fraction = fraction ?? 1
     }
 
-    /// An attempt or a rotation needs credentials. `refused`: what the broker did not accept, if it refused something since the
-    /// last connection. `isAsking`: a question is under way, and `ask` means to wait for its answer.
+    /// Returns the next step for an attempt or a rotation that needs credentials. `refused`: the credentials that the
+    /// broker has rejected since the last connection, if any. `isAsking`: a request is in progress, and `ask` means to
+    /// wait for its result.
     mutating func need(
         _ purpose: MQTTConnectAttempt.Purpose, refused: MQTTCredentials?, isAsking: Bool = false, now: Instant
     ) -> Step {
@@ -85,7 +88,7 @@ struct TokenRotationStateMachine: Sendable {
         hear(refused, now: now)
         if reuse == .untilRefresh, let held, !held.isDue(now, at: fraction) { return .use(held) }
         if let error = refusalToAsk(isRefusal: refused != nil, now) {
-            // What is valid goes on being used. A rotation wants something new.
+            // A valid token stays in use. A rotation requires a new one.
             return held.map { .use($0) } ?? .fail(error)
         }
         if let slowness, let held, now < slowness.isSparedUntil { return .use(held) }
@@ -95,7 +98,8 @@ struct TokenRotationStateMachine: Sendable {
         return .ask
     }
 
-    /// How long an attempt would ask nobody, and have nothing to dial with; zero after a permanent failure, which has to be heard of.
+    /// Time for which an attempt could neither ask the provider nor dial with a held token; zero after a permanent
+    /// failure, which must be reported.
     mutating func wait(refused: MQTTCredentials?, now: Instant) -> Duration {
         hear(refused, now: now)
         guard permanentFailure == nil, held(for: .connect, refused: refused, now: now) == nil,
@@ -104,7 +108,7 @@ struct TokenRotationStateMachine: Sendable {
         return obstacle.end - now
     }
 
-    /// What can be used without asking anybody; nothing for a rotation, which wants something new.
+    /// The token that can be used without asking the provider; `nil` for a rotation, which requires a new one.
     func held(for purpose: MQTTConnectAttempt.Purpose, refused: MQTTCredentials?, now: Instant) -> Token? {
         guard purpose != .rotation, let token, token.isAlive(now), !token.credentials.areSame(as: refused) else {
             return nil
@@ -117,7 +121,7 @@ struct TokenRotationStateMachine: Sendable {
     }
 
     private mutating func note(_ refused: MQTTCredentials, now: Instant) {
-        // The same refusal is heard of at each attempt until the next connection.
+        // Each attempt until the next connection passes the same rejected credentials.
         guard reuse == .untilRefresh, !refused.areSame(as: lastRefused) else { return }
         lastRefused = refused
         refusals.removeAll { now - $0 > Self.refusalWindow }
@@ -133,11 +137,12 @@ struct TokenRotationStateMachine: Sendable {
         return .credentials("\(why); it is asked again in \(Self.rounded(end - now))", retryAfter: end - now)
     }
 
-    /// Until when the provider is not asked, and why.
+    /// The time until which the provider is not asked, with the reason.
     private func obstacle(isRefusal: Bool, _ now: Instant) -> (end: Instant, why: String)? {
         if let (instant, why) = sparedUntil, now < instant { return (instant, why) }
         guard isWithinInterval(now), let lastAsked else { return nil }
-        // A refusal is answered at once, by a provider of any kind; the interval guards the questions after that.
+        // After a rejection the provider is asked at once, whatever its reuse; the interval limits the requests after
+        // that.
         if isRefusal, lastAskedAtOnce.map({ now - $0 >= interval }) ?? true { return nil }
         return (lastAsked + interval, "the issuer was asked just before")
     }
@@ -147,12 +152,12 @@ struct TokenRotationStateMachine: Sendable {
         return now - lastAsked < interval
     }
 
-    /// Tokens of a few seconds' life are for tests; they have to be asked for more often.
+    /// Tokens with a lifetime of a few seconds occur in tests, and must be requested more often.
     private var interval: Duration {
         min(Self.minimumInterval, token?.lifetime.map { $0.remaining / 2 } ?? Self.minimumInterval)
     }
 
-    /// The provider answered.
+    /// Stores the provider's answer.
     mutating func received(_ credentials: MQTTCredentials, now: Instant, wall: Date) -> Token {
         permanentFailure = nil
         sparedUntil = nil
@@ -163,13 +168,14 @@ struct TokenRotationStateMachine: Sendable {
         let new = Token(
             credentials: credentials, receivedAt: now, lifetime: TokenLifetime(credentials, receivedAt: wall),
             usableAt: now + wait)
-        // The same token again has not become younger.
+        // The receipt of the same token does not extend its lifetime.
         if let token, token.credentials.areSame(as: credentials), token.lifetime != nil { return token }
         token = new
         return new
     }
 
-    /// The provider failed. `wasSlow`: after so long a time that a token at hand is used at once the next time.
+    /// Records a failure of the provider. `wasSlow`: the failure took so long that the next request uses a held token
+    /// at once.
     mutating func failed(_ error: MQTTError, wasSlow: Bool = false, now: Instant) {
         switch (error.underlying as? MQTTCredentialError)?.kind {
         case .permanent?: permanentFailure = error
@@ -182,7 +188,7 @@ struct TokenRotationStateMachine: Sendable {
         self.slowness = slowness
     }
 
-    /// The user asks for new credentials: what stood in the way may have been put right.
+    /// Clears all obstacles to a request: the user asks for new credentials, and may have fixed their cause.
     mutating func forgive() {
         permanentFailure = nil
         sparedUntil = nil
@@ -199,25 +205,25 @@ struct TokenRotationStateMachine: Sendable {
 }
 
 extension MQTTCredentials {
-    /// An expiry that moves with the clock does not make a password new.
+    /// Compares user name and password only: an expiry that moves with the clock does not make a password new.
     func areSame(as other: MQTTCredentials?) -> Bool {
         other.map { $0.username == username && $0.password == password } ?? false
     }
 }
 
 extension MQTTError {
-    /// The provider, or what it asks, has to be left alone.
+    /// An error that delays the next request to the provider.
     static func credentials(_ message: String, retryAfter: Duration) -> MQTTError {
         var error = MQTTError(.credentials, message, phase: .credentials)
         error.underlying = MQTTCredentialError.transient(message, retryAfter: retryAfter)
         return error
     }
 
-    /// How long its cause asked to be left alone.
+    /// The delay that the underlying error asks for.
     var retryAfter: Duration? {
         if case .transient(let time)? = (underlying as? MQTTCredentialError)?.kind { time } else { nil }
     }
 
-    /// Whether its cause will not work until somebody changes something.
+    /// True if the underlying error is permanent.
     var isPermanent: Bool { (underlying as? MQTTCredentialError)?.kind == .permanent }
 }

@@ -1,22 +1,23 @@
 import FoundationEssentials
 import Synchronization
 
-/// Stands between a credential provider and one client: at most one question at a time, whoever waits for its answer.
+/// Serializes one client's requests to a credential provider: at most one request at a time, whose result all waiting
+/// callers share.
 ///
-/// ``TokenRotationStateMachine`` decides whether the provider is asked at all. A caller that goes away does not cancel the
-/// question: the next one, who comes at once when a connection was lost during a rotation, gets the same answer. The one deadline
-/// of a question is here.
+/// ``TokenRotationStateMachine`` decides whether the provider is asked at all. A caller that stops waiting does not
+/// cancel the request: the next caller, which arrives at once if a connection was lost during a rotation, receives the
+/// same result. The rotator also enforces the deadline of a request.
 final class TokenRotator: Sendable {
     typealias Answer = Result<Given, MQTTError>
     private typealias Token = TokenRotationStateMachine.Token
 
     struct Given: Sendable {
         var token: TokenRotationStateMachine.Token
-        /// Whether the provider was asked for it.
+        /// True if the provider was asked for this token.
         var isNew: Bool
-        /// Why what was held has to do.
+        /// The failure because of which a held token is used.
         var failure: MQTTError?
-        /// Waits for the question that goes on meanwhile: its failure, unless another caller hears of it.
+        /// Waits for the request in progress and returns its failure, unless another caller receives it.
         var laterFailure: (@Sendable () async -> MQTTError?)?
     }
 
@@ -29,7 +30,7 @@ final class TokenRotator: Sendable {
     private final class Question: Sendable {
         let number: Int
         let task: Task<Result<Token, MQTTError>, Never>
-        /// Whether a caller waits for it.
+        /// True if a caller waits for the result.
         let isHeard = Atomic(false)
 
         init(number: Int, task: Task<Result<Token, MQTTError>, Never>) {
@@ -55,13 +56,13 @@ final class TokenRotator: Sendable {
 
     var source: String { provider.source }
 
-    /// How long an attempt would ask nobody, and have nothing to dial with.
+    /// Time for which an attempt could neither ask the provider nor dial with a held token.
     func wait(refused: MQTTCredentials?) -> Duration {
         state.withLock { $0.question == nil ? $0.machine.wait(refused: refused, now: .now) : .zero }
     }
 
-    /// The credentials for an attempt or a rotation. `refused`: what the broker did not accept since the last connection.
-    /// `isDemanded`: the user wants new ones now.
+    /// Returns the credentials for an attempt or a rotation. `refused`: the credentials that the broker has rejected
+    /// since the last connection. `isDemanded`: the user asks for new ones now.
     func token(for attempt: MQTTConnectAttempt, refused: MQTTCredentials?, isDemanded: Bool) async -> Answer {
         let step = state.withLock { state -> Step in
             let isAsking = state.question != nil
@@ -81,7 +82,7 @@ final class TokenRotator: Sendable {
         }
     }
 
-    /// The answer for this caller, who may have joined the question of another, with another purpose.
+    /// Returns the result for this caller, which may have joined the request of another caller with another purpose.
     private func answer(
         to question: Question, _ purpose: MQTTConnectAttempt.Purpose, _ refused: MQTTCredentials?
     ) async -> Answer {
@@ -118,7 +119,7 @@ final class TokenRotator: Sendable {
         return question
     }
 
-    /// A question that failed after a second or at its deadline was a slow one.
+    /// Stores the result. A request that failed after at least a second, or at its deadline, counts as slow.
     private func answered(
         _ result: Result<MQTTCredentials, MQTTError>, _ number: Int, after time: Duration
     ) -> Result<Token, MQTTError> {
@@ -134,7 +135,7 @@ final class TokenRotator: Sendable {
         }
     }
 
-    /// Nobody will want the answer any more.
+    /// Cancels the request: nobody needs its result any more.
     func abandon() {
         let question = state.withLock { state in
             defer { state.question = nil }
@@ -143,7 +144,7 @@ final class TokenRotator: Sendable {
         question?.task.cancel()
     }
 
-    // MARK: The question
+    // MARK: Request
 
     @concurrent
     private static func ask(
@@ -166,10 +167,10 @@ final class TokenRotator: Sendable {
         MQTTError(.credentials, "the question to the credential provider was cancelled", phase: .credentials)
     }
 
-    /// What a provider or an authenticator threw.
+    /// Converts an error thrown by a provider or an authenticator.
     static func failure(_ error: any Error, of provider: String = "credential provider") -> MQTTError {
         if let error = error as? MQTTError {
-            // Whatever its code, it is the provider's failure, and never ends the client by itself.
+            // Whatever its code, the error is the provider's failure, which never ends the client by itself.
             var failure = MQTTError(.credentials, error.message, phase: .credentials)
             failure.underlying = error
             return failure
