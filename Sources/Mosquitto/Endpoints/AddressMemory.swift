@@ -1,17 +1,18 @@
-/// Remembers the addresses of a name that took a TCP connection and gave no CONNACK: a hung process, whose kernel still accepts, or
-/// a broken TLS listener. `getaddrinfo` gives the same order each time (RFC 6724, section 6, rule 9), so without a memory such an
-/// address is the first one of every attempt. A value without clock or I/O.
+/// Remembers addresses that accepted a TCP connection but sent no CONNACK: those of a hung process, for which the
+/// kernel still accepts, or of a broken TLS listener. `getaddrinfo` returns the same order each time (RFC 6724, section
+/// 6, rule 9): without this memory such an address would be the first one of every attempt. A value without clock or
+/// I/O.
 struct AddressMemory {
-    /// The age at which an entry is forgotten: longer than the longest usual delay between two attempts, so that each address of a
-    /// name has its turn, and short enough to come back to the system's preference within an hour.
+    /// The age at which an entry is discarded: longer than the longest usual delay between two attempts, so that each
+    /// address of a name has its turn, and short enough to return to the system's order within an hour.
     static let lifetime = Duration.seconds(3_600)
-    /// The number of entries; the oldest one makes room.
+    /// Maximum number of entries; the oldest one is discarded first.
     static let capacity = 64
 
     /// The addresses of one attempt.
     struct Order: Equatable {
         var addresses: [String] = []
-        /// How many addresses at the end are suspects; 0 if there are no others.
+        /// Number of suspects at the end of `addresses`; 0 if all addresses are suspects.
         var suspects = 0
     }
 
@@ -21,22 +22,22 @@ struct AddressMemory {
         let since: ContinuousClock.Instant
     }
 
-    /// The oldest first.
+    /// Oldest first.
     private var entries: [Entry] = []
 
-    /// A TCP connection was made: the address is a suspect until ``answered(by:of:)``, however the attempt ends.
+    /// Records a TCP connection. The address is a suspect until ``answered(by:of:)``, however the attempt ends.
     mutating func connected(to address: String, of endpoint: MQTTEndpoint, now: ContinuousClock.Instant) {
         answered(by: address, of: endpoint)
         if entries.count >= Self.capacity { entries.removeFirst() }
         entries.append(Entry(endpoint: endpoint, address: address, since: now))
     }
 
-    /// A broker has answered there.
+    /// Records that a broker answered at this address.
     mutating func answered(by address: String, of endpoint: MQTTEndpoint) {
         entries.removeAll { $0.address == address && $0.endpoint == endpoint }
     }
 
-    /// The system's order with the families taking turns, and behind it the suspects, of which the oldest comes first.
+    /// Returns the system's order with alternating address families, followed by the suspects, oldest first.
     func order(_ addresses: [String], of endpoint: MQTTEndpoint, now: ContinuousClock.Instant) -> Order {
         let suspects = entries.filter { $0.endpoint == endpoint && now - $0.since < Self.lifetime }.map(\.address)
             .filter(addresses.contains)
@@ -47,7 +48,7 @@ struct AddressMemory {
 }
 
 extension MQTTError {
-    /// Whether a broker spoke, and another address of the same name would say the same.
+    /// True if a broker answered, and would answer the same at another address of the name.
     var isAnswer: Bool {
         switch reasonCode {
         case nil, .serverUnavailable, .serverBusy, .serverShuttingDown: false

@@ -1,17 +1,18 @@
-/// Which endpoint is next: failover, the way back to the preferred one, and redirections. A value without clock or I/O.
+/// Selects the next endpoint: failover, return to the preferred endpoint, and redirections. A value without clock or
+/// I/O.
 struct EndpointSelector: Sendable {
-    /// How many redirections are followed in a row.
+    /// Number of redirections that are followed in a row.
     static let maximumHops = 3
 
     private let policy: MQTTRedirectPolicy
     private let configured: Set<MQTTEndpoint>
     private let listedHosts: Set<String>
-    /// By preference.
+    /// In order of preference.
     private var endpoints: [MQTTEndpoint]
     private var index = 0
-    /// Where a broker has sent the client for the time being.
+    /// The target of a temporary redirection.
     private var temporary: MQTTEndpoint?
-    /// Where the redirections under way have led through.
+    /// The endpoints passed through by the current redirections.
     private var visited: [MQTTEndpoint] = []
 
     init(
@@ -26,21 +27,22 @@ struct EndpointSelector: Sendable {
 
     var current: MQTTEndpoint { temporary ?? endpoints[index] }
 
-    /// How many are tried in turn.
+    /// Number of endpoints that are tried in turn.
     var count: Int { endpoints.count }
 
-    /// An attempt has failed and is not repeated at once: the next one's turn, or back from where a broker had sent us.
+    /// Records a failed attempt that is not repeated at once: selects the next endpoint, or returns from a temporary
+    /// redirection.
     mutating func attemptFailed() {
         visited = []
         if temporary == nil { index = (index + 1) % endpoints.count } else { temporary = nil }
     }
 
-    /// A connection has lasted: a redirection after it is the first of a row. Brokers that send a client in a circle, each
-    /// accepting it first, must not do so at full speed.
+    /// Records that a connection lasted: the next redirection is the first in a row. Brokers that redirect a client in
+    /// a circle, each accepting it first, must not do so at full speed.
     mutating func connectionLasted() { visited = [] }
 
-    /// A connection has ended. `isStable`: it had lasted; the preferred endpoint is tried first again. One that goes away or
-    /// did not hold is left alone.
+    /// Records the end of a connection. `isStable`: the connection lasted, and the preferred endpoint is tried first
+    /// again. An endpoint that is shutting down, or whose connection did not last, is skipped.
     mutating func connectionLost(isStable: Bool, isGoingAway: Bool) {
         let wasTemporary = temporary != nil
         temporary = nil
@@ -49,8 +51,8 @@ struct EndpointSelector: Sendable {
         if isGoingAway || !isStable, !wasTemporary, index == lost { index = (index + 1) % endpoints.count }
     }
 
-    /// Takes the first endpoint of a Server Reference that the policy allows. Returns it, or `nil` if there is none.
-    /// `isPermanent`: it takes the place of the one that named it, which is kept as the last resort.
+    /// Selects and returns the first endpoint of a Server Reference that the policy allows, or returns `nil` if there
+    /// is none. `isPermanent`: the target replaces the endpoint that named it, which remains as the last resort.
     mutating func follow(_ reference: String?, isPermanent: Bool) -> MQTTEndpoint? {
         guard policy != .none, let reference, visited.count < Self.maximumHops else { return nil }
         let from = current
@@ -73,13 +75,14 @@ struct EndpointSelector: Sendable {
         endpoints.removeAll { $0 == target }
         index = endpoints.firstIndex(of: origin) ?? 0
         endpoints[index] = target
-        // What was configured stays; what a broker has named and another one has replaced does not pile up.
+        // Configured endpoints stay; an endpoint named by a broker is discarded when another one replaces it.
         if configured.contains(origin) { endpoints.append(origin) }
     }
 
     // MARK: Server Reference
 
-    /// MQTT 5.0, section 4.11: names or addresses with or without a port, separated by spaces. What is none is left out.
+    /// Parses the names or addresses of a Server Reference, with or without a port and separated by spaces (MQTT 5.0,
+    /// section 4.11). Invalid entries are skipped.
     static func endpoints(of reference: String, defaultPort: Int) -> [MQTTEndpoint] {
         reference.split(separator: " ").compactMap { endpoint(of: $0, defaultPort: defaultPort) }
     }
@@ -105,6 +108,6 @@ struct EndpointSelector: Sendable {
         return endpoint
     }
 
-    /// Names are the same whatever their case, with or without the dot of the root.
+    /// Names are compared without case and without the dot of the root.
     private static func normalized(_ host: String) -> String { host.withoutRootDot.lowercased() }
 }
