@@ -1,28 +1,30 @@
-/// The delays of a ``MQTTRetryPolicy``. A value: randomness is given to it, and there is no clock in it.
+/// Computes the delays of a ``MQTTRetryPolicy``. A value without a clock: callers pass the source of randomness.
 ///
-/// The upper bound doubles with every failure. The first five delays are drawn from all of it ("full jitter"), which
-/// spreads clients that lost the same broker at the same moment. Later delays are drawn from the upper third, since small
-/// ones would only bring many of them back together when the broker returns; and none is longer than five thirds of all
-/// delays so far, so that a short outage is over soon for everyone. The last two rules balance each other: either alone
-/// makes the peak higher. What they do to 100,000 clients is in `docs/retry-simulation.md`.
+/// The upper bound doubles with every failure. The first five delays are drawn from the whole range ("full jitter"),
+/// which spreads clients that lost the same broker at the same moment. Later delays are drawn from the upper third,
+/// since small ones would only bring many clients back together when the broker returns; and no delay exceeds five
+/// thirds of the sum of all delays so far, so that every client recovers quickly from a short outage. The last two
+/// rules balance each other: either one alone raises the peak. `docs/retry-simulation.md` shows their effect on 100,000
+/// clients.
 package struct Backoff: Sendable {
-    /// Failures from which on clients are taken to be spread.
+    /// Number of failures after which clients are considered spread.
     static let spreadAfter = 5
-    /// The part of the upper bound below which no later delay lies.
+    /// Lower bound of the later delays, as a fraction of the upper bound.
     static let spreadFloor = 2.0 / 3
-    /// How much longer than all delays so far the next one may be.
+    /// Upper bound of the next delay, as a multiple of the sum of all delays so far.
     static let outageFactor = 5.0 / 3
 
     private let policy: MQTTRetryPolicy
-    /// Failures since the last reset.
+    /// Number of failures since the last reset.
     private(set) var failures = 0
-    /// The sum of the delays since the last reset: how long the outage has lasted, as far as this client waited for it.
+    /// Sum of the delays since the last reset: the length of the outage, as far as this client has waited for it.
     private(set) var waited = Duration.zero
 
     package init(_ policy: MQTTRetryPolicy) { self.policy = policy }
 
-    /// The delay after a failure of this tier, and one more failure counted.
-    /// - Parameter endpoints: how many endpoints are tried in turn; the bound grows when each of them has failed.
+    /// Returns the delay after a failure of this tier, and counts the failure.
+    /// - Parameter endpoints: number of endpoints that are tried in turn; the bound grows after each of them has
+    ///   failed.
     package mutating func next(
         _ tier: MQTTRetryPolicy.Tier, endpoints: Int = 1, using generator: inout some RandomNumberGenerator
     ) -> Duration {
@@ -40,7 +42,7 @@ package struct Backoff: Sendable {
         return delay
     }
 
-    /// A connection has ended after it was up for `uptime`.
+    /// Records the end of a connection that was up for `uptime`.
     mutating func connectionLasted(_ uptime: Duration) {
         if uptime >= policy.resetAfter { reset() }
     }
@@ -61,7 +63,7 @@ package struct Backoff: Sendable {
 }
 
 extension MQTTRetryPolicy.Tier {
-    /// The part of the longest delay that the upper bound starts at.
+    /// The initial upper bound, as a fraction of the maximum delay.
     fileprivate var startFraction: Double {
         switch self {
         case .standard, .authentication: 0

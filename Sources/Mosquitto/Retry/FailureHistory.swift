@@ -1,8 +1,8 @@
-/// What earlier failures say about the next one: repetitions, and connections that end as if two clients shared an
+/// Relates a failure to earlier ones: detects repetitions, and connections that end as if two clients shared an
 /// identifier. A value without a clock.
 struct FailureHistory: Sendable {
-    /// So many short connections in a row look like a takeover. MQTT 3.1.1 has no code for one, and mosquitto 2.0 sends none with 5.0
-    /// either: the broker just closes.
+    /// Number of short connections in a row that suggest a takeover. MQTT 3.1.1 has no code for a takeover, and
+    /// mosquitto 2.0 sends none with MQTT 5.0 either: the broker just closes.
     static let takeoverSuspicion = 5
 
     private struct Kind: Hashable {
@@ -20,7 +20,8 @@ struct FailureHistory: Sendable {
     private var last: Kind?
     private(set) var repetitions = 0
     private var shortConnections = 0
-    /// The same with an operation under way, which may have been the reason: takeovers of busy clients look so.
+    /// Number of short connections that ended with an operation in progress. The operation may be the cause, but
+    /// takeovers of busy clients look the same.
     private var suspectedEnds = 0
 
     /// Counts a failure.
@@ -31,22 +32,23 @@ struct FailureHistory: Sendable {
         if error.phase != .connected { connectionEnded() }
     }
 
-    /// A connection has ended after it lasted long enough to start afresh.
+    /// Records the end of a connection that lasted long enough to start afresh.
     mutating func reset() {
         last = nil
         repetitions = 0
         connectionEnded()
     }
 
-    /// The client itself has ended a connection, or an operation was found to be the reason.
+    /// Records that the client closed the connection, or that an operation was found to be the cause.
     mutating func connectionEnded() {
         shortConnections = 0
         suspectedEnds = 0
     }
 
-    /// A connection has ended soon. Returns whether it looks like a takeover: closed without a word, time after time, with
-    /// no failed attempt in between, as a broker in trouble would cause. An operation that may be the reason is convicted after a few
-    /// ends; where many have one and none is convicted, two busy clients share an identifier.
+    /// Records a short connection. Returns true if it looks like a takeover: closed repeatedly without a reason code
+    /// and without a failed attempt in between, which a broker in trouble would cause. If an operation is the cause, it
+    /// is identified after a few closes; if many connections end with an operation in progress and none is identified,
+    /// two busy clients share an identifier.
     mutating func looksLikeTakeover(_ error: MQTTError, isOperationSuspected: Bool) -> Bool {
         guard error.code == .closed, error.reasonCode == nil else {
             connectionEnded()

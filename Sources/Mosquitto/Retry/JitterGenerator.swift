@@ -1,4 +1,4 @@
-/// SplitMix64: a small seeded generator for jitter. Not for secrets.
+/// SplitMix64, a small seeded generator for jitter. Not suitable for secrets.
 package struct JitterGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 

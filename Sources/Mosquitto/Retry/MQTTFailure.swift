@@ -1,25 +1,25 @@
-/// A failed attempt to connect, or the loss of a connection, as a retry policy sees it.
+/// A failed connection attempt or a lost connection, as passed to a retry policy.
 public struct MQTTFailure: Sendable {
-    /// What happened.
+    /// The error.
     public var error: MQTTError
     /// The attempt's number: 1 is the first since the last established connection.
     public var attempt: Int
-    /// Whether there has never been a connection yet.
+    /// True until the client has connected for the first time.
     public var isInitial: Bool
-    /// How many failures in a row were refusals of the credentials, this one included.
+    /// Number of consecutive failures in which the credentials were rejected, including this one.
     public var consecutiveAuthenticationFailures: Int
-    /// How many failures in a row were of this kind, this one included: same phase, code and reason code, with no connection in
-    /// between that lasted ``MQTTRetryPolicy/resetAfter``.
+    /// Number of consecutive failures with the same phase, code and reason code, including this one. A connection that
+    /// lasted ``MQTTRetryPolicy/resetAfter`` resets the number.
     public var repetitions: Int
-    /// Whether a connection was lost after its token had expired, which may be why.
+    /// True if the connection was lost after its token had expired, which may be the cause.
     public var hasExpired: Bool
-    /// True if a publish, subscribe or unsubscribe was under way over which the broker may have ended the connection. The client
-    /// isolates the operation, and fails it with ``MQTTError/Code/endsConnection`` after three such ends. A policy that stops before
-    /// lets one message end the client.
+    /// True if a publish, subscribe or unsubscribe was in progress that may have caused the broker to close the
+    /// connection. The client isolates the operation, and fails it with ``MQTTError/Code/endsConnection`` after three
+    /// closes with a reason code, or six without one. A policy that stops earlier lets one message stop the client.
     public var isOperationSuspected: Bool
-    /// Whether a credential provider is configured.
+    /// True if a credential provider is configured.
     public var hasCredentials: Bool
-    /// Whether a client certificate is configured.
+    /// True if a client certificate is configured.
     public var hasClientCertificate: Bool
 
     public init(

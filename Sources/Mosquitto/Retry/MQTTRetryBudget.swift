@@ -1,12 +1,12 @@
 import Synchronization
 
-/// How fast the clients of one process may come back to a broker together.
+/// A limit on the rate at which the clients of a process reconnect to a broker.
 ///
-/// Each client has delays of its own, but a process with thousands of them is one source of load. Attempts after a failure
-/// ask the budget; those beyond it wait for their turn, in the order in which they asked. The first attempt of a client and
-/// the reconnect of a rotation do not ask.
+/// Each client has its own delays, but a process with thousands of clients is a single source of load. Attempts after a
+/// failure draw from the budget; attempts beyond it wait for their turn in the order of their requests. A client's
+/// first attempt and the reconnect of a rotation do not draw from the budget.
 public final class MQTTRetryBudget: Sendable {
-    /// Shared by all clients by default: 100 attempts a second per endpoint, 10 at once.
+    /// The default budget, shared by all clients: 100 attempts per second and endpoint, in bursts of up to 10.
     public static let shared = MQTTRetryBudget(attemptsPerSecond: 100, burst: 10)
 
     private let pacer: Pacer
@@ -14,12 +14,12 @@ public final class MQTTRetryBudget: Sendable {
 
     /// - Parameters:
     ///   - attemptsPerSecond: per endpoint, 0.001 to 1,000,000.
-    ///   - burst: how many may come at once after a pause, at least 1.
+    ///   - burst: number of attempts allowed at once after a pause, at least 1.
     public init(attemptsPerSecond: Double, burst: Int) {
         pacer = Pacer(attemptsPerSecond: attemptsPerSecond, burst: burst)
     }
 
-    /// Takes the next turn for this endpoint. Returns how long to wait for it.
+    /// Reserves the next turn for this endpoint. Returns the time to wait for it.
     func reserve(_ endpoint: MQTTEndpoint, now: ContinuousClock.Instant) -> Duration {
         slots.withLock { slots in
             if slots.count > 1_024 { slots = slots.filter { $0.value > now } }
@@ -28,7 +28,7 @@ public final class MQTTRetryBudget: Sendable {
     }
 }
 
-/// The generic cell rate algorithm: turns at a constant interval, the first few of which may be taken early.
+/// The generic cell rate algorithm: turns at a constant interval, of which the first few may be taken early.
 struct Pacer: Sendable {
     private let interval: Duration
     private let tolerance: Duration
@@ -39,7 +39,7 @@ struct Pacer: Sendable {
         tolerance = interval * min(max(burst, 1) - 1, 1_000_000)
     }
 
-    /// `next` is when the turn after the last one taken is due.
+    /// Reserves a turn. `next`: the time at which the turn after the last reserved one is due.
     func reserve(_ next: inout ContinuousClock.Instant, now: ContinuousClock.Instant) -> Duration {
         let due = max(next, now)
         next = due + interval

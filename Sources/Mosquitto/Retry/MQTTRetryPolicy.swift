@@ -1,43 +1,47 @@
-/// When a client tries again: the first connection, and every later one, by the same rules.
+/// The rules by which a client retries its first connection and every later one.
 ///
-/// The delay after failure *n*, counted from 0, is drawn from `0 ... min(maximumDelay, baseDelay * 2^n)` ("full jitter"),
-/// from the sixth failure on from the upper third of that; it is never below ``minimumDelay``, and not above five thirds of
-/// all delays so far. What kind of delay a failure deserves, or whether it ends the client, is a ``Decision``.
+/// The delay after failure *n*, counted from 0, is drawn from `0 ... min(maximumDelay, baseDelay * 2^n)` ("full
+/// jitter"), and from the sixth failure on from the upper third of that range. It is never below ``minimumDelay``, and
+/// never above five thirds of the sum of all delays so far. A ``Decision`` selects the tier of the delay, or stops the
+/// client.
 public struct MQTTRetryPolicy: Sendable {
-    /// What to do after a failure.
+    /// The reaction to a failure.
     public enum Decision: Sendable, Hashable {
-        /// Try again after a delay of this tier.
+        /// Retry after a delay of this tier.
         case retry(Tier)
-        /// Ask the credential provider for fresh credentials and try again at once; if there is no provider, it has
-        /// nothing new, or fresh credentials were refused already, this is `.retry(.authentication)`.
+        /// Ask the credential provider for fresh credentials and retry at once. If there is no provider, it has no new
+        /// credentials, or fresh ones were already rejected, this is `.retry(.authentication)`.
         case retryWithFreshCredentials
-        /// Go to the server that the broker has named, at once, if ``MQTTClientConfiguration/redirects`` allows it; if not, or if
-        /// it named none, this is `.retry(.slow)`.
+        /// Connect to the server named by the broker at once, if ``MQTTClientConfiguration/redirects`` allows it. If
+        /// not, or if the broker named none, this is `.retry(.slow)`.
         case redirect
-        /// Stop: `run()` throws the error, and so does every waiter.
+        /// Stop the client: `run()` and all waiting calls throw the error.
         case stop
 
         var isStop: Bool { self == .stop }
     }
 
-    /// How long a delay a failure deserves.
+    /// The length of the delay after a failure.
     public enum Tier: Sendable, Hashable {
-        /// The common case.
+        /// The usual delay.
         case standard
-        /// The delay's upper bound starts at a quarter of ``MQTTRetryPolicy/maximumDelay``: for what does not heal by itself soon.
+        /// A delay whose upper bound starts at a quarter of ``MQTTRetryPolicy/maximumDelay``: for failures that do not
+        /// resolve themselves soon.
         case slow
-        /// The same from a half of it: the broker counts connections, and another one makes it worse.
+        /// A delay whose upper bound starts at half of ``MQTTRetryPolicy/maximumDelay``: the broker counts connections,
+        /// and each attempt makes matters worse.
         case rateLimited
-        /// Never below ``MQTTRetryPolicy/minimumAuthenticationDelay``: spares the issuer of tokens and the broker's log.
+        /// A delay of at least ``MQTTRetryPolicy/minimumAuthenticationDelay``, which limits the load on the token
+        /// issuer and the noise in the broker's log.
         case authentication
     }
 
-    /// When to give up.
+    /// The point at which a client gives up.
     public enum Limit: Sendable, Hashable {
         case forever
-        /// After this many failed attempts in a row.
+        /// Give up after this number of failed attempts in a row.
         case attempts(Int)
-        /// When this much time has passed since the last established connection, or since the start.
+        /// Give up when this time has passed since the last established connection, or since the start.
         case elapsed(Duration)
     }
 
@@ -47,35 +51,36 @@ public struct MQTTRetryPolicy: Sendable {
     public var maximumDelay: Duration = .seconds(120)
     /// The lower bound of every delay. Default 100 ms.
     public var minimumDelay: Duration = .milliseconds(100)
-    /// The lower bound of a delay after the credentials were refused or could not be had. Default 5 s.
+    /// The lower bound of a delay after the credentials were rejected or the provider failed. Default 5 s.
     public var minimumAuthenticationDelay: Duration = .seconds(5)
-    /// How long a connection must last before the delays start from ``baseDelay`` again. Default 30 s.
+    /// The time that a connection must last before the delays start from ``baseDelay`` again. Default 30 s.
     public var resetAfter: Duration = .seconds(30)
-    /// How many attempts after a failure all clients of a process that share it make per endpoint. Default: ``MQTTRetryBudget/shared``;
-    /// `nil` for no limit.
+    /// The limit on the rate of attempts per endpoint, for all clients of the process that share the budget. Default:
+    /// ``MQTTRetryBudget/shared``; `nil` for no limit.
     public var budget: MQTTRetryBudget? = .shared
-    /// When to give up. Default: never.
+    /// The point at which the client gives up. Default: never.
     public var limit: Limit = .forever
     /// The seed of the jitter, for reproducible runs; random by default.
     public var seed: UInt64?
-    /// Decides instead of the standard table; call ``Decision/standard(for:)`` for all but your special cases. It runs on
-    /// the client's event loop: it must be quick and must not block.
+    /// A closure that replaces the standard table; call ``Decision/standard(for:)`` for all but your special cases. It
+    /// runs on the client's event loop: it must be quick and must not block.
     public var decide: @Sendable (MQTTFailure) -> Decision = { Decision.standard(for: $0) }
 
     public init() {}
 
-    /// For production: never gives up on what can heal, stops on what cannot (such as a protocol version that the broker
-    /// does not speak).
+    /// A policy for production: keeps retrying after failures that can resolve themselves, and stops after those that
+    /// cannot, such as a protocol version that the broker does not support.
     public static let production = MQTTRetryPolicy()
 
-    /// Never tries again.
+    /// A policy that never retries.
     public static let none: MQTTRetryPolicy = {
         var policy = MQTTRetryPolicy()
         policy.decide = { _ in .stop }
         return policy
     }()
 
-    /// Ends with the first failure until there has been a connection, and is ``production`` from then on.
+    /// A policy that stops at the first failure until the client has connected once, and is ``production`` from then
+    /// on.
     public static let failFast: MQTTRetryPolicy = {
         var policy = MQTTRetryPolicy()
         policy.decide = { $0.isInitial ? .stop : Decision.standard(for: $0) }

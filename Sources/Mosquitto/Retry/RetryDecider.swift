@@ -1,14 +1,14 @@
-/// From a failure to what is done about it: asks the policy, and keeps what its answer depends on, from the delays to the
-/// endpoint that is next. A value: time is given to it, and randomness has a seed.
+/// Determines the reaction to a failure: calls the policy, and owns the state that its result depends on, from the
+/// delays to the next endpoint. A value: callers pass the time, and the randomness has a seed.
 struct RetryDecider: Sendable {
     typealias Instant = ContinuousClock.Instant
 
-    /// What comes after a failure.
+    /// The reaction to a failure.
     struct Verdict: Sendable {
         var decision: MQTTRetryPolicy.Decision
-        /// How long to wait before it; `nil` if there is nothing to wait for.
+        /// The delay before the next attempt; `nil` if there is none.
         var delay: Duration?
-        /// Where the broker's redirection is followed to.
+        /// The target of the broker's redirection, if it is followed.
         var redirection: MQTTEndpoint?
 
         static let stop = Verdict(decision: .stop)
@@ -24,10 +24,10 @@ struct RetryDecider: Sendable {
     private var endpoints: EndpointSelector
     private var history = FailureHistory()
     private(set) var hasEverConnected = false
-    /// When the last connection ended, or the client started: for a limit by time.
+    /// The time at which the last connection ended or the client started, for a limit by time.
     private var disconnectedAt: Instant?
     private var authenticationFailures = 0
-    /// A refusal was answered with fresh credentials already.
+    /// True after rejected credentials were already replaced by fresh ones.
     private(set) var hasTriedFresh = false
 
     init(_ configuration: SessionStateMachine.Configuration) {
@@ -42,16 +42,16 @@ struct RetryDecider: Sendable {
             using: &generator)
     }
 
-    /// The endpoint of the attempt or connection, or of the next attempt.
+    /// The endpoint of the current attempt or connection, or of the next attempt.
     var endpoint: MQTTEndpoint { endpoints.current }
 
-    // MARK: What happens
+    // MARK: Events
 
     mutating func started(now: Instant) { disconnectedAt = now }
 
     mutating func connected() { hasEverConnected = true }
 
-    /// The delays start afresh.
+    /// Restarts the delays.
     mutating func reset() {
         backoff.reset()
         history.connectionEnded()
@@ -59,13 +59,13 @@ struct RetryDecider: Sendable {
 
     mutating func attemptFailed(_ error: MQTTError, attempt: Int, now: Instant) -> Verdict {
         let verdict = decide(error, attempt: attempt, isExhausted: isExhausted(attempt: attempt, now: now))
-        // Without credentials nothing was dialled.
+        // Without credentials no endpoint was dialled.
         if error.phase != .credentials, case .retry = verdict.decision { endpoints.attemptFailed() }
         return verdict
     }
 
-    /// A connection was lost after `uptime`. `hasExpired`: its token had, which is a reason for the broker. The error may be
-    /// replaced by a better one.
+    /// Records a lost connection that was up for `uptime`. `hasExpired`: its token had expired, which may be the
+    /// broker's reason. The error may be replaced by a more precise one.
     mutating func connectionLost(
         _ error: inout MQTTError, uptime: Duration, hasExpired: Bool, isOperationSuspected: Bool, now: Instant
     ) -> Verdict {
@@ -80,7 +80,7 @@ struct RetryDecider: Sendable {
                 "the broker closed \(FailureHistory.takeoverSuspicion) connections soon after it had accepted them, and"
                 + " without a word: another client probably uses the same client identifier"
         }
-        // A broker that accepts credentials and throws the client out at once must not be hammered with fresh ones.
+        // A broker that accepts credentials and closes the connection at once must not be flooded with fresh ones.
         if uptime >= policy.minimumAuthenticationDelay { forgetRefusals() }
         disconnectedAt = now
         let verdict = decide(
@@ -93,7 +93,7 @@ struct RetryDecider: Sendable {
         return verdict
     }
 
-    /// The client ended the connection for new credentials.
+    /// Records that the client closed the connection to change its credentials.
     mutating func rotated(uptime: Duration, now: Instant) {
         backoff.connectionLasted(uptime)
         history.connectionEnded()
@@ -103,7 +103,7 @@ struct RetryDecider: Sendable {
         disconnectedAt = now
     }
 
-    /// Not with a `resetAfter` of zero: a circle of redirections would then have no delay at all.
+    /// Uses `baseDelay` as a minimum: with a `resetAfter` of zero, a circle of redirections would have no delay at all.
     private mutating func endpointLasted(_ uptime: Duration) {
         if uptime >= max(policy.resetAfter, policy.baseDelay) { endpoints.connectionLasted() }
     }
@@ -113,7 +113,7 @@ struct RetryDecider: Sendable {
         authenticationFailures = 0
     }
 
-    // MARK: What is done
+    // MARK: Decisions
 
     private mutating func decide(
         _ error: MQTTError, attempt: Int, isExhausted: Bool, hasExpired: Bool = false,

@@ -1,5 +1,5 @@
 extension MQTTRetryPolicy.Decision {
-    /// The standard table: from what happened to what to do. The reasons for each line are in `docs/retry.md`.
+    /// The standard table: the decision for each failure. `docs/retry.md` gives the reasons for each line.
     public static func standard(for failure: MQTTFailure) -> MQTTRetryPolicy.Decision {
         let error = failure.error
         if let reasonCode = error.reasonCode {
@@ -26,7 +26,7 @@ extension MQTTRetryPolicy.Decision {
         case .tlsVerification, .tlsAlert, .tlsProtocol, .system, .protocolViolation:
             return .retry(.slow)
         case .tlsConfiguration:
-            // A mistake at the start; later it may be a file that is just being replaced.
+            // At the start this is a mistake; later a file may just be in the middle of its replacement.
             return failure.isInitial ? .stop : .retry(.slow)
         case .library:
             return afterLibraryError(error.libraryCode)
@@ -34,14 +34,14 @@ extension MQTTRetryPolicy.Decision {
             .unsupported, .stopped, .alreadyRunning, .cancelled:
             return .stop
         case .sessionTakenOver:
-            // A suspicion. Whoever is right, the other client cannot be told; slowly, each has its time.
+            // This is a suspicion. The other client cannot be informed; with slow retries each client has its time.
             return .retry(.slow)
         default:
             return .retry(.standard)
         }
     }
 
-    /// A refusing CONNACK (MQTT 5.0, section 3.2.2.2; 3.1.1 codes in that vocabulary).
+    /// The decision after a refusing CONNACK (MQTT 5.0, section 3.2.2.2; MQTT 3.1.1 codes are mapped to it).
     private static func afterConnack(_ code: MQTTReasonCode) -> MQTTRetryPolicy.Decision {
         switch code {
         case .badUserNameOrPassword, .notAuthorized:
@@ -61,25 +61,27 @@ extension MQTTRetryPolicy.Decision {
         }
     }
 
-    /// A broker's DISCONNECT (MQTT 5.0, section 3.14.2.1). Repeated: the connection before ended so too, and neither lasted.
+    /// The decision after a broker's DISCONNECT (MQTT 5.0, section 3.14.2.1). Repeated: the previous connection ended
+    /// in the same way, and neither lasted.
     private static func afterDisconnect(
         _ code: MQTTReasonCode, of failure: MQTTFailure
     ) -> MQTTRetryPolicy.Decision {
-        // An operation that ends connections fails soon, and the client goes on without it.
+        // An operation that causes the closes is failed soon, and the client carries on without it.
         let isRepeated = failure.repetitions > 1 && !failure.isOperationSuspected
         return switch code {
         case .administrativeAction where failure.hasExpired:
             // mosquitto's plugins can end a connection at its token's expiry in no other way.
             .retryWithFreshCredentials
         case .notAuthorized, .maximumConnectTime:
-            // Brokers end a connection so when its token expires (EMQX 0x87, time-limited credentials 0xA0).
+            // Brokers send these codes when a token expires (EMQX 0x87; 0xA0 for time-limited credentials).
             .retryWithFreshCredentials
         case .badAuthenticationMethod, .sessionTakenOver:
             // Two clients that share an identifier would take the session from each other for ever.
             .stop
         case .malformedPacket, .protocolError, .topicFilterInvalid, .topicNameInvalid, .packetTooLarge,
             .payloadFormatInvalid, .retainNotSupported, .qosNotSupported:
-            // Once may be a proxy's doing, or that of the operation that has been failed since; twice is a mistake.
+            // A single case may be caused by a proxy, or by an operation that has failed since; a repetition is a
+            // mistake.
             isRepeated ? .stop : .retry(.standard)
         case .useAnotherServer, .serverMoved:
             .redirect
@@ -89,7 +91,7 @@ extension MQTTRetryPolicy.Decision {
             .wildcardSubscriptionsNotSupported:
             .retry(isRepeated ? .slow : .standard)
         default:
-            // What this library does not know is treated with caution.
+            // Unknown codes are treated with caution.
             code.rawValue > MQTTReasonCode.wildcardSubscriptionsNotSupported.rawValue
                 ? .retry(.slow) : .retry(.standard)
         }
