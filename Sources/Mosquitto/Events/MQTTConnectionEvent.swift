@@ -1,10 +1,10 @@
 public import FoundationEssentials
 
-/// Something that happened to a client's connection. Each attempt begins with ``Kind/attemptStarted(_:)`` and ends with
-/// exactly one of ``Kind/attemptFailed(_:)`` and ``Kind/connected(_:)``, unless the client is shut down meanwhile; nothing follows
+/// An event of a client's connection. Each attempt begins with ``Kind/attemptStarted(_:)`` and ends with exactly one of
+/// ``Kind/attemptFailed(_:)`` and ``Kind/connected(_:)``, unless the client is shut down meanwhile; no event follows
 /// ``Kind/stopped(_:)``.
 ///
-/// No event ever holds a token or a password.
+/// Events never contain a token or a password.
 public struct MQTTConnectionEvent: Sendable {
     public enum Kind: Sendable {
         case attemptStarted(MQTTConnectionAttemptStarted)
@@ -14,16 +14,17 @@ public struct MQTTConnectionEvent: Sendable {
         case credentialsRefreshed(MQTTCredentialsRefreshed)
         case credentialsFailed(MQTTCredentialsFailed)
         case credentialsRotated(MQTTCredentialsRotated)
-        /// The filters that the broker has granted again, since it had no session.
+        /// The filters that the broker granted again after a reconnect without a session.
         case resubscribed(filters: [String])
-        /// The client stops before it could send everything, or before everything was acknowledged.
+        /// The client stopped with messages that were not sent or not acknowledged.
         case messagesUnsent(MQTTMessagesUnsent)
-        /// Messages of QoS 0 made room in the full queue, as ``MQTTQueuePolicy/WhenFull/dropOldestQoS0`` says: the first one is told
-        /// at once, and later ones every five seconds, together.
+        /// Messages of QoS 0 were dropped from the full queue, according to
+        /// ``MQTTQueuePolicy/WhenFull/dropOldestQoS0``. The first drop is reported at once; later ones are reported
+        /// together, every five seconds.
         case messagesDropped(MQTTMessagesDropped)
-        /// The broker refuses a filter that it had granted before: when the client subscribed again, for instance.
+        /// The broker refused a filter that it had granted before, for instance when the client subscribed again.
         case subscriptionRefused(MQTTSubscriptionRefused)
-        /// The end: with the error that stopped the client, or `nil` after a shutdown.
+        /// The client stopped: with the error that stopped it, or `nil` after a shutdown.
         case stopped(MQTTError?)
 
         /// The name of the case, as in the JSON of `mosq --events`.
@@ -45,43 +46,43 @@ public struct MQTTConnectionEvent: Sendable {
         }
     }
 
-    /// When it happened.
+    /// The time of the event.
     public var time: Date
-    /// What happened.
+    /// The kind of the event.
     public var kind: Kind
 }
 
-/// An attempt to connect has begun.
+/// A connection attempt started.
 public struct MQTTConnectionAttemptStarted: Sendable {
-    /// 1 is the first since the last established connection.
+    /// The attempt's number: 1 is the first since the last established connection.
     public var attempt: Int
-    /// Whether there has never been a connection yet.
+    /// True until the client has connected for the first time.
     public var isInitial: Bool
     public var endpoint: MQTTEndpoint
 }
 
-/// An attempt to connect has failed.
+/// A connection attempt failed.
 public struct MQTTConnectionAttemptFailed: Sendable {
     public var attempt: Int
     public var endpoint: MQTTEndpoint
-    /// What failed, with the phase it failed in.
+    /// The error, with the phase in which it occurred.
     public var error: MQTTError
     public var decision: MQTTRetryPolicy.Decision
     /// The delay before the next attempt; `nil` if there is none.
     public var retryIn: Duration?
-    /// Where the broker's redirection is followed to.
+    /// The target of the broker's redirection, if it is followed.
     public var redirectedTo: MQTTEndpoint?
 }
 
 /// An established connection.
 public struct MQTTConnectionInfo: Sendable {
-    /// What TLS negotiated.
+    /// The parameters negotiated by TLS.
     public struct TLS: Sendable, Hashable {
         /// "TLSv1.3" or "TLSv1.2".
         public var version: String
         /// OpenSSL's name of the cipher suite.
         public var cipher: String
-        /// Whether an earlier TLS session was resumed.
+        /// True if an earlier TLS session was resumed.
         public var resumed: Bool
         /// The application protocol that the broker chose (ALPN); `nil` if it chose none.
         public var applicationProtocol: String?
@@ -90,15 +91,15 @@ public struct MQTTConnectionInfo: Sendable {
     /// The number of the attempt that succeeded.
     public var attempt: Int
     public var endpoint: MQTTEndpoint
-    /// The numeric address that was connected to.
+    /// The numeric address of the peer.
     public var address: String
-    /// Whether the broker still had the client's session.
+    /// True if the broker still had the client's session.
     public var sessionPresent: Bool
     /// `nil` on plain TCP.
     public var tls: TLS?
     /// The client identifier in use.
     public var clientID: String
-    /// What the broker said of itself.
+    /// The properties of the broker's CONNACK.
     public var properties: MQTTConnackProperties
 
     package init(
@@ -115,56 +116,57 @@ public struct MQTTConnectionInfo: Sendable {
     }
 }
 
-/// An established connection has ended without the client wanting it.
+/// An established connection was lost, or closed by the broker.
 public struct MQTTDisconnection: Sendable {
-    /// Where the connection was to.
+    /// The endpoint of the connection.
     public var endpoint: MQTTEndpoint
     public var error: MQTTError
     public var decision: MQTTRetryPolicy.Decision
     /// The delay before the next attempt; `nil` if there is none.
     public var retryIn: Duration?
-    /// Where the broker's redirection is followed to.
+    /// The target of the broker's redirection, if it is followed.
     public var redirectedTo: MQTTEndpoint?
 }
 
-/// The credential provider has given credentials.
+/// The credential provider returned credentials.
 public struct MQTTCredentialsRefreshed: Sendable {
-    /// How long they last; `nil` if unknown.
+    /// The remaining lifetime of the credentials; `nil` if unknown.
     public var expiresIn: Duration?
     /// The provider's ``MQTTCredentialProvider/source``.
     public var source: String
 }
 
-/// New credentials could not be had while the connection is up. (A provider that fails without a connection, or gives again
-/// what the broker has refused, fails the attempt.)
+/// The credential provider failed while the connection is up. (If it fails without a connection, or returns credentials
+/// that the broker has already rejected, the attempt fails instead.)
 public struct MQTTCredentialsFailed: Sendable {
     public var message: String
-    /// When the provider is asked again; `nil` if it is not.
+    /// The time until the provider is asked again; `nil` if it is not.
     public var retryIn: Duration?
 }
 
-/// The credentials were changed under a running client.
+/// The credentials of a running client were replaced.
 public struct MQTTCredentialsRotated: Sendable {
-    /// How long there was no connection.
+    /// The time without a connection.
     public var gap: Duration
 }
 
-/// A client has stopped with messages that it had accepted.
+/// A client stopped before all accepted messages were sent and acknowledged.
 public struct MQTTMessagesUnsent: Sendable, Hashable {
-    /// How many were not sent, or not acknowledged.
+    /// Number of messages that were not sent or not acknowledged.
     public var count: Int
 }
 
-/// Messages of QoS 0 were dropped from the full queue, for newer ones.
+/// Messages of QoS 0 were dropped from the full queue to make room for newer ones.
 public struct MQTTMessagesDropped: Sendable, Hashable {
-    /// How many, since the last such event.
+    /// Number of messages dropped since the last such event.
     public var count: Int
 }
 
-/// The broker refuses a filter that it had granted before. Nothing more comes for it until a reconnect at which it is granted.
+/// The broker refused a filter that it had granted before. No message arrives for the filter until the broker grants it
+/// at a reconnect.
 public struct MQTTSubscriptionRefused: Sendable {
     public var filter: MQTTTopicFilter
-    /// An ``MQTTError/Code/operationRefused``, with the broker's reason code and what it says of it.
+    /// An ``MQTTError/Code/operationRefused`` with the broker's reason code and explanation.
     public var error: MQTTError
 
     /// The broker's reason code; ``MQTTReasonCode/unspecifiedError`` with MQTT 3.1.1.

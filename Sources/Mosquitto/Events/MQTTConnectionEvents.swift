@@ -1,7 +1,7 @@
-/// The connection events of a client from the moment of the call to ``MQTTClient/events()``.
+/// The connection events of a client from the call to ``MQTTClient/events()`` on.
 ///
-/// It holds the 1,024 newest events that have not been read, and ends after ``MQTTConnectionEvent/Kind/stopped(_:)``. In a service
-/// group that has shut the client down, it ends when the service that reads it is shut down too.
+/// The sequence buffers the 1,024 newest unread events, and ends after ``MQTTConnectionEvent/Kind/stopped(_:)``. If a
+/// service group has shut down the client, the sequence ends when the service that reads it is shut down too.
 public struct MQTTConnectionEvents: AsyncSequence, Sendable {
     let stream: AsyncStream<MQTTConnectionEvent>
     let shared: SharedState

@@ -1,18 +1,18 @@
-/// Where a client stands.
+/// The state of a client's connection.
 public enum MQTTConnectionState: Sendable {
     /// `run()` has not been called.
     case idle
-    /// An attempt is being made.
+    /// A connection attempt is in progress.
     case connecting(attempt: Int)
     /// An attempt failed; the next one follows after a delay.
     case waiting(lastError: MQTTError)
     /// The broker has accepted the connection.
     case connected(MQTTConnectionInfo)
-    /// A connection is being ended on purpose: a rotation of credentials, or the shutdown.
+    /// The client is closing the connection for a rotation of credentials or for its shutdown.
     case disconnecting
-    /// The client has ended: with this error, or `nil` after a shutdown.
+    /// The client has stopped: with this error, or `nil` after a shutdown.
     case stopped(MQTTError?)
 
-    /// Whether the client is connected.
+    /// True if the client is connected.
     public var isConnected: Bool { if case .connected = self { true } else { false } }
 }
