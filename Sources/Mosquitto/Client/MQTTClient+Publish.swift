@@ -1,17 +1,19 @@
 extension MQTTClient {
-    /// Publishes a message and waits until the broker has taken it (`mosquitto_publish_v5`).
+    /// Publishes a message and waits until the broker has received it (`mosquitto_publish_v5`).
     ///
-    /// QoS 0 returns when the kernel has taken the whole packet, QoS 1 at its PUBACK, QoS 2 at its PUBCOMP. While there is no
-    /// connection the message waits, as ``MQTTClientConfiguration/queue`` says; it survives reconnects and rotations. Of QoS 0, a
-    /// message is sent again on the next connection if bytes of it had not left this process; whatever the kernel had may be lost
-    /// with the connection. A message with a Message Expiry Interval waits no longer than that, and is sent with the time that is left;
-    /// a message that was sent, and whose connection ended before the acknowledgement, may have reached the broker although the call
-    /// throws. The same is true of a cancelled call.
+    /// A publish of QoS 0 returns when the kernel has accepted the whole packet, QoS 1 at the PUBACK, QoS 2 at the
+    /// PUBCOMP. Without a connection the message waits, as configured by ``MQTTClientConfiguration/queue``; it survives
+    /// reconnects and rotations. A message of QoS 0 is resent on the next connection if some of its bytes had not left
+    /// the process; bytes that the kernel has accepted may be lost with the connection. A message with a Message Expiry
+    /// Interval waits no longer than the interval, and is sent with the remaining time. A message that was sent, and
+    /// whose connection ended before the acknowledgement, may have reached the broker although the call throws; so may
+    /// the message of a cancelled call.
     ///
-    /// - Throws: ``MQTTError``: bad input at once, ``MQTTError/Code/payloadTooLarge`` for a packet of more than 268,435,455 bytes;
-    ///   ``MQTTError/Code/operationRefused`` with the broker's reason code; ``MQTTError/Code/endsConnection``;
-    ///   ``MQTTError/Code/queueFull``, ``MQTTError/Code/notConnected`` and ``MQTTError/Code/messageExpired``;
-    ///   ``MQTTError/Code/stopped`` if the client ends first; ``MQTTError/Code/cancelled``.
+    /// - Throws: ``MQTTError``: for invalid input at once; ``MQTTError/Code/payloadTooLarge`` for a packet of more than
+    ///   268,435,455 bytes; ``MQTTError/Code/operationRefused`` with the broker's reason code;
+    ///   ``MQTTError/Code/endsConnection``; ``MQTTError/Code/queueFull``, ``MQTTError/Code/notConnected`` and
+    ///   ``MQTTError/Code/messageExpired``; ``MQTTError/Code/stopped`` if the client stops first;
+    ///   ``MQTTError/Code/cancelled``.
     @discardableResult
     public nonisolated(nonsending) func publish(
         _ payload: some MQTTPayload, to topic: MQTTTopic, qos: MQTTQoS = .atLeastOnce, retain: Bool = false,
@@ -21,10 +23,11 @@ extension MQTTClient {
         return try await send(publish)
     }
 
-    /// Queues a message and returns at once: for high rates, and for callers that are not asynchronous.
+    /// Queues a message and returns immediately: for high rates, and for synchronous callers.
     ///
-    /// The message is sent like one of ``publish(_:to:qos:retain:properties:)``, but nobody learns how it ended; a refusal
-    /// is logged. Throws ``MQTTError/Code/queueFull`` and ``MQTTError/Code/notConnected`` as ``MQTTClientConfiguration/queue`` says.
+    /// The client sends the message as ``publish(_:to:qos:retain:properties:)`` does, but does not report the outcome;
+    /// a refusal is logged. Throws ``MQTTError/Code/queueFull`` and ``MQTTError/Code/notConnected`` as configured by
+    /// ``MQTTClientConfiguration/queue``.
     public func enqueue(
         _ payload: some MQTTPayload, to topic: MQTTTopic, qos: MQTTQoS = .atLeastOnce, retain: Bool = false,
         properties: MQTTPublishProperties = .init()

@@ -1,15 +1,16 @@
 extension MQTTClient {
     /// Publishes a request and waits for its response (MQTT 5.0, section 4.10).
     ///
-    /// The request has a Response Topic, ``MQTTClientConfiguration/responseTopic``, and Correlation Data of its own. With the
-    /// first request the client subscribes to that topic, for as long as it runs; the broker has to allow it.
+    /// The request carries a Response Topic, ``MQTTClientConfiguration/responseTopic``, and unique Correlation Data.
+    /// With the first request the client subscribes to that topic until it stops; the broker must allow the
+    /// subscription.
     ///
     /// - Parameters:
-    ///   - properties: its `responseTopic` and `correlationData` are set by this call.
-    ///   - timeout: for all of it: the connection, if there is none, the request and the response.
-    /// - Throws: ``MQTTError``: ``MQTTError/Code/timeout``; ``MQTTError/Code/operationRefused`` if the broker refuses the
-    ///   subscription or the request, such as with "no matching subscribers"; ``MQTTError/Code/unsupported`` with MQTT 3.1.1;
-    ///   what ``publish(_:to:qos:retain:properties:)`` throws.
+    ///   - properties: the request's properties. This call sets `responseTopic` and `correlationData`.
+    ///   - timeout: the time limit for the whole call: the connection, if there is none, the request and the response.
+    /// - Throws: ``MQTTError``: ``MQTTError/Code/timeout``; ``MQTTError/Code/operationRefused`` if the broker refuses
+    ///   the subscription or the request, for instance with "no matching subscribers"; ``MQTTError/Code/unsupported``
+    ///   with MQTT 3.1.1; any error of ``publish(_:to:qos:retain:properties:)``.
     public func request(
         _ payload: some MQTTPayload, to topic: MQTTTopic, qos: MQTTQoS = .atLeastOnce,
         properties: MQTTPublishProperties = .init(), timeout: Duration = .seconds(30)
@@ -22,10 +23,10 @@ extension MQTTClient {
         return try await ask(publish, correlation, timeout: timeout)
     }
 
-    /// Publishes the response to a request: to its Response Topic, with its Correlation Data.
+    /// Publishes the response to a request, on its Response Topic and with its Correlation Data.
     ///
-    /// - Throws: ``MQTTError/Code/invalidTopic`` if the message asks for no response; what
-    ///   ``publish(_:to:qos:retain:properties:)`` throws.
+    /// - Throws: ``MQTTError/Code/invalidTopic`` if the message has no Response Topic; any error of
+    ///   ``publish(_:to:qos:retain:properties:)``.
     @discardableResult
     public func respond(
         to request: MQTTMessage, with payload: some MQTTPayload, qos: MQTTQoS = .atLeastOnce,

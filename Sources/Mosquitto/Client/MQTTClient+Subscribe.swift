@@ -1,7 +1,7 @@
 import ServiceLifecycle
 
 extension MQTTClient {
-    /// Subscribes for as long as `body` runs, and gives it the messages.
+    /// Subscribes for as long as `body` runs, and passes the messages to `body`.
     ///
     /// ```swift
     /// try await client.subscribe(to: "sensors/+/temperature") { messages in
@@ -10,19 +10,21 @@ extension MQTTClient {
     /// ```
     ///
     /// The sequence survives reconnects: the client subscribes again when the broker has no session. It ends when the
-    /// client ends or the task is cancelled, and, after what has come, when the task is shut down gracefully (`ServiceGroup`): a
-    /// `for await` then handles all of it. Several subscriptions share the connection; each gets what matches its filters.
+    /// client stops or the task is cancelled. When the task is shut down gracefully (`ServiceGroup`), it ends after the
+    /// messages received so far, so that a `for await` handles them all. Several subscriptions share the connection;
+    /// each one receives the messages that match its filters.
     ///
-    /// In a ``MQTTSession/clean`` session the subscription ends with `body`. In a ``MQTTSession/persistent(expiry:)`` session it does
-    /// not, however `body` ends: the broker goes on collecting for the next `subscribe`, of this process or of the next one.
-    /// ``MQTTMessages/unsubscribe()`` and ``unsubscribe(from:)`` end it.
+    /// In a ``MQTTSession/clean`` session the subscription ends with `body`. In a ``MQTTSession/persistent(expiry:)``
+    /// session it continues however `body` ends: the broker keeps messages for the next `subscribe` call, in this
+    /// process or a later one. ``MQTTMessages/unsubscribe()`` and ``unsubscribe(from:)`` end it.
     ///
-    /// If the client or the task is shut down gracefully before the broker has answered, `body` runs with a sequence that is at its
-    /// end.
+    /// If the client or the task is shut down gracefully before the broker has answered, `body` runs with a sequence
+    /// that has already ended.
     ///
-    /// - Throws: ``MQTTError``: a bad filter at once; ``MQTTError/Code/operationRefused`` if the broker refuses a filter, or after a
-    ///   reconnect all of them (``MQTTMessages/endedBy``); ``MQTTError/Code/endsConnection``; ``MQTTError/Code/stopped``;
-    ///   ``MQTTError/Code/cancelled``; and whatever `body` throws.
+    /// - Throws: ``MQTTError``: for an invalid filter at once; ``MQTTError/Code/operationRefused`` if the broker
+    ///   refuses a filter, or after a reconnect all of them (``MQTTMessages/endedBy``);
+    ///   ``MQTTError/Code/endsConnection``; ``MQTTError/Code/stopped``; ``MQTTError/Code/cancelled``; any error of
+    ///   `body`.
     @discardableResult
     public func subscribe<R>(
         to subscriptions: MQTTSubscription..., buffer: MQTTBufferPolicy = .default,
@@ -43,8 +45,9 @@ extension MQTTClient {
         return try await consume(subscriptions, isLocal: false, buffer: buffer, isolation: isolation, body)
     }
 
-    /// The same, but `body` also runs if the broker grants only some of the subscriptions: ``MQTTMessages/grantedReasonCodes`` says
-    /// which. Throws ``MQTTError/Code/operationRefused`` if it grants none. What it has refused is not asked for again.
+    /// Subscribes and runs `body` even if the broker grants only some of the subscriptions;
+    /// ``MQTTMessages/grantedReasonCodes`` lists the results. Throws ``MQTTError/Code/operationRefused`` if it grants
+    /// none. Refused subscriptions are not requested again.
     @discardableResult
     package func subscribe<R>(
         toGrantedOf subscriptions: [MQTTSubscription], buffer: MQTTBufferPolicy = .default,
@@ -62,11 +65,12 @@ extension MQTTClient {
         }
     }
 
-    /// Gives `body` messages that come without the broker being asked for them.
+    /// Passes messages to `body` that arrive without a SUBSCRIBE from this call.
     ///
-    /// Some brokers subscribe a client by themselves, and a session that is resumed has the subscriptions of an earlier run. No
-    /// SUBSCRIBE is sent, and no UNSUBSCRIBE at the end. A message that a subscription of this client matches too is given to both.
-    /// What a broker sends together with CONNACK is not missed by who is here before ``start()``.
+    /// Some brokers subscribe a client by themselves, and a resumed session has the subscriptions of an earlier run.
+    /// The client sends no SUBSCRIBE, and no UNSUBSCRIBE at the end. A message that matches a subscription of this
+    /// client too is delivered to both. To miss no message that a broker sends right after the CONNACK, call this
+    /// method before ``start()``.
     ///
     /// ```swift
     /// try await client.receive("devices/kitchen/#") { messages in
@@ -74,7 +78,7 @@ extension MQTTClient {
     /// }
     /// ```
     ///
-    /// - Throws: ``MQTTError/Code/invalidTopicFilter``, ``MQTTError/Code/stopped``, and whatever `body` throws.
+    /// - Throws: ``MQTTError/Code/invalidTopicFilter``, ``MQTTError/Code/stopped``, and any error of `body`.
     @discardableResult
     public func receive<R>(
         _ filters: MQTTTopicFilter..., buffer: MQTTBufferPolicy = .default,
@@ -85,18 +89,18 @@ extension MQTTClient {
         return try await consume(subscriptions, isLocal: true, buffer: buffer, isolation: isolation, body)
     }
 
-    /// Ends subscriptions that have no consumer: those of an earlier run, in a session that was resumed, and those of this client
-    /// whose scope is over, in a persistent session (`mosquitto_unsubscribe_multiple`).
+    /// Ends subscriptions without a consumer: subscriptions of an earlier run in a resumed session, and in a persistent
+    /// session subscriptions of this client whose scope has ended (`mosquitto_unsubscribe_multiple`).
     ///
-    /// Messages that wait here for a consumer of such a filter are acknowledged and discarded, and so is what the broker still sends
-    /// for it.
+    /// Messages waiting in the client for a consumer of such a filter are acknowledged and discarded, and so are
+    /// messages that the broker still sends for it.
     ///
-    /// Returns the broker's reason code for each filter, in their order (MQTT 5.0, section 3.11.3; with MQTT 3.1.1 always success).
-    /// Without a connection it waits for the next one, if there is a session to unsubscribe from. A subscription whose scope
-    /// goes on ends by ``MQTTMessages/unsubscribe()``.
+    /// Returns the broker's reason code for each filter, in the order of `filters` (MQTT 5.0, section 3.11.3; always
+    /// success with MQTT 3.1.1). Without a connection the call waits for the next one, if there is a session to
+    /// unsubscribe from. To end a subscription whose scope is still running, call ``MQTTMessages/unsubscribe()``.
     ///
-    /// - Throws: ``MQTTError/Code/invalidTopicFilter``, also if a consumer of this client has the filter;
-    ///   ``MQTTError/Code/stopped``; ``MQTTError/Code/cancelled``, when the UNSUBSCRIBE may have been sent.
+    /// - Throws: ``MQTTError/Code/invalidTopicFilter``, also if a consumer of this client uses the filter;
+    ///   ``MQTTError/Code/stopped``; ``MQTTError/Code/cancelled``, in which case the UNSUBSCRIBE may have been sent.
     @discardableResult
     public func unsubscribe(from filters: [MQTTTopicFilter]) async throws(MQTTError) -> [MQTTReasonCode] {
         if filters.isEmpty { throw .invalid(.invalidTopicFilter, "no topic filter was given; give at least one") }

@@ -1,7 +1,7 @@
 public import Logging
 public import ServiceLifecycle
 
-/// A client of one MQTT broker, which connects, retries, rotates its credentials and restores its subscriptions by itself.
+/// A client of an MQTT broker that connects, retries, rotates its credentials and restores its subscriptions by itself.
 ///
 /// ```swift
 /// var configuration = MQTTClientConfiguration(host: "broker.example.com")
@@ -11,22 +11,22 @@ public import ServiceLifecycle
 /// }
 /// ```
 ///
-/// Something has to run it: ``withMQTTClient(_:eventLoop:logger:_:)``, a task that calls ``run()``, a `ServiceGroup`, or
-/// ``start()``. Every method can be called from any task or thread, before the client runs too: a publish or subscribe
-/// waits for the connection.
+/// A client must be run: by ``withMQTTClient(_:eventLoop:logger:_:)``, a task that calls ``run()``, a `ServiceGroup`,
+/// or ``start()``. All methods can be called from any task or thread, even before the client runs: a publish or
+/// subscribe waits for the connection.
 public final class MQTTClient: Sendable, Service {
     let session: Session
     let shared: SharedState
     let responses: ResponseRouter
-    /// The configuration that it was made with, and the client identifier that it has drawn.
+    /// The configuration of the client, including the generated client identifier if none was set.
     public let configuration: MQTTClientConfiguration
 
-    /// A client that is not yet running. The configuration is checked when it starts.
+    /// Creates a client that is not yet running. The configuration is validated when the client starts.
     ///
     /// - Parameters:
-    ///   - eventLoop: the thread that serves the connection. One shared loop serves all clients by default.
-    ///   - configuration: what it needs to know.
-    ///   - logger: connections and rotations are logged at info, failures at warning, attempts at debug.
+    ///   - eventLoop: the event loop that serves the connection. By default all clients share one.
+    ///   - configuration: the client's configuration.
+    ///   - logger: the logger: connections and rotations at info, failures at warning, attempts at debug.
     public convenience init(
         _ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop = .shared,
         logger: Logger = Logger(label: "mosquitto")
@@ -48,27 +48,29 @@ public final class MQTTClient: Sendable, Service {
 
     deinit { session.abandon() }
 
-    /// Owns the connection until the client is shut down or stopped.
+    /// Runs the client until it is shut down or stops.
     ///
-    /// Returns after ``shutdown()`` or a graceful shutdown of the service group; throws the error that stopped the client,
-    /// ``MQTTError/Code/cancelled`` if the task was cancelled, or ``MQTTError/Code/alreadyRunning`` at a second call. A
-    /// cancellation ends a connection with a DISCONNECT, without waiting for acknowledgements.
+    /// Returns after ``shutdown()`` or a graceful shutdown of the service group. Throws the error that stopped the
+    /// client, ``MQTTError/Code/cancelled`` if the task was cancelled, or ``MQTTError/Code/alreadyRunning`` at a second
+    /// call. A cancellation closes the connection with a DISCONNECT, without waiting for acknowledgements.
     public func run() async throws(MQTTError) {
         try await session.run()
     }
 
-    /// Runs the client in the background, until ``shutdown()`` or until the last reference to it is gone, which disconnects.
+    /// Runs the client in the background until ``shutdown()``, or until the last reference to the client is released,
+    /// which disconnects it.
     ///
-    /// Returns at once, or, as ``MQTTClientConfiguration/firstConnection`` says, when there is a first connection. Throws if the
-    /// configuration is invalid, if the client runs already, or if the first connection is awaited and does not come: the
-    /// client has stopped then. If the task is cancelled while it waits, the client is ended, and
-    /// ``MQTTError/Code/cancelled`` thrown. What ends the client later is seen by ``state``, ``events()`` and the calls that wait.
+    /// Returns immediately or after the first connection, as configured by ``MQTTClientConfiguration/firstConnection``.
+    /// Throws if the configuration is invalid, if the client is already running, or if the awaited first connection
+    /// fails, in which case the client has stopped. If the task is cancelled while it waits, the client stops and the
+    /// call throws ``MQTTError/Code/cancelled``. Later errors are reported by ``state``, ``events()`` and waiting
+    /// calls.
     public func start() async throws(MQTTError) {
         try configuration.validate()
         guard session.claimRun() else {
             throw MQTTError(.alreadyRunning, "the client was started before; make a new one")
         }
-        // The task holds the session and not the client, so that the client's deinit can end it.
+        // The task retains the session and not the client, so that the client's deinit can stop the session.
         Task { [session] in await session.runInBackground() }
         guard configuration.firstConnection != .background else { return }
         do throws(MQTTError) {
@@ -79,58 +81,60 @@ public final class MQTTClient: Sendable, Service {
         }
     }
 
-    /// Ends a running client: sends what it has accepted, waits for the acknowledgements and for the ends of QoS 2 deliveries, sends
-    /// DISCONNECT and closes. Returns when it has ended.
+    /// Shuts the client down: sends all accepted messages, waits for the acknowledgements and for the completion of QoS
+    /// 2 deliveries, sends DISCONNECT and closes the connection. Returns when the client has stopped.
     ///
-    /// The wait goes on while bytes leave this machine, and ends when ``MQTTTimeouts/drain`` has passed without any. Without a
-    /// connection, an attempt that is under way gets as long if messages wait; a client that waits for its next attempt ends at once.
+    /// The client waits while bytes leave the machine, and gives up when ``MQTTTimeouts/drain`` has passed without
+    /// progress. Without a connection, an attempt in progress gets the same time if messages are waiting; a client that
+    /// waits for its next attempt stops at once.
     ///
-    /// - Throws: ``MQTTError/Code/unsent`` with the number of messages that were not sent, or not acknowledged. The client has ended
-    ///   then too, and a publish that waited for one of them has thrown.
+    /// - Throws: ``MQTTError/Code/unsent`` with the number of messages that were not sent or not acknowledged. The
+    ///   client has stopped in this case too, and publish calls that waited for one of the messages have thrown.
     public func shutdown() async throws(MQTTError) {
         try await session.shutDownAndWait(isGraceful: true)
     }
 
-    /// Ends a running client as ``shutdown()`` does, and tells the broker more; MQTT 5.0 only.
+    /// Shuts the client down as ``shutdown()`` does, with additional fields in the DISCONNECT; MQTT 5.0 only.
     ///
-    /// - Throws: ``MQTTError/Code/invalidProperty`` or ``MQTTError/Code/unsupported`` if that cannot be said, when nothing is done;
-    ///   what ``shutdown()`` throws.
+    /// - Throws: ``MQTTError/Code/invalidProperty`` or ``MQTTError/Code/unsupported`` if the fields cannot be sent, in
+    ///   which case the client keeps running; any error of ``shutdown()``.
     public func shutdown(_ disconnect: MQTTDisconnect) async throws(MQTTError) {
         try disconnect.validate(configuration)
         try await session.shutDownAndWait(isGraceful: true, disconnect)
     }
 
-    /// Waits until there is a connection.
+    /// Waits until the client is connected.
     ///
-    /// Throws ``MQTTError/Code/timeout`` with the last failure in its message after `timeout`, the terminal error if the
-    /// client stops, and ``MQTTError/Code/cancelled`` if the task is cancelled.
+    /// Throws ``MQTTError/Code/timeout`` after `timeout`, with the last failure in its message; the terminal error if
+    /// the client stops; and ``MQTTError/Code/cancelled`` if the task is cancelled.
     @discardableResult
     public func waitUntilConnected(timeout: Duration? = nil) async throws(MQTTError) -> MQTTConnectionInfo {
         try await session.waitUntilConnected(timeout: timeout)
     }
 
-    /// Tries again at once if the client waits for its next attempt, and lets the delays start afresh: for a caller that
-    /// knows more, such as that the network is back. Nothing else changes: a connection or an attempt that is under way goes
-    /// on. The attempt still counts in ``MQTTRetryPolicy/budget``.
+    /// Retries at once if the client is waiting for its next attempt, and resets the delays: for a caller that knows,
+    /// for instance, that the network is back. A connection or an attempt in progress is not affected. The attempt
+    /// still counts in ``MQTTRetryPolicy/budget``.
     public func reconnectNow() async {
         await session.reconnectNow()
     }
 
-    /// Where the client stands now.
+    /// The current state of the connection.
     public var state: MQTTConnectionState { shared.state }
 
-    /// The connection events from now on. Every call gives a sequence of its own.
+    /// Returns the connection events from now on. Every call returns an independent sequence.
     public func events() -> MQTTConnectionEvents {
         MQTTConnectionEvents(stream: shared.makeEventStream(), shared: shared)
     }
 
-    /// Changes the credentials now instead of when they are due: asks the provider, and puts what it gives in the place of the
-    /// old ones.
+    /// Rotates the credentials now instead of when they are due: asks the provider, and replaces the current
+    /// credentials.
     ///
-    /// Returns when the broker has the new credentials, or with ``MQTTRotation/onNextConnect`` when the client has them.
-    /// ``MQTTRotation/reauthenticate`` needs ``MQTTClientConfiguration/authenticator``. Throws ``MQTTError/Code/credentials``
-    /// if the provider fails or has nothing new, ``MQTTError/Code/invalidConfiguration`` if there is no provider or no
-    /// authenticator, ``MQTTError/Code/closed`` if the client is not connected, and ``MQTTError/Code/cancelled``.
+    /// Returns when the broker has accepted the new credentials, or with ``MQTTRotation/onNextConnect`` when the client
+    /// has received them. ``MQTTRotation/reauthenticate`` needs ``MQTTClientConfiguration/authenticator``. Throws
+    /// ``MQTTError/Code/credentials`` if the provider fails or returns no new credentials,
+    /// ``MQTTError/Code/invalidConfiguration`` if there is no provider or no authenticator, ``MQTTError/Code/closed``
+    /// if the client is not connected, and ``MQTTError/Code/cancelled``.
     public func rotateCredentials(_ rotation: MQTTRotation = .reconnectNow) async throws(MQTTError) {
         if rotation == .reauthenticate, configuration.authenticator == nil {
             throw .invalid(.invalidConfiguration, "there is no authenticator to re-authenticate with")
@@ -138,13 +142,14 @@ public final class MQTTClient: Sendable, Service {
         try await session.rotateCredentials(rotation)
     }
 
-    /// Reconnects gracefully, with the client certificate and the trust that files and providers have now.
+    /// Reconnects gracefully with the current client certificate and trust of the configured files and providers.
     ///
-    /// A file that has changed is read before every attempt anyway; this is for a certificate that has to take effect now. The new
-    /// certificate is loaded first: if that fails, ``MQTTError/Code/tlsConfiguration`` or ``MQTTError/Code/credentials`` is thrown,
-    /// and the connection stays. Then unacknowledged publishes are waited for, up to ``MQTTTimeouts/drain``, and the
-    /// client reconnects. Returns when there is a connection again. Throws ``MQTTError/Code/invalidConfiguration`` without TLS,
-    /// ``MQTTError/Code/closed`` if the client is not connected, and ``MQTTError/Code/cancelled``.
+    /// Changed files are read before every attempt anyway; this call is for a certificate that must take effect now.
+    /// The new certificate is loaded first: if that fails, the call throws ``MQTTError/Code/tlsConfiguration`` or
+    /// ``MQTTError/Code/credentials``, and the connection stays up. The client then waits for unacknowledged publishes,
+    /// up to ``MQTTTimeouts/drain``, and reconnects. Returns when the client is connected again. Throws
+    /// ``MQTTError/Code/invalidConfiguration`` without TLS, ``MQTTError/Code/closed`` if the client is not connected,
+    /// and ``MQTTError/Code/cancelled``.
     public func rotateIdentity() async throws(MQTTError) {
         guard let tls = configuration.tls else {
             throw .invalid(.invalidConfiguration, "there is no TLS, and no client certificate to rotate")
@@ -155,9 +160,10 @@ public final class MQTTClient: Sendable, Service {
 
 /// Runs a client for as long as `body` runs, then shuts it down gracefully.
 ///
-/// `body` begins at once, or, as ``MQTTClientConfiguration/firstConnection`` says, with the first connection. If the client
-/// stops by itself, `body` is cancelled and the client's error is thrown. When `body` has returned, messages that it enqueued are
-/// sent; ``MQTTError/Code/unsent`` is thrown if that cannot be done, see ``MQTTClient/shutdown()``.
+/// `body` begins immediately or after the first connection, as configured by
+/// ``MQTTClientConfiguration/firstConnection``. If the client stops by itself, `body` is cancelled and the client's
+/// error is thrown. After `body` has returned, the messages that it enqueued are sent; the call throws
+/// ``MQTTError/Code/unsent`` if that fails, see ``MQTTClient/shutdown()``.
 @discardableResult
 public func withMQTTClient<R: Sendable>(
     _ configuration: MQTTClientConfiguration, eventLoop: MosquittoEventLoop = .shared,
@@ -183,10 +189,10 @@ public func withMQTTClient<R: Sendable>(
                     if let unsent { throw unsent }
                     return value
                 }
-                // The client was shut down from within the body, which may go on.
+                // The client was shut down from within the body, which may still be running.
             }
         } catch {
-            // The body's own error goes out after a graceful end; the client's error cancels the body.
+            // An error of the body is thrown after a graceful shutdown; an error of the client cancels the body.
             if case .stopped = client.state { group.cancelAll() } else { try? await client.shutdown() }
             if let stopped = client.terminalError { throw stopped }
             throw error

@@ -1,9 +1,11 @@
-/// What a client says when it leaves (MQTT 5.0, section 3.14; `mosquitto_disconnect_v5`).
+/// The fields of the DISCONNECT that a client sends at its shutdown (MQTT 5.0, section 3.14;
+/// `mosquitto_disconnect_v5`).
 public struct MQTTDisconnect: Sendable, Hashable {
-    /// Why. ``MQTTReasonCode/success``, the default, is a normal disconnection, after which the broker drops the will;
-    /// ``MQTTReasonCode/disconnectWithWillMessage`` makes it publish the will.
+    /// The reason for the disconnection. With ``MQTTReasonCode/success``, the default, the broker discards the will;
+    /// with ``MQTTReasonCode/disconnectWithWillMessage`` it publishes the will.
     public var reasonCode: MQTTReasonCode
-    /// How long the broker keeps the session from now on, in whole seconds; `nil` for what was agreed. Not for a clean session.
+    /// The time for which the broker keeps the session from now on, in whole seconds; `nil` to leave it as agreed in
+    /// the CONNECT. Not for a clean session.
     public var sessionExpiry: Duration?
     /// A text for the broker's log.
     public var reasonString: String?

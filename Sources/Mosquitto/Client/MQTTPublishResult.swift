@@ -1,8 +1,9 @@
-/// How a broker answered a publish: its PUBACK, or its PUBREC and PUBCOMP (MQTT 5.0, sections 3.4, 3.5 and 3.7).
+/// The broker's answer to a publish: its PUBACK, or its PUBREC and PUBCOMP (MQTT 5.0, sections 3.4, 3.5 and 3.7).
 public struct MQTTPublishResult: Sendable, Hashable {
-    /// Success, or "no matching subscribers" where the broker tells. QoS 0 is always success: nobody acknowledges it.
+    /// Success, or "no matching subscribers" if the broker reports it. Always success for QoS 0, which has no
+    /// acknowledgement.
     public var reasonCode: MQTTReasonCode
-    /// The broker's own text.
+    /// The broker's text (MQTT 5.0, Reason String).
     public var reasonString: String?
     /// User properties of the acknowledgement, in order.
     public var userProperties: [MQTTUserProperty] = []
