@@ -1,17 +1,18 @@
 import CoreMetrics
 
-/// Counts what one client does, and tells it to the metrics system.
+/// Counts the operations of a client, and reports them to the metrics system.
 ///
-/// What may happen for each message is an addition to a number here. The numbers are told when an interval has passed since the
-/// first change, so that a busy client reports once per interval, and an idle one never. Levels are told as differences:
-/// those of clients with the same dimensions add up.
+/// An event that may occur for each message is an addition here. The sums are reported when an interval has passed
+/// since the first change: a busy client reports once per interval, an idle one never. Levels are reported as
+/// differences, so that those of clients with the same dimensions add up.
 ///
-/// `@unchecked Sendable`: the loop's thread alone reads and writes the variables. What is called on any thread says so.
+/// `@unchecked Sendable`: only the loop's thread accesses the variables. Methods that may be called on any thread say
+/// so.
 final class ClientMetrics: @unchecked Sendable {
-    /// Has something called later on the loop's thread.
+    /// Schedules an action on the loop's thread.
     typealias Schedule = (_ delay: Duration, _ action: @escaping () -> Void) -> Void
 
-    /// Gives the levels of the client, on the loop's thread.
+    /// Returns the current levels of the client, on the loop's thread.
     var levels: (() -> (inFlight: Int, queued: Int))?
     private let handles: MetricHandles
     private let interval: Duration
@@ -29,7 +30,7 @@ final class ClientMetrics: @unchecked Sendable {
     private var hasStopped = false
     private var isReportDue = false
     private var isAgeDue = false
-    /// The time of this turn, once something needed it.
+    /// The time of this turn of the loop, read when first needed.
     private var turnTime: Uptime?
 
     private struct Level {
@@ -37,7 +38,7 @@ final class ClientMetrics: @unchecked Sendable {
         var told = 0
     }
 
-    /// `nil` if nobody wants to know.
+    /// Returns `nil` if metrics are off.
     convenience init?(_ configuration: MQTTMetricsConfiguration?, loop: EventLoopCore) {
         guard let configuration else { return nil }
         self.init(configuration) { _ = loop.setTimer(after: $0, $1) }
@@ -52,7 +53,7 @@ final class ClientMetrics: @unchecked Sendable {
     }
 
     deinit {
-        // A client that never stopped, since its loop ended before it.
+        // A client whose loop ended first has never stopped.
         if let state { handles.states[state]?.decrement() }
         handles.inFlight.decrement(by: Double(inFlight.told))
         handles.queued.decrement(by: Double(queued.told))
@@ -101,21 +102,21 @@ final class ClientMetrics: @unchecked Sendable {
 
     // MARK: Messages
 
-    /// The broker has a message, or the transport if its QoS is 0.
+    /// Counts a message that the broker has acknowledged, or for QoS 0 the transport has accepted.
     ///
-    /// - Parameter startedAt: the time at which its call began.
+    /// - Parameter startedAt: the time at which the publish call began.
     func published(_ qos: MQTTQoS, startedAt: Uptime?) {
         published[Int(qos.rawValue)] += 1
         if let startedAt {
             let now = turnTime ?? .now
             turnTime = now
-            // What was published since the turn began took no time.
+            // A message published after the turn began took no time.
             handles.publishDuration.record(max(.zero, startedAt.duration(to: now)))
         }
         changed()
     }
 
-    /// So many messages were not published. On any thread.
+    /// Counts messages that were not published. May be called on any thread.
     func failed(_ error: MQTTError, _ count: Int = 1) {
         if error.code == .cancelled { return }
         handles.rare.count("publish_failures_total", ("code", error.code.name), by: count)
@@ -126,14 +127,14 @@ final class ClientMetrics: @unchecked Sendable {
         changed()
     }
 
-    /// A full buffer had no place for so many messages.
+    /// Counts messages that a full buffer dropped.
     func dropped(_ count: Int) {
         guard count > 0 else { return }
         dropped += count
         changed()
     }
 
-    /// Takes what a connection has moved since the last call.
+    /// Takes over the traffic of a connection since the last call, and resets it.
     func moved(_ new: inout Connection.Traffic) {
         guard new.sent > 0 || new.received > 0 else { return }
         traffic.sent += new.sent
@@ -173,7 +174,7 @@ final class ClientMetrics: @unchecked Sendable {
     private func reportInTurn() {
         updateLevels()
         report()
-        // Without a connection the loop is not told of each message that is queued.
+        // Without a connection the loop is not woken for each message that is queued.
         if queued.now > 0 { changed() }
     }
 
@@ -200,7 +201,7 @@ final class ClientMetrics: @unchecked Sendable {
         level.told = level.now
     }
 
-    /// The age goes on while nothing happens. A client without a provider has no token, and is not woken for it.
+    /// The age grows even while the client is idle. A client without a provider has no token, and is not woken for one.
     private func reportAge() {
         guard let tokenFrom, !hasStopped else { return }
         handles.tokenAge.set(tokenFrom.duration(to: .now) / .seconds(1))

@@ -1,8 +1,8 @@
 import Tracing
 
-/// The spans of what a client sends.
+/// Spans for the operations of a client.
 extension MQTTClient {
-    /// Publishes in a span.
+    /// Publishes a message in a span that ends with its acknowledgement.
     nonisolated(nonsending) func send(_ publish: OutgoingPublish) async throws(MQTTError) -> MQTTPublishResult {
         guard let span = startSpan(.publish, publish) else { return try await session.publish(publish) }
         defer { span.end() }
@@ -16,7 +16,7 @@ extension MQTTClient {
         }
     }
 
-    /// The same for a message whose end nobody waits for.
+    /// Enqueues a message in a span that ends when the message is queued.
     func post(_ publish: OutgoingPublish) throws(MQTTError) {
         guard let span = startSpan(.enqueue, publish) else { return try session.enqueue(publish) }
         defer { span.end() }
@@ -28,7 +28,7 @@ extension MQTTClient {
         }
     }
 
-    /// The same for a request, until its response.
+    /// Sends a request in a span that ends with its response.
     func ask(
         _ publish: OutgoingPublish, _ correlation: [UInt8], timeout: Duration
     ) async throws(MQTTError) -> MQTTMessage {
@@ -44,7 +44,7 @@ extension MQTTClient {
         }
     }
 
-    /// `nil` if nobody traces.
+    /// Returns `nil` if tracing is off.
     private func startSpan(_ operation: MQTTTracing.Operation, _ publish: OutgoingPublish) -> (any Span)? {
         guard let tracing = configuration.tracing, let tracer = tracing.activeTracer else { return nil }
         return start(operation, publish, tracing, tracer)
@@ -66,7 +66,7 @@ extension MQTTClient {
         if configuration.version == .v5_0, tracing.propagatesContext {
             let own = publish.properties
             tracer.inject(span.context, into: &publish.properties.userProperties, using: UserPropertyInjector())
-            // A message is not refused for the sake of its context.
+            // The context must not make a message too large to send.
             let length = PublishEncoder.maximumLength(
                 topic: publish.topic, payload: publish.payload.count, publish.properties)
             if length > VariableByteInteger.maximum { publish.properties = own }

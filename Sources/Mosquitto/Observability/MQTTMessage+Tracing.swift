@@ -1,8 +1,9 @@
 public import Tracing
 
-/// Going on with the trace of whoever published a message.
+/// Continuation of the publisher's trace.
 extension MQTTMessage {
-    /// The current context, with what the publisher's tracer wrote into the message's user properties: to be the parent of a span.
+    /// The current context, extended by the publisher's trace context from the user properties of the message. Use it
+    /// as the parent of a span.
     public var serviceContext: ServiceContext { serviceContext(InstrumentationSystem.instrument) }
 
     private func serviceContext(_ instrument: some Instrument) -> ServiceContext {
@@ -11,7 +12,7 @@ extension MQTTMessage {
         return context
     }
 
-    /// Runs `body` in a span, "process" and the topic, that is a child of the publisher's.
+    /// Runs `body` in a span that is named "process" and the topic, and is a child of the publisher's span.
     ///
     /// ```swift
     /// for await message in messages {
@@ -21,11 +22,11 @@ extension MQTTMessage {
     /// }
     /// ```
     ///
-    /// What `body` publishes, ``MQTTClient/respond(to:with:qos:properties:)`` included, belongs to the same trace. If it throws, the
-    /// span has the error.
+    /// Messages that `body` publishes, also by ``MQTTClient/respond(to:with:qos:properties:)``, belong to the same
+    /// trace. If `body` throws, the span records the error.
     ///
-    /// - Parameter tracing: the tracer and the template; ``MQTTClientConfiguration/tracing`` of the client if that has its own. With
-    ///   `nil` there is no span.
+    /// - Parameter tracing: the tracer and the template. Pass ``MQTTClientConfiguration/tracing`` if the client has its
+    ///   own. With `nil` there is no span.
     public func withConsumerSpan<R>(
         _ tracing: MQTTTracing? = MQTTTracing(), isolation: isolated (any Actor)? = #isolation,
         _ body: (any Span) async throws -> R

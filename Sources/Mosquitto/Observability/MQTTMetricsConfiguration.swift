@@ -1,19 +1,21 @@
 public import CoreMetrics
 
-/// What a client tells [swift-metrics](https://github.com/apple/swift-metrics). The names are in `docs/observability.md`.
+/// The configuration of the metrics that a client reports through
+/// [swift-metrics](https://github.com/apple/swift-metrics). The names are in `docs/observability.md`.
 ///
-/// Where the process has bootstrapped no metrics system, and gives none here, nothing is counted.
+/// If the process has bootstrapped no metrics system and `factory` is `nil`, the client counts nothing.
 public struct MQTTMetricsConfiguration: Sendable {
-    /// Where the metrics go; `nil`, the default, for the `MetricsSystem` of the process, as it is when the client is made.
+    /// The factory of the metrics. Default `nil`: the `MetricsSystem` of the process, at the time the client is
+    /// created.
     public var factory: (any MetricsFactory)?
-    /// Dimensions of every metric beside its own, as names and values. Default none.
+    /// Additional dimensions of every metric, as names and values. Default none.
     ///
-    /// Counters and levels of clients with the same dimensions add up. The client identifier is none of them by default:
-    /// there may be any number of them, and each would be a series of its own. For a few clients with names that stay,
-    /// `[("client_id", configuration.clientID)]` tells them apart.
+    /// Counters and levels of clients with the same dimensions add up. By default the client identifier is not a
+    /// dimension: the number of clients is unbounded, and each would be a separate series. To distinguish a few clients
+    /// with stable names, add `[("client_id", configuration.clientID)]`.
     public var dimensions: [(String, String)] = []
-    /// How long what happened may wait until it is told: per message there is an addition, and per interval a report. Above
-    /// zero. Default 1 s.
+    /// The interval at which changes are reported: a message costs an addition, and an interval one report. Above zero.
+    /// Default 1 s.
     public var interval: Duration = .seconds(1)
 
     public init(factory: (any MetricsFactory)? = nil, dimensions: [(String, String)] = []) {

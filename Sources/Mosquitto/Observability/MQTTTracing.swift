@@ -1,25 +1,27 @@
 public import Tracing
 
-/// How a client takes part in distributed tracing, by [swift-distributed-tracing](https://github.com/apple/swift-distributed-tracing).
+/// The configuration of a client's distributed tracing with
+/// [swift-distributed-tracing](https://github.com/apple/swift-distributed-tracing).
 ///
-/// Each publish and each request is a span. With MQTT 5.0 its context goes along in user properties, as the
-/// [W3C](https://w3c.github.io/trace-context-mqtt/) names them: `traceparent` and `tracestate`, or what else the tracer writes.
-/// ``MQTTMessage/withConsumerSpan(_:isolation:_:)`` goes on with it where the message arrives. MQTT 3.1.1 has no place for it: there
-/// are spans, and each side has a trace of its own.
+/// Each publish and each request is a span. With MQTT 5.0 the message carries the context in user properties, with the
+/// names of the [W3C](https://w3c.github.io/trace-context-mqtt/), `traceparent` and `tracestate`, or others that the
+/// tracer writes. ``MQTTMessage/withConsumerSpan(_:isolation:_:)`` continues the trace at the receiver. MQTT 3.1.1
+/// messages cannot carry a context: each side has spans in a trace of its own.
 ///
-/// Where the process has bootstrapped no tracer, and gives none here, there are no spans and nothing is added to messages.
+/// If the process has bootstrapped no tracer and `tracer` is `nil`, there are no spans and messages stay unchanged.
 public struct MQTTTracing: Sendable {
-    /// Who makes the spans; `nil`, the default, for the tracer of the process, or of `withTracer` around the call.
+    /// The tracer that creates the spans. Default `nil`: the tracer of the process, or of `withTracer` around the call.
     public var tracer: (any Tracer)?
-    /// Whether messages carry the context of their span: whoever subscribes can read it. Default `true`.
+    /// True if messages carry the context of their span, which every subscriber can read. Default `true`.
     public var propagatesContext = true
-    /// The topic without its variable parts, such as "devices/+/state" for "devices/17/state": the name of a span should be one
-    /// of few. `nil`, the default, and an answer of `nil`, are for topics that are few already.
+    /// A closure that replaces the variable parts of a topic, such as "devices/+/state" for "devices/17/state", since
+    /// span names should have few values. Default `nil`: the topic itself, which is also used if the closure returns
+    /// `nil`.
     public var template: (@Sendable (_ topic: String) -> String?)?
 
     public init(tracer: (any Tracer)? = nil) { self.tracer = tracer }
 
-    /// The tracer, if there is one that does something.
+    /// The tracer in use; `nil` if there is none or it does nothing.
     var activeTracer: (any Tracer)? {
         if let tracer { return tracer }
         if InstrumentationSystem.instrument is NoOpInstrument { return nil }
@@ -27,7 +29,7 @@ public struct MQTTTracing: Sendable {
         return tracer is NoOpTracer ? nil : tracer
     }
 
-    /// What a span is about, by the words of the OpenTelemetry conventions for messaging.
+    /// The operation of a span, in the terms of the OpenTelemetry conventions for messaging.
     struct Operation {
         let name: String
         let type: String
@@ -36,7 +38,7 @@ public struct MQTTTracing: Sendable {
         static let publish = Operation(name: "publish", type: "send", kind: .producer)
         /// The span ends when the message is queued.
         static let enqueue = Operation(name: "enqueue", type: "create", kind: .producer)
-        /// The caller waits for somebody's answer.
+        /// The span ends with the response.
         static let request = Operation(name: "request", type: "send", kind: .client)
         static let process = Operation(name: "process", type: "process", kind: .consumer)
     }
@@ -59,18 +61,18 @@ public struct MQTTTracing: Sendable {
     }
 }
 
-/// Puts the context of a span into user properties, in the place of an older one.
+/// Writes the context of a span into user properties, replacing an earlier one.
 struct UserPropertyInjector: Injector {
     func inject(_ value: String, forKey key: String, into properties: inout [MQTTUserProperty]) {
         properties.removeAll { $0.name == key }
-        // A tracer's mistake must not cost the message.
+        // An invalid value from a tracer must not make the message fail.
         guard (try? validateString(key, "")) != nil, (try? validateString(value, "")) != nil else { return }
         properties.append(MQTTUserProperty(key, value))
     }
 }
 
-/// Reads it again. A name that comes twice is joined as HTTP joins its headers: a list of `tracestate` goes on with it, and two
-/// `traceparent` are none that counts.
+/// Reads a context from user properties. Values of a repeated name are joined as in HTTP headers: a `tracestate` list
+/// is continued, and two `traceparent` values are invalid.
 struct UserPropertyExtractor: Extractor {
     func extract(key: String, from properties: [MQTTUserProperty]) -> String? {
         let values = properties.lazy.filter { $0.name == key }.map(\.value)

@@ -1,9 +1,9 @@
 import CoreMetrics
 import Synchronization
 
-/// The metrics of one client, as the metrics system knows them.
+/// The metrics of a client, created by the metrics system.
 struct MetricHandles: Sendable {
-    /// How many clients are in a state, by its name.
+    /// Number of clients in each state, by the state's name.
     let states: [String: Meter]
     let attempts: Counter
     let connectDuration: Timer
@@ -55,8 +55,8 @@ struct MetricHandles: Sendable {
 
 private let metricPrefix = "mqtt_client_"
 
-/// Counters of what is rare, made when it happens, on any thread. What tells them apart comes from a fixed set, so that their
-/// number is bounded.
+/// Counters of rare events, created on the first event, on any thread. Their own dimensions have a fixed set of values,
+/// which bounds the number of counters.
 final class RareCounters: Sendable {
     private let factory: any MetricsFactory
     private let dimensions: [(String, String)]
@@ -80,10 +80,10 @@ final class RareCounters: Sendable {
 }
 
 extension MQTTConnectionState {
-    /// The states in which a client counts: one that does not run yet, or no more, does not.
+    /// The states in which a client is counted; a client that has not started or has stopped is not.
     static let measured = ["connecting", "waiting", "connected", "disconnecting"]
 
-    /// Its name as a dimension; `nil` if it does not count.
+    /// The state's name as a dimension; `nil` if it is not counted.
     var measuredName: String? {
         switch self {
         case .idle, .stopped: nil
