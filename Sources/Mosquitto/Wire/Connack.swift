@@ -1,14 +1,15 @@
 /// A CONNACK (MQTT 5.0, section 3.2).
 struct Connack: Hashable {
-    /// A code of MQTT 3.1.1 is not one of 5.0.
+    /// The code as received. The codes of MQTT 3.1.1 differ from those of MQTT 5.0.
     var code: UInt8
     var sessionPresent = false
     var properties = MQTTConnackProperties()
-    /// The Assigned Client Identifier, which this client never asks for: it always gives one.
+    /// The Assigned Client Identifier. It is ignored: the client always sends its own identifier, and never asks for
+    /// one.
     var ignoredIdentifier: String?
-    /// True if a broker that knows MQTT 3.1.1 only has answered a CONNECT of 5.0, in its own form.
+    /// True if a broker that supports only MQTT 3.1.1 answered an MQTT 5.0 CONNECT in its own format.
     var isOfOldVersion = false
-    /// The properties as they came, but for the Assigned Client Identifier.
+    /// The properties as received, without the Assigned Client Identifier.
     private var propertyBytes: [UInt8]?
 
     init(code: UInt8, sessionPresent: Bool = false) {
@@ -16,7 +17,7 @@ struct Connack: Hashable {
         self.sessionPresent = sessionPresent
     }
 
-    /// Reads MQTT 5.0's properties one by one, between two calls of ``beginProperties()`` and the use of the packet.
+    /// Begins the reading of MQTT 5.0 properties. Must be called before ``read(_:_:)``.
     mutating func beginProperties() { propertyBytes = [] }
 
     mutating func read(_ identifier: UInt8, _ value: UnsafeRawBufferPointer) {
@@ -29,7 +30,7 @@ struct Connack: Hashable {
         properties.read(identifier, value)
     }
 
-    /// The packet without an Assigned Client Identifier: libmosquitto refuses it if it has given an identifier itself
+    /// The packet without an Assigned Client Identifier: libmosquitto rejects one if it has sent an identifier itself
     /// (2.0.11, `handle__connack`).
     var packet: [UInt8] {
         var body = [sessionPresent ? 1 : 0, code]
@@ -52,7 +53,7 @@ struct Connack: Hashable {
 }
 
 extension MQTTConnackProperties {
-    /// One property of a CONNACK that the decoder looks at.
+    /// Stores a property of the CONNACK.
     mutating func read(_ identifier: UInt8, _ value: UnsafeRawBufferPointer) {
         switch identifier {
         case 0x11: sessionExpiryInterval = WireValue.integer(value)

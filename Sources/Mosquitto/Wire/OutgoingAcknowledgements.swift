@@ -1,16 +1,16 @@
 import DequeModule
 
-/// Our answers to what the broker publishes: PUBACK and PUBREC at once, or held until the message has been handled. And
-/// the other steps of QoS 2, PUBREL and PUBCOMP.
+/// The client's answers to the broker's publishes: PUBACK and PUBREC, sent at once or held until the message has been
+/// handled; and the other steps of QoS 2, PUBREL and PUBCOMP.
 ///
-/// PUBACK and PUBREC leave in the order of the messages (MQTT 5.0, section 4.6), so one that is held holds those behind
-/// it.
+/// PUBACK and PUBREC are sent in the order of the messages (MQTT 5.0, section 4.6): a held acknowledgement delays those
+/// behind it.
 struct OutgoingAcknowledgements {
     private enum Standing {
         case held
         /// The message has been handled.
         case due
-        /// It will not be, and the broker keeps it.
+        /// The message will not be handled, and the broker keeps it.
         case abandoned
     }
 
@@ -22,44 +22,46 @@ struct OutgoingAcknowledgements {
 
     private let holds: Bool
     private var held = Deque<Held>()
-    /// The places of those of which nothing is known yet, counted from the first one ever.
+    /// The positions of the acknowledgements that are still held, counted from the first one of the connection.
     private var places: [UInt16: Int] = [:]
-    /// The number that has left `held`.
+    /// Number of acknowledgements removed from `held`.
     private var gone = 0
     /// Packets to be sent.
     private var due: [UInt8] = []
 
     init(holds: Bool) { self.holds = holds }
 
-    /// A PUBLISH of QoS 1 or 2 has come.
+    /// Records a received PUBLISH of QoS 1 or 2.
     mutating func received(_ packetID: UInt16, _ qos: MQTTQoS) {
         let type: UInt8 = qos == .exactlyOnce ? 0x50 : 0x40
         guard holds else { return add(type, packetID) }
-        // One PUBREC is the answer to a message that comes twice.
+        // A message that arrives twice gets one PUBREC.
         if places[packetID] != nil { return }
         places[packetID] = gone + held.count
         held.append(Held(type: type, packetID: packetID))
     }
 
-    /// A PUBLISH of QoS 1 or 2 has come whose message is done with, though others are held.
+    /// Records a received PUBLISH of QoS 1 or 2 that needs no handling, so that its acknowledgement waits only for
+    /// earlier ones.
     mutating func delivered(_ packetID: UInt16, _ qos: MQTTQoS) {
         let type: UInt8 = qos == .exactlyOnce ? 0x50 : 0x40
         if held.isEmpty { return add(type, packetID) }
         held.append(Held(type: type, packetID: packetID, standing: .due))
     }
 
-    /// True if one that is due waits for one that is held.
+    /// True if a due acknowledgement waits for a held one.
     var isBlocked: Bool { held.contains { $0.standing == .due } }
 
-    /// A PUBREL has come.
+    /// Records a received PUBREL.
     mutating func released(_ packetID: UInt16) { add(0x70, packetID) }
 
-    /// A PUBREC has come, and refuses nothing.
+    /// Records a received PUBREC with a success code.
     mutating func takenOver(_ packetID: UInt16) { add(0x62, packetID) }
 
-    /// A message has been handled, or will not be. Says nothing of one whose acknowledgement is not held.
+    /// Records that a message was handled, or will not be. No effect if its acknowledgement is not held.
     ///
-    /// - Parameter passed: gets each message whose turn has come: its acknowledgement is due, or the broker keeps it.
+    /// - Parameter passed: called with each message whose turn has come: its acknowledgement is due, or the broker
+    ///   keeps it.
     mutating func settle(_ packetID: UInt16, isHandled: Bool, passed: (UInt16) -> Void = { _ in }) {
         guard let place = places.removeValue(forKey: packetID) else { return }
         held[place - gone].standing = isHandled ? .due : .abandoned
@@ -78,7 +80,7 @@ struct OutgoingAcknowledgements {
         due.append(UInt8(truncatingIfNeeded: packetID))
     }
 
-    /// Takes the packets to be sent, of four bytes each.
+    /// Passes the packets to send, of four bytes each, and removes them.
     mutating func takeDue(_ body: (UnsafeRawBufferPointer) -> Void) {
         if due.isEmpty { return }
         due.withUnsafeBytes(body)

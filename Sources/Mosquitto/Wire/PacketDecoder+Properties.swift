@@ -1,6 +1,6 @@
-/// Properties of received packets (MQTT 5.0, section 2.2.2), and the primitives that they are made of.
+/// Decoding of the properties of received packets (MQTT 5.0, section 2.2.2), and of primitive values.
 extension PacketDecoder {
-    /// Returns where they end.
+    /// Decodes the properties at `offset`. Returns the offset of their end.
     @discardableResult
     func properties(
         of type: UInt8, _ body: UnsafeRawBufferPointer, at offset: Int,
@@ -14,7 +14,7 @@ extension PacketDecoder {
         return start + length
     }
 
-    /// Which properties a broker may send in a packet of which type (MQTT 5.0, section 2.2.2.2), as bits of their
+    /// The properties that a broker may send in a packet of each type (MQTT 5.0, section 2.2.2.2), as bits of their
     /// identifiers.
     static let allowed: [UInt8: UInt64] = {
         let acknowledgement: [UInt8] = [0x1F, 0x26]
@@ -32,8 +32,8 @@ extension PacketDecoder {
     /// A user property, and in PUBLISH a subscription identifier, may come more than once.
     static let repeatable: UInt64 = 1 << 0x26 | 1 << 0x0B
 
-    /// MQTT 5.0, section 2.2.2.2: the type of a value follows from its identifier; there is no length to skip unknown
-    /// ones by.
+    /// Calls `visit` for each property. The type of a value follows from its identifier (MQTT 5.0, section 2.2.2.2), so
+    /// that unknown properties cannot be skipped.
     static func walkProperties(
         _ bytes: UnsafeRawBufferPointer, of type: UInt8, _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
     ) throws(MQTTError) {
@@ -89,11 +89,11 @@ extension PacketDecoder {
         }
     }
 
-    /// But for DISCONNECT: however it is written, it ends the connection, and what it says is worth knowing.
+    /// Throws if text is invalid, except in DISCONNECT: it ends the connection in any case, and its content is useful.
     static func checkText(_ bytes: Slice<UnsafeRawBufferPointer>, _ name: String) throws(MQTTError) {
         if name == names[14] || bytes.allSatisfy({ (0x20..<0x7F).contains($0) }) { return }
         guard let text = text(bytes) else { throw violation("the broker sent \(name) with text that is not UTF-8") }
-        // libmosquitto reads this packet after this check, and refuses more.
+        // libmosquitto reads this packet after this check, and is stricter.
         if name == names[2], let reason = unsendable(text) {
             throw violation("the broker sent \(name) with \(reason)")
         }
@@ -105,7 +105,7 @@ extension PacketDecoder {
         Int(bytes[offset]) << 8 | Int(bytes[offset + 1])
     }
 
-    /// MQTT 5.0, section 1.5.5. `nil` if it is not there whole.
+    /// Reads a variable byte integer (MQTT 5.0, section 1.5.5). Returns `nil` if it is incomplete.
     static func variableByteInteger(
         _ bytes: UnsafeRawBufferPointer, at offset: Int
     ) throws(MQTTError) -> (value: Int, bytes: Int)? {

@@ -1,27 +1,28 @@
-/// Decodes what a broker sends into one ``ServerPacket`` for each packet, in the order of the stream.
+/// Decodes the broker's byte stream into one ``ServerPacket`` per packet, in the order of the stream.
 ///
-/// It takes no size that a header claims beyond the configured one, and no value that a server may not send. Packets
-/// are looked at in place; only one that spans chunks is copied.
+/// Rejects packets above the configured size and values that a server may not send. Packets are decoded in place; only
+/// a packet that spans chunks is copied.
 struct PacketDecoder {
     let version: MQTTVersion
     private let maximumPacketSize: Int
     /// True if the client has asked for a clean start, after which no session can be present.
     private let cleanStart: Bool
-    /// True if the client has asked for enhanced authentication: AUTH is for nobody else (MQTT 5.0, section 4.12).
+    /// True if the client has asked for enhanced authentication; without it a broker must not send AUTH (MQTT 5.0,
+    /// section 4.12).
     private let expectsAuthentication: Bool
 
-    /// The beginning of a packet that has not come whole yet.
+    /// The beginning of an incomplete packet.
     private var carry: [UInt8] = []
-    /// The length that `carry` must have for the next look.
+    /// The length that `carry` must reach before it is examined again.
     private var needed = 0
-    /// Gets a line for each packet, as libmosquitto would write it; it writes that of CONNACK itself.
+    /// Receives a line for each packet in libmosquitto's format, except for CONNACK, which libmosquitto logs itself.
     private let log: PacketLog?
-    /// Messages in a row mostly have the same topic: its string is made once.
+    /// The last topic. Consecutive messages mostly have the same topic, whose string is created once.
     private var lastTopic = (bytes: [UInt8](), text: "")
     private(set) var connackSeen = false
-    /// A refusing CONNACK or a DISCONNECT has come: nothing counts after it.
+    /// True after a refusing CONNACK or a DISCONNECT: later packets are ignored.
     private(set) var hasEnded = false
-    /// The packets that were decoded and not taken, in order.
+    /// The decoded packets that were not taken yet, in order.
     private(set) var packets: [ServerPacket] = []
 
     init(
@@ -35,15 +36,15 @@ struct PacketDecoder {
         self.log = log
     }
 
-    /// True if a packet has begun to come.
+    /// True if the beginning of a packet was received.
     var isInMidPacket: Bool { !carry.isEmpty }
 
-    /// Swaps what was decoded for an empty array, whose memory is used again.
+    /// Swaps the decoded packets with an empty array, whose memory is reused.
     mutating func take(_ taken: inout [ServerPacket]) { swap(&taken, &packets) }
 
-    /// Decodes a chunk, up to a packet after which nothing counts.
+    /// Decodes a chunk, up to a packet after which the rest is ignored.
     ///
-    /// Throws ``MQTTError/Code/protocolViolation``. What came before the violation is in ``packets``.
+    /// Throws ``MQTTError/Code/protocolViolation``. Packets before the violation are in ``packets``.
     mutating func decode(_ chunk: UnsafeRawBufferPointer) throws(MQTTError) {
         var position = 0
         while position < chunk.count, !hasEnded {
@@ -63,7 +64,7 @@ struct PacketDecoder {
                 guard carry.count == needed else { return }
                 switch try examineCarry() {
                 case .needs(let count): needed = count
-                // The memory of a large packet is given back.
+                // The memory of a large packet is released.
                 case .finished: carry.removeAll(keepingCapacity: carry.capacity <= 1 << 16)
                 }
             }
@@ -71,9 +72,9 @@ struct PacketDecoder {
     }
 
     private enum Progress {
-        /// The packet has to be looked at again when so many of its bytes are there.
+        /// The packet must be examined again when it has this number of bytes.
         case needs(Int)
-        /// The packet is fine; it has so many bytes.
+        /// The packet is complete and valid, and has this number of bytes.
         case finished(total: Int)
     }
 
@@ -106,7 +107,7 @@ struct PacketDecoder {
         return .finished(total: total)
     }
 
-    /// MQTT 5.0, section 2.1: the type, its flags, and whether it may come now.
+    /// Checks the type, the flags, and whether a packet of this type is allowed now (MQTT 5.0, section 2.1).
     private func examineFirstByte(_ byte: UInt8) throws(MQTTError) {
         let (type, flags) = (byte >> 4, byte & 0x0F)
         if type == 3 {
@@ -137,7 +138,7 @@ struct PacketDecoder {
         return .finished(total: total)
     }
 
-    /// A whole PUBLISH.
+    /// Decodes a complete PUBLISH.
     private mutating func takePublish(
         _ packet: UnsafeRawBufferPointer, head: Int, afterTopic: Int, flags: UInt8
     ) throws(MQTTError) {
@@ -173,7 +174,7 @@ struct PacketDecoder {
         guard let text = Self.text(bytes), !text.isEmpty else {
             throw Self.violation("the broker sent a PUBLISH with a malformed topic")
         }
-        // MQTT 5.0, section 3.3.2.1.
+        // Examines a PUBLISH (MQTT 5.0, section 3.3).
         if bytes.contains(where: { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") }) {
             throw Self.violation("the broker sent a PUBLISH with a wildcard in its topic")
         }
@@ -181,9 +182,9 @@ struct PacketDecoder {
         return text
     }
 
-    /// Well-formed UTF-8 without U+0000 (MQTT 5.0, section 1.5.4). Control characters and non-characters, which a
-    /// client should not send, pass: brokers forward them, and a persistent session would bring a refused message again
-    /// and again.
+    /// Returns well-formed UTF-8 without U+0000 (MQTT 5.0, section 1.5.4), else `nil`. Control characters and
+    /// non-characters, which a client should not send, are accepted: brokers forward them, and a persistent session
+    /// would redeliver a rejected message again and again.
     static func text(_ bytes: some RandomAccessCollection<UInt8>) -> String? {
         guard !bytes.contains(0) else { return nil }
         return String(validating: bytes, as: UTF8.self)
@@ -204,7 +205,7 @@ struct PacketDecoder {
         }
     }
 
-    /// MQTT 5.0, section 3.15: all of it may be left out, which is a success.
+    /// Examines an AUTH (MQTT 5.0, section 3.15). An empty one means success.
     private mutating func examineAuthentication(_ body: UnsafeRawBufferPointer) throws(MQTTError) {
         if !expectsAuthentication { throw Self.violation("the broker sent AUTH, which this client did not ask for") }
         var packet = ServerAuthentication(reasonCode: body.first ?? 0)
@@ -219,7 +220,7 @@ struct PacketDecoder {
 
     private mutating func examineConnack(_ body: UnsafeRawBufferPointer) throws(MQTTError) {
         if connackSeen {
-            // mosquitto 2.0.11 refuses a re-authentication so, instead of with a DISCONNECT.
+            // mosquitto 2.0.11 refuses a re-authentication with a second CONNACK instead of a DISCONNECT.
             guard expectsAuthentication, version == .v5_0, body.count >= 2, body[1] >= 0x80 else {
                 throw Self.violation("the broker sent a second CONNACK")
             }
@@ -233,7 +234,7 @@ struct PacketDecoder {
         var connack = Connack(code: body[1], sessionPresent: body[0] & 1 != 0)
         if version == .v5_0 {
             if body.count == 2 {
-                // A broker that knows MQTT 3.1.1 only answers so, in its own format.
+                // A broker that supports only MQTT 3.1.1 refuses in its own format.
                 if body[1] == 0 { throw Self.malformed("CONNACK") }
                 connack.isOfOldVersion = true
             } else {
@@ -245,7 +246,7 @@ struct PacketDecoder {
         packets.append(.connack(connack))
     }
 
-    /// Checks the flags of an acceptance: those of a refusal say nothing.
+    /// Checks the flags of an accepting CONNACK. Those of a refusal have no meaning.
     private func checkFlags(_ flags: UInt8) throws(MQTTError) {
         // MQTT 3.1.1, section 3.2.2.1 and 5.0, section 3.2.2.1: bits 7 to 1 are 0.
         if flags > 1 { throw Self.violation("the broker sent CONNACK with the acknowledge flags \(flags)") }
@@ -291,7 +292,7 @@ struct PacketDecoder {
             var explanation = ReasonExplanation()
             end = try properties(of: type, body, at: 2) { explanation.read($0, $1) }
             if explanation != ReasonExplanation() { acknowledgement.explanation = explanation }
-            // A reason code for each filter, and no packet has none.
+            // There is a reason code for each filter, and each packet has at least one.
             if end == body.count { throw Self.malformed(name) }
         } else if type == 9 ? body.count < 3 : body.count != 2 {
             throw Self.malformed(name)
@@ -301,7 +302,7 @@ struct PacketDecoder {
         packets.append(type == 9 ? .suback(acknowledgement) : .unsuback(acknowledgement))
     }
 
-    /// MQTT 5.0, section 3.14: both the reason code and the properties may be left out.
+    /// Examines a DISCONNECT (MQTT 5.0, section 3.14). Both the reason code and the properties may be left out.
     private mutating func examineDisconnect(_ body: UnsafeRawBufferPointer) throws(MQTTError) {
         var disconnect = ServerDisconnect(reasonCode: body.first ?? 0)
         if body.count > 1 {

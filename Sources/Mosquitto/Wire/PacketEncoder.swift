@@ -1,5 +1,5 @@
-/// Writes the packets of this client one by one, but for CONNECT, which is ``Opening``'s, and for PUBLISH and
-/// acknowledgements, which come in runs: ``PublishEncoder``, ``OutgoingAcknowledgements``.
+/// Encodes single packets. ``Opening`` encodes CONNECT, ``PublishEncoder`` runs of PUBLISH, and
+/// ``OutgoingAcknowledgements`` acknowledgements.
 enum PacketEncoder {
     static let pingreq: [UInt8] = [0xC0, 0]
 
@@ -23,7 +23,7 @@ enum PacketEncoder {
         return packet(0xA2, body)
     }
 
-    /// DISCONNECT (MQTT 5.0, section 3.14). That of MQTT 3.1.1 says nothing.
+    /// DISCONNECT (MQTT 5.0, section 3.14). In MQTT 3.1.1 it has no content.
     static func disconnect(_ disconnect: MQTTDisconnect, _ version: MQTTVersion) -> [UInt8] {
         guard version == .v5_0 else { return packet(0xE0, []) }
         var properties = PropertyWriter()
@@ -32,7 +32,7 @@ enum PacketEncoder {
         }
         if let reason = disconnect.reasonString { properties.add(0x1F, string: reason) }
         for property in disconnect.userProperties { properties.add(0x26, property) }
-        // What says nothing may be left out (section 3.14.2.1), as libmosquitto does.
+        // Empty fields may be left out (section 3.14.2.1), as in libmosquitto.
         if properties.bytes.isEmpty {
             return packet(0xE0, disconnect.reasonCode == .success ? [] : [disconnect.reasonCode.rawValue])
         }

@@ -1,11 +1,11 @@
 import Logging
 
-/// Writes a line for each packet at the level trace, as libmosquitto writes its own.
+/// Logs a line for each packet at trace level, in libmosquitto's format.
 struct PacketLog {
     private let logger: Logger
     private let clientID: String
 
-    /// `nil` if nobody reads them.
+    /// Returns `nil` if the logger discards trace messages.
     init?(_ logger: Logger, clientID: String) {
         guard logger.logLevel <= .trace else { return nil }
         (self.logger, self.clientID) = (logger, clientID)
@@ -13,6 +13,6 @@ struct PacketLog {
 
     func callAsFunction(_ line: String) { logger.trace("Client \(clientID) \(line)") }
 
-    /// A line that does not name the client.
+    /// Logs a line without the client identifier.
     func nameless(_ line: String) { logger.trace("\(line)") }
 }

@@ -1,10 +1,10 @@
-/// Finds values that no server may send (MQTT 5.0, sections 3.2.2.3 and 3.3.2.3).
+/// Checks for values that a server may not send (MQTT 5.0, sections 3.2.2.3 and 3.3.2.3).
 enum PropertyValue {
-    /// The name and the value of a property that has a forbidden one, or `nil`.
+    /// Returns the name and the value of a property with a forbidden value, or `nil`.
     static func objection(to identifier: UInt8, _ value: UnsafeRawBufferPointer) -> String? {
         switch identifier {
         case 0x01: flag("Payload Format Indicator", value)
-        // A Maximum QoS of 2 is said by leaving the property out.
+        // A Maximum QoS of 2 is expressed by the absence of the property.
         case 0x24: flag("Maximum QoS", value)
         case 0x25: flag("Retain Available", value)
         case 0x28: flag("Wildcard Subscription Available", value)

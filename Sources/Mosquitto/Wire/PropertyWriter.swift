@@ -1,4 +1,4 @@
-/// Properties as they go over the wire (MQTT 5.0, section 2.2.2), for the packets that are not libmosquitto's.
+/// Encodes properties (MQTT 5.0, section 2.2.2), for the packets that libmosquitto does not encode.
 struct PropertyWriter {
     private(set) var bytes: [UInt8] = []
 
@@ -35,7 +35,7 @@ struct PropertyWriter {
         append(property.value.utf8)
     }
 
-    /// With its length in front, which fits: whoever gave it was told otherwise.
+    /// Appends a value after its length. The length was validated before.
     private mutating func append(_ value: some Collection<UInt8>) {
         withUnsafeBytes(of: UInt16(clamping: value.count).bigEndian) { bytes.append(contentsOf: $0) }
         bytes.append(contentsOf: value.prefix(65_535))
@@ -60,7 +60,7 @@ enum VariableByteInteger {
 }
 
 extension MQTTPublishProperties {
-    /// The number of bytes that they take in a packet, without their length in front.
+    /// Number of bytes of the properties in a packet, without the length field.
     var encodedSize: Int {
         var size = 0
         if payloadIsUTF8 != nil { size += 2 }

@@ -1,9 +1,9 @@
-/// The words that a broker adds to a reason code, in any packet of its own: a Reason String and User Properties.
+/// The explanation that a broker adds to a reason code in any type of packet: a Reason String and User Properties.
 struct ReasonExplanation: Hashable {
     var reasonString: String?
     var userProperties: [MQTTUserProperty] = []
 
-    /// One property of a packet that the decoder looks at.
+    /// Stores a property of a packet.
     mutating func read(_ identifier: UInt8, _ value: UnsafeRawBufferPointer) {
         switch identifier {
         case 0x1F: reasonString = WireValue.string(value)
@@ -13,7 +13,7 @@ struct ReasonExplanation: Hashable {
     }
 }
 
-/// Values of properties as they are on the wire (MQTT 5.0, section 1.5). Their lengths have been checked.
+/// Decoding of property values (MQTT 5.0, section 1.5). Their lengths have been checked.
 enum WireValue {
     static func string(_ value: UnsafeRawBufferPointer) -> String {
         String(decoding: value.dropFirst(2), as: UTF8.self)
@@ -36,7 +36,7 @@ enum WireValue {
 }
 
 extension MQTTPublishProperties {
-    /// One property of a PUBLISH that the decoder looks at.
+    /// Stores a property of a PUBLISH.
     mutating func read(_ identifier: UInt8, _ value: UnsafeRawBufferPointer) {
         switch identifier {
         case 0x01: payloadIsUTF8 = value.first == 1

@@ -1,16 +1,16 @@
-/// A packet of the broker. There may be many: what is rare and large is indirect, so that the others are small.
+/// A packet from the broker. Rare and large payloads are indirect, so that the many others are small.
 enum ServerPacket {
     indirect case connack(Connack)
-    /// One of QoS 2 may be a repetition, which its packet identifier tells until ``pubrel(packetID:)``.
+    /// A PUBLISH of QoS 2 may be a repetition, if its packet identifier was not released by ``pubrel(packetID:)`` yet.
     case publish(MQTTMessage, packetID: UInt16)
     case puback(Acknowledgement)
-    /// The broker has taken a QoS 2 message over, or refuses it.
+    /// The broker has received a QoS 2 message, or refuses it.
     case pubrec(Acknowledgement)
-    /// The broker has done with a QoS 2 message.
+    /// The broker has released the packet identifier of a QoS 2 message.
     case pubrel(packetID: UInt16)
     case pubcomp(Acknowledgement)
     indirect case suback(SubscriptionAcknowledgement)
-    /// One of MQTT 3.1.1 has no reason codes.
+    /// An UNSUBACK of MQTT 3.1.1 has no reason codes.
     indirect case unsuback(SubscriptionAcknowledgement)
     case pingresp
     indirect case disconnect(ServerDisconnect)
