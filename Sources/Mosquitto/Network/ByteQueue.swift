@@ -1,4 +1,4 @@
-/// Bytes that go in at the end and out at the beginning.
+/// A queue of bytes: appended at the end, consumed at the beginning.
 struct ByteQueue {
     private var storage: [UInt8] = []
     private var start = 0
@@ -9,7 +9,7 @@ struct ByteQueue {
     subscript(offset: Int) -> UInt8 { storage[start + offset] }
 
     mutating func append(_ bytes: UnsafeRawBufferPointer) {
-        // What was taken is given up before it would be copied.
+        // Consumed bytes are removed before an append would copy them.
         if start > 0, storage.count + bytes.count > storage.capacity || start == storage.count {
             storage.removeFirst(start)
             start = 0
@@ -25,12 +25,12 @@ struct ByteQueue {
         }
     }
 
-    /// Gives back the memory, if there are none.
+    /// Releases the memory if the queue is empty.
     mutating func rest() {
         if isEmpty { self = ByteQueue() }
     }
 
-    /// The first `count` bytes, or all that there are.
+    /// Calls `body` with the first `count` bytes, or fewer if there are fewer.
     func withPrefix<R>(_ count: Int = .max, _ body: (UnsafeRawBufferPointer) -> R) -> R {
         storage.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start..<start + min(count, self.count)])) }
     }

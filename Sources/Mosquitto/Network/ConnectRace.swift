@@ -1,14 +1,14 @@
-/// Connects to whichever address of a host answers first, as RFC 8305 does: families take turns, the next address is
-/// tried when one fails or has not answered for ``stagger``, and all go on until one is connected. Confined to the
-/// loop's thread.
+/// Connects to the first address of a host that answers, according to RFC 8305: address families alternate, the next
+/// address is tried when one fails or has not answered for ``stagger``, and all attempts continue until one is
+/// connected. Confined to the loop's thread.
 final class ConnectRace {
     /// The Connection Attempt Delay of RFC 8305, section 5.
     static let stagger = Duration.milliseconds(250)
-    /// The delay before a suspect address: one that hangs answers TCP at once, and would overtake a good one that is
-    /// far away.
+    /// The delay before a suspect address. The address of a hung broker accepts TCP at once, and would overtake a
+    /// working one that is far away.
     static let patience = Duration.seconds(1)
 
-    /// The address that is connected, and a descriptor of its connection for the loop.
+    /// The connected address and its socket.
     struct Winner {
         let address: String
         let socket: StreamSocket
@@ -18,7 +18,7 @@ final class ConnectRace {
         let address: String
         let socket: StreamSocket
         let token: UInt64
-        /// The dialogue with a proxy, once it is connected.
+        /// The handshake with a proxy, once the proxy is connected.
         var handshake: SOCKSHandshake?
     }
 
@@ -29,7 +29,7 @@ final class ConnectRace {
     private let loop: EventLoopCore
     private let client: any EventLoopClient
     private var waiting: ArraySlice<String>
-    /// The number of the last addresses that are suspects.
+    /// Number of suspects at the end of the addresses.
     private let suspects: Int
     private var runners: [Runner] = []
     private var failure: MQTTError?
@@ -37,8 +37,8 @@ final class ConnectRace {
     /// - Parameters:
     ///   - port: `nil` if the address is the path of a Unix socket.
     ///   - local: the numeric address to connect from.
-    ///   - proxy: what is said first, if the addresses are a proxy's.
-    ///   - client: is told by the loop when a socket is ready, and passes that on to ``ready(_:)``.
+    ///   - proxy: the handshake to perform first, if the addresses are those of a proxy.
+    ///   - client: receives the readiness of a socket from the loop, and passes it to ``ready(_:)``.
     init(
         _ order: AddressMemory.Order, port: Int?, from local: String? = nil, through proxy: SOCKSHandshake? = nil,
         loop: EventLoopCore, client: any EventLoopClient
@@ -57,10 +57,11 @@ final class ConnectRace {
     /// True if there are addresses that have not been tried.
     var hasMore: Bool { !waiting.isEmpty }
 
-    /// The time that the next address waits for the one before it.
+    /// The delay of the next address after the previous one.
     var delay: Duration { waiting.count <= suspects ? Self.patience : Self.stagger }
 
-    /// Tries the next address, and those after it that fail at once. Throws when none is left and none is under way.
+    /// Tries the next address, and further ones as long as they fail at once. Throws if no address is left and no
+    /// attempt is in progress.
     func startNext() throws(MQTTError) {
         while let address = waiting.popFirst() {
             do throws(MQTTError) {
@@ -89,7 +90,8 @@ final class ConnectRace {
         }
     }
 
-    /// A socket is ready: connected or failed. Returns the winner; throws when all have failed.
+    /// Handles a ready socket, which is connected or has failed. Returns the winner; throws if all addresses have
+    /// failed.
     func ready(_ token: UInt64) throws(MQTTError) -> Winner? {
         guard let index = runners.firstIndex(where: { $0.token == token }) else { return nil }
         let outcome = Result { () throws(MQTTError) in try advance(&runners[index]) }
@@ -106,7 +108,7 @@ final class ConnectRace {
         return Winner(address: runner.address, socket: runner.socket)
     }
 
-    /// Returns whether the broker is at the other end: with a proxy, that takes more than a connection.
+    /// Returns true if the socket is connected to the broker; with a proxy this takes more than a TCP connection.
     private func advance(_ runner: inout Runner) throws(MQTTError) -> Bool {
         if runner.handshake == nil {
             let code = runner.socket.connectResult()
@@ -123,7 +125,7 @@ final class ConnectRace {
         return true
     }
 
-    /// A fresh socket takes these few bytes at once.
+    /// Sends all bytes at once: a new socket has room for these few.
     private func send(_ bytes: [UInt8], to runner: Runner) throws(MQTTError) {
         switch bytes.withUnsafeBytes({ runner.socket.send($0) }) {
         case .bytes(bytes.count): break
@@ -132,7 +134,8 @@ final class ConnectRace {
         }
     }
 
-    /// No more than is there, and than was asked for: what follows is the broker's. `nil` if there is nothing.
+    /// Reads at most `count` bytes, since bytes after them belong to the broker's stream. Returns `nil` if there are
+    /// none.
     private func receive(_ count: Int, from runner: Runner) throws(MQTTError) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: count)
         switch bytes.withUnsafeMutableBytes({ runner.socket.receive(into: $0) }) {
@@ -142,7 +145,7 @@ final class ConnectRace {
         }
     }
 
-    /// Ends all that are under way.
+    /// Closes all attempts in progress.
     func cancel() {
         waiting = []
         for runner in runners {
@@ -152,12 +155,12 @@ final class ConnectRace {
         runners = []
     }
 
-    /// Keeps the failure that says most: that of an address with a route.
+    /// Keeps the most informative failure: that of an address with a route.
     private func note(_ error: MQTTError) {
         if failure == nil || failure?.code == .networkUnreachable { failure = error }
     }
 
-    /// RFC 8305, section 4: the system's order, with the families taking turns.
+    /// Returns the system's order with alternating address families (RFC 8305, section 4).
     static func interleaved(_ addresses: [String]) -> [String] {
         guard let first = addresses.first else { return [] }
         let leading = addresses.filter { $0.contains(":") == first.contains(":") }

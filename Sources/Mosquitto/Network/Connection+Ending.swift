@@ -1,6 +1,7 @@
-/// The end of a connection on purpose, and the watch over its keep-alive.
+/// Deliberate end of a connection, and keep-alive checks.
 extension Connection {
-    /// Sends DISCONNECT after all that is queued, and then waits for the broker to close: ``Progress/finished``.
+    /// Sends DISCONNECT after all queued bytes, and then waits for the broker to close the connection:
+    /// ``Progress/finished``.
     func disconnect(_ disconnect: MQTTDisconnect) throws(MQTTError) {
         guard stage == .established else { return }
         write(PacketEncoder.disconnect(disconnect, decoder.version))
@@ -17,7 +18,7 @@ extension Connection {
         if hasSentAll { socket.finishWriting() }
     }
 
-    /// True if our DISCONNECT, and everything before it, was handed to the system.
+    /// True if the client's DISCONNECT and everything before it was handed to the system.
     var hasSentAll: Bool {
         stage == .closing && transport.unsent == 0
     }
@@ -27,7 +28,7 @@ extension Connection {
             try flush()
             finishWritingIfSent()
         }
-        // A broker that goes on sending does not keep the loop.
+        // Bounded, so that a broker that keeps sending does not block the loop.
         for _ in 0..<16 {
             switch socket.receive(into: scratch) {
             case .bytes: continue
@@ -38,24 +39,25 @@ extension Connection {
         return .none
     }
 
-    /// Ends the connection at once.
+    /// Closes the connection at once.
     func close() {
         guard stage != .closed else { return }
         stage = .closed
         socket.close()
     }
 
-    /// Begins to watch the keep-alive. Returns how often ``check()`` is to be called; `nil` if there is none.
+    /// Starts the keep-alive. Returns the interval at which ``check()`` must be called; `nil` if there is no
+    /// keep-alive.
     func watchKeepAlive(seconds: Int) -> Duration? {
         keepAlive = KeepAlive(seconds: seconds, now: .now)
         return keepAlive?.interval
     }
 
-    /// Looks whether the connection is alive: sends PINGREQ when it is due; throws when its answer is overdue.
+    /// Checks that the connection is alive: sends PINGREQ when it is due; throws when the PINGRESP is overdue.
     func check() throws(MQTTError) {
         guard stage == .established, keepAlive != nil else { return }
         var verdict = look()
-        // After a suspension, what has come meanwhile was not read yet.
+        // After a suspension, bytes may have arrived that were not read yet.
         if verdict == .lost, mayRead {
             hasEnded = try receive()
             try consume()

@@ -6,7 +6,7 @@ import Glibc
 import Musl
 #endif
 
-/// Errors that end a connection, in words.
+/// Errors that end a connection, with their messages.
 extension Connection {
     func endOfStream(_ phase: MQTTError.Phase) -> MQTTError {
         explained(MQTTError(.closed, "the broker closed the connection", phase: phase))
@@ -21,7 +21,7 @@ extension Connection {
         return explained(error)
     }
 
-    /// Adds a likely cause to the end of a connection that never got its CONNACK.
+    /// Adds a likely cause to the error of a connection that received no CONNACK.
     func explained(_ error: MQTTError) -> MQTTError {
         if decoder.connackSeen { return error }
         var error = error

@@ -1,4 +1,4 @@
-/// From the socket to packets: what was received is opened, decoded and answered.
+/// The path from the socket to packets: received bytes are decrypted, decoded and answered.
 extension Connection {
     /// One `recv`. Returns whether the stream has ended.
     func receive() throws(MQTTError) -> Bool {
@@ -14,16 +14,16 @@ extension Connection {
         case .nothing: return false
         case .end: return true
         case .failed(let code):
-            // What was received before the reset still counts: it may be an alert that says why.
+            // Bytes received before the reset still count: an alert among them may give the reason.
             if !received.isEmpty, stage == .established { try consume() }
             throw lost(code, stage == .handshaking ? .tlsHandshake : .connected)
         }
     }
 
-    /// Opens and decodes piece by piece.
+    /// Decrypts and decodes piece by piece.
     func consume() throws(MQTTError) {
         if tls == nil, !decoder.connackSeen { try refuseTLS() }
-        // Nothing counts after a refusal or a DISCONNECT, and nothing of it is decoded.
+        // Bytes after a refusal or a DISCONNECT are not decoded.
         if decoder.hasEnded { return }
         while !isReadingPaused, stage == .established, let count = try open() {
             let known = decoder.packets.count
@@ -35,7 +35,7 @@ extension Connection {
         if hasEnded, !isReadingPaused { throw endOfStream(.connected) }
     }
 
-    /// Notes what is to be answered of the packets after `known`.
+    /// Records the answers required by the packets after `known`.
     func noteAnswers(after known: Int) {
         for packet in decoder.packets[known...] {
             switch packet {
@@ -56,7 +56,7 @@ extension Connection {
         }
     }
 
-    /// Lines as libmosquitto writes them.
+    /// Logs acknowledgements in libmosquitto's format.
     func logAcknowledgements(_ acknowledgements: UnsafeRawBufferPointer) {
         for start in stride(from: 0, to: acknowledgements.count, by: 4) {
             let packetID = UInt16(acknowledgements[start + 2]) << 8 | UInt16(acknowledgements[start + 3])
@@ -73,14 +73,15 @@ extension Connection {
         do throws(MQTTError) {
             return try transport.open(&received, into: scratch)
         } catch {
-            // Our alert, if there is one.
+            // Sends the client's alert, if there is one.
             _ = send()
             if error.code == .closed { throw endOfStream(.connected) }
             throw error
         }
     }
 
-    /// An alert or a handshake record of TLS would be taken for an MQTT packet that a broker may not send.
+    /// Throws if the broker speaks TLS: an alert or a handshake record would be taken for an MQTT packet that a broker
+    /// may not send.
     func refuseTLS() throws(MQTTError) {
         if received.count >= 2, [21, 22].contains(received[0]), received[1] == 3 {
             throw TLSFailure(.tlsRequired).error(phase: .connack)

@@ -1,11 +1,12 @@
-/// A connection, from the moment that its socket is connected to its end. Confined to the loop's thread.
+/// A connection, from a connected socket to its end. Confined to the loop's thread.
 ///
-/// Every byte passes here, with TLS and without: one `recv` for a chunk, and one `send` for what a turn produced. What
-/// was received is opened by ``Transport``, decoded by ``PacketDecoder`` and answered by ``OutgoingAcknowledgements``.
+/// All bytes pass through it, with and without TLS: one `recv` per chunk, and one `send` per turn of the loop.
+/// ``Transport`` decrypts received bytes, ``PacketDecoder`` decodes them, and ``OutgoingAcknowledgements`` answers the
+/// packets.
 final class Connection {
     enum Stage: Comparable {
         case handshaking, established
-        /// Our DISCONNECT is on its way; what still comes in is discarded.
+        /// The client's DISCONNECT is being sent; received bytes are discarded.
         case closing
         case closed
     }
@@ -13,10 +14,10 @@ final class Connection {
     /// The outcome of a call.
     enum Progress {
         case none
-        /// ``answer(isTrusted:)`` has to say whether the broker is to be trusted.
+        /// The connection waits for ``answer(isTrusted:)``, which decides whether to trust the broker.
         case asks(TLSPeer)
         case handshaken
-        /// The broker has closed its side after our DISCONNECT, and all is sent.
+        /// The broker closed its side after the client's DISCONNECT, and all bytes are sent.
         case finished
     }
 
@@ -27,41 +28,41 @@ final class Connection {
     }
 
     let address: String
-    /// Changed by the extensions of this class alone, as is everything below.
+    /// Modified by the extensions of this class only, like everything below.
     var stage: Stage
-    /// The events that the socket is to be watched for.
+    /// The events to watch on the socket.
     private(set) var interest: PollEvents = .readable
     /// Bytes transferred since the counters were last read.
     var traffic = Traffic()
-    /// Reading stops while a consumer is full: ``Session`` decides.
+    /// True while reading is paused because a consumer is full; ``Session`` decides.
     var isReadingPaused = false
-    /// Bytes that the kernel has taken since the beginning, TLS included.
+    /// Number of bytes that the kernel has accepted since the beginning, TLS included.
     private(set) var sent = 0
 
     let socket: StreamSocket
     let transport: any Transport
-    /// The same, if it is TLS.
+    /// The transport, if it is TLS.
     let tls: TLSStream?
     var decoder: PacketDecoder
     var acknowledgements: OutgoingAcknowledgements
     let log: PacketLog?
-    /// True if ``delivered(_:)`` and ``hold(_:)`` tell what becomes of a message.
+    /// True if ``delivered(_:)`` and ``hold(_:_:)`` determine when a message is acknowledged.
     let acknowledgesOnDelivery: Bool
     let scratch: UnsafeMutableRawBufferPointer
-    /// Bytes received and not opened: less than a record, or held back by a pause.
+    /// Received bytes that are not decrypted yet: an incomplete record, or bytes held back by a pause.
     var received = ByteQueue()
     var hasReceived = false
     var hasEnded = false
-    /// Nothing is done until ``answer(isTrusted:)``.
+    /// True while the handshake waits for ``answer(isTrusted:)``.
     var isAsking = false
     var writeError: MQTTError?
     var keepAlive: KeepAlive?
-    /// Bytes that have come since the beginning, TLS included.
+    /// Number of bytes received since the beginning, TLS included.
     var receivedBytes = 0
     private var promise = DeliveryPromise()
-    /// The largest of the writes that are not sent.
+    /// Size of the largest unsent write.
     var largestWrite = 0
-    /// The broker has closed its side: what is left to read is little, and ends the polling for it.
+    /// True after the broker has closed its side: few bytes are left to read, and the socket needs no polling for them.
     var hasPeerFinished = false
 
     /// Takes over a connected socket.
@@ -88,7 +89,7 @@ final class Connection {
         }
         transport = tls ?? PlainStream()
         stage = tls == nil ? .established : .handshaking
-        // While reading is paused, nothing else tells that the broker is gone.
+        // While reading is paused, only this timeout detects a lost broker.
         if configuration.keepAlive > .zero { socket.setUserTimeout(configuration.keepAlive * 2) }
     }
 
@@ -96,40 +97,41 @@ final class Connection {
 
     var descriptor: Int32 { socket.descriptor }
 
-    /// True if the socket takes no more for now: nothing is to be handed over until it has.
+    /// True if the socket accepts no more bytes for now: the caller must not write until it does.
     var isBacklogged: Bool { transport.unsent > Self.backlog }
 
     private static let backlog = 1 << 20
 
-    /// The position of the next bytes that are written, counted like ``sent``.
+    /// The position of the next written byte, counted like ``sent``.
     var position: Int { sent + transport.unsent }
 
-    /// True if the bytes that have come end within a packet, or a TLS record: as a network cuts, and no broker closes.
+    /// True if the received bytes end within a packet or a TLS record: a sign of a failing network, since brokers close
+    /// between packets.
     var isInMidPacket: Bool { !received.isEmpty || decoder.isInMidPacket }
 
     /// True if ``flush()`` has something to send.
     var hasUnsent: Bool { transport.unsent > 0 }
 
-    /// Not while a consumer is full, nor while a broker that reads nothing has more to be acknowledged than one that
-    /// keeps to the protocol can have: 65,535 packet identifiers, each in a record of its own, beside our own backlog
+    /// False while a consumer is full, and while a broker that reads nothing is owed more acknowledgements than the
+    /// protocol permits: 65,535 packet identifiers, each in a record of its own, in addition to the client's backlog
     /// and a large publish.
     var mayRead: Bool { hasPeerFinished || !isReadingPaused && transport.unsent <= 4 * Self.backlog + largestWrite }
 
-    /// The number of bytes that have left this machine. The kernel's buffer may hold megabytes that a slow link has yet
-    /// to carry.
+    /// Number of bytes that have left this machine. The kernel's buffer may hold megabytes that a slow link has yet to
+    /// carry.
     var delivered: Int { sent - socket.outputCount }
 
-    /// Notes that the bytes written so far are what the end of the connection waits for. Acknowledgements of received
-    /// messages and PINGREQ are not: they would prolong it for ever.
+    /// Marks the bytes written so far as those that a shutdown waits for. Acknowledgements of received messages and
+    /// PINGREQ are not marked: they would prolong the shutdown for ever.
     func promiseDelivery() { promise.end = position }
 
-    /// True if bytes that were promised have yet to leave this machine.
+    /// True if marked bytes have yet to leave this machine.
     var isPromiseOpen: Bool { delivered < promise.end }
 
-    /// Returns whether promised bytes have left this machine since the last call.
+    /// Returns true if marked bytes have left this machine since the last call.
     func hasMoved() -> Bool { promise.hasMoved(delivered) }
 
-    /// Swaps the packets that have come for an empty array, whose memory is used again.
+    /// Swaps the received packets with an empty array, whose memory is reused.
     func takePackets(_ packets: inout [ServerPacket]) { decoder.take(&packets) }
 
     /// The result of the TLS negotiation.
@@ -137,7 +139,8 @@ final class Connection {
 
     // MARK: Driving
 
-    /// The socket is ready. Throws what ended the connection; packets that came before are in ``takePackets(_:)``.
+    /// Handles a ready socket. Throws the error that ended the connection; packets received before are in
+    /// ``takePackets(_:)``.
     func advance(_ events: PollEvents) throws(MQTTError) -> Progress {
         switch stage {
         case .handshaking:
@@ -157,12 +160,12 @@ final class Connection {
         }
     }
 
-    /// Begins: with TLS, the steps of the handshake that can be made now.
+    /// Performs the possible steps of a TLS handshake; without TLS, finishes at once.
     func advanceHandshake() throws(MQTTError) -> Progress {
         guard stage == .handshaking, let tls else { return .handshaken }
         let step: Result<TLSStream.Step, MQTTError>
         do throws(MQTTError) { step = .success(try tls.handshake(&received)) } catch { step = .failure(error) }
-        // An alert is sent whatever comes of it.
+        // An alert is sent whatever the result.
         let code = send()
         let result = try step.get()
         if code != 0 { throw lost(code, .tlsHandshake) }
@@ -179,7 +182,7 @@ final class Connection {
         }
     }
 
-    /// Goes on with a handshake that has asked.
+    /// Resumes a handshake that waits for the decision about the broker.
     func answer(isTrusted: Bool) throws(MQTTError) -> Progress {
         guard stage == .handshaking, isAsking, let tls else { return .none }
         isAsking = false
@@ -187,7 +190,7 @@ final class Connection {
         return try advanceHandshake()
     }
 
-    /// Sends what was written.
+    /// Sends the written bytes.
     func flush() throws(MQTTError) {
         guard stage == .established || stage == .closing else { return }
         if let writeError, stage == .established { throw writeError }
@@ -212,7 +215,8 @@ final class Connection {
         return code
     }
 
-    /// Reads what the broker sent before it closed, which may say why. It is no more than the socket's buffer has.
+    /// Reads the bytes that the broker sent before it closed, which may give the reason. They fit in the socket's
+    /// buffer.
     private func readRest() throws(MQTTError) {
         peerFinished()
         try consume()
@@ -235,14 +239,15 @@ final class Connection {
         do throws(MQTTError) { try transport.write(bytes) } catch { writeError = error }
     }
 
-    /// Writes a packet with a secret in it, which is overwritten here. ``flush()`` sends it.
+    /// Writes a packet that contains a secret, and overwrites it. ``flush()`` sends the packet.
     func writeSecret(_ packet: consuming [UInt8]) {
         var packet = packet
         defer { SecretBytes.cleanse(&packet) }
         write(packet)
     }
 
-    /// Messages have their consumers: ``sendAcknowledgements()`` writes what that allows.
+    /// Records that messages were delivered to their consumers: ``sendAcknowledgements()`` then writes the
+    /// acknowledgements that are due.
     func delivered(_ messages: [IncomingMessage]) {
         for incoming in messages {
             guard let packetID = incoming.message.packetIdentifier else { continue }
@@ -255,16 +260,16 @@ final class Connection {
         if stage == .established { acknowledge() }
     }
 
-    /// A message of QoS 1 or 2 waits for its consumer, until ``release(_:isHandled:)``.
+    /// Holds the acknowledgement of a QoS 1 or 2 message until ``release(_:isHandled:passed:)``.
     func hold(_ packetID: UInt16, _ qos: MQTTQoS) { acknowledgements.received(packetID, qos) }
 
-    /// True if messages that were handled cannot be acknowledged, since one before them is held.
+    /// True if handled messages cannot be acknowledged because the acknowledgement of an earlier one is held.
     var isAcknowledgementBlocked: Bool { acknowledgements.isBlocked }
 
-    /// A message of QoS 1 or 2 has been handled, or will not be: ``flush()`` sends what that allows. Nothing follows a
-    /// DISCONNECT (MQTT 5.0, section 3.14.4).
+    /// Records that a QoS 1 or 2 message was handled, or will not be: ``flush()`` sends the acknowledgements that are
+    /// then due. No packet follows a DISCONNECT (MQTT 5.0, section 3.14.4).
     ///
-    /// - Parameter passed: gets each message whose acknowledgement is not held any more.
+    /// - Parameter passed: called with each message whose acknowledgement is no longer held.
     func release(_ packetID: UInt16, isHandled: Bool, passed: (UInt16) -> Void) {
         guard stage == .established else { return }
         acknowledgements.settle(packetID, isHandled: isHandled, passed: passed)
@@ -278,7 +283,7 @@ final class Connection {
         updateInterest()
     }
 
-    /// Goes on with what a pause held back.
+    /// Resumes reading, with the bytes that the pause held back.
     func resumeReading() throws(MQTTError) {
         isReadingPaused = false
         keepAlive?.received(.now)

@@ -1,14 +1,14 @@
-/// The bytes that the end of a connection waits for, and whether they move.
+/// The bytes that a shutdown waits for, and their progress.
 struct DeliveryPromise {
-    /// The end of the promised bytes, counted from the beginning of the connection.
+    /// The end of the marked bytes, counted from the beginning of the connection.
     var end = 0
-    /// The number of bytes that had left this machine at the last look.
+    /// Number of bytes that had left this machine at the last check.
     private var lastDelivered = 0
 
     private static let leastProgress = 4_096
 
-    /// Returns whether promised bytes have left this machine since the last look: the last of them, or enough of them
-    /// for a connection that does not stand still.
+    /// Returns true if marked bytes have left this machine since the last check: the last of them, or enough to show
+    /// progress.
     mutating func hasMoved(_ delivered: Int) -> Bool {
         let before = lastDelivered
         lastDelivered = delivered

@@ -1,11 +1,12 @@
-/// When a connection was heard of last, and what its silence means (MQTT 5.0, section 3.1.2.10).
+/// Decides from the silence of a connection when to send PINGREQ and when the connection is lost (MQTT 5.0, section
+/// 3.1.2.10).
 ///
-/// A value that compares instants and counts nothing, so that one look is right after a machine was suspended too. Time
-/// is given to it.
+/// A value that compares instants and counts no ticks, so that a single check is right even after the machine was
+/// suspended. Callers pass the time.
 struct KeepAlive {
     typealias Instant = ContinuousClock.Instant
 
-    /// The finding of a look.
+    /// The result of a check.
     enum Verdict: Hashable {
         case fine
         /// PINGREQ is due: see ``pinged(end:now:)``.
@@ -14,17 +15,18 @@ struct KeepAlive {
         case lost
     }
 
-    /// A PINGREQ that has no answer yet.
+    /// An unanswered PINGREQ.
     private struct Ping {
-        /// The number of bytes written up to its end.
+        /// Number of bytes written up to the end of the PINGREQ.
         let end: Int
-        /// The time that its answer may take.
+        /// The time within which the PINGRESP must arrive.
         let patience: Duration
-        /// Since when the answer is waited for: PINGREQ has left, or a byte before it has.
+        /// The start of the wait for the PINGRESP: the time at which the PINGREQ, or a byte before it, last left this
+        /// machine.
         var since: Instant
     }
 
-    /// The time between two looks: a fifth of the keep-alive, and no more than once a second.
+    /// The interval between checks: a fifth of the keep-alive, but at least a second.
     let interval: Duration
     private let period: Duration
     private var lastSent: Instant
@@ -32,12 +34,12 @@ struct KeepAlive {
     private var ping: Ping?
     private var lastDelivered = 0
 
-    /// Looks may be early by a quarter of a second, and late by less.
+    /// Tolerance: checks may be a quarter of a second early, and less than that late.
     private static let slack = Duration.milliseconds(500)
-    /// The time that a broker has which should have ended the connection already.
+    /// The time limit for a broker that should already have closed the connection.
     private static let shortPatience = Duration.seconds(10)
 
-    /// `nil` if there is no keep-alive.
+    /// Returns `nil` if there is no keep-alive.
     init?(seconds: Int, now: Instant) {
         guard seconds > 0 else { return nil }
         period = .seconds(seconds)
@@ -46,30 +48,30 @@ struct KeepAlive {
         lastReceived = now
     }
 
-    /// Bytes were handed to the system.
+    /// Records that bytes were handed to the system.
     mutating func sent(_ now: Instant) { lastSent = now }
 
-    /// Bytes came from the broker: it is alive.
+    /// Records that bytes arrived from the broker: it is alive.
     mutating func received(_ now: Instant) {
         lastReceived = now
         ping = nil
     }
 
-    /// True if nothing has passed for longer than a look's interval.
+    /// True if no bytes were transferred for longer than the interval between checks.
     func isQuiet(_ now: Instant) -> Bool { now - max(lastSent, lastReceived) > interval }
 
-    /// Looks at the connection.
+    /// Checks the connection.
     ///
     /// - Parameters:
-    ///   - delivered: how many of the bytes written so far have left this machine. While they move, a PINGREQ behind
-    ///     them cannot be answered yet.
-    ///   - isReading: whether an answer would be seen. While reading is paused PINGREQ is sent for the broker's sake
-    ///     alone.
+    ///   - delivered: number of written bytes that have left this machine. While the number grows, a PINGREQ behind
+    ///     them cannot have been answered yet.
+    ///   - isReading: true if a PINGRESP would be read. While reading is paused, PINGREQ only keeps the connection
+    ///     alive for the broker.
     mutating func look(now: Instant, delivered: Int, isReading: Bool) -> Verdict {
         defer { lastDelivered = delivered }
         if !isReading { received(now) }
         guard var ping else {
-            // By the next look it could be too late.
+            // The next check could be too late.
             let isDue = now - min(lastSent, lastReceived) + interval + Self.slack >= period
             return isDue ? .ping : .fine
         }
@@ -80,10 +82,10 @@ struct KeepAlive {
         return now - ping.since + Self.slack >= ping.patience ? .lost : .fine
     }
 
-    /// PINGREQ was written; `end` is how many bytes had been written with it.
+    /// Records a written PINGREQ; `end` is the number of bytes written including it.
     ///
-    /// A broker ends a connection that is silent for one and a half times the keep-alive. Only a machine that was
-    /// suspended finds itself so late, and does not wait for all of another keep-alive.
+    /// A broker closes a connection that is silent for one and a half times the keep-alive. Only a machine that was
+    /// suspended is that late, and the client then does not wait for another full keep-alive.
     mutating func pinged(end: Int, now: Instant) {
         let isOverdue = now - lastReceived >= period * 3 / 2
         ping = Ping(end: end, patience: isOverdue ? min(period, Self.shortPatience) : period, since: now)

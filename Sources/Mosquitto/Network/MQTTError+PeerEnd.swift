@@ -7,8 +7,8 @@ import Musl
 #endif
 
 extension MQTTError {
-    /// True for an end of an established connection by its peer (FIN or RST) without a reason code. A time-out, or
-    /// another failure of this machine or the network, is none.
+    /// True if the peer closed an established connection (FIN or RST) without a reason code. False for a timeout, or
+    /// another failure of this machine or the network.
     var isWordlessEnd: Bool {
         code == .closed && reasonCode == nil && [nil, ECONNRESET, EPIPE].contains(systemCode)
     }

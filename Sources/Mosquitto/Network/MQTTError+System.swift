@@ -12,7 +12,7 @@ extension MQTTError {
         var error: MQTTError
         switch code {
         case ECONNREFUSED: error = MQTTError(.connectionRefused, "connection refused", phase: .connect)
-        // Of a Unix socket: it is not there, or its queue is full.
+        // A Unix socket does not exist, or its queue is full.
         case ENOENT: error = MQTTError(.connectionRefused, "the socket does not exist", phase: .connect)
         case EAGAIN: error = MQTTError(.connectionRefused, "the socket takes no more connections", phase: .connect)
         case ENETUNREACH, EHOSTUNREACH, ENETDOWN, EHOSTDOWN:

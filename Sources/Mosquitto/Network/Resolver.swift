@@ -8,14 +8,14 @@ import Glibc
 import Musl
 #endif
 
-/// Looks host names up with `getaddrinfo`, which blocks and cannot be cancelled, on threads of its own.
+/// Resolves host names with `getaddrinfo`, which blocks and cannot be cancelled, on its own threads.
 ///
-/// Look-ups of the same name at the same time are one look-up. At most ``maximumThreads`` run; further ones wait. A
-/// look-up whose caller gave up ends when the system's own timeout does.
+/// Simultaneous look-ups of the same name share one call. At most ``maximumThreads`` run; further ones wait. A look-up
+/// whose caller gave up ends with the system's own timeout.
 final class Resolver: Sendable {
     static let shared = Resolver()
 
-    /// Numeric addresses in the system's order of preference, or why there are none.
+    /// Numeric addresses in the system's order of preference, or the error.
     typealias Answer = Result<[String], MQTTError>
 
     private struct State {
@@ -27,7 +27,7 @@ final class Resolver: Sendable {
     private let maximumThreads = 8
     private let state = Mutex(State())
 
-    /// The address itself if `host` is one, an IPv6 scope included.
+    /// Returns the address itself if `host` is a numeric address, including an IPv6 scope; else `nil`.
     static func numeric(_ host: String) -> String? {
         try? lookUp(host, flags: AI_NUMERICHOST).get().first
     }
@@ -50,7 +50,8 @@ final class Resolver: Sendable {
         if startsThread, !startThread(name: "mosquitto-dns", { [self] in work() }) { giveUp() }
     }
 
-    /// The system has no room for another thread. The threads that run go on with the queue; without any it is failed.
+    /// Handles the failure to create a thread. Running threads carry on with the queue; without any, the queued
+    /// look-ups fail.
     private func giveUp() {
         let callbacks = state.withLock { state in
             state.threads -= 1

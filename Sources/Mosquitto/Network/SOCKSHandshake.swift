@@ -1,14 +1,14 @@
-/// The dialogue of a client and a SOCKS5 proxy before the proxy is a pipe to the broker (RFC 1928, RFC 1929).
-/// The proxy resolves the name.
+/// The handshake of a client with a SOCKS5 proxy, after which the proxy forwards bytes to the broker (RFC 1928, RFC
+/// 1929). The proxy resolves the name.
 struct SOCKSHandshake {
     private enum Stage {
         case method, authentication, reply
-        /// The rest of the reply: the address that the proxy connects from.
+        /// The rest of the reply: the address from which the proxy connects.
         case address
         case done
     }
 
-    /// The number of the proxy's bytes to be read next; 0 when all has been said.
+    /// Number of bytes to read next from the proxy; 0 when the handshake is complete.
     private(set) var needed = 2
 
     private let proxy: MQTTProxy
@@ -21,11 +21,10 @@ struct SOCKSHandshake {
         self.endpoint = endpoint
     }
 
-    /// The client's first words: the method it can use. As in libmosquitto, it is the one that the user name calls
-    /// for.
+    /// The client's greeting, with the method it supports. As in libmosquitto, the user name determines the method.
     var greeting: [UInt8] { [5, 1, proxy.username == nil ? 0 : 2] }
 
-    /// Takes what was read, up to ``needed`` bytes. Returns what is to be said now.
+    /// Handles received bytes, up to ``needed`` of them. Returns the bytes to send next.
     mutating func receive(_ bytes: [UInt8]) throws(MQTTError) -> [UInt8]? {
         received += bytes
         needed -= bytes.count
@@ -64,7 +63,7 @@ struct SOCKSHandshake {
         // Up to the first byte of the address.
         needed = 5
         let host = Array(endpoint.host.utf8)
-        // An address as a name, as in libmosquitto: proxies know it when they see it.
+        // A numeric address is sent as a name, as in libmosquitto: proxies recognize it.
         return [5, 1, 0, 3, UInt8(host.count)] + host + [UInt8(endpoint.port >> 8), UInt8(endpoint.port & 0xFF)]
     }
 
@@ -73,7 +72,7 @@ struct SOCKSHandshake {
         guard answer[1] == 0 else {
             throw Self.failure("the proxy could not connect: \(Self.reasons[answer[1]] ?? "unknown reason")")
         }
-        // One byte of the address is here; two of the port follow it.
+        // The first byte of the address was received; two bytes of the port follow the address.
         switch answer[3] {
         case 1: needed = 4 - 1 + 2
         case 3: needed = Int(answer[4]) + 2

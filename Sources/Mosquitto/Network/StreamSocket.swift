@@ -15,11 +15,12 @@ private func sendBytes(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> 
     #endif
 }
 
-/// The system calls on one stream socket that is not blocking.
+/// The system calls on a non-blocking stream socket.
 struct StreamSocket {
     let descriptor: Int32
 
-    /// A TCP socket that begins to connect to a numeric address. Throws the `errno` of what fails at once.
+    /// Creates a TCP socket and begins to connect it to a numeric address. Throws the `errno` of a call that fails at
+    /// once.
     ///
     /// - Parameter local: the numeric address to connect from.
     init(connectingTo address: String, port: Int, from local: String? = nil) throws(SystemCallError) {
@@ -37,7 +38,7 @@ struct StreamSocket {
         }
     }
 
-    /// A Unix socket that connects to a path. Throws the `errno` of what fails at once.
+    /// Creates a Unix socket and connects it to a path. Throws the `errno` of a call that fails at once.
     init(connectingTo path: String) throws(SystemCallError) {
         descriptor = socket(AF_UNIX, ownStreamType, 0)
         if descriptor < 0 { throw SystemCallError(code: errno) }
@@ -72,7 +73,7 @@ struct StreamSocket {
 
     init(descriptor: Int32) { self.descriptor = descriptor }
 
-    /// Two sockets that are connected to each other. `nil` with `errno` set.
+    /// Returns two connected sockets, or `nil` with `errno` set.
     static func pair(bufferSize: Int32) -> (StreamSocket, StreamSocket)? {
         var descriptors: [Int32] = [-1, -1]
         guard socketpair(AF_UNIX, ownStreamType, 0, &descriptors) == 0 else { return nil }
@@ -94,7 +95,7 @@ struct StreamSocket {
         #endif
     }
 
-    /// The result of a connect that was under way: 0, or why it failed.
+    /// Returns the result of a connect in progress: 0, or the `errno` of its failure.
     func connectResult() -> Int32 {
         var error: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
@@ -108,7 +109,8 @@ struct StreamSocket {
         return connected == 0 ? 0 : errno == ENOTCONN ? ECONNREFUSED : errno
     }
 
-    /// Ends the connection when what was sent is not acknowledged for so long; Linux alone.
+    /// Limits the time for which sent bytes may stay unacknowledged before the system closes the connection; Linux
+    /// only.
     func setUserTimeout(_ timeout: Duration) {
         #if os(Linux)
         var milliseconds = Int32(clamping: timeout.components.seconds * 1_000)
@@ -135,9 +137,9 @@ struct StreamSocket {
         }
     }
 
-    /// Acknowledges what was received without the usual delay. A broker that has Nagle's algorithm on holds its next
-    /// small segment back until then: after a TLS handshake that is the CONNACK, behind the session tickets, 40 ms
-    /// later. Linux forgets it with the next segment.
+    /// Acknowledges received bytes without the usual delay. A broker that uses Nagle's algorithm holds its next small
+    /// segment back until then: after a TLS handshake, the CONNACK would follow the session tickets 40 ms late. Linux
+    /// resets the option with the next segment.
     func acknowledgeAtOnce() {
         #if os(Linux)
         var one: Int32 = 1
@@ -154,14 +156,14 @@ struct StreamSocket {
         }
     }
 
-    /// The number of bytes that wait to be read.
+    /// Number of bytes that can be read.
     var inputCount: Int {
         var count: Int32 = 0
         return ioctl(descriptor, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
     }
 
-    /// The number of bytes that wait in the system's buffer, or have not been acknowledged by the peer's system. 0 if
-    /// nothing tells.
+    /// Number of bytes in the system's buffer, including those that the peer's system has not acknowledged; 0 if
+    /// unknown.
     var outputCount: Int {
         var count: Int32 = 0
         #if canImport(Darwin)
@@ -172,10 +174,10 @@ struct StreamSocket {
         #endif
     }
 
-    /// Tells the peer that nothing follows.
+    /// Closes the writing side.
     func finishWriting() { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// Ends the connection, whoever else has a descriptor of it, and closes this one.
+    /// Closes the connection, even if another descriptor of it exists, and closes this descriptor.
     func close() {
         _ = shutdown(descriptor, Int32(SHUT_RDWR))
         closeDescriptor(descriptor)

@@ -1,31 +1,31 @@
 import CMosquitto
 import CMosquittoShim
 
-/// A connection with TLS, whose `SSL` stands on memory BIOs: what was received is fed to it record by record, and what
-/// it has encrypted is sent.
+/// A TLS connection whose `SSL` uses memory BIOs: received bytes are fed to it record by record, and encrypted bytes
+/// are sent from it.
 final class TLSStream: Transport {
     enum Step {
         case finished
-        /// More has to be received.
+        /// More bytes must be received.
         case pending
-        /// ``answer(isTrusted:)`` has to say whether the broker is to be trusted.
+        /// The handshake waits for ``answer(isTrusted:)``, which decides whether to trust the broker.
         case asks(TLSPeer)
     }
 
     let context: TLSContext
     private let ssl: OpaquePointer
-    /// The reason why the stream ended, for when all that came before it is taken.
+    /// The error that ended the stream, thrown after all bytes before it were read.
     private var failure: MQTTError?
     private var record: UnsafeMutablePointer<cmq_tls> { context.record }
     private var isEstablished = false
-    /// The number of transfers since the connection was quiet.
+    /// Number of transfers since the connection was last idle.
     private var uses = 0
 
-    /// Up to here a turn gives back what it needed, which is 34 KB for OpenSSL's records alone: of many clients most
-    /// have a PINGREQ to send, and all at the same time if they have connected at the same time.
+    /// Up to this number of transfers, a turn releases its memory, of which OpenSSL's records alone take 34 KB: most
+    /// clients only send a PINGREQ, and clients that connected simultaneously send it simultaneously.
     private static let fewUses = 32
 
-    /// The header, and the 2^14 + 2,048 bytes that TLS 1.2 allows (RFC 5246, section 6.2.3).
+    /// The largest legal record: the header, and the 2^14 + 2,048 bytes that TLS 1.2 allows (RFC 5246, section 6.2.3).
     private static let maximumRecord = 5 + 16_384 + 2_048
 
     init(_ context: TLSContext) throws(MQTTError) {
@@ -40,8 +40,8 @@ final class TLSStream: Transport {
 
     // MARK: Handshake
 
-    /// The steps of the handshake that can be made with what was received. What they produce is to be sent, even if one
-    /// fails.
+    /// Performs the steps of the handshake for which bytes were received. The bytes they produce must be sent, even if
+    /// a step fails.
     func handshake(_ received: inout ByteQueue) throws(MQTTError) -> Step {
         while true {
             switch cmq_tls_handshake(record, ssl) {
@@ -57,11 +57,11 @@ final class TLSStream: Transport {
         }
     }
 
-    /// For the handshake to go on.
+    /// Sets the decision about the broker, before the handshake is resumed.
     func answer(isTrusted: Bool) { record.pointee.answer = isTrusted ? 1 : -1 }
 
-    /// True if the broker has asked for a client certificate in a handshake of TLS 1.3, in which it judges it
-    /// afterwards.
+    /// True if the broker has asked for a client certificate in a TLS 1.3 handshake: it then checks the certificate
+    /// after the handshake.
     var mayRefuseCertificate: Bool {
         record.pointee.certificate_requested && SSL_version(ssl) == TLS1_3_VERSION
     }
@@ -75,14 +75,14 @@ final class TLSStream: Transport {
         return MQTTConnectionInfo.TLS(
             version: String(cString: SSL_get_version(ssl)),
             cipher: String(cString: SSL_CIPHER_get_name(SSL_get_current_cipher(ssl))),
-            // With a pre-shared key OpenSSL says so of every connection in TLS 1.3.
+            // With a pre-shared key OpenSSL reports every TLS 1.3 connection as resumed.
             resumed: record.pointee.session_offered && SSL_session_reused(ssl) == 1,
             applicationProtocol: chosen.isEmpty ? nil : String(decoding: chosen, as: UTF8.self))
     }
 
     // MARK: Inbound
 
-    /// Feeds the next whole record. What is no TLS is fed as it came: OpenSSL says what it is.
+    /// Feeds the next complete record. Bytes that are not TLS are fed unchanged, so that OpenSSL reports the error.
     private func feedRecord(_ received: inout ByteQueue) throws(MQTTError) -> Bool {
         var length = received.count
         guard length > 0 else { return false }
@@ -90,7 +90,7 @@ final class TLSStream: Transport {
             // RFC 8446, section 5.1: type, version, and the length of what follows.
             guard length >= 5 else { return false }
             let record = 5 + (Int(received[3]) << 8 | Int(received[4]))
-            // One that is too long to be legal is not waited for: OpenSSL refuses its header.
+            // A record above the legal size is not awaited: OpenSSL rejects its header.
             if record <= Self.maximumRecord {
                 guard length >= record else { return false }
                 length = record
@@ -102,11 +102,11 @@ final class TLSStream: Transport {
         return true
     }
 
-    /// Returns the content of the records that are there, as far as it fits.
+    /// Decrypts complete records into `scratch`, as far as they fit. Returns the number of bytes.
     func open(_ received: inout ByteQueue, into scratch: UnsafeMutableRawBufferPointer) throws(MQTTError) -> Int? {
         var count = 0
         while count < scratch.count, failure == nil {
-            // As records are fed one by one, there is no other when one is read to its end.
+            // Since records are fed one by one, none is left when one was read to its end.
             if SSL_pending(ssl) == 0 {
                 do throws(MQTTError) {
                     guard try feedRecord(&received) else { return count > 0 ? count : nil }
@@ -117,7 +117,7 @@ final class TLSStream: Transport {
             }
             let step = cmq_tls_read(record, ssl, scratch.baseAddress! + count, Int32(scratch.count - count))
             switch step {
-            // It was a record of another kind, such as a session ticket.
+            // The record had no application data, such as a session ticket.
             case Int32(CMQ_TLS_WANT_MORE.rawValue): continue
             case Int32(CMQ_TLS_CLOSED.rawValue):
                 failure = MQTTError(.closed, "the broker closed the connection", phase: .connected)
@@ -133,14 +133,14 @@ final class TLSStream: Transport {
 
     // MARK: Outbound
 
-    /// Encrypts.
+    /// Encrypts bytes.
     func write(_ bytes: UnsafeRawBufferPointer) throws(MQTTError) {
         if !bytes.isEmpty, !cmq_tls_write(ssl, bytes.baseAddress, Int32(bytes.count)) {
             throw describedFailure(.connected)
         }
     }
 
-    /// Says so to the broker (RFC 8446, section 6.1).
+    /// Sends close_notify to the broker (RFC 8446, section 6.1).
     func finishWriting() {
         if SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN == 0 { SSL_shutdown(ssl) }
     }
