@@ -8,25 +8,25 @@ import Glibc
 import Musl
 #endif
 
-/// A listening socket for connections within this process: libmosquitto connects to it, and not to a broker. Confined
-/// to the loop's thread.
+/// A listening socket for connections within this process: libmosquitto connects to it instead of a broker. Confined to
+/// the loop's thread.
 ///
-/// It is a Unix socket in a private folder. On Linux the folder is gone as soon as the socket is bound, which is then
-/// reached through a descriptor of its inode: nothing is left when the process dies. Where no folder can be written, or
-/// `/proc` cannot be read, it is a port of the loopback interface.
+/// The socket is a Unix socket in a private folder. On Linux the folder is removed as soon as the socket is bound; the
+/// socket is then reached through a descriptor of its inode, and nothing remains when the process dies. If no folder
+/// can be created, or `/proc` cannot be read, the socket is a port of the loopback interface.
 final class LocalListener {
     /// The arguments of `mosquitto_connect_bind_v5`.
     let host: String
     let port: Int32
 
     private let descriptor: Int32
-    /// Keeps the socket reachable; negative if its path does.
+    /// The descriptor through which the socket is reached; negative if its path serves.
     private let inode: Int32
-    /// The folder to be removed in the end.
+    /// The folder to remove at the end.
     private let folder: String?
 
     private static let backlog: Int32 = 16
-    /// The milliseconds that a connection may take to arrive here.
+    /// The time limit in milliseconds for a connection to arrive.
     private static let patience: Int32 = 1_000
 
     deinit {
@@ -38,7 +38,7 @@ final class LocalListener {
         }
     }
 
-    /// Listens on a Unix socket; `nil` if none can be made or reached.
+    /// Listens on a Unix socket. Returns `nil` if none can be created or reached.
     init?() {
         guard let descriptor = Self.makeSocket(AF_UNIX) else { return nil }
         for parent in Self.parents {
@@ -57,7 +57,7 @@ final class LocalListener {
             if inode >= 0 {
                 unlink(path)
                 rmdir(folder)
-                // A process that may not look at itself cannot connect so.
+                // A process that may not read its own `/proc` entry cannot connect this way.
                 if access(reachable, W_OK) != 0 {
                     closeDescriptor(inode)
                     break
@@ -71,7 +71,7 @@ final class LocalListener {
         return nil
     }
 
-    /// Listens on a port of the loopback interface. Throws the `errno` of what failed.
+    /// Listens on a port of the loopback interface. Throws the `errno` of the failed call.
     init(loopback: Void) throws(SystemCallError) {
         guard let descriptor = Self.makeSocket(AF_INET) else { throw SystemCallError(code: errno) }
         var address = sockaddr_in()
@@ -91,8 +91,8 @@ final class LocalListener {
         port = Int32(LoopbackName(of: descriptor, getsockname)?.port ?? 0)
     }
 
-    /// Returns the other end of the connection that `client` has made, and closes those of others. Throws the `errno`
-    /// of what failed.
+    /// Accepts and returns the other end of the connection that `client` has made; closes connections made by others.
+    /// Throws the `errno` of the failed call.
     func accept(_ client: Int32) throws(SystemCallError) -> Int32 {
         while true {
             var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
@@ -126,7 +126,7 @@ final class LocalListener {
         return (own.map { [$0] } ?? []) + ["/tmp", "/dev/shm", "/var/tmp"]
     }
 
-    /// Makes a folder that nobody else can enter.
+    /// Creates a folder that no other user can enter.
     private static func makeFolder(in parent: String) -> String? {
         var template = Array((parent + "/mosquitto.XXXXXX").utf8CString)
         return template.withUnsafeMutableBufferPointer { buffer in

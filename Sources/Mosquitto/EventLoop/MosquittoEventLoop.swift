@@ -12,10 +12,10 @@ import Musl
 
 /// A thread that serves the connections of any number of clients.
 ///
-/// It sleeps until a socket, a timer or another thread has work for it. All clients share ``shared`` unless they are
-/// given another one. A loop ends, and its thread with it, when no client and nobody else holds it.
+/// The thread sleeps until a socket, a timer or another thread needs it. All clients share ``shared`` by default. A
+/// loop and its thread end when no client and no other object retains the loop.
 public final class MosquittoEventLoop: SerialExecutor, Sendable {
-    /// The loop of all clients that are not given another one.
+    /// The default loop of all clients.
     public static let shared = MosquittoEventLoop(name: "mosquitto")
 
     let core: EventLoopCore
@@ -33,8 +33,8 @@ public final class MosquittoEventLoop: SerialExecutor, Sendable {
         core.enqueue(UnownedJob(job), on: self)
     }
 
-    /// Runs tasks on the loop's thread: what they publish and receive then needs no other thread to be woken, which
-    /// takes most of the time of a single message.
+    /// An executor that runs tasks on the loop's thread. Publishing and receiving in such a task wakes no other thread,
+    /// which takes most of the time of a single message.
     ///
     /// ```swift
     /// try await withTaskExecutorPreference(MosquittoEventLoop.shared.taskExecutor) {
@@ -42,12 +42,12 @@ public final class MosquittoEventLoop: SerialExecutor, Sendable {
     /// }
     /// ```
     ///
-    /// A task that computes for long, or blocks, keeps every client of the loop waiting: give it a loop of its own.
+    /// A task that computes for long or blocks delays every client of the loop: run it on a separate loop.
     public var taskExecutor: any TaskExecutor { LoopTaskExecutor(loop: self) }
 
     public func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
 
-    /// Lets `assumeIsolated` be used by what the loop calls without a Swift job: readiness of sockets and timers.
+    /// Allows `assumeIsolated` in calls that the loop makes without a Swift job: readiness of sockets and timers.
     public func isIsolatingCurrentContext() -> Bool? { core.isCurrentThread }
 
     public func checkIsolated() {
@@ -64,19 +64,19 @@ final class LoopTaskExecutor: TaskExecutor {
     func enqueue(_ job: consuming ExecutorJob) { loop.core.enqueue(UnownedJob(job), on: loop, self) }
 }
 
-/// A client of a loop. All methods are called on the loop's thread.
+/// A client of a loop. The loop calls all methods on its thread.
 protocol EventLoopClient: AnyObject, Sendable {
     /// The socket that was registered with this token is ready.
     func socketReady(_ token: UInt64, _ events: PollEvents)
     /// ``EventLoopCore/schedule(_:)`` was called.
     func mailboxReady()
-    /// The turn ends: what it produced can be written in one go.
+    /// The turn ends: all output of the turn can be written in one call.
     func turnEnded()
 }
 
-/// A loop's thread and all that is confined to it.
+/// A loop's thread and all state confined to it.
 ///
-/// `@unchecked Sendable`: the mailbox is locked; everything below "loop thread only" is touched by that thread alone.
+/// `@unchecked Sendable`: the mailbox is locked; only the loop's thread accesses everything below "loop thread only".
 final class EventLoopCore: @unchecked Sendable {
     private struct Job {
         let job: UnownedJob
@@ -91,7 +91,7 @@ final class EventLoopCore: @unchecked Sendable {
         var executor: MosquittoEventLoop?
         var sleeping = false
         var stopping = false
-        /// The name of the thread that the system had no room for: it is tried again with the next job.
+        /// The name of the thread that the system could not create; the next job tries again.
         var missingThread: String?
 
         var isEmpty: Bool { jobs.isEmpty && clients.isEmpty && !stopping }
@@ -107,16 +107,16 @@ final class EventLoopCore: @unchecked Sendable {
     private var clients: [UInt64: any EventLoopClient] = [:]
     private var lastToken: UInt64 = 0
     private var touched: [any EventLoopClient] = []
-    /// Jobs that a turn had no time for. Jobs that came later wait behind them.
+    /// Jobs left over from a turn. Later jobs wait behind them.
     private var jobs = Deque<Job>()
     private var executor: MosquittoEventLoop?
-    /// The events of the sockets that can wait; empty if there are none.
+    /// The pending events of patient sockets; empty if there are none.
     private var patient: [UInt64: PollEvents] = [:]
     private var postponed = Deque<UInt64>()
-    /// The time that a turn goes on with jobs, and with sockets that can wait, before it looks after the others. A
-    /// handshake is most of a millisecond of arithmetic, and thousands of clients can be in one at the same time.
+    /// The time that a turn spends on jobs and patient sockets before it serves the others. A handshake takes most of a
+    /// millisecond of computation, and thousands of clients may be in one at the same time.
     private static let slice = Duration.milliseconds(1)
-    /// Bytes on their way from a socket; shared by all clients of the loop.
+    /// A buffer for bytes read from sockets; shared by all clients of the loop.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
     private var listener: LocalListener?
 
@@ -155,7 +155,7 @@ final class EventLoopCore: @unchecked Sendable {
         }
     }
 
-    /// Has `client.mailboxReady()` called on the loop's thread. The client coalesces its calls.
+    /// Schedules a call of `client.mailboxReady()` on the loop's thread. The client coalesces its calls.
     func schedule(_ client: any EventLoopClient) {
         wake { $0.clients.append(client) }
     }
@@ -175,10 +175,10 @@ final class EventLoopCore: @unchecked Sendable {
 
     // MARK: Loop thread only
 
-    /// True if sockets can be watched at all.
+    /// True if the loop can watch sockets.
     var isUsable: Bool { poller != nil }
 
-    /// - Parameter isPatient: whether it can wait for the others, until ``hurry(_:)``: it is not connected yet.
+    /// - Parameter isPatient: true if the socket yields to others until ``hurry(_:)``, since it is not connected yet.
     func register(
         _ socket: Int32, client: any EventLoopClient, interest: PollEvents, isPatient: Bool = false
     ) -> UInt64? {
@@ -189,14 +189,14 @@ final class EventLoopCore: @unchecked Sendable {
         return lastToken
     }
 
-    /// The socket cannot wait any more.
+    /// Ends the patience of a socket.
     func hurry(_ token: UInt64) { patient[token] = nil }
 
     func setInterest(_ socket: Int32, token: UInt64, _ interest: PollEvents) {
         poller?.modify(socket, token: token, interest: interest)
     }
 
-    /// Must come before the socket is closed. Readiness that was already reported for the token is ignored from now on.
+    /// Must be called before the socket is closed. Readiness already reported for the token is ignored from now on.
     func unregister(_ socket: Int32, token: UInt64) {
         poller?.remove(socket)
         clients[token] = nil
@@ -207,8 +207,8 @@ final class EventLoopCore: @unchecked Sendable {
         timers.add(at: ContinuousClock.now + delay.clampedToWait, action)
     }
 
-    /// A timer that may fire up to a quarter of a second early, with others of its kind: thousands of them wake the
-    /// loop a few times a second.
+    /// Sets a timer that may fire up to a quarter of a second early, together with others: thousands of them wake the
+    /// loop only a few times a second.
     func setLooseTimer(after delay: Duration, _ action: @escaping () -> Void) -> TimerID {
         let due = (ContinuousClock.now + delay.clampedToWait) - start
         let grid = Duration.milliseconds(250)
@@ -217,8 +217,8 @@ final class EventLoopCore: @unchecked Sendable {
 
     func cancelTimer(_ id: TimerID) { timers.cancel(id) }
 
-    /// Returns the listener for connections within this process, made when it is first asked for. Throws the `errno` of
-    /// what failed.
+    /// Returns the listener for connections within this process, created on first use. Throws the `errno` of the failed
+    /// call.
     func localListener() throws(SystemCallError) -> LocalListener {
         if let listener { return listener }
         let made = if let unix = LocalListener() { unix } else { try LocalListener(loopback: ()) }
@@ -226,23 +226,24 @@ final class EventLoopCore: @unchecked Sendable {
         return made
     }
 
-    /// Returns a new listener, which needs neither a folder nor `/proc`: the last one could not be reached.
+    /// Replaces a listener that could not be reached, and returns the new one, which needs neither a folder nor
+    /// `/proc`.
     func replaceLocalListener() throws(SystemCallError) -> LocalListener {
         let made = try LocalListener(loopback: ())
         listener = made
         return made
     }
 
-    /// Has `client.turnEnded()` called once at the end of this turn. The client coalesces its calls.
+    /// Schedules one call of `client.turnEnded()` at the end of this turn. The client coalesces its calls.
     func callAtEndOfTurn(_ client: any EventLoopClient) { touched.append(client) }
 
     private func run() {
         threadID.store(Self.currentThreadID, ordering: .relaxed)
-        // The last holder has let go, and every client with it: each holds the loop.
+        // The loop was released by its last owner, so no client is left: each client retains the loop.
         while runTurn() { sleep() }
     }
 
-    /// Does what is due now. Returns whether the loop goes on. The executor is held for no longer than it has jobs.
+    /// Runs all work that is due. Returns true if the loop continues. The executor is retained only while it has jobs.
     private func runTurn() -> Bool {
         let (scheduled, stopping) = mailbox.withLock { mailbox in
             defer {
@@ -259,7 +260,7 @@ final class EventLoopCore: @unchecked Sendable {
         for client in scheduled { client.mailboxReady() }
         let now = ContinuousClock.now
         while let action = timers.popDue(now) { action() }
-        // What these add is for the next turn: a client with much to do does not keep the others waiting.
+        // Clients added by these calls wait for the next turn: a client with much work does not delay the others.
         let round = touched
         touched.removeAll(keepingCapacity: true)
         for client in round { client.turnEnded() }
@@ -285,7 +286,7 @@ final class EventLoopCore: @unchecked Sendable {
         guard !postponed.isEmpty else { return }
         let end = ContinuousClock.now + Self.slice
         while let token = postponed.popFirst() {
-            // It may be gone by now, or in a hurry: then it is reported again.
+            // The socket may be unregistered by now, or no longer patient: then its events are reported again.
             guard let events = patient[token] else { continue }
             patient[token] = []
             clients[token]?.socketReady(token, events)
@@ -309,7 +310,7 @@ final class EventLoopCore: @unchecked Sendable {
             return mailbox.sleeping
         }
         guard let poller else {
-            // No socket can be watched, and no client runs; the jobs of those that try are all there is to do.
+            // Without a poller no client runs, and the jobs of callers that try to start one are the only work.
             usleep(20_000)
             return
         }
@@ -320,7 +321,7 @@ final class EventLoopCore: @unchecked Sendable {
 }
 
 /// Starts a detached POSIX thread on which SIGPIPE is blocked: a write to a closed socket is an error, not a signal,
-/// and the process's disposition stays what the user made it. Returns whether the system had room for it.
+/// and the process's signal disposition stays unchanged. Returns true if the system could create the thread.
 func startThread(name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
     final class Box {
         let name: String

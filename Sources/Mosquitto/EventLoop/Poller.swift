@@ -14,38 +14,37 @@ struct PollEvents: OptionSet {
 
     static let readable = PollEvents(rawValue: 1)
     static let writable = PollEvents(rawValue: 2)
-    /// An error or a hang-up: the next system call on the socket tells which.
+    /// An error or a hang-up; the next system call on the socket returns the error.
     static let failed = PollEvents(rawValue: 4)
-    /// The peer has closed its side. Watched for while nothing is read (Linux alone: kqueue tells it with what can be
-    /// read).
+    /// The peer has closed its side. Watched while reading is paused (Linux only: kqueue reports it with readability).
     static let finished = PollEvents(rawValue: 8)
 }
 
-/// Level-triggered readiness of sockets: epoll on Linux, kqueue on Darwin. Used on the loop's thread only, but for
+/// Level-triggered readiness of sockets: epoll on Linux, kqueue on Darwin. Used on the loop's thread only, except for
 /// ``wake()``.
 ///
-/// A wait ends in time also when the machine was suspended meanwhile. `ContinuousClock`, which the timers count by,
-/// goes on then (`CLOCK_BOOTTIME`); the time-outs of `epoll_wait` and `kevent` do not, and each timer would be late by
-/// what was left of the wait. On Linux an alarm of the same clock ends the wait; elsewhere a wait is no longer than
-/// ``longestWait``.
+/// A wait ends on time even if the machine was suspended meanwhile. `ContinuousClock`, the clock of the timers,
+/// continues during a suspension (`CLOCK_BOOTTIME`); the timeouts of `epoll_wait` and `kevent` do not, and each timer
+/// would be late by the rest of the wait. On Linux an alarm of the same clock ends the wait; elsewhere a wait is no
+/// longer than ``longestWait``.
 struct Poller {
-    /// The end of a wait in which nothing gets ready.
+    /// The time limit of a wait.
     enum Limit {
         case now, never
         case at(ContinuousClock.Instant)
     }
 
-    /// The delay that a timer can have after a suspension where there is no alarm.
+    /// Upper bound of a timer's delay after a suspension on systems without an alarm.
     static let longestWait = Duration.seconds(5)
 
     private let descriptor: Int32
     private let wakeUp: WakeUp
-    /// The token of the wake-up's own descriptor.
+    /// The token of the wake-up descriptor.
     private static let wakeToken = UInt64.max
     private static let alarmToken = UInt64.max - 1
     private static let batch = 256
     #if !canImport(Darwin)
-    /// `nil` if the system has none.
+    /// `nil` if the system has no alarm.
     let alarm: Alarm?
     #endif
 
@@ -56,7 +55,7 @@ struct Poller {
     #endif
     private let buffer = UnsafeMutableBufferPointer<Event>.allocate(capacity: batch)
 
-    /// `nil` if the process has no file descriptor left.
+    /// Returns `nil` if no file descriptor is available.
     init?() {
         guard let wakeUp = WakeUp() else {
             buffer.deallocate()
@@ -80,7 +79,7 @@ struct Poller {
         add(wakeUp.readEnd, token: Self.wakeToken, interest: .readable)
     }
 
-    /// Ends a ``wait(until:_:)`` that is going on, or the next one. From any thread.
+    /// Ends the current ``wait(until:_:)``, or the next one. May be called on any thread.
     func wake() { wakeUp.signal() }
 
     func close() {
@@ -92,7 +91,7 @@ struct Poller {
         buffer.deallocate()
     }
 
-    /// The time that is left, no more than ``longestWait``.
+    /// Returns the remaining time, at most ``longestWait``.
     private static func capped(_ deadline: ContinuousClock.Instant) -> Duration {
         min(max(.zero, deadline - .now), longestWait)
     }
@@ -164,7 +163,7 @@ struct Poller {
         if interest.contains(.readable) { event.events |= EPOLLIN.rawValue | EPOLLRDHUP.rawValue }
         if interest.contains(.finished) { event.events |= EPOLLRDHUP.rawValue }
         if interest.contains(.writable) { event.events |= EPOLLOUT.rawValue }
-        // Each write to the one and each end of the other is an edge, so they never have to be read.
+        // Each write to the wake-up and each expiry of the alarm is an edge, so that neither must be read.
         if token >= Self.alarmToken { event.events |= EPOLLET.rawValue }
         event.data.u64 = token
         return epoll_ctl(descriptor, operation, socket, &event) == 0
@@ -187,7 +186,7 @@ struct Poller {
         }
     }
 
-    /// The time-out for `epoll_wait`, and the alarm set where that has none.
+    /// Returns the timeout for `epoll_wait`, and sets the alarm if a timeout cannot express the limit.
     private func timeout(_ limit: Limit) -> Int32 {
         switch limit {
         case .now: return 0
@@ -198,7 +197,7 @@ struct Poller {
         }
     }
 
-    /// Rounded up, so that a timer is never early and never polled for.
+    /// Rounds up, so that a timer never fires early and is never polled for.
     static func milliseconds(_ duration: Duration) -> Int32 {
         let (seconds, attoseconds) = duration.components
         if seconds < 0 { return 0 }
@@ -209,10 +208,10 @@ struct Poller {
 }
 
 #if !canImport(Darwin)
-/// A `timerfd` of the clock that goes on while the machine is suspended.
+/// A `timerfd` of the clock that continues while the machine is suspended.
 final class Alarm {
     let descriptor: Int32
-    /// When it rings; `nil` if it does not.
+    /// The time at which the alarm fires; `nil` if it is not set.
     private var time: ContinuousClock.Instant?
 
     init?() {
@@ -220,9 +219,9 @@ final class Alarm {
         if descriptor < 0 { return nil }
     }
 
-    /// Has it ring by then. One that rings earlier stays: the timer that it was for is mostly cancelled, and a wait
-    /// that ends in vain costs less than a system call for each change. Returns whether it will ring; a time that has
-    /// come needs no ring.
+    /// Sets the alarm to fire by `deadline`. An earlier setting stays: its timer has mostly been cancelled, and a wait
+    /// that ends in vain costs less than a system call for each change. Returns true if the alarm will fire; a deadline
+    /// that has passed needs no alarm.
     func set(_ deadline: ContinuousClock.Instant) -> Bool {
         if let time, time <= deadline { return true }
         let rest = deadline - .now

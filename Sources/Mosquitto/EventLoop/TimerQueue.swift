@@ -1,10 +1,10 @@
 import HeapModule
 
-/// Identifies a timer that was set; never reused.
+/// The identifier of a timer; never reused.
 struct TimerID: Hashable, Sendable { fileprivate let number: UInt64 }
 
-/// Timers in the order of their deadlines. A cancelled timer leaves the heap when it comes up, or when such leftovers
-/// are the majority.
+/// Timers in the order of their deadlines. A cancelled timer is removed from the heap when its deadline comes, or when
+/// cancelled timers are the majority.
 struct TimerQueue {
     private struct Entry: Comparable {
         let deadline: ContinuousClock.Instant
@@ -33,7 +33,7 @@ struct TimerQueue {
         }
     }
 
-    /// When the next timer is due.
+    /// Returns the deadline of the next timer.
     mutating func nextDeadline() -> ContinuousClock.Instant? {
         while let first = heap.min {
             if actions[first.id] != nil { return first.deadline }
@@ -42,7 +42,7 @@ struct TimerQueue {
         return nil
     }
 
-    /// Takes the next timer that is due.
+    /// Removes the next due timer and returns its action.
     mutating func popDue(_ now: ContinuousClock.Instant) -> (() -> Void)? {
         guard let deadline = nextDeadline(), deadline <= now else { return nil }
         return actions.removeValue(forKey: heap.removeMin().id)

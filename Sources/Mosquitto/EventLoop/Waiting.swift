@@ -1,14 +1,15 @@
 extension Duration {
-    /// The longest wait, ten years: more than any process lives, and far from where clocks overflow.
+    /// The longest wait, ten years: longer than any process lives, and far below the range in which clocks overflow.
     static let longestWait = Duration.seconds(315_360_000)
 
-    /// A wait of the user's choice, between zero and ``longestWait``: `.seconds(.max)` is a way to say "for ever", and
-    /// traps in a clock's arithmetic.
+    /// A wait chosen by the user, clamped to zero ... ``longestWait``: users write `.seconds(.max)` for "for ever",
+    /// which traps in a clock's arithmetic.
     var clampedToWait: Duration { min(max(self, .zero), .longestWait) }
 }
 
-/// The value of `body`, or `nil` once the patience, at most ``Duration/longestWait``, is over or the caller's task is
-/// cancelled. The body is cancelled then; one that does not heed that goes on, unheard.
+/// Returns the value of `body`, or `nil` if the patience, at most ``Duration/longestWait``, runs out or the caller's
+/// task is cancelled. The body is then cancelled; if it ignores the cancellation, it continues and its value is
+/// discarded.
 func within<Value: Sendable>(_ patience: Duration, _ body: @escaping @Sendable () async -> Value) async -> Value? {
     let (values, continuation) = AsyncStream.makeStream(of: Value.self)
     let working = Task {
