@@ -10,10 +10,10 @@ import Glibc
 import Musl
 #endif
 
-/// A `struct mosquitto` on loan, and the other end of its connection, which is ours. Confined to the loop's thread.
+/// A temporary `struct mosquitto`, and the client's end of its connection. Confined to the loop's thread.
 ///
-/// libmosquitto connects to a ``LocalListener``, and so knows neither the broker's socket nor TLS, whichever version it
-/// is. It is destroyed with this object.
+/// libmosquitto connects to a ``LocalListener``: no version of it needs to know the broker's socket or TLS. The `struct
+/// mosquitto` is destroyed with this object.
 final class LibraryLoan {
     private let pointer: OpaquePointer
     private let configuration: MQTTClientConfiguration
@@ -24,13 +24,13 @@ final class LibraryLoan {
     private final class Box {
         /// The reason code of the CONNACK.
         var code: UInt8?
-        /// Gets libmosquitto's own lines.
+        /// Receives libmosquitto's log lines.
         var logger: Logger?
     }
 
     private static let success = Int32(MOSQ_ERR_SUCCESS.rawValue)
 
-    /// Throws if memory or descriptors ran out, or the library refuses an option.
+    /// Throws if memory or descriptors run out, or if the library refuses an option.
     init(_ configuration: MQTTClientConfiguration) throws(MQTTError) {
         MosquittoLibrary.initialize
         let box = Unmanaged.passRetained(Box())
@@ -43,7 +43,7 @@ final class LibraryLoan {
         self.pointer = pointer
         self.box = box
         self.configuration = configuration
-        // With threads "in use", what is to be sent is only queued, and a loop_write sends it.
+        // With threads "in use", the library only queues packets, and a loop_write sends them.
         mosquitto_threaded_set(pointer, true)
         try check(
             mosquitto_int_option(
@@ -64,7 +64,7 @@ final class LibraryLoan {
         // MQTT 3.1.1, section 3.1.2.9: a password needs a user name, which may be empty.
         let needsUsername = configuration.version == .v3_1_1 && credentials.password != nil
         let username = credentials.username ?? (needsUsername ? "" : nil)
-        // The library keeps a copy of its own until it is destroyed.
+        // The library keeps its own copy until it is destroyed.
         let rc =
             credentials.password?.withBytes {
                 mosquitto_username_pw_set(pointer, username, $0.baseAddress?.assumingMemoryBound(to: CChar.self))
@@ -86,7 +86,7 @@ final class LibraryLoan {
         try check(rc, "the will")
     }
 
-    /// Has the library connect to us, which queues CONNECT.
+    /// Makes the library connect to the listener, which queues CONNECT.
     func connect(through loop: EventLoopCore, _ properties: LibraryProperties) throws(MQTTError) {
         var listener = try Self.calling { () throws(SystemCallError) in try loop.localListener() }
         var rc = connect(to: listener, properties)
@@ -115,7 +115,7 @@ final class LibraryLoan {
             pointer, listener.host, listener.port, keepAlive, nil, properties.pointer)
     }
 
-    /// Has the library write CONNECT, and returns it.
+    /// Makes the library write CONNECT, and returns the packet.
     func writtenPacket() throws(MQTTError) -> [UInt8] {
         var packet: [UInt8] = []
         while true {
@@ -140,9 +140,9 @@ final class LibraryLoan {
 
     // MARK: CONNACK
 
-    /// Has the library read a CONNACK. Returns the reason code that it tells of.
+    /// Makes the library read a CONNACK. Returns the reason code that it reports.
     ///
-    /// A code of `loop_read` is no failure once the callback has come: 2.0 and 2.1 call each refusal of MQTT 5.0 a
+    /// An error of `loop_read` after the callback is not a failure: 2.0 and 2.1 report each MQTT 5.0 refusal as a
     /// protocol error.
     func verdict(on packet: [UInt8]) throws(MQTTError) -> UInt8 {
         var rest = packet[...]
@@ -186,8 +186,8 @@ final class LibraryLoan {
 
     // MARK: Callbacks
 
-    // C calls these on the loop's thread, from inside a call of this class. They are formed here, in a nonisolated
-    // context: one formed on the main actor would trap on the loop's thread.
+    // C calls the callbacks on the loop's thread, from within a call of this class. They are formed here, in a
+    // nonisolated context: one formed on the main actor would trap on the loop's thread.
     private func setConnectCallback() {
         mosquitto_connect_v5_callback_set(pointer) { _, context, code, _, _ in
             guard let context else { return }
@@ -195,8 +195,8 @@ final class LibraryLoan {
         }
     }
 
-    /// Passes the library's lines on. With a callback it writes every line, so there is none unless somebody reads
-    /// them.
+    /// Forwards the library's log lines. With a callback the library formats every line, so it is set only if the
+    /// logger keeps them.
     func log(to logger: Logger) {
         guard logger.logLevel <= .trace else { return }
         box.takeUnretainedValue().logger = logger

@@ -1,7 +1,7 @@
 import CMosquitto
 
-/// A property list for libmosquitto, freed with its owner. What the library does not take is an error: a packet without
-/// it would say something else.
+/// A property list for libmosquitto, freed with its owner. A property that the library refuses is an error: a packet
+/// without it would have another meaning.
 final class LibraryProperties {
     private(set) var pointer: OpaquePointer?
 

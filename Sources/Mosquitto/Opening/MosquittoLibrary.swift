@@ -1,19 +1,19 @@
 import CMosquitto
 
-/// The C library that this process runs on.
+/// The version of libmosquitto that the process has loaded.
 public enum MosquittoLibrary {
-    /// Its version, such as "2.0.11" (`mosquitto_lib_version`).
+    /// The version, such as "2.0.11" (`mosquitto_lib_version`).
     public static let version: String = {
         var (major, minor, revision) = (Int32(0), Int32(0), Int32(0))
         mosquitto_lib_version(&major, &minor, &revision)
         return "\(major).\(minor).\(revision)"
     }()
 
-    /// Initialises it and OpenSSL once in a process, before anything else of theirs.
+    /// Initializes libmosquitto and OpenSSL once per process, before any other call of theirs.
     static let initialize: Void = {
-        // By default OpenSSL frees its tables in a handler of exit(3). The loop's thread goes on until the process is
-        // gone and would find them freed: a process that ends while it connects would crash. Who has used OpenSSL
-        // before has decided it already.
+        // By default OpenSSL frees its tables in a handler of exit(3). The loop's thread runs until the process is gone
+        // and would access the freed tables: a process that exits while it connects would crash. If another part of the
+        // process has initialized OpenSSL before, its choice stands.
         _ = OPENSSL_init_crypto(UInt64(OPENSSL_INIT_NO_ATEXIT), nil)
         // Not thread-safe. Never undone: mosquitto_lib_cleanup would unload OpenSSL's configuration for the whole
         // process.

@@ -1,21 +1,22 @@
 import Logging
 
-/// Opens one session with libmosquitto, which composes CONNECT and judges CONNACK. Confined to the loop's thread.
+/// Opens a session with libmosquitto, which composes CONNECT and judges CONNACK; Swift carries it. Confined to the
+/// loop's thread.
 ///
-/// For each of the two it borrows a `struct mosquitto`, and gives it back before the call returns: no descriptor, and
-/// no copy of the password, outlives the call. All other packets are ``PacketDecoder``'s and ``PacketEncoder``'s.
+/// Each of the two calls creates a `struct mosquitto` and destroys it before it returns: no descriptor, and no copy of
+/// the password, outlives the call. ``PacketDecoder`` and ``PacketEncoder`` handle all other packets.
 struct Opening {
     let configuration: MQTTClientConfiguration
     let credentials: MQTTCredentials
     /// The method and the data of enhanced authentication (MQTT 5.0, section 4.12).
     let authentication: (method: String, data: [UInt8]?)?
     let loop: EventLoopCore
-    /// Gets libmosquitto's own lines if its level is trace.
+    /// Receives libmosquitto's log lines if its level is trace.
     var logger: Logger?
 
-    /// Composes CONNECT, which has the password in it: the caller overwrites it.
+    /// Returns the CONNECT, which contains the password: the caller must overwrite it.
     ///
-    /// Throws if memory or descriptors ran out, or libmosquitto refuses a value.
+    /// Throws if memory or descriptors run out, or if libmosquitto refuses a value.
     func connectPacket() throws(MQTTError) -> [UInt8] {
         let loan = try LibraryLoan(configuration)
         if let logger { loan.log(to: logger) }
@@ -25,10 +26,10 @@ struct Opening {
         return try loan.writtenPacket()
     }
 
-    /// Has libmosquitto judge a CONNACK. A refusal is a failure with its reason code, and so is a packet that
-    /// libmosquitto does not take.
+    /// Makes libmosquitto judge a CONNACK. Fails for a refusal, with its reason code, and for a packet that
+    /// libmosquitto rejects.
     func judge(_ connack: Connack) -> Result<Connack, MQTTError> {
-        // Its form is not the one of the CONNECT: only the code can be read.
+        // The format differs from that of the CONNECT: only the code can be read.
         if connack.isOfOldVersion { return .failure(connack.refusal(connack.code, configuration.version)) }
         do throws(MQTTError) {
             let loan = try LibraryLoan(configuration)
