@@ -1,14 +1,14 @@
-/// Why a file was not read.
+/// The failure to read a file.
 package struct FileFailure: Error, Sendable, Hashable {
     enum Kind: Sendable, Hashable {
-        /// The `errno` of a call.
+        /// A system call failed with this `errno`.
         case system(Int32)
         case isDirectory
-        /// A FIFO, a socket or a device: it may never end, or never begin.
+        /// The file is a FIFO, a socket or a device, which may never end, or never begin.
         case notRegular
-        /// More bytes than this.
+        /// The file has more bytes than this.
         case tooLarge(Int)
-        /// No answer within this time.
+        /// The file system did not respond within this time.
         case overdue(Duration)
         case noThread
     }
@@ -22,7 +22,7 @@ package struct FileFailure: Error, Sendable, Hashable {
 
     var isTooLarge: Bool { if case .tooLarge = kind { true } else { false } }
 
-    /// True if the file itself was not heard of: its file system does not answer.
+    /// True if the state of the file is unknown, since its file system does not respond.
     package var isOverdue: Bool {
         switch kind {
         case .overdue, .noThread: true
@@ -30,7 +30,7 @@ package struct FileFailure: Error, Sendable, Hashable {
         }
     }
 
-    /// The words that follow the name of the file in a sentence.
+    /// The predicate of a sentence that begins with the name of the file.
     package var reason: String {
         switch kind {
         case .system(let code): "cannot be opened: \(errorText(code))"

@@ -8,7 +8,7 @@ import Glibc
 import Musl
 #endif
 
-/// The system calls, without stdio, which would keep a copy of a key in a buffer of its own.
+/// The system calls. stdio is avoided, since it would keep a copy of a key in its buffer.
 extension FileReader {
     @Sendable
     static func look(_ path: String, _ look: Look) -> Finding {
@@ -27,7 +27,7 @@ extension FileReader {
     }
 
     private static func content(_ path: String, _ limit: Int) throws(FileFailure) -> MQTTSecret {
-        // Without O_NONBLOCK the open of a FIFO waits until somebody writes to it.
+        // Without O_NONBLOCK, opening a FIFO blocks until a writer opens it.
         let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         if descriptor < 0 { throw FileFailure(.system(errno)) }
         defer { closeDescriptor(descriptor) }
@@ -42,8 +42,8 @@ extension FileReader {
         return try content(of: descriptor, expecting: Int(status.st_size), limit)
     }
 
-    /// Reads one byte more than there may be. A file that grows meanwhile, or has no size, as below /proc, is read in
-    /// growing pieces.
+    /// Reads up to one byte more than the limit. A file that grows meanwhile, or reports no size, as below /proc, is
+    /// read in growing pieces.
     private static func content(
         of descriptor: Int32, expecting size: Int, _ limit: Int
     ) throws(FileFailure) -> MQTTSecret {

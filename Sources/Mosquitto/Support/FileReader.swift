@@ -1,18 +1,17 @@
 import Synchronization
 
-/// Reads files, and looks at them, on threads of its own: a file system that does not answer blocks whoever asks it,
-/// and no call can be cancelled.
+/// Reads and inspects files on its own threads: a file system that does not respond blocks its caller, and no call can
+/// be cancelled.
 ///
-/// One look at a path is under way at a time. Callers that come while one is share the next: what they get is never
-/// older than their question. At most ``maximumThreads`` threads run; an end of the patience frees the caller, not the
-/// thread.
+/// At most one operation per path runs at a time. Callers that arrive meanwhile share the next one: their result is
+/// never older than their request. At most ``maximumThreads`` threads run; a timeout frees the caller, not the thread.
 package final class FileReader: Sendable {
     package static let shared = FileReader()
 
-    /// The time that a caller waits: no file system that works takes so long.
+    /// The time that a caller waits: no working file system takes longer.
     package static let patience = Duration.seconds(5)
 
-    /// Something that is done with a path.
+    /// An operation on a path.
     enum Look: Hashable, Sendable {
         case read(limit: Int)
         case stamp
@@ -34,14 +33,14 @@ package final class FileReader: Sendable {
     private typealias Callback = @Sendable (Finding) -> Void
 
     private struct State {
-        /// Callers whose look has not begun.
+        /// Callers whose operation has not begun.
         var waiting: [Key: [UInt64: Callback]] = [:]
         var queue: [Key] = []
-        /// Looks that threads are busy with.
+        /// Operations that threads are performing.
         var running: Set<Key> = []
         var threads = 0
         var lastCaller: UInt64 = 0
-        /// Callers of looks that have begun.
+        /// Callers whose operation has begun.
         var served: [UInt64: Callback] = [:]
     }
 
@@ -49,12 +48,12 @@ package final class FileReader: Sendable {
     private let state = Mutex(State())
     private let perform: @Sendable (String, Look) -> Finding
 
-    /// - Parameter perform: does the work, which may block; another one in tests.
+    /// - Parameter perform: performs an operation, which may block; replaced in tests.
     init(_ perform: @escaping @Sendable (String, Look) -> Finding = FileReader.look) { self.perform = perform }
 
-    // MARK: Questions
+    // MARK: Operations
 
-    /// The content of a regular file that has at most `limit` bytes. No copy of it is left behind.
+    /// Returns the content of a regular file of at most `limit` bytes. No copy of it remains.
     package func read(
         _ path: String, limit: Int, patience: Duration = FileReader.patience
     ) async throws(FileFailure) -> MQTTSecret {
@@ -65,7 +64,7 @@ package final class FileReader: Sendable {
         }
     }
 
-    /// All zero for what is not there.
+    /// Returns the stamp of a file; all zero if it does not exist.
     func stamp(_ path: String, patience: Duration = FileReader.patience) async throws(FileFailure) -> FileStamp {
         switch await find(path, .stamp, patience) {
         case .stamp(let stamp): return stamp
@@ -74,7 +73,7 @@ package final class FileReader: Sendable {
         }
     }
 
-    /// Throws unless it is a directory that can be opened.
+    /// Throws unless the path is a directory that can be opened.
     func checkDirectory(_ path: String, patience: Duration = FileReader.patience) async throws(FileFailure) {
         if case .failure(let failure) = await find(path, .directory, patience) { throw failure }
     }
@@ -115,7 +114,8 @@ package final class FileReader: Sendable {
         callback?(.failure(FileFailure(.overdue(patience))))
     }
 
-    /// The system has no room for another thread. The threads that run go on with the queue; without any it is failed.
+    /// Handles the failure to create a thread. Running threads carry on with the queue; without any, the queued
+    /// operations fail.
     private func threadMissing() {
         let callbacks = state.withLock { state in
             state.threads -= 1

@@ -1,8 +1,8 @@
 import CMosquitto
 
-/// Bytes that are overwritten when the last reference to them is gone, with a NUL after them for C.
+/// Bytes that are overwritten when the last reference is released, followed by a NUL for C.
 ///
-/// `@unchecked Sendable`: nothing is written between `init` and `deinit`.
+/// `@unchecked Sendable`: the bytes are immutable between `init` and `deinit`.
 final class SecretBytes: @unchecked Sendable {
     private let buffer: UnsafeMutableRawBufferPointer
 
@@ -17,7 +17,7 @@ final class SecretBytes: @unchecked Sendable {
         buffer.deallocate()
     }
 
-    /// Without the NUL that is behind them.
+    /// The bytes without the NUL.
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: buffer.dropLast()) }
 
     static func cleanse(_ bytes: inout [UInt8]) {

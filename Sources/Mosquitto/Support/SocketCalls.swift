@@ -13,16 +13,16 @@ func bindDescriptor(_ descriptor: Int32, _ address: UnsafePointer<sockaddr>?, _ 
 
 #if canImport(Darwin)
 let streamType = SOCK_STREAM
-/// The type of a socket that never blocks and is closed on exec. Darwin sets both afterwards: a fork of another thread
-/// in between inherits the socket.
+/// The type of a non-blocking socket that is closed on exec. Darwin sets both flags afterwards: a fork of another
+/// thread in between inherits the socket.
 let ownStreamType = SOCK_STREAM
 #else
 let streamType = Int32(SOCK_STREAM.rawValue)
-/// The type of a socket that never blocks and is closed on exec, both from its first moment.
+/// The type of a non-blocking socket that is closed on exec, with both flags set from its creation.
 let ownStreamType = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
 #endif
 
-/// Makes a descriptor closed on exec and not blocking, where the system could not when it made the descriptor.
+/// Sets a descriptor to close on exec and not to block, on systems that cannot do so at its creation.
 func makeOwn(_ descriptor: Int32) {
     #if canImport(Darwin)
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)

@@ -1,5 +1,5 @@
-/// Time since the process had its first message: of a known size, unlike an instant, whose size the compiler does not
-/// know and which would make the layout of every message a matter of run time.
+/// Time since the first message of the process. Unlike an instant, it has a size known to the compiler; with an
+/// instant, the layout of every message would be computed at run time.
 struct Uptime {
     private let passed: Duration
     private static let origin = ContinuousClock.now
