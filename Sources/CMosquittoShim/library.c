@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 
-// Two loops at once: the second would save the first one's temporary SIG_IGN, and restore that.
+// Serializes two loops: the second would save the first one's temporary SIG_IGN, and restore it.
 static pthread_mutex_t sigpipe_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 struct mosquitto *cmq_new(const char *client_id, bool clean_start, void *user_data)

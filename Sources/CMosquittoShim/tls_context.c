@@ -29,7 +29,7 @@ static void info_callback(const SSL *ssl, int where, int value)
     }
     if ((where & SSL_CB_ALERT) && tls->alert < 0) {
         int description = value & 0xff;
-        // RFC 8446, section 6: in TLS 1.3 the level says nothing. In 1.2 a warning, such as our no_renegotiation, ends nothing.
+        // RFC 8446, section 6: in TLS 1.3 the level has no meaning. In TLS 1.2 a warning is not fatal.
         bool is_fatal = (value >> 8) == SSL3_AL_FATAL || SSL_version(ssl) >= TLS1_3_VERSION;
         if (is_fatal && description != SSL_AD_CLOSE_NOTIFY && description != SSL_AD_USER_CANCELLED) {
             tls->alert = description;
@@ -73,7 +73,7 @@ static unsigned int psk_callback(SSL *ssl, const char *hint, char *identity, uns
     return (unsigned int)tls->psk_length;
 }
 
-// A line is short and the file is for debugging: what cannot be written is not.
+// A line is short and the file is for debugging: write errors are ignored.
 static void key_log_callback(const SSL *ssl, const char *line)
 {
     cmq_tls *tls = SSL_get_app_data(ssl);

@@ -1,4 +1,4 @@
-// ENGINE is deprecated, and the only way to many a hardware key; a libcrypto without it says so below.
+// ENGINE is deprecated, but the only way to many hardware keys; without it a named engine is an error.
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include "CMosquittoShim.h"
@@ -25,7 +25,7 @@ static bool is_pem(const char *bytes, size_t length)
     return false;
 }
 
-// The end of a PEM text shows as "no start line"; anything else is damage.
+// OpenSSL reports the end of a PEM text as "no start line"; any other error means damage.
 static bool is_end_of_pem(void)
 {
     unsigned long error = ERR_peek_last_error();
@@ -147,7 +147,7 @@ int cmq_tls_add_intermediate(cmq_tls *tls, const void *bytes, size_t length)
     return add_to_chain(tls, d2i_X509(NULL, &start, (long)length));
 }
 
-// Without it, OpenSSL would ask on the terminal.
+// Without a callback, OpenSSL would prompt on the terminal.
 static int passphrase_callback(char *buffer, int size, int writing, void *context)
 {
     (void)writing;
@@ -160,14 +160,14 @@ static int passphrase_callback(char *buffer, int size, int writing, void *contex
     return (int)passphrase->length;
 }
 
-// Takes over the key.
+// Takes ownership of the key.
 static int use_key(cmq_tls *tls, SSL_CTX *ctx, EVP_PKEY *key)
 {
     if (key == NULL || tls->certificate == NULL || X509_check_private_key(tls->certificate, key) != 1) {
         EVP_PKEY_free(key);
         return 0;
     }
-    // OpenSSL's security level may refuse it.
+    // OpenSSL's security level may refuse the key or the certificate.
     SSL *probe = SSL_new(ctx);
     int ok = probe != NULL && SSL_use_cert_and_key(probe, tls->certificate, key, tls->chain, 1) == 1;
     SSL_free(probe);
@@ -254,7 +254,7 @@ static EVP_PKEY *load_from_engine(const char *uri, const char *name, UI_METHOD *
     ENGINE_load_builtin_engines();
     ENGINE *engine = ENGINE_by_id(name);
     if (engine != NULL && ENGINE_init(engine)) {
-        // The key keeps the engine.
+        // The key retains the engine.
         key = ENGINE_load_private_key(engine, uri, method, passphrase);
         ENGINE_finish(engine);
     }

@@ -10,7 +10,7 @@
 #define MSG_NOSIGNAL 0 // Darwin: SO_NOSIGPIPE is set on the socket instead
 #endif
 
-// SSL_get_error goes by what is in the queue. It has 16 places, and clearing them all costs as much as decrypting a short record.
+// SSL_get_error depends on the error queue. Clearing its 16 entries costs as much as decrypting a short record.
 static void clear_errors(void)
 {
     if (ERR_peek_error() != 0) {
@@ -72,7 +72,7 @@ SSL *cmq_tls_start(cmq_tls *tls, SSL_CTX *ctx)
         return NULL;
     }
     BIO_set_mem_eof_return(tls->inbound, -1);
-    // One reference is the SSL's.
+    // The SSL owns one reference.
     BIO_up_ref(tls->inbound);
     BIO_up_ref(tls->outbound);
     SSL_set_bio(ssl, tls->inbound, tls->outbound);
@@ -83,7 +83,7 @@ SSL *cmq_tls_start(cmq_tls *tls, SSL_CTX *ctx)
         SSL_set_tlsext_status_type(ssl, TLSEXT_STATUSTYPE_ocsp);
     }
     if (tls->session != NULL) {
-        // RFC 8446, appendix C.4: a ticket is used once, so that connections cannot be linked.
+        // RFC 8446, appendix C.4: a ticket is used only once, so that connections cannot be linked.
         tls->session_offered = SSL_set_session(ssl, tls->session) == 1;
         cmq_tls_forget_session(tls);
     }
@@ -104,7 +104,7 @@ static void rest(BIO *bio)
 
 void cmq_tls_rest(cmq_tls *tls, SSL *ssl)
 {
-    // OpenSSL looks only at what it has not opened: what was opened and not read yet is in the same buffer.
+    // OpenSSL checks only for undecrypted bytes; decrypted bytes that were not read yet are in the same buffer.
     if (SSL_pending(ssl) > 0 || SSL_in_init(ssl)) {
         return;
     }
@@ -124,7 +124,7 @@ cmq_tls_status cmq_tls_handshake(cmq_tls *tls, SSL *ssl)
     clear_errors();
     int rc = SSL_do_handshake(ssl);
     if (rc == 1) {
-        // In TLS 1.2 a session that was resumed without a new ticket is good for another time.
+        // In TLS 1.2 a session that was resumed without a new ticket can be used again.
         if (tls->session == NULL && SSL_version(ssl) < TLS1_3_VERSION) {
             cmq_tls_keep_session(tls, SSL_get_session(ssl));
         }

@@ -26,7 +26,7 @@ static void note(cmq_tls *tls, long error, int depth, X509 *certificate)
     }
 }
 
-// The result of each of X509_verify_cert's checks stays OpenSSL's.
+// Leaves the result of each check of X509_verify_cert unchanged.
 static int check_callback(int ok, X509_STORE_CTX *store)
 {
     SSL *ssl;
@@ -63,7 +63,7 @@ static bool is_pinned(const cmq_tls *tls, X509 *certificate)
     return false;
 }
 
-// Any certificate of a chain that was verified will do; of one that was not, the others prove nothing.
+// A pin may match any certificate of a verified chain; of an unverified chain, only the broker's own.
 static bool has_pin(const cmq_tls *tls, X509_STORE_CTX *store)
 {
     if (tls->skips_verification) {
@@ -104,7 +104,7 @@ static int verify_callback(X509_STORE_CTX *store, void *argument)
         return refuse(tls, store);
     }
     if (tls->asks && tls->answer == 0) {
-        // The handshake stops with CMQ_TLS_ASKS; all this is done again when it goes on.
+        // The handshake stops with CMQ_TLS_ASKS; these checks are repeated when it resumes.
         return SSL_set_retry_verify(ssl) == 1 ? 1 : refuse(tls, store);
     }
     if (tls->asks && tls->answer < 0) {
@@ -116,8 +116,8 @@ static int verify_callback(X509_STORE_CTX *store, void *argument)
 
 // ---- OCSP ----
 
-// How many seconds a response without nextUpdate is good for: newer information is said to be available all the time then
-// (RFC 6960, section 4.2.2.1), so an old one is what somebody has kept.
+// Number of seconds for which a response without nextUpdate is valid. Its absence means that newer information is
+// always available (RFC 6960, section 4.2.2.1), so an old response may be a replay.
 static const long longest_staple = 7 * 24 * 3600;
 
 int cmq_staple_is_current(ASN1_GENERALIZEDTIME *this_update, ASN1_GENERALIZEDTIME *next_update)
@@ -126,7 +126,7 @@ int cmq_staple_is_current(ASN1_GENERALIZEDTIME *this_update, ASN1_GENERALIZEDTIM
     return OCSP_check_validity(this_update, next_update, 300, next_update != NULL ? -1 : longest_staple);
 }
 
-// The status of `certificate` in a response, which may name it by any digest.
+// Returns the status of `certificate` in a response, which may identify it with any digest.
 static long status_in(OCSP_BASICRESP *basic, X509 *certificate, X509 *issuer)
 {
     for (int i = 0; i < OCSP_resp_count(basic); i++) {
@@ -179,7 +179,7 @@ static long check_staple(SSL *ssl, X509_STORE *trust)
     return result;
 }
 
-// 1: go on. 0: the alert bad_certificate_status_response.
+// Returns 1 to continue, or 0 to send the alert bad_certificate_status_response.
 static int staple_callback(SSL *ssl, void *argument)
 {
     (void)argument;
