@@ -83,7 +83,7 @@ typedef struct cmq_tls {
 
 // Context (tls_context.c)
 
-// A TLS client context with verification of the peer on, and the callbacks that fill the record of each connection. `tls`
+// Creates a TLS client context that verifies the peer, with the callbacks that fill the record of each connection. `tls`
 // is such a record, and says whether there is a pre-shared key and a key log.
 SSL_CTX *cmq_ctx_new(const cmq_tls *tls);
 
