@@ -1,18 +1,19 @@
-/// All that a client needs to know. Every value is checked by ``validate()`` when the client starts, before any I/O.
+/// The configuration of a client. ``validate()`` checks every value when the client starts, before any I/O.
 public struct MQTTClientConfiguration: Sendable {
-    /// Where the broker listens; the brokers of a cluster, tried in turn. At least one.
+    /// The endpoints of the broker, or of the brokers of a cluster, tried in turn. At least one.
     ///
-    /// The next one's turn comes after a failed attempt, and after a connection that the broker ended to shut down or that
-    /// did not last ``MQTTRetryPolicy/resetAfter``. After any other loss the first one, which is preferred, comes first again.
+    /// The client moves to the next endpoint after a failed attempt, and after a connection that the broker ended to
+    /// shut down or that did not last ``MQTTRetryPolicy/resetAfter``. After any other loss it returns to the first
+    /// endpoint, which is preferred.
     public var endpoints: [MQTTEndpoint]
-    /// Whether ``endpoints`` are tried as they are given. Default ``MQTTEndpointOrder/ordered``.
+    /// The order in which ``endpoints`` are tried. Default ``MQTTEndpointOrder/ordered``.
     public var endpointOrder: MQTTEndpointOrder = .ordered
-    /// Whether the client goes where a broker sends it. Default ``MQTTRedirectPolicy/none``.
+    /// The policy for redirections by a broker. Default ``MQTTRedirectPolicy/none``.
     public var redirects: MQTTRedirectPolicy = .none
-    /// What becomes of the first connection. Default ``MQTTFirstConnection/background``.
+    /// The handling of the first connection. Default ``MQTTFirstConnection/background``.
     public var firstConnection: MQTTFirstConnection = .background
-    /// The IPv4 or IPv6 address of this machine to connect from; `nil`, the default, for what the system chooses. Addresses of the
-    /// broker of the other family cannot be reached then. Not for Unix sockets.
+    /// The local IPv4 or IPv6 address to connect from. Default `nil`: the system chooses. Broker addresses of the other
+    /// family are then unreachable. Not for Unix sockets.
     public var localAddress: String?
     /// The SOCKS proxy to connect through; `nil`, the default, for a direct connection. Not for Unix sockets.
     public var proxy: MQTTProxy?
@@ -20,87 +21,94 @@ public struct MQTTClientConfiguration: Sendable {
     public var tls: TLSConfiguration?
     /// The protocol version. Default 5.0.
     public var version: MQTTVersion = .v5_0
-    /// The client identifier, 1 to 65,535 bytes. `nil`, the default, is for "swift-" and 16 hexadecimal digits, which each
-    /// ``MQTTClient`` draws for itself: its own ``MQTTClient/configuration`` has them. Two clients with the same identifier take the
-    /// session from each other. A ``MQTTSession/persistent(expiry:)`` session needs one that stays the same.
+    /// The client identifier, 1 to 65,535 bytes. Default `nil`: each ``MQTTClient`` generates "swift-" and 16
+    /// hexadecimal digits, and shows them in its ``MQTTClient/configuration``. Two clients with the same identifier
+    /// take the session from each other. A ``MQTTSession/persistent(expiry:)`` session needs a stable identifier.
     public var clientID: String? { didSet { isClientIDDrawn = false } }
-    /// True if a client has drawn ``clientID``, false if the caller has set it.
+    /// True if a client generated ``clientID``, false if the caller set it.
     private var isClientIDDrawn = false
-    /// Who gives the user name and password of each CONNECT; `nil` for none.
+    /// The provider of the user name and password for each CONNECT; `nil` for none.
     public var credentials: (any MQTTCredentialProvider)?
-    /// Enhanced authentication (MQTT 5.0, section 4.12), over TLS only; `nil` for user name and password alone.
+    /// The enhanced authentication (MQTT 5.0, section 4.12), over TLS only; `nil` for user name and password alone.
     public var authenticator: (any MQTTAuthenticator)?
-    /// How new credentials replace those of a connection that is up. Default ``MQTTRotation/reconnectNow``.
+    /// The way in which new credentials replace those of an established connection. Default
+    /// ``MQTTRotation/reconnectNow``.
     public var rotation: MQTTRotation = .reconnectNow
-    /// The fraction of a token's life after which it is rotated, above 0 and below 1; `nil` for no rotation while connected.
-    /// Default 0.8.
+    /// The fraction of a token's lifetime after which it is rotated, above 0 and below 1; `nil` for no rotation while
+    /// connected. Default 0.8.
     public var refreshCredentialsAt: Double? = 0.8
-    /// The part of a token's life over which rotations are spread, 0 to 0.5. Default 0.1.
+    /// The fraction of a token's lifetime over which rotations are spread, 0 to 0.5. Default 0.1.
     public var refreshJitter = 0.1
-    /// What the broker keeps between connections. Default ``MQTTSession/clean``.
+    /// The session that the broker keeps between connections. Default ``MQTTSession/clean``.
     public var session: MQTTSession = .clean
-    /// How long the broker keeps the session that a ``MQTTSession/clean`` client leaves behind, for a later one of the same client
-    /// identifier; whole seconds up to 4,294,967,295. MQTT 5.0 only. Default zero: it ends with the connection. This client never
-    /// resumes it.
+    /// The time for which the broker keeps the session of a ``MQTTSession/clean`` client after its connection, for a
+    /// later client with the same identifier; whole seconds up to 4,294,967,295. MQTT 5.0 only. Default zero: the
+    /// session ends with the connection. This client never resumes the session.
     public var cleanSessionExpiry: Duration = .zero
-    /// The longest time without a packet, in whole seconds: zero for no keep-alive, else 5 s to 65,535 s (a limit of
-    /// libmosquitto). Default 60 s.
+    /// The keep-alive interval, the longest time without a packet, in whole seconds: zero for no keep-alive, else 5 s
+    /// to 65,535 s (a limit of libmosquitto). Default 60 s.
     public var keepAlive: Duration = .seconds(60)
     /// The will.
     public var will: MQTTWill?
-    /// How many QoS 1 and 2 messages the broker may send before it has an acknowledgement, 1 to 65,535; MQTT 5.0 only. Default 65,535.
+    /// Maximum number of unacknowledged QoS 1 and 2 messages from the broker, 1 to 65,535; MQTT 5.0 only. Default
+    /// 65,535.
     public var receiveMaximum: UInt16 = 65_535
-    /// Whether subscriptions that overlap get Subscription Identifiers (MQTT 5.0, section 3.8.2.1.2), by which each consumer gets a
-    /// message once from a broker that sends a copy for each of them, as mosquitto does.
+    /// True to give overlapping subscriptions Subscription Identifiers (MQTT 5.0, section 3.8.2.1.2). With them each
+    /// consumer receives a message once, even if the broker sends a copy for each matching subscription, as mosquitto
+    /// does.
     ///
-    /// `nil`, the default, is for clean sessions only: in a persistent session the identifiers that an earlier process has given may
-    /// still be in use, for other filters. `true` is for sessions of which this process is the only one.
+    /// Default `nil`: only in clean sessions, since in a persistent session the identifiers of an earlier process may
+    /// still be assigned to other filters. Set `true` if no other process uses the session.
     public var usesSubscriptionIdentifiers: Bool?
-    /// When received messages are acknowledged. Default ``MQTTAcknowledgement/onReceipt``.
+    /// The point at which received messages are acknowledged. Default ``MQTTAcknowledgement/onReceipt``.
     public var acknowledgement: MQTTAcknowledgement = .onReceipt
-    /// How many QoS 1 and 2 publishes are in flight at most, 1 to 65,535; the broker's Receive Maximum lowers it. Default 100;
-    /// with MQTT 3.1.1, of QoS 2 at most 20, mosquitto's own limit, of which a broker of that version cannot tell.
+    /// Maximum number of QoS 1 and 2 publishes in flight, 1 to 65,535, lowered to the broker's Receive Maximum. Default
+    /// 100; with MQTT 3.1.1 at most 20 of QoS 2: this is mosquitto's own limit, which MQTT 3.1.1 cannot announce.
     public var maximumInFlight = 100
-    /// The largest number of filters in a SUBSCRIBE or UNSUBSCRIBE, at least 1. More filters go in several packets, also when
-    /// subscriptions are restored after a reconnect. Default 8, the limit of some brokers, such as AWS IoT Core. The client halves
-    /// the number, down to 1, each time a broker closes within a second after a packet of several filters.
+    /// Maximum number of filters in a SUBSCRIBE or UNSUBSCRIBE, at least 1. More filters are split into several
+    /// packets, also when subscriptions are restored after a reconnect. Default 8, the limit of some brokers, such as
+    /// AWS IoT Core. The client halves the number, down to 1, each time a broker closes the connection within a second
+    /// after a packet with several filters.
     public var maximumFiltersPerSubscribe = 8
-    /// How much may wait to be published, and what happens when it is too much.
+    /// The limits of the queue of outgoing messages, and its behaviour when it is full.
     public var queue = MQTTQueuePolicy()
-    /// The largest packet in bytes that is accepted from the broker; a larger one ends the connection before it is
-    /// allocated. Default 268,435,460, the protocol's own limit.
+    /// Size in bytes of the largest packet accepted from the broker; a larger one ends the connection before memory is
+    /// allocated for it. Default 268,435,460, the protocol's own limit.
     public var maximumPacketSize = 268_435_460
-    /// Whether the broker is asked for ``MQTTConnackProperties/responseInformation`` (MQTT 5.0, section 3.1.2.11.6). Default no.
+    /// True to request ``MQTTConnackProperties/responseInformation`` from the broker (MQTT 5.0, section 3.1.2.11.6).
+    /// Default `false`.
     public var requestsResponseInformation = false
-    /// Whether the broker may send Reason Strings and User Properties with its failures (MQTT 5.0, section 3.1.2.11.7). Default yes.
+    /// True to let the broker send Reason Strings and User Properties with its failures (MQTT 5.0, section 3.1.2.11.7).
+    /// Default `true`.
     public var requestsProblemInformation = true
     /// User properties of CONNECT; MQTT 5.0 only.
     public var userProperties: [MQTTUserProperty] = []
-    /// Where responses to ``MQTTClient/request(_:to:qos:properties:timeout:)`` are sent to; no other client may use it. `nil`, the
-    /// default, for "responses/" and the client identifier.
+    /// The topic for responses to ``MQTTClient/request(_:to:qos:properties:timeout:)``; no other client may use it.
+    /// Default `nil`: "responses/" and the client identifier.
     public var responseTopic: String?
-    /// When and how often a failed connection is tried again.
+    /// The policy for retries after a failed connection.
     public var retry: MQTTRetryPolicy = .production
     /// Deadlines.
     public var timeouts = MQTTTimeouts()
-    /// What is told to the metrics system; `nil` for nothing.
+    /// The metrics that the client reports; `nil` for none.
     public var metrics: MQTTMetricsConfiguration? = MQTTMetricsConfiguration()
-    /// Spans, and the trace context of messages; `nil` for none.
+    /// The spans of the client, and the trace context of its messages; `nil` for none.
     public var tracing: MQTTTracing? = MQTTTracing()
 
-    /// A client of the broker at `host`. The default port is 8883 with TLS and 1883 without. TLS with the system's trust
-    /// is the default; `tls: nil` is plain TCP.
+    /// Creates a configuration for the broker at `host`. The default port is 8883 with TLS and 1883 without. TLS with
+    /// the system's trust is the default; `tls: nil` is plain TCP.
     public init(host: String, port: Int? = nil, tls: TLSConfiguration? = TLSConfiguration()) {
         self.init(endpoints: [MQTTEndpoint(host: host, port: port ?? (tls == nil ? 1883 : 8883))], tls: tls)
     }
 
-    /// A client of the brokers at `endpoints`. TLS with the system's trust is the default; `tls: nil` is without TLS.
+    /// Creates a configuration for the brokers at `endpoints`. TLS with the system's trust is the default; `tls: nil`
+    /// is without TLS.
     public init(endpoints: [MQTTEndpoint], tls: TLSConfiguration? = TLSConfiguration()) {
         self.endpoints = endpoints
         self.tls = tls
     }
 
-    /// The same, with a client identifier for one client.
+    /// Returns the configuration with a client identifier, generated if none is set.
     func drawingClientID() -> MQTTClientConfiguration {
         guard clientID == nil else { return self }
         var drawn = self
@@ -115,11 +123,11 @@ public struct MQTTClientConfiguration: Sendable {
 
     var effectiveResponseTopic: String { responseTopic ?? "responses/" + effectiveClientID }
 
-    /// True if a message is acknowledged as soon as a consumer has it; without a consumer the client holds it, and the broker keeps
-    /// it for the next one.
+    /// True if a message is acknowledged as soon as a consumer has received it. Without a consumer the client holds the
+    /// message, and the broker keeps it for the next one.
     var acknowledgesOnDelivery: Bool { acknowledgement == .onReceipt && session != .clean }
 
-    /// Throws ``MQTTError`` with the offending value and what to do, never a secret.
+    /// Throws an ``MQTTError`` that names the invalid value and the remedy, but never a secret.
     public func validate() throws(MQTTError) {
         try validateEndpoints()
         try tls?.validate()

@@ -1,11 +1,11 @@
-/// Where a broker listens.
+/// The address of a broker.
 public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
-    /// A host name, or an IPv4 or IPv6 address without brackets, with a scope ("fe80::1%eth0") if it needs one. Of a Unix
+    /// A host name, or an IPv4 or IPv6 address without brackets, with a scope ("fe80::1%eth0") if necessary; for a Unix
     /// socket, its path.
     public var host: String
     /// The TCP port, 1 to 65,535. 0 for a Unix socket.
     public var port: Int
-    /// Whether this is the path of a Unix socket.
+    /// True for the path of a Unix socket.
     public private(set) var isUnixSocket = false
 
     public init(host: String, port: Int) {
@@ -13,7 +13,8 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
         self.port = port
     }
 
-    /// A Unix socket (a stream socket). With TLS, ``TLSConfiguration/serverName`` has to say what the certificate must be for.
+    /// Returns the endpoint of a Unix stream socket. With TLS, ``TLSConfiguration/serverName`` must be set to the name
+    /// in the broker's certificate.
     public static func unixSocket(_ path: String) -> MQTTEndpoint {
         var endpoint = MQTTEndpoint(host: path, port: 0)
         endpoint.isUnixSocket = true
@@ -31,7 +32,7 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
 
     func validate() throws(MQTTError) {
         if isUnixSocket { return try validatePath() }
-        // Of a URL given by mistake, what may be a password is not shown.
+        // If a URL is given by mistake, the part that may be a password is not shown.
         let shown = host.lastIndex(of: "@").map { "…" + host[$0...] } ?? host
         if !(1...65_535).contains(port) {
             throw .invalid(.invalidConfiguration, "port \(port) of host \(quoted(shown)) is not between 1 and 65535")
@@ -50,7 +51,7 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
                 "host \(quoted(shown)) has the character \(quoted(String(scalar))); give a bare name or address, without scheme or brackets"
             )
         }
-        // "127.1" and "2130706433" are addresses to getaddrinfo and names to OpenSSL, so that no certificate could match.
+        // `getaddrinfo` takes "127.1" and "2130706433" for addresses, OpenSSL for names: no certificate could match.
         if !host.contains(":"), let address = Resolver.numeric(host), address != host {
             throw .invalid(
                 .invalidConfiguration, "host \(quoted(host)) is an address in a short form; give all four numbers of it"
@@ -73,8 +74,8 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
 
 /// The order in which a client tries its endpoints.
 public enum MQTTEndpointOrder: Sendable, Hashable {
-    /// As they are given: the first one is preferred.
+    /// In the given order: the first endpoint is preferred.
     case ordered
-    /// In an order that is drawn when the client starts, so that many clients spread over the brokers of a cluster.
+    /// In a random order, chosen when the client starts, so that many clients spread over the brokers of a cluster.
     case shuffled
 }

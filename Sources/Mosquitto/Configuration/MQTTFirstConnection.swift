@@ -1,11 +1,12 @@
-/// What a client makes of the time until its first connection.
+/// The behaviour of a client until its first connection.
 public enum MQTTFirstConnection: Sendable, Hashable {
-    /// It is retried like every later one. ``MQTTClient/start()`` returns at once.
+    /// The client retries the first connection like every later one. ``MQTTClient/start()`` returns immediately.
     case background
-    /// It is retried, and awaited: ``MQTTClient/start()`` and the body of ``withMQTTClient(_:eventLoop:logger:_:)`` go on when it
-    /// is there. If there is none within this time, the client stops with ``MQTTError/Code/timeout``, whose
-    /// ``MQTTError/underlying`` is the last failure.
+    /// The client retries the first connection; ``MQTTClient/start()`` returns, and the body of
+    /// ``withMQTTClient(_:eventLoop:logger:_:)`` begins, when the client is connected. If there is no connection within
+    /// this time, the client stops with ``MQTTError/Code/timeout``, whose ``MQTTError/underlying`` is the last failure.
     case waitUntilConnected(within: Duration)
-    /// It is awaited, and its first failure stops the client with that failure. Later connections are retried.
+    /// The callers wait as for ``waitUntilConnected(within:)``, but the first failure stops the client with its error.
+    /// Later connections are retried.
     case failFast
 }

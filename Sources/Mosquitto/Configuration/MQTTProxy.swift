@@ -1,12 +1,13 @@
-/// A SOCKS5 proxy between the client and the broker (RFC 1928; `mosquitto_socks5_set`). It resolves the broker's name itself.
+/// A SOCKS5 proxy between the client and the broker (RFC 1928; `mosquitto_socks5_set`). The proxy resolves the broker's
+/// name.
 ///
-/// What goes through it is as safe as without it: with TLS, the proxy sees the broker's name and nothing else.
+/// The proxy does not weaken the connection: with TLS, the proxy sees only the broker's name.
 public struct MQTTProxy: Sendable {
     /// The proxy's host name or address.
     public var host: String
-    /// Its TCP port. Default 1080.
+    /// The proxy's TCP port. Default 1080.
     public var port: Int
-    /// The user name, at most 255 bytes; `nil`, the default, for a proxy that asks for none.
+    /// The user name, at most 255 bytes; `nil`, the default, for a proxy without authentication.
     public var username: String?
     /// The password, at most 255 bytes (RFC 1929). It is sent in the clear.
     public var password: MQTTSecret?

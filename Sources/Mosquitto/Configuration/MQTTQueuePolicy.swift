@@ -1,30 +1,32 @@
-/// How much may wait to be published, and what happens when it is too much.
+/// The limits of the queue of outgoing messages, and its behaviour when it is full.
 ///
-/// A message waits while there is no connection, while ``MQTTClientConfiguration/maximumInFlight`` others are in flight, and
-/// while the socket takes no more. Messages wait in the order of their calls. A message that was handed to the connection does not count,
-/// nor does one that was put back when the connection ended.
+/// A message waits while there is no connection, while ``MQTTClientConfiguration/maximumInFlight`` others are in
+/// flight, and while the socket accepts no more bytes. Messages wait in the order of their calls. Messages handed to
+/// the connection do not count, nor do those that returned to the queue when a connection ended.
 public struct MQTTQueuePolicy: Sendable, Hashable {
-    /// What happens to a message that finds the queue full.
+    /// The reaction to a message that does not fit in the queue.
     public enum WhenFull: Sendable, Hashable {
-        /// A publish waits until there is room, before those that come after it. An enqueue, which cannot wait, throws
+        /// A publish waits for room, ahead of later ones. An enqueue, which cannot wait, throws
         /// ``MQTTError/Code/queueFull``.
         case suspend
-        /// ``MQTTError/Code/queueFull`` is thrown.
+        /// The call throws ``MQTTError/Code/queueFull``.
         case refuse
-        /// The oldest messages of QoS 0 make room: their publishes throw ``MQTTError/Code/queueFull``, and
-        /// ``MQTTConnectionEvent/Kind/messagesDropped(_:)`` counts them. Where they do not suffice, none is dropped, and the new message
-        /// is refused.
+        /// The client drops the oldest messages of QoS 0: their publishes throw ``MQTTError/Code/queueFull``, and
+        /// ``MQTTConnectionEvent/Kind/messagesDropped(_:)`` counts them. If they do not free enough room, none is
+        /// dropped, and the new message is refused.
         case dropOldestQoS0
     }
 
-    /// How many messages may wait, at least 1. Default 100,000.
+    /// Maximum number of waiting messages, at least 1. Default 100,000.
     public var maximumMessages: Int
-    /// How many bytes of topics and payloads may wait, at least 1. A larger message finds room when no other waits. Default 64 MiB.
+    /// Maximum number of bytes of waiting topics and payloads, at least 1. A larger message is accepted if no other is
+    /// waiting. Default 64 MiB.
     public var maximumBytes: Int
-    /// What happens to the next one. Default ``WhenFull/suspend``.
+    /// The reaction to a message that does not fit. Default ``WhenFull/suspend``.
     public var whenFull: WhenFull
-    /// Whether messages of QoS 0 wait while there is no connection. If not, they throw ``MQTTError/Code/notConnected``, and those
-    /// that wait when the connection is lost do too. A graceful rotation does not count as a loss. Default `true`.
+    /// True if messages of QoS 0 wait while there is no connection. If false, their calls throw
+    /// ``MQTTError/Code/notConnected``, also for messages that are waiting when the connection is lost. A graceful
+    /// rotation does not count as a loss. Default `true`.
     public var queuesQoS0Offline: Bool
 
     public init(

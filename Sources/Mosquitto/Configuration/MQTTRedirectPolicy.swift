@@ -1,12 +1,13 @@
-/// Whether a client goes where a broker sends it (MQTT 5.0, section 4.11: reason codes 0x9C and 0x9D with a Server Reference).
+/// The policy for redirections by a broker (MQTT 5.0, section 4.11: reason codes 0x9C and 0x9D with a Server
+/// Reference).
 ///
-/// The credentials go along: a policy is a statement about whom they may be shown to. At most three redirections are
-/// followed in a row, and none to an endpoint that was visited on the way.
+/// The client sends its credentials to the target: the policy decides which hosts may receive them. At most three
+/// redirections are followed in a row, and none to an endpoint already visited in that row.
 public enum MQTTRedirectPolicy: Sendable, Hashable {
-    /// Never. The reference is in the error.
+    /// Follow no redirection. The error contains the reference.
     case none
-    /// Only to a host of ``MQTTClientConfiguration/endpoints``, at any port.
+    /// Follow redirections to hosts of ``MQTTClientConfiguration/endpoints``, at any port.
     case listed
-    /// To any host. Only with TLS, whose certificate check then is what protects the credentials.
+    /// Follow redirections to any host. Only with TLS, whose certificate check then protects the credentials.
     case any
 }

@@ -1,10 +1,11 @@
-/// How new credentials replace those of a connection that is up.
+/// The way in which new credentials replace those of an established connection.
 public enum MQTTRotation: Sendable, Hashable {
-    /// Not at all: they are used by the next connection.
+    /// The next connection uses the new credentials; the current one stays up.
     case onNextConnect
-    /// By a graceful reconnect: unacknowledged publishes are waited for, then DISCONNECT and CONNECT follow each other at once.
+    /// The client reconnects gracefully: it waits for unacknowledged publishes, then sends DISCONNECT and immediately
+    /// connects again.
     case reconnectNow
-    /// By re-authentication on the same connection (MQTT 5.0, section 4.12.1), with no gap. It needs TLS, MQTT 5.0 and an
-    /// ``MQTTAuthenticator``; where the broker refuses, ``reconnectNow`` takes its place.
+    /// The client re-authenticates on the same connection (MQTT 5.0, section 4.12.1), without a gap. Needs TLS, MQTT
+    /// 5.0 and an ``MQTTAuthenticator``; if the broker refuses, the client falls back to ``reconnectNow``.
     case reauthenticate
 }

@@ -1,14 +1,16 @@
-/// What the broker keeps for a client while it is not connected (MQTT 5.0, section 3.1.2.4; 3.1.1, Clean Session).
+/// The state that the broker keeps for a client while it is not connected (MQTT 5.0, section 3.1.2.4; 3.1.1, Clean
+/// Session).
 public enum MQTTSession: Sendable, Hashable {
-    /// Nothing: messages that others publish while the client reconnects or rotates its credentials do not reach it. Its own
-    /// publishes are kept by the client and are not lost.
+    /// The broker keeps nothing: the client misses messages published by others while it reconnects or rotates its
+    /// credentials. The client keeps its own publishes, which are not lost.
     case clean
-    /// Subscriptions and unacknowledged messages, for this long after the connection has ended. Seconds; MQTT 3.1.1 has no
-    /// expiry. ``MQTTClientConfiguration/clientID`` has to be set, to one that stays the same.
+    /// The broker keeps subscriptions and unacknowledged messages for this time after the end of the connection, in
+    /// seconds; MQTT 3.1.1 has no expiry. ``MQTTClientConfiguration/clientID`` must be set to a stable identifier.
     ///
-    /// A subscription outlives its consumer: it ends by ``MQTTMessages/unsubscribe()`` or ``MQTTClient/unsubscribe(from:)`` only.
+    /// A subscription outlives its consumer: only ``MQTTMessages/unsubscribe()`` and ``MQTTClient/unsubscribe(from:)``
+    /// end it.
     case persistent(expiry: Duration)
 
-    /// Persistent for five minutes.
+    /// A session that the broker keeps for five minutes.
     public static let persistent = MQTTSession.persistent(expiry: .seconds(300))
 }
