@@ -9,9 +9,10 @@ import Glibc
 import Musl
 #endif
 
-/// Tells that a file was replaced or changed, without reading it. A ``FileReader`` takes it, since that may block. Links are followed,
-/// so that the swapped link of a Kubernetes secret is a change. The stamp of a directory has those of its files: one that is overwritten
-/// in place leaves the directory as it was.
+/// A stamp that changes when a file is replaced or modified, obtained without reading the file. A ``FileReader`` takes
+/// the stamp, since that may block. Links are followed, so that the swapped link of a Kubernetes secret is a change.
+/// The stamp of a directory includes those of its files, since a file overwritten in place leaves the directory
+/// unchanged.
 struct FileStamp: Hashable, Sendable {
     private var inode: UInt64 = 0
     private var size: Int64 = 0
@@ -19,7 +20,7 @@ struct FileStamp: Hashable, Sendable {
     private var nanoseconds: Int64 = 0
     private var entries: [FileStamp] = []
 
-    /// All zero if there is no such file. Blocks while the file system does not answer.
+    /// Takes the stamp of a file; all zero if it does not exist. Blocks until the file system responds.
     init(path: String) { self.init(path: path, isEntry: false) }
 
     private init(path: String, isEntry: Bool) {
@@ -52,7 +53,7 @@ struct FileStamp: Hashable, Sendable {
         return names.sorted()
     }
 
-    /// The bundle of `SSL_CTX_set_default_verify_paths`. (A folder of hashed names is looked into by OpenSSL at each handshake.)
+    /// The bundle of `SSL_CTX_set_default_verify_paths`. (OpenSSL searches a folder of hashed names at each handshake.)
     static let systemTrust: String =
         getenv(X509_get_default_cert_file_env()).map { String(cString: $0) }
         ?? String(cString: X509_get_default_cert_file())

@@ -1,6 +1,6 @@
 public import FoundationEssentials
 
-/// An X.509 certificate, as far as a person needs it to see what is wrong.
+/// The fields of an X.509 certificate that a person needs to diagnose a failure.
 public struct TLSCertificate: Sendable, Hashable {
     /// The subject as one line (RFC 2253), such as "CN=broker.example.com".
     public var subject: String
@@ -10,12 +10,12 @@ public struct TLSCertificate: Sendable, Hashable {
     public var serialNumber: String
     /// The beginning of the validity.
     public var notBefore: Date
-    /// Its end.
+    /// The end of the validity.
     public var notAfter: Date
-    /// The names and addresses it is for, such as "DNS:*.example.com" and "IP Address:192.0.2.1".
+    /// The names and addresses of the certificate's subject, such as "DNS:*.example.com" and "IP Address:192.0.2.1".
     public var subjectAlternativeNames: [String]
-    /// The pin of its public key.
+    /// The pin of the public key.
     public var publicKeyPin: TLSPublicKeyPin
-    /// The certificate itself (DER).
+    /// The certificate in DER.
     public var der: [UInt8]
 }

@@ -1,9 +1,9 @@
 extension TLSConfiguration {
-    /// Finds what is wrong without reading a file. What OpenSSL alone can judge, such as the names of ciphers, is found at the
-    /// first attempt, before any I/O.
+    /// Throws for errors that can be found without reading a file. Values that only OpenSSL can check, such as cipher
+    /// names, are checked at the first attempt, before any I/O.
     func validate() throws(MQTTError) {
         for path in paths {
-            // Not quoted: it may be a private key.
+            // The text is not quoted: it may be a private key.
             if path.contains("-----BEGIN") {
                 throw Self.invalid("a file was named by its content; give a path, or use .pem")
             }
@@ -18,7 +18,7 @@ extension TLSConfiguration {
             if let name, !(1...255).contains(name.utf8.count) || name.utf8.contains(0) {
                 throw Self.invalid("\(quoted(name)) is not a server name")
             }
-            // OpenSSL would take it for a pattern: any name below that domain.
+            // OpenSSL would take the name for a pattern that matches any name below the domain.
             if let name, name.hasPrefix(".") {
                 throw Self.invalid("\(quoted(name)) is not a server name: it begins with a dot")
             }
@@ -84,7 +84,7 @@ extension TLSConfiguration.PreSharedKey {
         }
     }
 
-    /// The bytes of hexadecimal digits; `nil` if they are none.
+    /// Decodes hexadecimal digits. Returns `nil` for any other text.
     static func bytes(hexadecimal text: String) -> [UInt8]? {
         let digits = text.utf8.compactMap { Character(UnicodeScalar($0)).hexDigitValue }
         guard digits.count == text.utf8.count, digits.count.isMultiple(of: 2) else { return nil }

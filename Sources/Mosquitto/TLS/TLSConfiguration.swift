@@ -1,66 +1,68 @@
-/// TLS towards the broker.
+/// The TLS configuration of a connection to the broker.
 ///
-/// Without a change, the system's certificate authorities are trusted, the broker's certificate and host name are verified, and
-/// TLS 1.2 is the minimum. Files are read when the client connects, and again before each attempt if they have changed.
+/// By default the client trusts the system's certificate authorities, verifies the broker's certificate and host name,
+/// and requires TLS 1.2. Files are read when the client connects, and again before each attempt if they have changed.
 ///
 /// In a file that also imports NIOSSL, write `Mosquitto.TLSConfiguration`.
 public struct TLSConfiguration: Sendable {
-    // MARK: Whom to trust
+    // MARK: Trust
 
     /// The certificate authorities. Default ``Trust/system``.
     public var trust: Trust
-    /// How much of the broker's certificate is verified. Default ``Verification/full``.
+    /// The extent of the verification of the broker's certificate. Default ``Verification/full``.
     public var verification: Verification = .full
     /// The name to verify, and to send as SNI, instead of the endpoint's host.
     public var serverName: String?
-    /// Public keys of which the broker's verified chain must have one; with ``Verification/none``, which verifies no chain, the
-    /// broker's own certificate. Empty, the default, for no pinning.
+    /// Pinned public keys, of which the broker's verified chain must contain one; with ``Verification/none``, which
+    /// verifies no chain, the broker's own certificate must match. Empty, the default, for no pinning.
     public var pins: Set<TLSPublicKeyPin> = []
-    /// A check of your own, made after all others have passed. It throws to refuse the broker.
+    /// A custom check of the broker, called after all others have passed. It throws to reject the broker.
     ///
-    /// Runs off the event loop, within the deadline of the handshake (``MQTTTimeouts/tlsHandshake``). It is not asked when a TLS
-    /// session is resumed, since no certificates are sent then; see ``resumesSessions``. (`SSL_set_retry_verify`, OpenSSL 3.0.2.)
+    /// The check runs off the event loop, within the time limit of the handshake (``MQTTTimeouts/tlsHandshake``). It is
+    /// not called when a TLS session is resumed, since the broker then sends no certificates; see ``resumesSessions``.
+    /// (`SSL_set_retry_verify`, OpenSSL 3.0.2.)
     public var customVerification: (@Sendable (_ peer: TLSPeer) async throws -> Void)?
-    /// Certificate revocation lists, and whose certificates they are asked about. `nil`, the default, for no check.
+    /// Certificate revocation lists, and the certificates to check against them. `nil`, the default, for no check.
     public var revocation: Revocation?
-    /// Whether the broker has to staple a good OCSP response to its certificate (RFC 6066, section 8). TLS sessions are not
-    /// resumed then, since a resumption brings no new response. Default `false`.
+    /// True if the broker must staple a good OCSP response to its certificate (RFC 6066, section 8). TLS sessions are
+    /// then not resumed, since a resumption carries no new response. Default `false`.
     public var requiresOCSPStaple = false
 
-    // MARK: What to show
+    // MARK: Client identity
 
-    /// What to show to a broker that asks for a client certificate.
+    /// The client certificate and key to present to a broker that asks for them.
     public var identity: Identity?
-    /// A key that both sides know, instead of certificates: ``trust`` and ``identity`` are not used, and a broker that shows a
-    /// certificate is refused.
+    /// A pre-shared key instead of certificates: ``trust`` and ``identity`` are ignored, and a broker that presents a
+    /// certificate is rejected.
     public var preSharedKey: PreSharedKey?
 
-    // MARK: The protocol
+    // MARK: Protocol
 
-    /// The lowest version that is accepted. Default ``Version/v1_2``.
+    /// The lowest accepted version. Default ``Version/v1_2``.
     public var minimumVersion: Version = .v1_2
-    /// The highest version that is offered; `nil`, the default, for the newest that OpenSSL has.
+    /// The highest offered version; `nil`, the default, for the newest that OpenSSL supports.
     public var maximumVersion: Version?
-    /// The ciphers of TLS 1.2 in OpenSSL's language, such as "ECDHE+AESGCM" (`SSL_CTX_set_cipher_list`); `nil` for OpenSSL's own
-    /// choice.
+    /// The ciphers of TLS 1.2 in OpenSSL's syntax, such as "ECDHE+AESGCM" (`SSL_CTX_set_cipher_list`); `nil` for
+    /// OpenSSL's default.
     public var ciphers: String?
-    /// The cipher suites of TLS 1.3, separated by colons, such as "TLS_AES_128_GCM_SHA256" (`SSL_CTX_set_ciphersuites`); `nil` for
-    /// OpenSSL's own choice.
+    /// The cipher suites of TLS 1.3, separated by colons, such as "TLS_AES_128_GCM_SHA256"
+    /// (`SSL_CTX_set_ciphersuites`); `nil` for OpenSSL's default.
     public var cipherSuites: String?
-    /// The groups of the key exchange, separated by colons, such as "X25519:P-256" (`SSL_CTX_set1_groups_list`); `nil` for
-    /// OpenSSL's own choice.
+    /// The groups of the key exchange, separated by colons, such as "X25519:P-256" (`SSL_CTX_set1_groups_list`); `nil`
+    /// for OpenSSL's default.
     public var groups: String?
-    /// The application protocols that are offered, the best first, such as "mqtt" (ALPN, RFC 7301). Empty, the default, for none.
-    /// What the broker chose is ``MQTTConnectionInfo/TLS/applicationProtocol``.
+    /// The offered application protocols in order of preference, such as "mqtt" (ALPN, RFC 7301). Empty, the default,
+    /// for none. ``MQTTConnectionInfo/TLS/applicationProtocol`` is the broker's choice.
     public var applicationProtocols: [String] = []
     /// The name in the Server Name Indication (RFC 6066, section 3). Default ``ServerNameIndication/automatic``.
     public var serverNameIndication: ServerNameIndication = .automatic
-    /// Whether a later connection to the same endpoint resumes the TLS session of an earlier one (RFC 8446, section 2.2), which
-    /// spares both sides the certificates. Sessions are forgotten when trust or identity change, and a ticket of TLS 1.3 is used
-    /// once. Default `true`.
+    /// True to resume the TLS session of an earlier connection to the same endpoint (RFC 8446, section 2.2), without an
+    /// exchange of certificates. Sessions are discarded when trust or identity change, and a TLS 1.3 ticket is used
+    /// only once. Default `true`.
     public var resumesSessions = true
-    /// Where to append the secrets of each connection, in the format that Wireshark reads (`SSL_CTX_set_keylog_callback`): whoever
-    /// has this file can read what was sent. For debugging only; the client warns in its log. Default `nil`.
+    /// The file to which the secrets of each connection are appended, in Wireshark's format
+    /// (`SSL_CTX_set_keylog_callback`): whoever has this file can decrypt the traffic. For debugging only; the client
+    /// logs a warning. Default `nil`.
     public var keyLogFile: String?
 
     public init(trust: Trust = .system, identity: Identity? = nil, serverName: String? = nil) {
@@ -69,39 +71,42 @@ public struct TLSConfiguration: Sendable {
         self.serverName = serverName
     }
 
-    /// A version of the protocol. Older ones are not supported (RFC 8996).
+    /// A version of TLS. Older ones are not supported (RFC 8996).
     public enum Version: Sendable, Hashable, Comparable {
         case v1_2, v1_3
     }
 
-    /// How much of the broker's certificate is verified.
+    /// The extent of the verification of the broker's certificate.
     public enum Verification: Sendable, Hashable {
-        /// That it comes from a trusted authority, is valid now, and is for the host.
+        /// Verify that the certificate is issued by a trusted authority, is currently valid, and names the host.
         case full
-        /// The same without the name: any certificate of a trusted authority will do. The client warns in its log.
+        /// Verify everything except the name: any certificate of a trusted authority is accepted. The client logs a
+        /// warning.
         case withoutHostName
-        /// Nothing: whoever answers is believed, unless ``TLSConfiguration/pins`` or ``TLSConfiguration/customVerification`` object.
-        /// Without those two, the client warns in its log at each connection.
+        /// Verify nothing: any broker is accepted, unless ``TLSConfiguration/pins`` or
+        /// ``TLSConfiguration/customVerification`` reject it. Without those two, the client logs a warning at each
+        /// connection.
         case none
     }
 
     /// The name in the Server Name Indication.
     public enum ServerNameIndication: Sendable, Hashable {
-        /// The name that is verified; none if that is an address, as RFC 6066 wants it.
+        /// Send the verified name; none if it is an address, as RFC 6066 requires.
         case automatic
-        /// None.
+        /// Send no name.
         case none
-        /// This one, whatever is verified.
+        /// Send this name, whichever name is verified.
         case name(String)
     }
 
     /// Certificate revocation lists.
     public struct Revocation: Sendable {
-        /// Whose certificates have to be on no list, of an issuer whose list is known.
+        /// The certificates that are checked against the lists of their issuers.
         public enum Scope: Sendable, Hashable {
-            /// The broker's own (`X509_V_FLAG_CRL_CHECK`).
+            /// The broker's own certificate (`X509_V_FLAG_CRL_CHECK`).
             case broker
-            /// All of the chain but the root: each issuer's list is needed (`X509_V_FLAG_CRL_CHECK_ALL`).
+            /// All certificates of the chain except the root: the list of each issuer is required
+            /// (`X509_V_FLAG_CRL_CHECK_ALL`).
             case chain
         }
 
@@ -115,18 +120,18 @@ public struct TLSConfiguration: Sendable {
         }
 
         public enum List: Sendable, Hashable {
-            /// A file in PEM, which may have several, or in DER.
+            /// A file in PEM, which may contain several lists, or in DER.
             case file(String)
             case pem(String)
             case der([UInt8])
         }
     }
 
-    /// A key that both sides know (RFC 4279; RFC 8446, section 2.2).
+    /// A pre-shared key (RFC 4279; RFC 8446, section 2.2).
     public struct PreSharedKey: Sendable {
         /// The name of the key, at most 255 bytes without NUL; not a secret.
         public var identity: String
-        /// The key itself, 1 to 256 bytes.
+        /// The key, 1 to 256 bytes.
         public var key: MQTTSecret
 
         public init(identity: String, key: MQTTSecret) {
@@ -134,7 +139,8 @@ public struct TLSConfiguration: Sendable {
             self.key = key
         }
 
-        /// A key in hexadecimal digits, as mosquitto has it in its `psk_file`. Throws ``MQTTError/Code/invalidConfiguration``.
+        /// Creates a key from hexadecimal digits, the format of mosquitto's `psk_file`. Throws
+        /// ``MQTTError/Code/invalidConfiguration``.
         public init(identity: String, hexadecimalKey: String) throws(MQTTError) {
             guard let bytes = Self.bytes(hexadecimal: hexadecimalKey) else {
                 throw .invalid(

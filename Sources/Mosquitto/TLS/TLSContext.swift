@@ -10,13 +10,15 @@ import Glibc
 import Musl
 #endif
 
-/// What a ``TLSConfiguration`` asks of one client's connections: the record that OpenSSL's callbacks read and write, and an `SSL_CTX`,
+/// The OpenSSL state of one client's connections: the record that OpenSSL's callbacks read and write, and an `SSL_CTX`,
 /// which clients share.
 ///
-/// It serves one connection at a time, on one thread. It must outlive every `SSL` made for it: ``TLSStream`` holds it.
+/// A context serves one connection at a time, on one thread. It must outlive every `SSL` created from it: ``TLSStream``
+/// retains it.
 ///
-/// `@unchecked Sendable` lets it be prepared off the loop and then handed over: ``prepare(for:_:passphrase:turn:)`` changes it on
-/// one thread at a time, and never by an attempt that a later one has overtaken.
+/// `@unchecked Sendable` allows the context to be prepared off the loop and then handed over:
+/// ``prepare(for:_:passphrase:turn:)`` modifies it on one thread at a time, and refuses an attempt that a later one has
+/// overtaken.
 final class TLSContext: @unchecked Sendable {
     private let settings: TLSSettings
     let record: UnsafeMutablePointer<cmq_tls>
@@ -24,15 +26,15 @@ final class TLSContext: @unchecked Sendable {
     private(set) var verifiedName = ""
 
     let configuration: TLSConfiguration
-    /// The last attempt that has prepared it.
+    /// The number of the last attempt that prepared the context.
     private let turn = Mutex(Int.min)
     private var endpoint: MQTTEndpoint?
     private var material: TLSMaterial?
-    /// Goes up with each attempt that may have changed what is loaded.
+    /// A counter, incremented by each attempt that may have changed the loaded material.
     private var loads = 0
     private var trust: TrustStore?
     private var lacksPassphrase = false
-    /// What the record points to.
+    /// The storage of the record's pointers.
     private var serverName: UnsafeMutablePointer<CChar>?
     private var checkedName: UnsafeMutablePointer<CChar>?
     private let pins: UnsafeMutableBufferPointer<UInt8>
@@ -40,7 +42,7 @@ final class TLSContext: @unchecked Sendable {
     /// The TLS sessions of other endpoints.
     private var sessions: [MQTTEndpoint: OpaquePointer] = [:]
 
-    /// Sets what does not change. Throws ``MQTTError/Code/tlsConfiguration``.
+    /// Sets the parts that never change. Throws ``MQTTError/Code/tlsConfiguration``.
     init(_ configuration: TLSConfiguration) throws(MQTTError) {
         MosquittoLibrary.initialize
         self.configuration = configuration
@@ -59,7 +61,7 @@ final class TLSContext: @unchecked Sendable {
         record.pointee.resumes = configuration.resumesSessions && !configuration.requiresOCSPStaple
         record.pointee.key_log = keyLog ?? -1
         record.pointee.psk_identity = keyIdentity.map { UnsafePointer($0) }
-        // The secret's memory is the configuration's, which lives as long as this.
+        // The configuration owns the secret's memory, and lives as long as this object.
         configuration.preSharedKey?.key.withBytes { [record] in
             record.pointee.psk = $0.bindMemory(to: UInt8.self).baseAddress
             record.pointee.psk_length = $0.count
@@ -93,11 +95,11 @@ final class TLSContext: @unchecked Sendable {
         free(keyIdentity)
     }
 
-    // MARK: Each attempt
+    // MARK: Attempts
 
-    /// A context that is ready for a connection: the known one if there is one. Asks the providers, and reads the files that are
-    /// not what they were, before the context is locked. A certificate that was renewed or a trust that was repaired is used from
-    /// then on.
+    /// Returns a context that is ready for a connection: `known`, if there is one. Asks the providers, and reads
+    /// changed files, before the context is locked. From then on connections use the renewed certificate or the
+    /// corrected trust.
     static func prepare(
         _ known: TLSContext?, _ configuration: TLSConfiguration, for endpoint: MQTTEndpoint, turn: Int
     ) async throws(MQTTError) -> TLSContext {
@@ -106,7 +108,7 @@ final class TLSContext: @unchecked Sendable {
         do throws(MQTTError) {
             try await context.prepare(for: endpoint, material, turn: turn)
         } catch {
-            // Nobody is asked for the passphrase of a key that has none.
+            // The passphrase is requested only if the key is encrypted.
             guard context.turn.withLock({ _ in context.lacksPassphrase }),
                 let passphrase = try await material.askForPassphrase()
             else { throw error }
@@ -115,7 +117,7 @@ final class TLSContext: @unchecked Sendable {
         return context
     }
 
-    /// Not while a handshake is under way.
+    /// Must not be called during a handshake.
     func prepare(
         for endpoint: MQTTEndpoint, _ material: TLSMaterial, passphrase: MQTTSecret? = nil, turn number: Int
     ) async throws(MQTTError) {
@@ -135,7 +137,7 @@ final class TLSContext: @unchecked Sendable {
         }
     }
 
-    /// What is read for new material: nothing of what is as it was.
+    /// The content of changed files and sources; `nil` where nothing has changed.
     private struct Change: Sendable {
         var trust: TrustStore?
         var identity: TLSIdentityLoader.Content?
@@ -148,7 +150,7 @@ final class TLSContext: @unchecked Sendable {
         }
     }
 
-    /// After a failure nothing is known, even if the files are then what they were.
+    /// Discards the material after a failure, even if the files are unchanged.
     private func forgetMaterial(turn number: Int) {
         turn.withLock { last in
             guard number >= last else { return }
@@ -158,12 +160,13 @@ final class TLSContext: @unchecked Sendable {
         }
     }
 
-    /// Returns whether the change was made for what is loaded: another attempt may have come between.
+    /// Returns true if the change applies to the loaded material: another attempt may have changed it meanwhile.
     private func prepare(
         for endpoint: MQTTEndpoint, _ material: TLSMaterial, _ change: Change, _ passphrase: MQTTSecret?,
         turn number: Int, basis: Int
     ) throws(MQTTError) -> Bool {
-        // What was tried in vain on the way stays in this thread's queue, which belongs to whoever runs on it next.
+        // OpenSSL leaves the errors of failed trials in the thread's queue, which the next user of the thread would
+        // find.
         defer { ERR_clear_error() }
         let result: Result<Bool, MQTTError> = turn.withLock { last in
             guard number >= last else { return .failure(MQTTError(.cancelled, "a later attempt has taken its place")) }
@@ -183,7 +186,8 @@ final class TLSContext: @unchecked Sendable {
 
     private func setEndpoint(_ endpoint: MQTTEndpoint) throws(MQTTError) {
         keepSession()
-        // Until all of it is set: after a failure the context checks no name, and must not pass for one that does.
+        // Reset until everything is set: after a failure the context verifies no name, and must not be taken for one
+        // that does.
         self.endpoint = nil
         let name = (configuration.serverName ?? endpoint.host).withoutRootDot
         let isAddress = Resolver.numeric(name) != nil
@@ -196,7 +200,7 @@ final class TLSContext: @unchecked Sendable {
             case .name(let indicated): strdup(indicated.withoutRootDot)
             }
         record.pointee.server_name = UnsafePointer(serverName)
-        // A certificate cannot name the scope of an address: it has a meaning on this machine only.
+        // A certificate cannot name the scope of an address, which is local to this machine.
         verifiedName = isAddress ? String(name.prefix { $0 != "%" }) : name
         free(checkedName)
         checkedName = configuration.verification == .full ? strdup(verifiedName) : nil
@@ -211,7 +215,7 @@ final class TLSContext: @unchecked Sendable {
     }
 
     private func load(_ new: TLSMaterial, _ change: Change, _ passphrase: MQTTSecret?) throws(MQTTError) {
-        // Until all of it is in use.
+        // Reset until everything is in use.
         material = nil
         if let store = change.trust {
             record.pointee.trust = store.pointer
@@ -223,7 +227,7 @@ final class TLSContext: @unchecked Sendable {
             try loader.use(identity)
         }
         material = new
-        // A resumed session is not verified again, and shows what was shown then.
+        // A resumed session is not verified again, and relies on the earlier certificates.
         if change.trust != nil || change.identity != nil { forgetSessions() }
     }
 
@@ -231,7 +235,8 @@ final class TLSContext: @unchecked Sendable {
 
     private func keepSession() {
         guard let session = record.pointee.session, let endpoint else { return cmq_tls_forget_session(record) }
-        // The brokers of a cluster are few; who is redirected for ever keeps no session for each.
+        // A cluster has few brokers; a client that is redirected again and again must not keep a session for each
+        // target.
         if sessions.count >= 16, let oldest = sessions.popFirst() { SSL_SESSION_free(oldest.value) }
         sessions[endpoint] = session
         record.pointee.session = nil
@@ -246,7 +251,7 @@ final class TLSContext: @unchecked Sendable {
 
     // MARK: Errors
 
-    /// With OpenSSL's reason, where it left one.
+    /// Creates an error with OpenSSL's reason, if there is one.
     static func failure(_ message: String, firstReason: Bool = false) -> MQTTError {
         var reason = [CChar](repeating: 0, count: 160)
         cmq_error_reason(&reason, reason.count, firstReason)

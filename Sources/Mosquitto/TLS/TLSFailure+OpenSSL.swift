@@ -3,7 +3,7 @@ import CMosquittoShim
 import FoundationEssentials
 
 extension TLSFailure {
-    /// What the callbacks saw of a connection that failed. `host`: the name that was verified.
+    /// Creates the failure from the callbacks' record of a failed connection. `host`: the verified name.
     init(_ record: UnsafeMutablePointer<cmq_tls>, host: String? = nil) {
         let reason = withUnsafeBytes(of: &record.pointee.reason) { text(of: $0) }
         let code = record.pointee.alert
@@ -25,12 +25,12 @@ extension TLSFailure {
         self.init(kind, verification: verification, alert: alert, reason: reason.isEmpty ? nil : reason)
     }
 
-    /// The first bytes were no TLS record.
+    /// OpenSSL's reasons for first bytes that are not a TLS record.
     private static let foreignReasons = [
         SSL_R_WRONG_VERSION_NUMBER, SSL_R_HTTP_REQUEST, SSL_R_HTTPS_PROXY_REQUEST,
     ]
 
-    /// The error of a failed handshake, or of a TLS failure after it.
+    /// Returns the error for a failed handshake, or for a TLS failure after it.
     func error(phase: MQTTError.Phase) -> MQTTError {
         let code: MQTTError.Code =
             switch kind {
@@ -63,7 +63,7 @@ extension TLSFailure.Verification {
 extension TLSFailure.Alert {
     init(received: Bool, code: UInt8) { self.init(received: received, code: code, name: Self.name(of: code)) }
 
-    /// Whether the broker says that it does not take the client's certificate, or wants one (RFC 8446, section 6.2).
+    /// True if the broker rejects the client's certificate, or requires one (RFC 8446, section 6.2).
     func concernsClientCertificate(wasRequested: Bool) -> Bool {
         received && ([42, 43, 44, 45, 46, 48, 49, 116].contains(code) || code == 40 && wasRequested)
     }
@@ -120,7 +120,7 @@ extension TLSCertificate {
         CRYPTO_free(bytes, "", 0)
     }
 
-    /// Of DER; `nil` if it is none.
+    /// Creates a certificate from DER. Returns `nil` if `der` is not a certificate.
     init?(der: [UInt8]) {
         let certificate = der.withUnsafeBufferPointer { buffer in
             var start = buffer.baseAddress
@@ -136,7 +136,7 @@ extension TLSCertificate {
 }
 
 extension TLSPeer {
-    /// Of a handshake in which the broker has sent its certificates.
+    /// Creates the peer of a handshake in which the broker has sent its certificates.
     init(_ ssl: OpaquePointer, host: String) {
         var certificates: [TLSCertificate] = []
         var index: Int32 = 0
@@ -147,7 +147,7 @@ extension TLSPeer {
             if let certificate = TLSCertificate(der: der) { certificates.append(certificate) }
             index += 1
         }
-        // With TLS 1.2 the cipher is not in force yet.
+        // In TLS 1.2 the cipher is still pending.
         let cipher = SSL_get_pending_cipher(ssl) ?? SSL_get_current_cipher(ssl)
         self.init(
             host: host, certificates: certificates, protocolVersion: String(cString: SSL_get_version(ssl)),
@@ -155,7 +155,7 @@ extension TLSPeer {
     }
 }
 
-/// A text that C writes into a buffer.
+/// Returns the text that C writes into a buffer.
 private func field(size: Int = 1_024, _ write: (UnsafeMutablePointer<CChar>?, Int) -> Void) -> String {
     withUnsafeTemporaryAllocation(of: CChar.self, capacity: size) { buffer in
         write(buffer.baseAddress, size)

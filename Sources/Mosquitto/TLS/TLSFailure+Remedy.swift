@@ -1,5 +1,5 @@
 extension TLSFailure {
-    /// What to do about it, in one sentence.
+    /// The remedy, in one sentence.
     public var remedy: String {
         switch kind {
         case .verification: verification?.remedy ?? "Check the broker's certificate."
@@ -26,7 +26,7 @@ extension TLSFailure {
         }
     }
 
-    /// Of OpenSSL's reasons, those that somebody can do something about.
+    /// Returns the remedy for an OpenSSL reason that a user can act on.
     private static func remedy(forReason reason: String) -> String? {
         switch reason {
         case "unsupported protocol", "wrong ssl version", "no protocols available":

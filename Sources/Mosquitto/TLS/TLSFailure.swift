@@ -1,19 +1,19 @@
 import FoundationEssentials
 
-/// What exactly went wrong in TLS, on which side, and what to do about it.
+/// A TLS failure: its cause, the side that failed, and the remedy.
 public struct TLSFailure: Error, Sendable, Hashable, CustomStringConvertible {
     public enum Kind: Sendable, Hashable {
         /// This side refused the broker's certificate; see ``TLSFailure/verification``.
         case verification
         /// The broker ended TLS with an alert; see ``TLSFailure/alert``.
         case alert
-        /// The broker refused the client's certificate, or that there was none. In TLS 1.3 it does so after the handshake.
+        /// The broker rejected the client's certificate, or required one. In TLS 1.3 it does so after the handshake.
         case clientCertificate
-        /// What answers at the port does not speak TLS.
+        /// The server at the port does not speak TLS.
         case notTLS
-        /// What answers at the port speaks TLS, and this client was told to use plain TCP.
+        /// The server at the port speaks TLS, but the client is configured for plain TCP.
         case tlsRequired
-        /// The configuration of this side cannot be used. Nothing was sent.
+        /// The client's configuration cannot be used. Nothing was sent.
         case configuration
         /// No version or cipher suite is shared, or a record was damaged.
         case protocolError
@@ -24,13 +24,13 @@ public struct TLSFailure: Error, Sendable, Hashable, CustomStringConvertible {
         /// OpenSSL's `X509_V_ERR_…` number: 10 expired, 18 and 19 self-signed, 20 unknown issuer, 62 wrong host name, 23 revoked,
         /// 50 a pin or your own check.
         public var code: Int32
-        /// OpenSSL's text for it (`X509_verify_cert_error_string`), or what failed besides OpenSSL's checks.
+        /// OpenSSL's text for the code (`X509_verify_cert_error_string`), or a description of another failed check.
         public var text: String
-        /// Where in the chain: 0 is the broker's own certificate.
+        /// The position in the chain: 0 is the broker's own certificate.
         public var depth: Int32
         /// The certificate that failed.
         public var certificate: TLSCertificate?
-        /// The name that the broker's certificate was to be for.
+        /// The name that the broker's certificate must have.
         public var host: String?
 
         public init(
@@ -46,11 +46,11 @@ public struct TLSFailure: Error, Sendable, Hashable, CustomStringConvertible {
 
     /// A TLS alert (RFC 8446, section 6).
     public struct Alert: Sendable, Hashable {
-        /// Whether the broker sent it (else this side did).
+        /// True if the broker sent the alert, false if the client did.
         public var received: Bool
         /// The number of the alert: 42 bad_certificate, 116 certificate_required and so on.
         public var code: UInt8
-        /// Its name.
+        /// The name of the alert.
         public var name: String
 
         public init(received: Bool, code: UInt8, name: String) {
@@ -61,7 +61,7 @@ public struct TLSFailure: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     public var kind: Kind
-    /// The certificate check that failed, if that is why.
+    /// The failed certificate check, if there was one.
     public var verification: Verification?
     /// The fatal alert, if there was one.
     public var alert: Alert?
@@ -75,7 +75,7 @@ public struct TLSFailure: Error, Sendable, Hashable, CustomStringConvertible {
         self.reason = reason
     }
 
-    /// What happened, without the remedy.
+    /// A description without the remedy.
     public var description: String {
         switch kind {
         case .verification: return verification?.description ?? "the broker's certificate was refused"
@@ -98,7 +98,7 @@ extension TLSFailure.Verification: CustomStringConvertible {
         if let certificate {
             details += ", subject \(certificate.subject), issuer \(certificate.issuer), valid from"
             details += " \(certificate.notBefore.formatted(.iso8601)) to \(certificate.notAfter.formatted(.iso8601))"
-            // A host that is not among them is why.
+            // The host may be missing from the names.
             if depth == 0, !certificate.subjectAlternativeNames.isEmpty {
                 details += ", for \(certificate.subjectAlternativeNames.joined(separator: ", "))"
             }

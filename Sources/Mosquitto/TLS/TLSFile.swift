@@ -8,11 +8,11 @@ import Glibc
 import Musl
 #endif
 
-/// Files that a TLS configuration names. An error says which file, what it was to be, and why it cannot be used.
+/// Access to the files of a TLS configuration. An error names the file, its role, and the reason for the failure.
 enum TLSFile {
     private static let limit = 16 << 20
 
-    /// The content of a file, which may be a key: no copy of it is left behind.
+    /// Returns the content of a file, which may be a key: no copy of it remains.
     static func read(_ path: String, _ what: String) async throws(MQTTError) -> MQTTSecret {
         do throws(FileFailure) {
             return try await FileReader.shared.read(path, limit: limit)
@@ -21,7 +21,7 @@ enum TLSFile {
         }
     }
 
-    /// What tells whether a file has changed.
+    /// Returns the stamp of a file, which changes with the file.
     static func stamp(_ path: String) async throws(MQTTError) -> FileStamp {
         do throws(FileFailure) {
             return try await FileReader.shared.stamp(path)
@@ -30,7 +30,7 @@ enum TLSFile {
         }
     }
 
-    /// OpenSSL takes a directory that is not there, and says that nobody is trusted.
+    /// Throws if a directory is missing: OpenSSL would accept it, and trust nobody.
     static func checkDirectory(_ path: String, _ what: String) async throws(MQTTError) {
         do throws(FileFailure) {
             try await FileReader.shared.checkDirectory(path)
@@ -39,24 +39,25 @@ enum TLSFile {
         }
     }
 
-    /// The system's bundle is OpenSSL's to read; one that cannot be read in time is noticed here, off Swift's threads.
+    /// Throws if the system's bundle cannot be read in time. OpenSSL reads the bundle itself; this check runs before,
+    /// off Swift's threads.
     static func checkSystemTrust() async throws(MQTTError) {
         do throws(FileFailure) {
             _ = try await FileReader.shared.read(FileStamp.systemTrust, limit: limit)
         } catch  where error.systemCode != nil {
-            // There may be a directory instead.
+            // The system may use a directory instead.
             return
         } catch {
             throw failure("the system's certificate authorities \(quoted(FileStamp.systemTrust))", error)
         }
     }
 
-    /// The descriptor of a file to append secrets to, for its owner's eyes.
+    /// Opens a file to which secrets are appended, readable only by its owner. Returns the descriptor.
     static func openKeyLog(_ path: String) throws(MQTTError) -> Int32 {
-        // Without O_NONBLOCK the open of a FIFO waits until somebody reads from it.
+        // Without O_NONBLOCK, opening a FIFO blocks until a reader opens it.
         let descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o600)
         if descriptor < 0 { throw failure("key log file \(quoted(path)) cannot be opened", errno) }
-        // One that is there already may be for others' eyes.
+        // An existing file may be readable by others.
         if fchmod(descriptor, 0o600) != 0 {
             let code = errno
             closeDescriptor(descriptor)
@@ -65,7 +66,8 @@ enum TLSFile {
         return descriptor
     }
 
-    /// A file system that does not answer is no mistake in the configuration: it is tried again.
+    /// Returns the error for a failed file. A file system that does not respond is not a configuration error: the
+    /// client retries.
     private static func failure(_ name: String, _ failure: FileFailure) -> MQTTError {
         if failure.isOverdue { return MQTTError(.timeout, "TLS: \(name) \(failure.reason)", phase: .resolve) }
         if let code = failure.systemCode { return Self.failure("\(name) cannot be opened", code) }

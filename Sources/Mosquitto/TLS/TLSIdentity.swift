@@ -1,8 +1,9 @@
 extension TLSConfiguration {
-    /// A client certificate and its private key. Its description, mirror and dump never show the key.
+    /// A client certificate and its private key. Descriptions, mirrors and dumps never show the key.
     public struct Identity: Sendable, CustomStringConvertible, CustomReflectable {
-        /// Gives the passphrase of an encrypted key, or the PIN of a token. Called off the event loop, each time that the key is
-        /// read, if it turns out to need one. If it throws, the attempt fails like one whose credential provider throws.
+        /// A closure that returns the passphrase of an encrypted key, or the PIN of a token. The client calls it off
+        /// the event loop, each time it reads a key that needs one. If the closure throws, the attempt fails as with a
+        /// credential provider that throws.
         public typealias Passphrase = @Sendable () async throws -> MQTTSecret
 
         enum Source: Sendable, Hashable {
@@ -26,47 +27,50 @@ extension TLSConfiguration {
             self.passphrase = passphrase
         }
 
-        /// Files in PEM or DER: the certificate, in PEM with its intermediates after it, and the key.
+        /// Returns an identity from files in PEM or DER: the certificate, in PEM followed by its intermediates, and the
+        /// key.
         public static func files(certificate: String, key: String, passphrase: Passphrase? = nil) -> Identity {
             Identity(.files(certificate: certificate, key: key), passphrase)
         }
 
-        /// PEM texts: the certificate with its intermediates after it, and the key.
+        /// Returns an identity from PEM texts: the certificate followed by its intermediates, and the key.
         public static func pem(certificate: String, key: MQTTSecret, passphrase: Passphrase? = nil) -> Identity {
             Identity(.bytes(certificates: [Array(certificate.utf8)], key: key), passphrase)
         }
 
-        /// DER: the certificate, its intermediates, and the key (PKCS #8 or the key's own format).
+        /// Returns an identity from DER: the certificate, its intermediates, and the key (PKCS #8 or the key's own
+        /// format).
         public static func der(
             certificate: [UInt8], intermediates: [[UInt8]] = [], key: MQTTSecret, passphrase: Passphrase? = nil
         ) -> Identity {
             Identity(.bytes(certificates: [certificate] + intermediates, key: key), passphrase)
         }
 
-        /// A PKCS #12 file (.p12, .pfx) with certificate, key and intermediates.
+        /// Returns an identity from a PKCS #12 file (.p12, .pfx) with certificate, key and intermediates.
         public static func pkcs12(file: String, passphrase: Passphrase? = nil) -> Identity {
             Identity(.pkcs12File(file), passphrase)
         }
 
-        /// The same in memory.
+        /// Returns an identity from a PKCS #12 container in memory.
         public static func pkcs12(_ bytes: MQTTSecret, passphrase: Passphrase? = nil) -> Identity {
             Identity(.pkcs12(bytes), passphrase)
         }
 
-        /// A key that does not leave its store, named by a URI such as `pkcs11:token=mqtt;object=key`, and the file of its
-        /// certificate in PEM or DER.
+        /// Returns an identity whose key does not leave its store. A URI such as `pkcs11:token=mqtt;object=key` names
+        /// the key; `certificate` is the file of its certificate in PEM or DER.
         ///
-        /// Without an engine, the URI is opened by OpenSSL's providers (`OSSL_STORE_open`), which have to be configured in
-        /// `openssl.cnf`. With one, such as "pkcs11", that engine is loaded (`ENGINE_load_private_key`; OpenSSL 3 without
-        /// `no-engine`). The passphrase is the PIN.
+        /// Without an engine, OpenSSL's providers open the URI (`OSSL_STORE_open`); they must be configured in
+        /// `openssl.cnf`. With an engine, such as "pkcs11", OpenSSL loads that engine (`ENGINE_load_private_key`;
+        /// OpenSSL 3 without `no-engine`). The passphrase is the PIN.
         public static func stored(
             certificate: String, keyURI: String, engine: String? = nil, passphrase: Passphrase? = nil
         ) -> Identity {
             Identity(.stored(certificate: certificate, uri: keyURI, engine: engine), passphrase)
         }
 
-        /// What `provide` answers, before each attempt: for certificates that live for hours. It must not answer with another
-        /// provider. If it throws, the attempt fails like one whose credential provider throws, see ``MQTTCredentialError``.
+        /// Returns an identity that `provide` supplies before each attempt: for certificates that are valid for hours.
+        /// `provide` must not return another provider. If it throws, the attempt fails as with a credential provider
+        /// that throws, see ``MQTTCredentialError``.
         public static func provider(_ provide: @escaping @Sendable () async throws -> Identity) -> Identity {
             Identity(provide)
         }

@@ -6,7 +6,7 @@ struct TLSIdentityLoader {
     let record: UnsafeMutablePointer<cmq_tls>
     let context: OpaquePointer
     let passphrase: MQTTSecret?
-    /// The key is encrypted, and there was no passphrase.
+    /// True if the key is encrypted and no passphrase was given.
     private(set) var lacksPassphrase = false
 
     /// An identity whose files have been read.
@@ -61,7 +61,7 @@ struct TLSIdentityLoader {
             switch key {
             case .bytes(let bytes, let keyName): try useKey(bytes, keyName, name)
             case .stored(let uri, let engine):
-                // The URI is not named: it may have a PIN.
+                // The URI is not shown: it may contain a PIN.
                 let keyName = "the stored key" + (engine.map { " of engine \(quoted($0))" } ?? "")
                 try use(keyName, "with \(name)", isStored: true) { [record, context] in
                     cmq_tls_use_stored_key(record, context, uri, engine, &$0)
@@ -88,7 +88,7 @@ struct TLSIdentityLoader {
         }
     }
 
-    /// What C does with the passphrase at hand, which it may not need.
+    /// Calls a C function with the passphrase, which it may not need.
     private mutating func use(
         _ what: String, _ companion: String?, isStored: Bool = false, _ body: (inout cmq_passphrase) -> Int32
     ) throws(MQTTError) {
@@ -100,10 +100,10 @@ struct TLSIdentityLoader {
                 return body(&asked)
             } ?? body(&asked)
         if result == 1 { return }
-        // An engine has the last word, which says less than the token's own, the first.
+        // The last error comes from the engine, and says less than the first, the token's own.
         let failure = TLSContext.failure(
             "\(what) cannot be used" + (companion.map { " " + $0 } ?? ""), firstReason: isStored)
-        // A token asks for its PIN whatever then fails.
+        // A token asks for its PIN even if another error follows.
         let isAboutPIN = failure.tls?.reason?.contains("PIN") ?? false
         guard asked.was_asked, passphrase == nil || !isStored || isAboutPIN else { throw failure }
         lacksPassphrase = passphrase == nil

@@ -1,16 +1,18 @@
-/// What a ``TLSConfiguration`` comes down to at one attempt: its providers have been asked, and its files looked at, not read.
+/// The material of a ``TLSConfiguration`` for one attempt: its providers have been asked, and its files were stamped,
+/// but not read.
 struct TLSMaterial: Sendable {
     var trust: [TLSConfiguration.Trust.Source]
     var revocationLists: [TLSConfiguration.Revocation.List]
     var identity: TLSConfiguration.Identity.Source?
-    /// Gives the passphrase of the identity's key.
+    /// A closure that returns the passphrase of the identity's key.
     var passphrase: TLSConfiguration.Identity.Passphrase?
-    /// What the files are that trust and revocation name; taken before they are read, so that a change meanwhile is one.
+    /// The stamps of the files of trust and revocation, taken before the files are read, so that a change meanwhile is
+    /// noticed.
     let trustStamps: [FileStamp]
     let identityStamps: [FileStamp]
 
-    /// Asks the providers. Throws ``MQTTError/Code/credentials`` if one fails, ``MQTTError/Code/timeout`` if a file system does not
-    /// answer.
+    /// Asks the providers. Throws ``MQTTError/Code/credentials`` if one fails, and ``MQTTError/Code/timeout`` if a file
+    /// system does not respond.
     init(_ configuration: TLSConfiguration) async throws(MQTTError) {
         if configuration.preSharedKey == nil {
             trust = try await Self.sources(of: configuration.trust)
@@ -41,7 +43,7 @@ struct TLSMaterial: Sendable {
         identity == other.identity && identityStamps == other.identityStamps
     }
 
-    /// Asks for the passphrase, if there is somebody to ask.
+    /// Asks for the passphrase. Returns `nil` if there is no closure for it.
     func askForPassphrase() async throws(MQTTError) -> MQTTSecret? {
         guard let passphrase else { return nil }
         return try await Self.ask("passphrase of the client's key", passphrase)

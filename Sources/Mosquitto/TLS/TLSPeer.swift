@@ -1,11 +1,11 @@
-/// What a broker has shown in the handshake, for ``TLSConfiguration/customVerification``.
+/// The broker's part of a handshake, for ``TLSConfiguration/customVerification``.
 public struct TLSPeer: Sendable {
-    /// The name that the certificate was to be for.
+    /// The name that the certificate must have.
     public var host: String
-    /// The broker's own certificate, and the others it sent, in its order; not empty.
+    /// The broker's own certificate, followed by the others in the order sent; not empty.
     public var certificates: [TLSCertificate]
-    /// The version of the protocol that was agreed on, such as "TLSv1.3".
+    /// The negotiated version, such as "TLSv1.3".
     package var protocolVersion: String
-    /// OpenSSL's name of the cipher suite that was agreed on.
+    /// OpenSSL's name of the negotiated cipher suite.
     package var cipher: String?
 }

@@ -2,11 +2,11 @@ import CMosquitto
 import CMosquittoShim
 import Synchronization
 
-/// An `SSL_CTX`: what is the same for all connections of a ``TLSConfiguration``, shared by all clients whose configurations agree in
-/// it, since it takes OpenSSL 10 KB and a good part of a handshake's time to make one. What belongs to one connection, such as
-/// trust, name, identity and sessions, is in its record and its `SSL`.
+/// An `SSL_CTX`: the settings common to all connections of a ``TLSConfiguration``. Clients whose configurations agree
+/// in them share it, since OpenSSL needs 10 KB and a good part of a handshake's time to create one. The settings of one
+/// connection, such as trust, name, identity and sessions, are in its record and its `SSL`.
 ///
-/// `@unchecked Sendable`: it is changed by nobody once it is shared, and OpenSSL locks what connections do with it.
+/// `@unchecked Sendable`: the `SSL_CTX` is not modified once it is shared, and OpenSSL locks its use by connections.
 final class TLSSettings: @unchecked Sendable {
     let pointer: OpaquePointer
 
@@ -38,7 +38,8 @@ final class TLSSettings: @unchecked Sendable {
 
     private static let shared = Mutex<[Key: Weak]>([:])
 
-    /// Those of a configuration; earlier ones if somebody still uses them. Throws ``MQTTError/Code/tlsConfiguration``.
+    /// Returns the settings of a configuration; existing ones if they are still in use. Throws
+    /// ``MQTTError/Code/tlsConfiguration``.
     static func settings(
         of configuration: TLSConfiguration, for record: UnsafePointer<cmq_tls>
     ) throws(MQTTError) -> TLSSettings {
@@ -65,7 +66,7 @@ final class TLSSettings: @unchecked Sendable {
         guard cmq_ctx_set_versions(pointer, configuration.minimumVersion.number, maximum) == 1 else {
             throw TLSContext.failure("OpenSSL does not have these versions")
         }
-        // With a pre-shared key, those ciphers that use one; some have no encryption.
+        // With a pre-shared key, only ciphers that use one; ciphers without encryption are excluded.
         let ciphers =
             configuration.ciphers ?? (configuration.preSharedKey == nil ? nil : "kECDHEPSK:kDHEPSK:kPSK:!eNULL")
         if let ciphers, SSL_CTX_set_cipher_list(pointer, ciphers) != 1 {
@@ -78,7 +79,7 @@ final class TLSSettings: @unchecked Sendable {
             throw TLSContext.failure("groups \(quoted(groups)): OpenSSL does not have one of them")
         }
         let protocols = configuration.applicationProtocols.flatMap { [UInt8($0.utf8.count)] + $0.utf8 }
-        // This one's success is 0.
+        // Unlike the others, this function returns 0 on success.
         if !protocols.isEmpty, SSL_CTX_set_alpn_protos(pointer, protocols, UInt32(protocols.count)) != 0 {
             throw TLSContext.failure("applicationProtocols cannot be set")
         }

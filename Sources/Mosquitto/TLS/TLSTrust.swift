@@ -1,7 +1,7 @@
 extension TLSConfiguration {
     /// Certificate authorities to trust.
     ///
-    /// One source, or several as an array, of which each adds its own: `[.system, .file("/etc/mqtt/ca.pem")]`.
+    /// A trust has one source, or several in an array that are combined: `[.system, .file("/etc/mqtt/ca.pem")]`.
     public struct Trust: Sendable, ExpressibleByArrayLiteral, CustomStringConvertible {
         enum Source: Sendable, Hashable {
             case system
@@ -19,26 +19,26 @@ extension TLSConfiguration {
 
         private init(_ source: Source) { parts = [.source(source)] }
 
-        /// What any of them trusts.
+        /// Combines several sources.
         public init(arrayLiteral elements: Trust...) { parts = elements.flatMap(\.parts) }
 
-        /// Those of the system (`SSL_CTX_set_default_verify_paths`).
+        /// The system's authorities (`SSL_CTX_set_default_verify_paths`).
         public static let system = Trust(.system)
 
-        /// Those in this file, in PEM (any number) or DER (one).
+        /// Returns the authorities in a file, in PEM (any number) or DER (one).
         public static func file(_ path: String) -> Trust { Trust(.file(path)) }
 
-        /// Those in this directory, by the hashed names that `openssl rehash` gives them.
+        /// Returns the authorities in a directory with the hashed names of `openssl rehash`.
         public static func directory(_ path: String) -> Trust { Trust(.directory(path)) }
 
-        /// Those in this PEM text.
+        /// Returns the authorities in a PEM text.
         public static func pem(_ text: String) -> Trust { Trust(.bytes(Array(text.utf8))) }
 
-        /// This one, in DER.
+        /// Returns an authority in DER.
         public static func der(_ bytes: [UInt8]) -> Trust { Trust(.bytes(bytes)) }
 
-        /// What `provide` answers, before each attempt. It must not answer with another provider. If it throws, the attempt fails
-        /// like one whose credential provider throws, see ``MQTTCredentialError``.
+        /// Returns a trust that `provide` supplies before each attempt. `provide` must not return another provider. If
+        /// it throws, the attempt fails as with a credential provider that throws, see ``MQTTCredentialError``.
         public static func provider(_ provide: @escaping @Sendable () async throws -> Trust) -> Trust {
             Trust(provide)
         }

@@ -2,10 +2,10 @@ import CMosquitto
 import CMosquittoShim
 import Synchronization
 
-/// An `X509_STORE`: the certificate authorities and revocation lists of one configuration, shared by all clients that have the
-/// same. The system's authorities alone take OpenSSL milliseconds to read, and a megabyte to keep.
+/// An `X509_STORE`: the certificate authorities and revocation lists of a configuration, shared by all clients with
+/// equal ones. The system's authorities alone take milliseconds to read, and a megabyte of memory.
 ///
-/// `@unchecked Sendable`: it is filled before it is shared, and OpenSSL locks what handshakes do with it.
+/// `@unchecked Sendable`: the store is filled before it is shared, and OpenSSL locks its use by handshakes.
 final class TrustStore: @unchecked Sendable {
     let pointer: OpaquePointer
 
@@ -19,7 +19,7 @@ final class TrustStore: @unchecked Sendable {
 
     private static let shared = Mutex<[Key: Weak]>([:])
 
-    /// The store for what is given; an earlier one if somebody still uses it.
+    /// Returns the store for the material; an existing one if it is still in use.
     static func store(for material: TLSMaterial) async throws(MQTTError) -> TrustStore {
         let key = Key(sources: material.trust, lists: material.revocationLists, stamps: material.trustStamps)
         if let known = shared.withLock({ $0[key]?.store }) { return known }
@@ -33,7 +33,7 @@ final class TrustStore: @unchecked Sendable {
 
     // MARK: Reading
 
-    /// What a store is made of, once its files are read. `name`: for errors.
+    /// The content of a store, after its files were read. `name`: for errors.
     private enum Part: Sendable {
         case system
         case directory(String)
@@ -78,7 +78,8 @@ final class TrustStore: @unchecked Sendable {
     // MARK: Filling
 
     private init(_ parts: [Part]) throws(MQTTError) {
-        // What was tried in vain on the way stays in this thread's queue, which belongs to whoever runs on it next.
+        // OpenSSL leaves the errors of failed trials in the thread's queue, which the next user of the thread would
+        // find.
         defer { ERR_clear_error() }
         guard let pointer = X509_STORE_new() else { throw TLSContext.failure("OpenSSL could not make a trust store") }
         self.pointer = pointer
