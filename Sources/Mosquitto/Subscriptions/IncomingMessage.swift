@@ -3,13 +3,13 @@ import Synchronization
 /// A message on its way to a consumer.
 struct IncomingMessage: Sendable {
     var message: MQTTMessage
-    /// What its acknowledgement waits for; `nil` if nothing does.
+    /// The receipt on which the acknowledgement depends; `nil` if there is none.
     var receipt: Receipt?
 
-    /// Takes the place of one that was moved out of an array.
+    /// A placeholder for a message that was moved out of an array.
     static let none = IncomingMessage(message: MQTTMessage(topic: "", payload: [], qos: .atMostOnce))
 
-    /// What it takes in a buffer.
+    /// The size that counts in a buffer.
     var size: Int { message.topic.utf8.count + message.payload.count }
 
     func isForSame(as other: IncomingMessage) -> Bool {
@@ -19,7 +19,8 @@ struct IncomingMessage: Sendable {
     }
 }
 
-/// Waits until all consumers of a message have settled it: then it can be acknowledged, or is left to the broker.
+/// Collects the results of all consumers of a message: when the last one has finished, the message is acknowledged, or
+/// left to the broker.
 final class Receipt: Sendable {
     let packetID: UInt16
     private let state = Mutex((remaining: 1, isHandled: true))
@@ -30,13 +31,13 @@ final class Receipt: Sendable {
         self.settled = settled
     }
 
-    /// Whether all have handled it.
+    /// True if all consumers have handled the message.
     var isHandled: Bool { state.withLock { $0.isHandled } }
 
-    /// It goes to so many consumers.
+    /// Sets the number of consumers of the message.
     func consumers(_ count: Int) { state.withLock { $0.remaining = count } }
 
-    /// One consumer has handled it, or will not.
+    /// Records that one consumer has handled the message, or will not.
     func settle(isHandled: Bool) {
         let isLast = state.withLock { state in
             state.remaining -= 1
@@ -47,21 +48,22 @@ final class Receipt: Sendable {
     }
 }
 
-/// A QoS 1 message that waits for its acknowledgement. After a lost connection the broker sends it again, with the same packet
-/// identifier (MQTT 5.0, section 4.4), and DUP: its receipt is then that of the message that is here already.
+/// A QoS 1 message that waits for its acknowledgement. After a lost connection the broker resends the message with DUP
+/// and the same packet identifier (MQTT 5.0, section 4.4); the repetition then shares the receipt of the message
+/// already received.
 struct MessageUnderHandling {
     private enum Payload {
         case whole([UInt8])
-        /// A hash with the seed of this process, which no publisher knows.
+        /// A hash with the seed of this process, which publishers cannot know.
         case condensed(count: Int, hash: Int)
     }
 
     let receipt: Receipt
     private let topic: String
     private var payload: Payload
-    /// The connection on which it came last.
+    /// The connection on which the message arrived last.
     var connection: Int
-    /// Its consumers have done with it since that connection was lost.
+    /// True if the consumers have handled the message since that connection was lost.
     var isHandled = false
 
     init(_ message: MQTTMessage, _ receipt: Receipt, connection: Int) {
@@ -79,8 +81,8 @@ struct MessageUnderHandling {
         }
     }
 
-    /// Gives the memory of the payload back. Once handled, a message is kept only to recognise its repetition: up to 65,535 of them
-    /// wait for the acknowledgement of one before them (MQTT 5.0, section 4.6).
+    /// Releases the memory of the payload. A handled message is kept only to recognize its repetition: up to 65,535 of
+    /// them may wait for an earlier acknowledgement (MQTT 5.0, section 4.6).
     mutating func condense() {
         guard case .whole(let bytes) = payload else { return }
         payload = .condensed(count: bytes.count, hash: Self.hash(bytes))
@@ -93,7 +95,7 @@ struct MessageUnderHandling {
     }
 }
 
-/// A QoS 2 message that the broker has begun to deliver and not released (MQTT 5.0, section 4.3.3).
+/// A QoS 2 message that the broker has sent but not released (MQTT 5.0, section 4.3.3).
 enum UnreleasedMessage {
     case handling(Receipt)
     case handled

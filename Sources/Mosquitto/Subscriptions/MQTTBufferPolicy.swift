@@ -1,27 +1,30 @@
-/// How many received messages wait for a consumer, and what happens when there are more.
+/// The limits of a consumer's buffer of received messages, and its behaviour when it is full.
 ///
-/// A consumer takes what waits in one go, so that at most twice as much is in memory.
+/// A consumer takes all buffered messages at once, so that up to twice the limit may be in memory.
 public struct MQTTBufferPolicy: Sendable, Hashable {
-    /// What happens to a message that finds the buffer full.
+    /// The reaction to a message that does not fit in the buffer.
     public enum WhenFull: Sendable, Hashable {
-        /// The client stops reading from the socket until the consumer has made room, so that TCP holds the broker back.
-        /// It holds back all subscriptions of the client. The connection stays: the client goes on sending PINGREQ. Other
-        /// clients on the same event loop are not affected.
+        /// The client stops reading from the socket until the consumer has made room, so that TCP slows the broker
+        /// down. This affects all subscriptions of the client, but no other clients on the same event loop. The
+        /// connection stays up: the client still sends PINGREQ.
         ///
-        /// While a call of the client waits for the broker's answer, such as a publish of the consumer itself, reading goes on
-        /// until it has come, or until the buffer has 65,536 messages (or `capacity`, if that is more) or twice `maximumBytes`.
+        /// While a call of the client waits for the broker's answer, such as a publish by the consumer itself, the
+        /// client keeps reading until the answer arrives, or until the buffer holds 65,536 messages (or `capacity`, if
+        /// that is more) or twice `maximumBytes`.
         case pauseReading
-        /// The oldest message of the buffer is dropped.
+        /// The client drops the oldest buffered message.
         case dropOldest
-        /// The message that came is dropped.
+        /// The client drops the new message.
         case dropNewest
     }
 
-    /// How many messages wait, at least 1; with ``WhenFull/pauseReading`` more, where a call waits for the broker.
+    /// Maximum number of buffered messages, at least 1; with ``WhenFull/pauseReading`` there may be more while a call
+    /// waits for the broker.
     public var capacity: Int
-    /// How many bytes of topics and payloads wait, at least 1; the message that passes the limit is the last. Default 64 MiB.
+    /// Maximum number of bytes of buffered topics and payloads, at least 1; the message that exceeds the limit is still
+    /// accepted. Default 64 MiB.
     public var maximumBytes: Int
-    /// What happens when it is full.
+    /// The behaviour of the client when the buffer is full.
     public var whenFull: WhenFull
 
     public init(capacity: Int, maximumBytes: Int = 64 << 20, whenFull: WhenFull) {
@@ -30,7 +33,7 @@ public struct MQTTBufferPolicy: Sendable, Hashable {
         self.whenFull = whenFull
     }
 
-    /// 4,096 messages or 64 MiB, then the client pauses reading.
+    /// A policy that buffers 4,096 messages or 64 MiB, then pauses reading.
     public static let `default` = MQTTBufferPolicy(capacity: 4_096, whenFull: .pauseReading)
 
     func validate() throws(MQTTError) {

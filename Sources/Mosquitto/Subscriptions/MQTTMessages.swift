@@ -1,24 +1,27 @@
 /// The messages of one subscription, in the order in which the broker sent them.
 ///
-/// It is bounded (``MQTTBufferPolicy``), and survives reconnects. It ends when the client ends, or the broker refuses all of its
-/// filters after a reconnect (``endedBy``), or the task is shut down gracefully (`ServiceGroup`): then what has come can still be
-/// read. And it ends at once when the task is cancelled. It has one consumer: a second iterator that waits at the same time gets the
-/// end of the sequence.
+/// The sequence is bounded by its ``MQTTBufferPolicy``, and survives reconnects. It ends when the client stops, when
+/// the broker refuses all of its filters after a reconnect (``endedBy``), or when the task is shut down gracefully
+/// (`ServiceGroup`): messages already received can then still be read. If the task is cancelled, the sequence ends at
+/// once. It has one consumer: a second iterator that waits at the same time receives the end of the sequence.
 public struct MQTTMessages: AsyncSequence, Sendable {
     let buffer: MessageBuffer
-    /// What the broker granted: the QoS of each subscription, in the order of the call.
+    /// The QoS that the broker granted to each subscription, in the order of the call.
     ///
-    /// What was asked for, if a resumed session brought so many messages of theirs that the buffer was full before the broker answered.
-    /// Empty if the client or the task was shut down gracefully before that.
+    /// If a resumed session delivered so many messages for the filters that the buffer was full before the broker
+    /// answered, these are the requested values. Empty if the client or the task was shut down gracefully before the
+    /// answer.
     public let grantedReasonCodes: [MQTTReasonCode]
     var end: @Sendable (MessageBuffer) async throws(MQTTError) -> [MQTTReasonCode] = { _ in [] }
 
-    /// Ends the subscription before its scope does, and returns the broker's reason code for each filter, in the order of the call
-    /// (MQTT 5.0, section 3.11.3; with MQTT 3.1.1 always success).
+    /// Ends the subscription before the end of its scope, and returns the broker's reason code for each filter, in the
+    /// order of the call (MQTT 5.0, section 3.11.3; always success with MQTT 3.1.1).
     ///
-    /// Messages that have come already can still be read, as long as the scope lasts; then the sequence ends. A filter that another
-    /// subscription of this client has too stays, with ``MQTTReasonCode/success``. Without a connection it waits for the next one, if
-    /// there is a session to unsubscribe from. In a persistent session this is what ends a subscription; its scope does not. Throws ``MQTTError/Code/stopped`` if the client ends first.
+    /// Messages already received can still be read until the end of the scope; then the sequence ends. A filter that
+    /// another subscription of this client uses too stays subscribed, with ``MQTTReasonCode/success``. Without a
+    /// connection the call waits for the next one, if there is a session to unsubscribe from. In a persistent session
+    /// only this call ends a subscription; the end of its scope does not. Throws ``MQTTError/Code/stopped`` if the
+    /// client stops first.
     @discardableResult
     public func unsubscribe() async throws(MQTTError) -> [MQTTReasonCode] { try await end(buffer) }
 
@@ -34,15 +37,15 @@ public struct MQTTMessages: AsyncSequence, Sendable {
 
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(buffer: buffer) }
 
-    /// Why the sequence has ended or is about to, if the broker refuses all of its filters after a reconnect; else `nil`.
+    /// The error that ends the sequence if the broker refuses all of its filters after a reconnect; else `nil`.
     ///
-    /// An ``MQTTError/Code/operationRefused`` with the reason code and ``MQTTError/refusedFilters``. `subscribe` throws it when its
-    /// body returns.
+    /// The error is an ``MQTTError/Code/operationRefused`` with the reason code and ``MQTTError/refusedFilters``.
+    /// `subscribe` throws it when its body returns.
     public var endedBy: MQTTError? { buffer.ending }
 
-    /// Whether no message waits to be read now: the moment to write out what was buffered.
+    /// True if no message can be read now: a good moment to flush output.
     public var isIdle: Bool { buffer.isIdle }
 
-    /// How many messages were dropped since the subscription began, by ``MQTTBufferPolicy/WhenFull``.
+    /// Number of messages dropped since the subscription began, by ``MQTTBufferPolicy/WhenFull``.
     public var dropped: Int { buffer.dropped }
 }

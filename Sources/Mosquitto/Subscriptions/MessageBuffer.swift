@@ -1,11 +1,11 @@
 import DequeModule
 import Synchronization
 
-/// The messages between the loop and the consumer of one subscription.
+/// The buffer between the loop and the consumer of a subscription.
 final class MessageBuffer: Sendable {
     enum Fullness: Comparable {
         case room
-        /// Reading stops, unless the client waits for an answer of the broker: it is behind what is not read.
+        /// Reading stops, unless the client waits for an answer of the broker, which is behind the unread bytes.
         case full
         /// Reading stops.
         case overfull
@@ -16,21 +16,21 @@ final class MessageBuffer: Sendable {
         var bytes = 0
         var waiting: CheckedContinuation<Void, Never>?
         var isFinished = false
-        /// The filters that the broker refused after it had granted them.
+        /// The filters that the broker refused after granting them before.
         var refused: Set<String> = []
-        /// Why nothing follows, if the broker refuses all filters.
+        /// The error that ended the buffer, if the broker refuses all filters.
         var ending: MQTTError?
         var fullness = Fullness.room
         var dropped = 0
-        /// How many of these the metrics have.
+        /// Number of dropped messages already reported to the metrics.
         var counted = 0
     }
 
-    /// What the consumer has taken in one go.
+    /// The messages that the consumer took in one batch.
     private struct Taken {
         var messages: [IncomingMessage] = []
         var next = 0
-        /// Of the message that the consumer has now.
+        /// The receipt of the message that the consumer is handling.
         var receipt: Receipt?
 
         mutating func pop() -> MQTTMessage? {
@@ -44,13 +44,14 @@ final class MessageBuffer: Sendable {
     }
 
     let subscriptions: [MQTTSubscription]
-    /// Whether the broker is not to be asked for them.
+    /// True if no SUBSCRIBE is sent for the filters.
     let isLocal: Bool
     private let policy: MQTTBufferPolicy
-    /// Tells the loop that there is room again.
+    /// Notifies the loop that there is room again.
     private let wake: @Sendable () -> Void
     private let state = Mutex(State())
-    /// A lock that only the consumer takes, and not part of an iterator: who breaks out of a loop finds the rest in the next one.
+    /// The consumer's batch, behind a lock that only the consumer takes. It is not part of an iterator: after a
+    /// `break`, the next loop continues with the rest.
     private let taken = Mutex(Taken())
 
     init(
@@ -71,7 +72,7 @@ final class MessageBuffer: Sendable {
 
     func has(_ filter: String) -> Bool { !isLocal && subscriptions.contains { $0.filter.filter == filter } }
 
-    /// How many were dropped since the last call.
+    /// Returns the number of messages dropped since the last call.
     func takeDropped() -> Int {
         state.withLock { state in
             defer { state.counted = state.dropped }
@@ -83,18 +84,18 @@ final class MessageBuffer: Sendable {
         taken.withLock { $0.next == $0.messages.count } && state.withLock { $0.messages.isEmpty }
     }
 
-    /// How many messages wait, those that the consumer has taken in one go and not looked at among them.
+    /// Number of unread messages, including those of the consumer's current batch.
     var waiting: Int { taken.withLock { $0.messages.count - $0.next } + state.withLock { $0.messages.count } }
 
-    /// Always `room` if the policy drops.
+    /// The fullness of the buffer; always `room` if the policy drops messages.
     var fullness: Fullness { state.withLock { $0.fullness } }
 
     // MARK: The loop
 
-    /// Adds messages in one go. Returns whether ``fullness`` is more than `room`.
+    /// Adds messages in one batch. Returns true if ``fullness`` is above `room`.
     func append(_ messages: [IncomingMessage]) -> Bool {
         let (waiting, isFull, dropped) = state.withLock { state in
-            // The loop gives a consumer that is finished nothing more.
+            // The loop passes no messages to a finished consumer.
             if state.isFinished { return (nil as CheckedContinuation<Void, Never>?, false, messages.prefix(0)) }
             if state.messages.isEmpty { state.messages = messages } else { state.messages += messages }
             for message in messages { state.bytes += message.size }
@@ -103,7 +104,7 @@ final class MessageBuffer: Sendable {
             defer { state.waiting = nil }
             return (state.waiting, state.fullness != .room, dropped)
         }
-        // What the policy drops is done with.
+        // A message dropped by the policy counts as handled.
         for message in dropped { message.receipt?.settle(isHandled: true) }
         waiting?.resume()
         return isFull
@@ -115,10 +116,10 @@ final class MessageBuffer: Sendable {
         return count < max(policy.capacity, Self.overflow) && bytes / 2 < policy.maximumBytes ? .full : .overfull
     }
 
-    /// More than a broker can have under way in front of an answer: 65,535 packet identifiers (MQTT 5.0, section 3.3.4).
+    /// More messages than a broker can send ahead of an answer: 65,535 packet identifiers (MQTT 5.0, section 3.3.4).
     static let overflow = 65_536
 
-    /// Makes the messages fit again. One is kept, however large.
+    /// Drops messages until the rest fit. One message is always kept, however large.
     private func drop(_ state: inout State) -> ArraySlice<IncomingMessage> {
         var bytes = state.bytes
         var excess = 0
@@ -141,7 +142,7 @@ final class MessageBuffer: Sendable {
         return dropped
     }
 
-    /// Nothing follows; what is there can still be read.
+    /// Ends the buffer. Messages already buffered can still be read.
     func finish() {
         let waiting = state.withLock { state in
             state.isFinished = true
@@ -151,7 +152,8 @@ final class MessageBuffer: Sendable {
         waiting?.resume()
     }
 
-    /// The broker refuses a filter that it had granted. Returns whether that was the last one: then nothing follows.
+    /// Records that the broker refuses a filter that it had granted. Returns true if no other filter is left, which
+    /// ends the buffer.
     func refuse(_ filter: String, _ error: MQTTError) -> Bool {
         let isLast = state.withLock { state in
             state.refused.insert(filter)
@@ -167,10 +169,11 @@ final class MessageBuffer: Sendable {
         return isLast
     }
 
-    /// The broker grants a filter again.
+    /// Records that the broker grants a filter again.
     func grant(_ filter: String) { state.withLock { _ = $0.refused.remove(filter) } }
 
-    /// The consumer is gone, and has handled its last message or not. Returns what was not handed out to it.
+    /// Ends the buffer for a consumer that has left, and has handled its last message or not. Returns the messages that
+    /// it did not receive.
     func finish(hasHandledLast: Bool) -> [IncomingMessage] {
         finish()
         let (last, rest) = taken.withLock { taken in
@@ -185,9 +188,10 @@ final class MessageBuffer: Sendable {
         return rest + unread
     }
 
-    /// Takes back what waits for an acknowledgement and was not handed out.
+    /// Removes and returns the unread messages that wait for an acknowledgement.
     ///
-    /// - Parameter includingExactlyOnce: Whether QoS 2 is taken back too. At a reconnect it stays: another consumer may have had it.
+    /// - Parameter includingExactlyOnce: true to include QoS 2. At a reconnect these messages stay: another consumer
+    ///   may have received them.
     func takeUnacknowledged(includingExactlyOnce: Bool = false) -> [IncomingMessage] {
         func isOpen(_ message: IncomingMessage) -> Bool {
             message.receipt != nil && (includingExactlyOnce || message.message.qos == .atLeastOnce)
@@ -213,7 +217,8 @@ final class MessageBuffer: Sendable {
 
     // MARK: The consumer
 
-    /// The next message; waits for it. `nil` at the end, and when the task is cancelled. The message before it has been handled.
+    /// Returns the next message, waiting for it if necessary; `nil` at the end, and when the task is cancelled. The
+    /// previous message counts as handled.
     func next(isolation: isolated (any Actor)?) async -> MQTTMessage? {
         while true {
             let (message, last) = taken.withLock { taken in
@@ -229,7 +234,7 @@ final class MessageBuffer: Sendable {
         }
     }
 
-    /// All messages that are there; waits for one.
+    /// Returns all buffered messages, waiting for the first one if necessary.
     private func nextBatch(isolation: isolated (any Actor)?) async -> [IncomingMessage] {
         while true {
             if Task.isCancelled { return [] }
@@ -247,7 +252,7 @@ final class MessageBuffer: Sendable {
                     let ready = state.withLock { state in
                         if state.isFinished || !state.messages.isEmpty || Task.isCancelled { return true }
                         guard state.waiting == nil else {
-                            // A second consumer at the same time: misuse, which ends its sequence.
+                            // A second consumer at the same time is misuse, and ends its own sequence.
                             return true
                         }
                         state.waiting = continuation

@@ -1,8 +1,8 @@
 import Synchronization
 
-/// Brings the responses that arrive on a client's response topic to the requests that wait for them.
+/// Routes responses from a client's response topic to the waiting requests.
 ///
-/// It subscribes with the first request, and stays subscribed for as long as the client runs.
+/// The router subscribes with the first request, and stays subscribed until the client stops.
 actor ResponseRouter {
     private struct Waiting {
         let continuation: CheckedContinuation<Result<MQTTMessage, MQTTError>, Never>
@@ -20,7 +20,7 @@ actor ResponseRouter {
         filter = MQTTSubscription(MQTTTopicFilter(topic), retainHandling: .doNotSend)
     }
 
-    /// Publishes a request, and waits for the response that has its correlation data.
+    /// Publishes a request, and waits for the response with its correlation data.
     nonisolated func request(
         _ publish: OutgoingPublish, _ correlation: [UInt8], timeout: Duration
     ) async -> Result<MQTTMessage, MQTTError> {
@@ -40,7 +40,7 @@ actor ResponseRouter {
     private func wait(
         _ publish: OutgoingPublish, _ correlation: [UInt8], _ timeout: Duration
     ) async -> Result<MQTTMessage, MQTTError> {
-        // The job of a cancellation comes before this one or after it, not between.
+        // The job of a cancellation runs before this one or after it, not in between.
         if Task.isCancelled { return .failure(Self.cancelled) }
         return await withCheckedContinuation { continuation in
             let sending = Task { await self.send(publish, correlation) }
@@ -74,17 +74,18 @@ actor ResponseRouter {
 
     // MARK: Responses
 
-    /// Returns when the broker has granted the subscription. After a refusal the next request asks again.
+    /// Returns when the broker has granted the subscription. After a refusal the next request subscribes again.
     private func subscribe() async throws(MQTTError) {
         let task = subscription ?? Task { await self.makeSubscription() }
         subscription = task
         let outcome = await task.value
-        // Not the one that another request has begun since.
+        // The subscription may already be one that another request has started since.
         if case .failure = outcome, subscription == task { subscription = nil }
         try outcome.get()
     }
 
-    /// A refused one leaves nothing behind: neither a consumer, nor a filter that the next connection would ask for again.
+    /// Subscribes. After a refusal nothing remains: neither a consumer, nor a filter for which the next connection
+    /// would subscribe again.
     private func makeSubscription() async -> Result<Void, MQTTError> {
         let consumer = MessageBuffer([filter], policy: .default, wake: session.wakeReader)
         do throws(MQTTError) {
@@ -101,7 +102,7 @@ actor ResponseRouter {
         while let message = await consumer.next(isolation: self) {
             if let correlation = message.properties.correlationData { finish(correlation, .success(message)) }
         }
-        // The client has ended, or the broker refuses the filter: the next request asks for it again.
+        // The client has stopped, or the broker refuses the filter: the next request subscribes again.
         subscription = nil
         let reason = consumer.ending ?? MQTTError(.stopped, "the client has stopped")
         for correlation in Array(waiting.keys) { finish(correlation, .failure(reason)) }

@@ -1,40 +1,43 @@
 import OrderedCollections
 
-/// Which filters the client subscribes to, for which consumers. A value; the loop's thread owns it.
+/// The client's filters and their consumers. A value; the loop's thread owns it.
 ///
-/// Where filters overlap, a broker may send a message once for each of them. Such filters have Subscription Identifiers (MQTT 5.0,
-/// section 3.8.2.1.2), by which a copy is told from the other; with them, each consumer gets one. See ``Choice``.
+/// If filters overlap, a broker may send a message once for each of them. Overlapping filters have Subscription
+/// Identifiers (MQTT 5.0, section 3.8.2.1.2), which distinguish the copies, so that each consumer receives one. See
+/// ``Choice``.
 ///
-/// In a persistent session a filter outlives its consumers, until somebody ends it: it is kept.
+/// In a persistent session a filter outlives its consumers until it is unsubscribed: it is then called kept.
 struct SubscriptionTable {
     private struct Entry {
         var subscription: MQTTSubscription
-        /// None if the filter is kept.
+        /// Number of consumers; zero for a kept filter.
         var consumers = 0
-        /// Whether the broker has granted it in this or an earlier session of this client.
+        /// True if the broker has granted the filter in this or an earlier session of this client.
         var isGranted = false
-        /// Whether the broker has acknowledged it in the session that it has now, with the identifier that it has now.
+        /// True if the broker has acknowledged the filter in its current session, with the filter's current identifier.
         var isConfirmed = false
-        /// Whether the broker ended a connection over it, or refused it to a consumer that goes on without it.
+        /// True if the broker closed a connection because of the filter, or refused it to a consumer that carries on
+        /// without it.
         var isRefused = false
-        /// Whether the broker has refused it, and was not asked since: it does not have it.
+        /// True if the broker has refused the filter, and was not asked for it since.
         var isRevoked = false
-        /// Only if it overlaps with another one.
+        /// The Subscription Identifier, if the filter overlaps with another one.
         var identifier: UInt32?
-        /// In the order of the calls.
+        /// The position of the filter in the order of the calls.
         var number = 0
-        /// Whether the broker was asked for it before it had its identifier: retained messages have come.
+        /// True if the broker was asked for the filter before the filter had its identifier, and has sent its retained
+        /// messages.
         var isRepeated = false
     }
 
-    /// Filters that one SUBSCRIBE can carry.
+    /// Filters that can share a SUBSCRIBE.
     struct Group: Equatable {
         var subscriptions: [MQTTSubscription]
         var identifier: UInt32?
 
         var filters: [String] { subscriptions.map(\.filter.filter) }
 
-        /// The same in packets of at most so many filters.
+        /// Splits the group into packets of at most `maximum` filters.
         func parts(of maximum: Int) -> [Group] {
             if subscriptions.count <= maximum { return [self] }
             return stride(from: 0, to: subscriptions.count, by: maximum).map { start in
@@ -44,40 +47,41 @@ struct SubscriptionTable {
         }
     }
 
-    /// Who gets the messages of a topic.
+    /// The consumers of a topic.
     private struct Route {
         var consumers: [MessageBuffer] = []
-        /// The copies that are for the consumer at the same place.
+        /// The copies accepted by the consumer at the same index.
         var choices: [Choice] = []
-        /// The identifiers of all filters that match.
+        /// The identifiers of all matching filters.
         var known: Set<UInt32> = []
-        /// Those of filters that are kept.
+        /// The identifiers of matching filters that are kept.
         var kept: Set<UInt32> = []
     }
 
-    /// Whether the broker takes identifiers; MQTT 3.1.1 has none.
+    /// True if the broker supports identifiers; MQTT 3.1.1 has none.
     var usesIdentifiers = false {
         didSet { if usesIdentifiers != oldValue { routes.removeAll() } }
     }
 
     private var entries: [String: Entry] = [:]
     private var lastNumber = 0
-    /// Those of them that have a wildcard or are shared: only they overlap with others that have none.
+    /// The filters that have a wildcard or are shared: a filter with neither overlaps only with these.
     private var wide: Set<String> = []
     private(set) var consumers: [MessageBuffer] = []
-    /// Filters that nobody wants any more, of which the broker has not been told.
+    /// Filters without a consumer from which the client has not unsubscribed yet.
     private var abandoned: OrderedSet<String> = []
-    /// The consumers of a topic: a look-up per message instead of a match per filter.
+    /// A cache of routes by topic: one look-up per message instead of a match per filter.
     private var routes: [String: Route] = [:]
-    /// Those of an earlier run of this program are in messages that a resumed session brings: they should be others.
+    /// The last identifier. It starts at random, since messages of a resumed session may carry identifiers of an
+    /// earlier run.
     private var lastIdentifier = UInt32.random(in: 1...200_000_000)
 
     var filters: [String] { entries.keys.sorted() }
 
-    /// Those that have a consumer.
+    /// The filters that have a consumer.
     var wanted: Set<String> { Set(entries.filter { $0.value.consumers > 0 }.keys) }
 
-    /// Those that the broker has, and no consumer.
+    /// The filters that the broker has granted and that have no consumer.
     var kept: [MQTTTopicFilter] { entries.values.filter { $0.consumers == 0 }.map(\.subscription.filter) }
 
     // MARK: Consumers
@@ -95,7 +99,7 @@ struct SubscriptionTable {
                 entries[filter, default: Entry(subscription: subscription)].number = lastNumber
             }
             entries[filter]?.consumers += 1
-            // The last options count, but nobody's QoS is lowered by another consumer.
+            // The options of the last call apply, but it does not lower the QoS of other consumers.
             let isShared = entries[filter]?.consumers ?? 0 > 1
             let qos =
                 isShared ? max(subscription.qos, entries[filter]?.subscription.qos ?? .atMostOnce) : subscription.qos
@@ -108,7 +112,7 @@ struct SubscriptionTable {
         }
     }
 
-    /// Gives identifiers to a new filter and to those that it overlaps with.
+    /// Assigns identifiers to a new filter and to those that overlap with it.
     private mutating func identifyOverlaps(of filter: MQTTTopicFilter, in consumer: MessageBuffer) {
         let isExact = !filter.hasWildcard && !filter.isShared
         if !isExact { wide.insert(filter.filter) }
@@ -134,9 +138,9 @@ struct SubscriptionTable {
         return lastIdentifier
     }
 
-    /// Removes a consumer, and the filters that only it wanted.
+    /// Removes a consumer, and the filters that no other consumer uses.
     ///
-    /// - Parameter keepsFilters: whether those that the broker has granted stay.
+    /// - Parameter keepsFilters: true to keep the filters that the broker has granted.
     mutating func remove(_ consumer: MessageBuffer, keepsFilters: Bool = false) {
         guard let index = consumers.firstIndex(where: { $0 === consumer }) else { return }
         consumers.remove(at: index)
@@ -151,7 +155,7 @@ struct SubscriptionTable {
                 entries[filter]?.consumers = 0
             } else {
                 forget(filter)
-                // The broker does not have one that it has refused, and may object to hearing of it again.
+                // The broker has no subscription for a refused filter, and may object to an UNSUBSCRIBE.
                 if !keepsFilters, !entry.isRevoked { abandoned.append(filter) }
             }
         }
@@ -164,12 +168,12 @@ struct SubscriptionTable {
 
     // MARK: The broker
 
-    /// What the broker is to be asked for on behalf of a consumer, in groups that one SUBSCRIBE can carry.
+    /// Returns the filters to subscribe to for a consumer, in groups that can share a SUBSCRIBE.
     func groups(of consumer: MessageBuffer) -> [Group] {
         grouped(consumer.subscriptions.compactMap { entries[$0.filter.filter] })
     }
 
-    /// Filters that have got their identifier after the broker was asked for them.
+    /// Returns the filters that got their identifier after the broker was asked for them.
     func unidentified() -> [Group] { usesIdentifiers ? grouped(entries.values.filter(\.isRepeated)) : [] }
 
     /// Groups the filters for which `isWanted` is true and that the broker has not confirmed.
@@ -198,7 +202,8 @@ struct SubscriptionTable {
         return groups
     }
 
-    /// A caller waits for the answer to these filters: they are asked for again, confirmed or not.
+    /// Marks the filters of a consumer as unconfirmed, so that they are subscribed to again: a caller waits for the
+    /// answer.
     mutating func expectAnswer(_ consumer: MessageBuffer) {
         for subscription in consumer.subscriptions { entries[subscription.filter.filter]?.isConfirmed = false }
     }
@@ -210,10 +215,10 @@ struct SubscriptionTable {
         routes.removeAll()
     }
 
-    /// Returns true for a filter that the broker has refused: there is nothing to unsubscribe from.
+    /// Returns true for a filter that the broker has refused, and that needs no UNSUBSCRIBE.
     func isRevoked(_ filter: String) -> Bool { entries[filter]?.isRevoked == true }
 
-    /// The broker is being asked for these.
+    /// Records that a SUBSCRIBE for these filters is being sent.
     mutating func noteAsked(_ filters: [String]) {
         for filter in filters { entries[filter]?.isRevoked = false }
     }
@@ -221,13 +226,14 @@ struct SubscriptionTable {
     /// Returns true for a filter that has a consumer, or is kept.
     func has(_ filter: String) -> Bool { entries[filter] != nil }
 
-    /// The broker refused this filter, or ended a connection over it: it is not asked for again, unless another consumer wants it.
+    /// Records that the broker refused the filter, or closed a connection because of it: the client does not subscribe
+    /// to it again, unless another consumer uses it.
     mutating func refuse(_ filter: String) {
         entries[filter]?.isRefused = true
         revoke(filter)
     }
 
-    /// The broker has it no more, and refuses it for now. Nothing remains of a filter that is kept.
+    /// Records that the broker has dropped the filter and refuses it for now. A kept filter is removed.
     mutating func revoke(_ filter: String) {
         guard let entry = entries[filter] else { return }
         entries[filter]?.isGranted = false
@@ -237,7 +243,7 @@ struct SubscriptionTable {
         routes.removeAll()
     }
 
-    /// The broker has no session: all is to be subscribed again.
+    /// Records that the broker has no session: all filters must be subscribed to again.
     mutating func forgetSession() {
         for filter in entries.keys {
             entries[filter]?.isConfirmed = false
@@ -247,7 +253,8 @@ struct SubscriptionTable {
         routes.removeAll()
     }
 
-    /// Takes filters of which the broker is to be told that they are not wanted, at most so many of those for which this is true.
+    /// Removes and returns abandoned filters that need an UNSUBSCRIBE: at most `maximum` of those for which `isWanted`
+    /// is true.
     mutating func takeAbandoned(
         _ maximum: Int = .max, where isWanted: (String) -> Bool = { _ in true }
     ) -> [String] {
@@ -256,9 +263,9 @@ struct SubscriptionTable {
         return taken
     }
 
-    /// Filters that the broker may have, and nobody here wants.
+    /// Marks filters that the broker may have and that no consumer uses.
     ///
-    /// - Parameter includingKept: whether those that are kept end.
+    /// - Parameter includingKept: true to end kept filters too.
     mutating func abandon(_ filters: [String], includingKept: Bool = false) {
         for filter in filters {
             if includingKept, entries[filter]?.consumers == 0 { forget(filter) }
@@ -269,17 +276,18 @@ struct SubscriptionTable {
 
     // MARK: Messages
 
-    /// Who gets a message: each consumer once, however many of its filters match, and however many copies the broker sends.
+    /// Returns the consumers of a message: each one once, however many of its filters match and however many copies the
+    /// broker sends.
     mutating func consumers(of topic: String, _ identifiers: [UInt32], isRetained: Bool = false) -> [MessageBuffer] {
         let route = route(of: topic)
-        // Without an identifier of ours nothing tells copies apart: better one too many than none.
+        // Without a known identifier the copies cannot be distinguished: a duplicate is better than a loss.
         if identifiers.isEmpty || route.known.isDisjoint(with: identifiers) { return route.consumers }
         return zip(route.consumers, route.choices).compactMap { consumer, choice in
             choice.takes(identifiers, isRetained: isRetained) ? consumer : nil
         }
     }
 
-    /// Returns true for a copy that nobody takes, since each consumer that it is for takes another copy of the same message.
+    /// Returns true for a copy that no consumer accepts, since each one accepts another copy of the same message.
     mutating func isRedundant(_ topic: String, _ identifiers: [UInt32]) -> Bool {
         let route = route(of: topic)
         return !identifiers.isEmpty && route.known.subtracting(route.kept).isSuperset(of: identifiers)
@@ -300,12 +308,12 @@ struct SubscriptionTable {
             let confirmed = matching.compactMap { self.entries[$0.filter.filter] }
                 .filter { $0.isConfirmed && usesIdentifiers }
             route.known.formUnion(confirmed.compactMap(\.identifier))
-            // Each copy is certain to come with an identifier.
+            // Each copy is certain to have an identifier.
             let isCertain = confirmed.count == matching.count
             route.choices.append(isCertain ? Choice(confirmed.map { ($0.subscription, $0.identifier) }) : Choice())
         }
         if usesIdentifiers {
-            // A copy for a filter that is kept is for its next consumer.
+            // A copy for a kept filter belongs to its next consumer.
             for entry in entries.values where entry.consumers == 0 && entry.subscription.filter.matches(topic) {
                 guard let identifier = entry.identifier else { continue }
                 route.known.insert(identifier)

@@ -1,9 +1,9 @@
-/// Messages of a persistent session for which there is no consumer: those that the broker sends right after its CONNACK, before the
-/// program has subscribed, those of a filter whose consumer is gone, and those that such a consumer has left over. They wait for the
-/// next consumer whose filter matches.
+/// Messages of a persistent session without a consumer: those that the broker sends right after its CONNACK, before the
+/// program has subscribed; those for a filter whose consumer has left; and those that such a consumer has left unread.
+/// They wait for the next consumer whose filter matches.
 ///
-/// What is not acknowledged stays with the broker where there is no room for it. Of the others, the newest are kept, and up to an
-/// eighth more: the oldest go in one pass over all, which a single message is not worth.
+/// Unacknowledged messages for which there is no room are left to the broker. Of the others, the newest are kept, and
+/// up to an eighth more: one pass removes the oldest together, which would not pay for a single message.
 struct UnclaimedMessages {
     private struct Entry {
         var incoming: IncomingMessage
@@ -12,11 +12,11 @@ struct UnclaimedMessages {
     }
 
     private enum Kind: Int {
-        /// The broker has it too.
+        /// The broker still has the message.
         case unacknowledged
         /// QoS 0.
         case loose
-        /// Left over by a consumer, and acknowledged: nobody else has it.
+        /// Left unread by a consumer, and acknowledged: no other copy exists.
         case leftOver
     }
 
@@ -32,18 +32,19 @@ struct UnclaimedMessages {
     private var amounts = [Amount(), Amount(), Amount()]
     private var entries: [Entry] = []
     private var lost = 0
-    /// How many of these ``takeLossToTell()`` has returned.
+    /// Number of lost messages at the last result of ``takeLossToTell()``.
     private var toldOfLost = 0
 
-    /// What ``hold(_:now:)`` had no room for.
+    /// The messages for which ``hold(_:now:)`` had no room.
     struct Excess {
-        /// Is to be left to the broker.
+        /// Messages to leave to the broker.
         var unacknowledged: [IncomingMessage] = []
-        /// How many are lost.
+        /// Number of lost messages.
         var lost = 0
     }
 
-    /// How many are lost in all, if that is worth telling: at the first loss, and whenever they are twice as many.
+    /// Returns the total number of lost messages if it should be reported: at the first loss, and whenever the number
+    /// has doubled.
     mutating func takeLossToTell() -> Int? {
         guard lost > 0, lost >= 2 * toldOfLost else { return nil }
         toldOfLost = lost
@@ -52,7 +53,7 @@ struct UnclaimedMessages {
 
     var count: Int { entries.count }
 
-    /// Whether an acknowledgement waits for one.
+    /// True if an acknowledgement waits for one of the messages.
     var holdsReceipts: Bool { amounts[Kind.unacknowledged.rawValue].count > 0 }
 
     var topics: Set<String> { Set(entries.map(\.incoming.message.topic)) }
@@ -71,7 +72,7 @@ struct UnclaimedMessages {
         return excess
     }
 
-    /// Adds what a consumer has left over. Returns how many are lost.
+    /// Adds the messages that a consumer has left unread. Returns the number of lost messages.
     mutating func putBack(_ leftOver: [IncomingMessage], now: ContinuousClock.Instant = .now) -> Int {
         for message in leftOver { add(message, message.receipt == nil ? .leftOver : .unacknowledged, now) }
         return trim(.leftOver)
@@ -88,7 +89,8 @@ struct UnclaimedMessages {
         amounts[kind.rawValue].bytes += message.size
     }
 
-    /// Drops the oldest if they exceed the limit by more than an eighth. One is kept, however large.
+    /// Drops the oldest messages if the limit is exceeded by more than an eighth. One message is always kept, however
+    /// large.
     private mutating func trim(_ kind: Kind) -> Int {
         let limit = Self.limits[kind.rawValue]
         var amount = amounts[kind.rawValue]
@@ -118,11 +120,13 @@ struct UnclaimedMessages {
         return taken
     }
 
-    /// Takes those that match a subscription of the consumer.
+    /// Removes and returns the messages that match a subscription of the consumer.
     ///
     /// - Parameters:
-    ///   - kept: Filters of the session that have no consumer. What matches one of them is for a consumer of that filter.
-    ///   - isConnected: Whether the connection is up on which the unacknowledged ones came. Otherwise they are about to come again.
+    ///   - kept: filters of the session without a consumer. A message that matches one of them belongs to a consumer of
+    ///     that filter.
+    ///   - isConnected: true if the connection on which the unacknowledged messages arrived is up. Otherwise the broker
+    ///     is about to resend them.
     mutating func claim(
         for consumer: MessageBuffer, kept: [MQTTTopicFilter] = [], isConnected: Bool = true
     ) -> [IncomingMessage] {
@@ -136,24 +140,24 @@ struct UnclaimedMessages {
         }
     }
 
-    /// Takes those of topics that nobody will ask for.
+    /// Removes and returns the messages of unwanted topics.
     mutating func discard(where isUnwanted: (String) -> Bool) -> [IncomingMessage] {
         guard !entries.isEmpty else { return [] }
         return take { isUnwanted($0.incoming.message.topic) }
     }
 
-    /// How many unacknowledged ones were held before this moment.
+    /// Returns the number of unacknowledged messages held since before `limit`.
     func count(heldBefore limit: ContinuousClock.Instant) -> Int {
         entries.count { $0.kind == .unacknowledged && $0.since <= limit }
     }
 
-    /// Takes all that are not acknowledged.
+    /// Removes and returns all unacknowledged messages.
     mutating func takeUnacknowledged() -> [IncomingMessage] {
         guard holdsReceipts else { return [] }
         return take { $0.kind == .unacknowledged }
     }
 
-    /// The broker has forgotten the session: nothing comes again, and nothing is to be acknowledged.
+    /// Records that the broker has no session: it resends nothing, and nothing must be acknowledged.
     mutating func forgetReceipts() {
         guard holdsReceipts else { return }
         for var message in takeUnacknowledged() {
