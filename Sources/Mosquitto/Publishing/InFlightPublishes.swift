@@ -1,16 +1,16 @@
-/// Messages of QoS 1 and 2 that were sent and not acknowledged, by packet identifier.
+/// Unacknowledged messages of QoS 1 and 2, by packet identifier.
 struct InFlightPublishes {
     private var publishes: [UInt16: OutgoingPublish] = [:]
-    /// The number of those with QoS 2.
+    /// Number of messages of QoS 2.
     private(set) var exactlyOnce = 0
-    /// The number of those with a Message Expiry Interval.
+    /// Number of messages with a Message Expiry Interval.
     private(set) var expiring = 0
 
     var isEmpty: Bool { publishes.isEmpty }
     var count: Int { publishes.count }
     var all: some Collection<OutgoingPublish> { publishes.values }
 
-    /// In the order in which they were sent first.
+    /// The packet identifiers in the order in which the messages were first sent.
     var packetIDs: [UInt16] { publishes.sorted { $0.value.sequence < $1.value.sequence }.map(\.key) }
 
     subscript(packetID: UInt16) -> OutgoingPublish? { publishes[packetID] }
@@ -28,7 +28,7 @@ struct InFlightPublishes {
         return publish
     }
 
-    /// Takes those out for which this is true, in the order in which they were handed over.
+    /// Removes and returns the messages for which `isUnwanted` is true, in the order of their calls.
     mutating func remove(where isUnwanted: (OutgoingPublish) -> Bool = { _ in true }) -> [OutgoingPublish] {
         publishes.filter { isUnwanted($0.value) }.keys.compactMap { remove($0) }.sorted { $0.sequence < $1.sequence }
     }

@@ -1,9 +1,9 @@
-/// A message on its way out, from the call to the acknowledgement.
+/// An outgoing message, from the publish call to the acknowledgement.
 ///
 /// `@unchecked Sendable`: the caller sets ``startedAt`` and the properties before it posts the message. From then on
-/// the lock of the ``OutgoingQueue`` guards the variables, until the message leaves the queue; afterwards they belong
-/// to the one that took the message: the loop's thread for ``Place/taken``, the remover for ``Place/gone``. The lock
-/// guards ``place`` for ever.
+/// the lock of the ``OutgoingQueue`` guards the variables, until the message leaves the queue; afterwards their owner
+/// is the one that removed the message: the loop's thread for ``Place/taken``, the remover for ``Place/gone``. The lock
+/// always guards ``place``.
 final class OutgoingPublish: @unchecked Sendable {
     typealias Outcome = Result<MQTTPublishResult, MQTTError>
     typealias Continuation = UnsafeContinuation<Outcome, Never>
@@ -13,14 +13,14 @@ final class OutgoingPublish: @unchecked Sendable {
     let qos: MQTTQoS
     let retain: Bool
 
-    /// Where a message is on its way to the loop, and thereby who owns its continuation.
+    /// The place of a message between its caller and the loop, which determines the owner of its continuation.
     enum Place {
         /// Not posted yet.
         case new
-        /// Without room in the queue.
+        /// Waiting for room in the queue.
         case waiting
         case queued
-        /// The loop's, until its outcome is told.
+        /// Owned by the loop, until its outcome is reported.
         case taken
         /// Refused, or removed from the queue without having been sent.
         case gone
@@ -28,28 +28,29 @@ final class OutgoingPublish: @unchecked Sendable {
     /// Written by ``OutgoingQueue`` alone, under its lock.
     var place = Place.new
 
-    /// The caller that waits for the outcome; `nil` for an enqueued message, and when the outcome has been told.
+    /// The caller that waits for the outcome; `nil` for an enqueued message, and after the outcome was reported.
     var continuation: Continuation?
-    /// When the call began, if somebody measures it.
+    /// The time at which the call began, if metrics are on.
     var startedAt: Uptime?
-    /// The number of the call among those of the client, which is the order of sending.
+    /// The number of the call within the client, which is the order of sending.
     var sequence: UInt64 = 0
 
-    /// The neighbours in a ``PublishList``, which alone writes them.
+    /// The neighbours in a ``PublishList``, which alone modifies them.
     var previous: Unmanaged<OutgoingPublish>?
     var next: Unmanaged<OutgoingPublish>?
-    /// Whether a list has it.
+    /// True while the message is in a list.
     var isListed = false
 
-    /// Whether the waiting call ended before the message was acknowledged.
+    /// True if the waiting call ended before the acknowledgement.
     var isCancelled = false
-    /// Whether it was sent with the DUP flag.
+    /// True if the message was sent with the DUP flag.
     var isRepeated = false
 
-    /// Whether the message has a Message Expiry Interval. Quicker than ``expiry``: the size of an instant is known at run time only.
+    /// True if the message has a Message Expiry Interval. Faster than ``expiry``, since the size of an instant is known
+    /// only at run time.
     let isExpiring: Bool
 
-    /// Facts that few messages have: the others are one allocation.
+    /// The fields that few messages use, so that the other messages are a single allocation.
     private final class Extra {
         var properties = MQTTPublishProperties()
         var expiry: ContinuousClock.Instant?
@@ -71,22 +72,23 @@ final class OutgoingPublish: @unchecked Sendable {
 
     var hasProperties: Bool { extra != nil && !properties.isEmpty }
 
-    /// Before it is posted, the context of a span is added.
+    /// The properties. A span adds its context before the message is posted.
     var properties: MQTTPublishProperties {
         get { extra?.properties ?? .init() }
         set { makeExtra().properties = newValue }
     }
 
-    /// When it must not be sent any more (MQTT 5.0, section 3.3.2.3.3).
+    /// The time after which the message must not be sent (MQTT 5.0, section 3.3.2.3.3).
     var expiry: ContinuousClock.Instant? { extra?.expiry }
 
-    /// The broker's PUBREC: it owns the message now, and sending it again would duplicate it.
+    /// The result of the broker's PUBREC, after which the broker owns the message, and resending would duplicate it.
     var received: MQTTPublishResult? {
         get { extra?.received }
         set { makeExtra().received = newValue }
     }
 
-    /// How often it was sent under another packet identifier, since the broker had the first one in use.
+    /// Number of times the message was sent with another packet identifier because the broker had the previous one in
+    /// use.
     var renumberings: Int {
         get { extra?.renumberings ?? 0 }
         set { makeExtra().renumberings = newValue }
@@ -98,12 +100,13 @@ final class OutgoingPublish: @unchecked Sendable {
         return known
     }
 
-    /// Bytes that count in the queue.
+    /// Number of bytes that count in the queue.
     var size: Int { topic.utf8.count + payload.count }
 
     func hasExpired(_ now: ContinuousClock.Instant) -> Bool { expiry.map { $0 <= now } ?? false }
 
-    /// The Message Expiry Interval that is left: the time it waited is taken off, and a second that has begun counts.
+    /// Returns the remaining Message Expiry Interval: the original less the waiting time, with a started second counted
+    /// in full.
     func remainingExpiryInterval(_ now: ContinuousClock.Instant) -> UInt32? {
         expiry.map { expiry in
             let (seconds, attoseconds) = (expiry - now).components
@@ -111,7 +114,7 @@ final class OutgoingPublish: @unchecked Sendable {
         }
     }
 
-    /// Tells the outcome, once. For the owner of the message.
+    /// Reports the outcome, once. Called by the owner of the message only.
     func complete(_ outcome: Outcome) { takeContinuation()?.resume(returning: outcome) }
 
     func takeContinuation() -> Continuation? {

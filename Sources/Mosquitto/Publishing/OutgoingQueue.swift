@@ -1,36 +1,37 @@
 import Synchronization
 
-/// Messages that wait to be published, between the callers and the loop: bounded, and in the order of the calls.
+/// The bounded queue of outgoing messages between the callers and the loop, in the order of the calls.
 ///
-/// A message is in one ``OutgoingPublish/Place`` at a time, which changes here, under the lock, together with the list that has the
-/// message and all counts. Leaving the queue gives the message, with the continuation of its caller, to the one that takes it.
+/// A message is in one ``OutgoingPublish/Place`` at a time. The queue changes the place under its lock, together with
+/// the message's list and all counts. Whoever removes a message from the queue becomes the owner of the message and of
+/// its caller's continuation.
 final class OutgoingQueue: Sendable {
     private struct State: ~Copyable {
-        /// Messages in ``OutgoingPublish/Place/queued``: these count against the limits.
+        /// Messages in ``OutgoingPublish/Place/queued``, which count against the limits.
         var messages = PublishQueue()
-        /// Messages in ``OutgoingPublish/Place/waiting``, for which there was no room.
+        /// Messages in ``OutgoingPublish/Place/waiting``, which wait for room.
         var waiting = PublishQueue()
         var lastSequence: UInt64 = 0
-        /// Whether the loop has been told that there are messages, and has not taken all of them since.
+        /// True if the loop has been notified of messages and has not taken all of them since.
         var isScheduled = false
         var isOffline = true
-        /// Messages that made room for newer ones, and that nobody has been told of.
+        /// Number of messages dropped for newer ones and not reported yet.
         var dropped = 0
-        /// Whether the loop looks at `dropped` by itself.
+        /// True while the loop checks `dropped` by itself.
         var isWatchingDrops = false
-        /// The reason for taking nothing any more.
+        /// The error with which the queue refuses new messages.
         var closed: MQTTError?
     }
 
     /// The outcome of a cancellation.
     enum Withdrawal {
-        /// The message was not posted yet, and will not be.
+        /// The message was not posted yet, and will not be posted.
         case unposted
-        /// The message was in the queue, and its caller has been told.
+        /// The message was in the queue, and its caller has received the error.
         case withdrawn
-        /// The loop has the message.
+        /// The loop owns the message.
         case taken
-        /// The message left the queue before, and its caller is told by the one that removed it.
+        /// The message left the queue before, and the one that removed it resumes its caller.
         case gone
     }
 
@@ -44,19 +45,19 @@ final class OutgoingQueue: Sendable {
         self.metrics = metrics
     }
 
-    /// How many messages the loop has not taken, those without room among them.
+    /// Number of messages that the loop has not taken, including those waiting for room.
     var length: Int { state.withLock { $0.messages.count + $0.waiting.count } }
 
-    /// Whether nothing waits.
+    /// True if nothing is waiting.
     var isEmpty: Bool { length == 0 }
 
-    /// Messages and bytes that count against the limits.
+    /// Number of messages and bytes that count against the limits.
     var depth: (messages: Int, bytes: Int) { state.withLock { ($0.messages.count, $0.messages.bytes) } }
 
-    /// Whether any message that waits expires.
+    /// True if a waiting message has a Message Expiry Interval.
     var hasExpiring: Bool { look().hasExpiring }
 
-    /// Facts that a turn of the loop begins with.
+    /// The state of the queue at the beginning of a turn of the loop.
     struct Glance {
         var isEmpty: Bool
         var hasExpiring: Bool
@@ -73,8 +74,8 @@ final class OutgoingQueue: Sendable {
 
     // MARK: Callers
 
-    /// Adds a message, with the caller that waits for its outcome. Returns whether the loop has to be told. After an error the
-    /// continuation is the caller's own again.
+    /// Adds a message, with the caller that waits for its outcome. Returns true if the loop must be notified. After an
+    /// error the caller owns the continuation again.
     func post(
         _ publish: OutgoingPublish, _ continuation: OutgoingPublish.Continuation? = nil
     ) throws(MQTTError) -> Bool {
@@ -95,7 +96,7 @@ final class OutgoingQueue: Sendable {
         _ publish: OutgoingPublish, _ continuation: OutgoingPublish.Continuation?, to state: inout State,
         _ dropped: inout [OutgoingPublish]
     ) throws(MQTTError) -> Bool {
-        // Unless it is admitted.
+        // Reset below if the message is admitted.
         let isWithdrawn = publish.place == .gone
         publish.place = .gone
         if let closed = state.closed { throw closed }
@@ -117,7 +118,7 @@ final class OutgoingQueue: Sendable {
         publish.sequence = state.lastSequence
         publish.place = place
         if place == .queued { state.messages.append(publish) } else { state.waiting.append(publish) }
-        // The loop has to watch the time from now on.
+        // The loop must check expiry from now on.
         let isFirstToExpire = publish.isExpiring && state.messages.expiring + state.waiting.expiring == 1
         if place == .waiting { return isFirstToExpire }
         defer { state.isScheduled = true }
@@ -132,7 +133,7 @@ final class OutgoingQueue: Sendable {
         count == 0 || count < policy.maximumMessages && bytes + publish.size <= policy.maximumBytes
     }
 
-    /// Drops the oldest messages of QoS 0, if that makes room.
+    /// Drops the oldest messages of QoS 0 if that makes enough room. Returns the dropped messages.
     private func makeRoom(for publish: OutgoingPublish, _ state: inout State) throws(MQTTError) -> [OutgoingPublish] {
         let kept = (count: state.messages.acknowledged.count, bytes: state.messages.acknowledged.bytes)
         guard hasRoom(for: publish, besides: kept.count, kept.bytes) else { throw full }
@@ -145,7 +146,7 @@ final class OutgoingQueue: Sendable {
         return dropped
     }
 
-    /// The call for this message ends with an error, such as a cancellation.
+    /// Ends the call for this message with an error, such as a cancellation.
     func withdraw(
         _ publish: OutgoingPublish, _ error: MQTTError = MQTTError(.cancelled, "the publish was cancelled")
     ) -> Withdrawal {
@@ -171,19 +172,19 @@ final class OutgoingQueue: Sendable {
 
     // MARK: The loop
 
-    /// Whether the outcome of a message has been told. Called by the loop, which owns a message that it has taken.
+    /// Returns true if the outcome of a message was reported. Called by the loop, which owns the messages it has taken.
     func isOver(_ publish: OutgoingPublish) -> Bool {
         state.withLock { _ in publish.place == .gone || publish.place == .taken && publish.continuation == nil }
     }
 
-    /// The messages that may be handed over yet.
+    /// The messages that the loop may still take.
     struct Allowance {
         var messages: Int
-        /// Bytes of payloads: one message may exceed them.
+        /// Number of payload bytes, which one message may exceed.
         var bytes: Int
-        /// Messages of QoS 1 and 2, as the Receive Maximum allows.
+        /// Number of messages of QoS 1 and 2, limited by the Receive Maximum.
         var acknowledged: Int
-        /// Messages of QoS 2 among them.
+        /// Number of messages of QoS 2 among them.
         var exactlyOnce: Int
 
         func permits(_ publish: OutgoingPublish) -> Bool {
@@ -204,8 +205,8 @@ final class OutgoingQueue: Sendable {
         }
     }
 
-    /// Takes the next messages, for being handed over at once: at most so many, and none that the allowance does not permit, nor one
-    /// behind such a message. They count no more, and others may have their room.
+    /// Takes the next messages for sending: at most `limit`, up to the first that the allowance does not permit. They
+    /// no longer count against the limits, and waiting messages may move up.
     func take(_ limit: Int, _ allowance: inout Allowance, into taken: inout [OutgoingPublish]) {
         state.withLock { state in
             for _ in 0..<limit {
@@ -218,23 +219,23 @@ final class OutgoingQueue: Sendable {
         }
     }
 
-    /// Whether there is a next message, and this permits it.
+    /// Returns true if there is a next message and the allowance permits it.
     func hasNext(_ allowance: Allowance) -> Bool {
         state.withLock { $0.messages.first.map(allowance.permits) ?? false }
     }
 
-    /// Lets waiting messages have the room that others have left.
+    /// Moves waiting messages into free room.
     private func refill(_ state: inout State) {
         while let next = state.waiting.first, hasRoom(for: next, state.messages) {
             state.waiting.remove(next)
             next.place = .queued
             state.messages.append(next)
         }
-        // With messages left, the loop comes again by itself.
+        // If messages are left, the loop continues by itself.
         if state.messages.isEmpty { state.isScheduled = false }
     }
 
-    /// Takes out the messages for which this is true.
+    /// Removes and returns the messages for which `isUnwanted` is true.
     private func remove(
         _ state: inout State, where isUnwanted: (OutgoingPublish) -> Bool
     ) -> [OutgoingPublish] {
@@ -244,7 +245,7 @@ final class OutgoingQueue: Sendable {
         return removed
     }
 
-    /// Takes out the messages that have expired by now.
+    /// Removes and returns the expired messages.
     func removeExpired(_ now: ContinuousClock.Instant) -> [OutgoingPublish] {
         state.withLock { state in
             if state.messages.expiring + state.waiting.expiring == 0 { return [] }
@@ -252,7 +253,7 @@ final class OutgoingQueue: Sendable {
         }
     }
 
-    /// There is a connection, or none. Returns the messages that do not wait for one.
+    /// Records whether there is a connection. Returns the messages that do not wait for one.
     func setOffline(_ isOffline: Bool) -> [OutgoingPublish] {
         state.withLock { state in
             state.isOffline = isOffline
@@ -261,7 +262,7 @@ final class OutgoingQueue: Sendable {
         }
     }
 
-    /// Returns how many messages made room for newer ones since the last call. Unless there were none, the loop asks again by itself.
+    /// Returns the number of messages dropped since the last call. If it is not zero, the loop calls again by itself.
     func takeDropped() -> Int {
         state.withLock { state in
             defer { state.dropped = 0 }
@@ -270,10 +271,10 @@ final class OutgoingQueue: Sendable {
         }
     }
 
-    /// From now on no message is added; those that wait are still sent.
+    /// Refuses new messages with this error. Waiting messages are still sent.
     func refuse(_ error: MQTTError) { state.withLock { $0.closed = $0.closed ?? error } }
 
-    /// From now on every message is refused with this error. Returns those that were waiting.
+    /// Refuses new messages with this error. Removes and returns the waiting messages.
     func close(_ error: MQTTError) -> [OutgoingPublish] {
         state.withLock { state in
             state.closed = error

@@ -1,32 +1,33 @@
-/// Builds PUBLISH packets (MQTT 5.0, section 3.3), many in one run of bytes.
+/// Encodes PUBLISH packets (MQTT 5.0, section 3.3), many into one buffer.
 ///
-/// libmosquitto (2.0.11 to 2.1) could do it, and does not here. It walks the list of what is in flight twice for each
-/// message of QoS 1, makes a system call for each message and a TLS record for each packet: see docs/performance.md.
+/// libmosquitto (2.0.11 to 2.1) does not encode them: for each message of QoS 1 it would walk its list of messages in
+/// flight twice, make a system call for each message and a TLS record for each packet: see docs/performance.md.
 struct PublishEncoder {
-    /// Whole packets, in their order.
+    /// Complete packets, in order.
     private(set) var bytes: [UInt8] = []
     private let version: MQTTVersion
 
     init(_ version: MQTTVersion) { self.version = version }
 
-    /// The fields of a packet beside the message.
+    /// The fields of a packet that are not part of the message.
     struct Header {
-        /// It is sent with QoS 1 and 2.
+        /// The packet identifier, sent with QoS 1 and 2.
         var packetID: UInt16 = 0
-        /// True if it may have been sent before (section 3.3.1.1).
+        /// True if the message may have been sent before (section 3.3.1.1).
         var isDuplicate = false
-        /// The rest of the Message Expiry Interval.
+        /// The remaining Message Expiry Interval.
         var expiry: UInt32?
-        /// A topic that is known goes by its number alone.
+        /// The topic alias. If the broker knows it, the topic is left out.
         var alias: (number: UInt16, isKnown: Bool)?
     }
 
-    /// The Remaining Length that a message may come to, with a packet identifier and a topic alias.
+    /// Upper bound of a message's Remaining Length, with a packet identifier and a topic alias.
     static func maximumLength(topic: String, payload: Int, _ properties: MQTTPublishProperties) -> Int {
         2 + topic.utf8.count + 2 + 4 + properties.encodedSize + 3 + payload
     }
 
-    /// Adds a packet. Returns `false`, and adds none, if it were longer than `limit` bytes or than MQTT allows.
+    /// Appends a packet. Returns `false`, and appends nothing, if the packet would exceed `limit` bytes or the maximum
+    /// of MQTT.
     mutating func append(_ publish: OutgoingPublish, _ header: Header, limit: UInt32?) -> Bool {
         let topic = header.alias?.isKnown == true ? "" : publish.topic
         let properties = version == .v5_0 ? Self.properties(of: publish, header) : []
@@ -50,13 +51,13 @@ struct PublishEncoder {
         return true
     }
 
-    /// Adds a PUBREL (section 3.6), for a message that the broker has taken over with its PUBREC.
+    /// Appends a PUBREL (section 3.6), for a message whose PUBREC was received.
     mutating func appendRelease(_ packetID: UInt16) {
         bytes += [0x62, 2]
         append(packetID)
     }
 
-    /// They have been written. The memory is used again, unless it was for something large.
+    /// Removes the packets after they were written. The memory is reused, unless it is large.
     mutating func removeAll() { bytes.removeAll(keepingCapacity: bytes.capacity <= Self.kept) }
 
     private static let kept = 1 << 16
@@ -66,7 +67,7 @@ struct PublishEncoder {
         bytes.append(UInt8(truncatingIfNeeded: value))
     }
 
-    /// In the order of libmosquitto's commands, so that packets look the same.
+    /// Encodes the properties in libmosquitto's order, so that the packets are identical.
     private static func properties(of publish: OutgoingPublish, _ header: Header) -> [UInt8] {
         var list = PropertyWriter()
         if publish.hasProperties {

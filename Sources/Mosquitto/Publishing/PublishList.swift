@@ -1,13 +1,14 @@
-/// Outgoing messages in a row, linked through the messages themselves: adding one and removing one, wherever it stands, takes constant
-/// time and no memory.
+/// A list of outgoing messages, linked through the messages themselves: insertion and removal at any position take
+/// constant time and no memory.
 ///
-/// `Unmanaged`: the list owns one reference to each of its messages, from the adding to the removal, on whatever thread has the list.
-/// A chain of strong references would be freed by as deep a recursion as the list is long. A message is in one list at most.
+/// `Unmanaged`: the list owns one reference to each of its messages from insertion to removal, on the thread that owns
+/// the list. A chain of strong references would be released recursively, as deep as the list is long. A message is in
+/// at most one list.
 struct PublishList: ~Copyable {
     private(set) var count = 0
-    /// The sizes of the messages, added up.
+    /// The total size of the messages.
     private(set) var bytes = 0
-    /// How many have a Message Expiry Interval.
+    /// Number of messages with a Message Expiry Interval.
     private(set) var expiring = 0
 
     private var head: Unmanaged<OutgoingPublish>?
@@ -26,7 +27,7 @@ struct PublishList: ~Copyable {
 
     mutating func append(_ publish: OutgoingPublish) { insert(publish, before: nil) }
 
-    /// Inserts a message before the first one that comes after it.
+    /// Inserts a message before the first one with a later call.
     mutating func putBack(_ publish: OutgoingPublish) {
         var next = head
         while let other = next?.takeUnretainedValue(), other.sequence < publish.sequence { next = other.next }
@@ -49,7 +50,8 @@ struct PublishList: ~Copyable {
         if publish.isExpiring { expiring += 1 }
     }
 
-    /// Hands over the list's own reference: what is taken by the thousand is not retained and released once more.
+    /// Removes and returns the first message. Transfers the list's own reference, which saves a retain and a release
+    /// per message.
     mutating func popFirst() -> OutgoingPublish? {
         guard let link = head else { return nil }
         let publish = link.takeRetainedValue()
@@ -75,7 +77,7 @@ struct PublishList: ~Copyable {
         if publish.isExpiring { expiring -= 1 }
     }
 
-    /// Takes out the messages for which this is true, in their order.
+    /// Removes and returns the messages for which `isUnwanted` is true, in order.
     mutating func remove(where isUnwanted: (OutgoingPublish) -> Bool) -> [OutgoingPublish] {
         var removed: [OutgoingPublish] = []
         var next = head

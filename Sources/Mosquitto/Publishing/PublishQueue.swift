@@ -1,4 +1,5 @@
-/// Outgoing messages in the order of their calls: those of QoS 0 in a list of their own, so that the oldest of them is found at once.
+/// Outgoing messages in the order of their calls. Those of QoS 0 are in a separate list, so that the oldest one is
+/// found at once.
 struct PublishQueue: ~Copyable {
     private(set) var atMostOnce = PublishList()
     private(set) var acknowledged = PublishList()
@@ -6,22 +7,23 @@ struct PublishQueue: ~Copyable {
     var isEmpty: Bool { count == 0 }
     var count: Int { atMostOnce.count + acknowledged.count }
     var bytes: Int { atMostOnce.bytes + acknowledged.bytes }
-    /// How many have a Message Expiry Interval.
+    /// Number of messages with a Message Expiry Interval.
     var expiring: Int { atMostOnce.expiring + acknowledged.expiring }
 
-    /// The next message: the older one of the two that head the lists.
+    /// The next message: the older of the two lists' first messages.
     var first: OutgoingPublish? {
         guard let one = atMostOnce.first else { return acknowledged.first }
         guard let other = acknowledged.first else { return one }
         return one.sequence <= other.sequence ? one : other
     }
 
-    /// Adds a message that is newer than all of its list.
+    /// Appends a message, which must be newer than all of its list.
     mutating func append(_ publish: OutgoingPublish) {
         if publish.qos == .atMostOnce { atMostOnce.append(publish) } else { acknowledged.append(publish) }
     }
 
-    /// Puts back messages in their places. Cheap if these are near the front, and for many in their order.
+    /// Inserts messages at the places given by their calls. Cheap if these are near the front, and for many messages in
+    /// order.
     mutating func putBack(_ old: [OutgoingPublish]) {
         for publish in old.reversed() {
             if publish.qos == .atMostOnce { atMostOnce.putBack(publish) } else { acknowledged.putBack(publish) }
@@ -30,7 +32,7 @@ struct PublishQueue: ~Copyable {
 
     mutating func popFirst() -> OutgoingPublish? { popFirst { _ in true } }
 
-    /// Takes the next message if this permits it.
+    /// Removes and returns the next message if `permits` returns true.
     mutating func popFirst(if permits: (OutgoingPublish) -> Bool) -> OutgoingPublish? {
         guard let publish = first, permits(publish) else { return nil }
         return publish.qos == .atMostOnce ? atMostOnce.popFirst() : acknowledged.popFirst()
@@ -44,7 +46,7 @@ struct PublishQueue: ~Copyable {
         if publish.qos == .atMostOnce { atMostOnce.remove(publish) } else { acknowledged.remove(publish) }
     }
 
-    /// Takes out the messages for which this is true, in their order.
+    /// Removes and returns the messages for which `isUnwanted` is true, in order.
     mutating func remove(where isUnwanted: (OutgoingPublish) -> Bool) -> [OutgoingPublish] {
         let (one, other) = (atMostOnce.remove(where: isUnwanted), acknowledged.remove(where: isUnwanted))
         if one.isEmpty || other.isEmpty { return one + other }

@@ -1,20 +1,20 @@
 import DequeModule
 import Logging
 
-/// From acknowledgements to outcomes, and messages that are not sent any more.
+/// Outcomes of messages: acknowledgements, refusals, cancellation and expiry.
 extension Publisher {
     /// The meaning of an acknowledgement.
     enum Answer {
         /// No message in flight has its packet identifier.
         case unknown
-        /// `refusal`: the reason for which the broker does not take the message.
+        /// `refusal`: the broker's reason for refusing the message.
         case answered(OutgoingPublish, refusal: MQTTReasonCode?)
-        /// PUBREC: an answer is yet to come.
+        /// A PUBREC: the final answer is yet to come.
         case takenOver(OutgoingPublish)
         case violation(MQTTError)
     }
 
-    /// PUBACK or PUBCOMP, as the QoS says.
+    /// Handles a PUBACK or a PUBCOMP, depending on the QoS.
     mutating func finished(_ acknowledgement: Acknowledgement, _ qos: MQTTQoS) -> Answer {
         guard let publish = inFlight[acknowledgement.packetID] else { return .unknown }
         guard publish.qos == qos else { return mismatched(publish) }
@@ -22,8 +22,8 @@ extension Publisher {
         answers += 1
         let code = MQTTReasonCode(rawValue: acknowledgement.reasonCode)
         if let received = publish.received {
-            // PUBREC says what became of the message. In recovery the broker may know its identifier no more (MQTT 5.0,
-            // section 3.7.2.1).
+            // The PUBREC has the result. In recovery the broker may no longer know the identifier (MQTT 5.0, section
+            // 3.7.2.1).
             succeed(publish, received)
         } else if !code.isError {
             succeed(publish, MQTTPublishResult(acknowledgement))
@@ -36,14 +36,14 @@ extension Publisher {
         return .answered(publish, refusal: nil)
     }
 
-    /// PUBREC, which may refuse.
+    /// Handles a PUBREC, which may refuse the message.
     mutating func takenOver(_ acknowledgement: Acknowledgement) -> Answer {
         guard let publish = inFlight[acknowledgement.packetID] else { return .unknown }
         guard publish.qos == .exactlyOnce else { return mismatched(publish) }
         answers += 1
         let code = MQTTReasonCode(rawValue: acknowledgement.reasonCode)
         if code == .packetIdentifierInUse, publish.isRepeated, publish.received == nil {
-            // The broker has the message from its first sending, and waits for PUBREL.
+            // The broker received the message the first time, and waits for PUBREL.
             publish.received = .success
             unsentAgain.prepend(acknowledgement.packetID)
         } else if code.isError {
@@ -62,8 +62,8 @@ extension Publisher {
                 phase: .connected))
     }
 
-    /// The broker has this identifier in use, from an earlier process with the same session: sends the message under
-    /// another one, and leaves this one alone for as long as the session lasts. Returns whether that is worth a try.
+    /// Sends the message with another packet identifier because an earlier process with the same session has left this
+    /// one in use; the client does not use it again in this session. Returns true if a retry is worthwhile.
     private mutating func renumber(_ publish: OutgoingPublish, _ packetID: UInt16) -> Bool {
         guard !publish.isCancelled, publish.renumberings < Self.renumberingLimit else { return false }
         publish.renumberings += 1
@@ -73,7 +73,7 @@ extension Publisher {
         return true
     }
 
-    /// More than a window of mosquitto's.
+    /// More than mosquitto's window.
     private static let renumberingLimit = 100
 
     // MARK: Outcomes
@@ -92,7 +92,7 @@ extension Publisher {
         publish.complete(.failure(error))
     }
 
-    /// Refuses many, with one line in the log.
+    /// Refuses several messages, with one line in the log.
     func giveUp(_ publishes: [OutgoingPublish], _ error: MQTTError) {
         let unheard = publishes.count { $0.continuation == nil && !$0.isCancelled }
         if unheard > 0 {
@@ -109,7 +109,7 @@ extension Publisher {
     /// Ends the wait for a message that the loop has taken.
     mutating func cancel(_ publish: OutgoingPublish, _ error: MQTTError) {
         guard let continuation = publish.takeContinuation() else { return }
-        // A message that was sent is acknowledged all the same.
+        // A message already sent is still acknowledged.
         publish.isCancelled = true
         pending.remove(publish)
         continuation.resume(returning: .failure(error))
@@ -117,10 +117,10 @@ extension Publisher {
 
     // MARK: Verdicts
 
-    /// Publishes in flight that the broker has not taken over with PUBREC.
+    /// Publishes in flight without a PUBREC.
     var notTakenOver: [OutgoingPublish] { inFlight.all.filter { $0.received == nil } }
 
-    /// Publishes that were sent on this connection after a sequence and not answered, in their order.
+    /// Returns the unanswered publishes sent on this connection after a sequence, in order.
     func unanswered(after sequence: UInt64) -> [OutgoingPublish] {
         let unsent = Set(unsentAgain)
         return inFlight.packetIDs.compactMap { packetID in
@@ -129,21 +129,22 @@ extension Publisher {
         }
     }
 
-    /// Refuses a message in flight, over which the broker ends connections.
+    /// Refuses a message in flight that makes the broker close connections.
     mutating func convict(_ publish: OutgoingPublish, _ error: MQTTError) {
         guard let packetID = inFlight.packetIDs.first(where: { inFlight[$0] === publish }) else { return }
         _ = inFlight.remove(packetID)
-        // The broker may hold it as QoS 2, and would take another publish with its identifier for the same.
+        // The broker may hold the message as QoS 2, and would take another publish with its identifier for a
+        // repetition.
         if configuration.isPersistent { foreignPacketIDs.insert(packetID) }
         refuse(publish, error)
     }
 
-    /// Refuses messages in flight that the broker has named. Returns whether there are any.
+    /// Refuses messages in flight that the broker's reason code concerns. Returns true if there are any.
     ///
-    /// Not in a persistent session: the broker may have taken the publish, and would take another one with its packet
-    /// identifier for the same. There it is sent again.
+    /// Does nothing in a persistent session: the broker may have received the publish, and would take another one with
+    /// its packet identifier for a repetition. There the message is resent.
     ///
-    /// - Parameter isOneOf: true if the broker does not tell which of several it means.
+    /// - Parameter isOneOf: true if the broker does not say which of several it means.
     mutating func convict(
         _ error: MQTTError, isOneOf: Bool = false, where isSuspect: (OutgoingPublish) -> Bool
     ) -> Bool {
@@ -153,7 +154,7 @@ extension Publisher {
         return !suspects.isEmpty
     }
 
-    /// Halves the window for good: the broker has said what it thinks of more.
+    /// Halves the window permanently, after the broker has rejected a larger one.
     mutating func narrow() {
         maximumInFlight = max(1, min(maximumInFlight, window) / 2)
         logger.notice("fewer messages in flight", metadata: ["mqtt.maximum_in_flight": "\(maximumInFlight)"])
@@ -165,26 +166,26 @@ extension Publisher {
         MQTTError(.messageExpired, "the message expired before it could be sent", phase: .connected)
     }
 
-    /// Returns whether time can end a message: one that waits, or without a connection one in flight.
+    /// Returns true if a message can expire: a waiting one, or without a connection one in flight.
     ///
-    /// - Parameter isQueued: true if a message of the queue expires.
+    /// - Parameter isQueued: true if a message in the queue has a Message Expiry Interval.
     func expires(isQueued: Bool, isOffline: Bool) -> Bool {
         isQueued || pending.expiring > 0 || isOffline && expiresInFlight
     }
 
-    /// Refuses the messages whose time has passed.
+    /// Refuses the expired messages.
     mutating func removeExpired(_ now: ContinuousClock.Instant, isOffline: Bool) {
         giveUp(pending.remove { $0.hasExpired(now) } + queue.removeExpired(now), Self.expired)
         if isOffline { endExpiredInFlight(now) }
     }
 
-    /// True if a call waits for the acknowledgement of a message that expires.
+    /// True if a call waits for the acknowledgement of a message with a Message Expiry Interval.
     private var expiresInFlight: Bool {
         inFlight.expiring > 0 && inFlight.all.contains { $0.isExpiring && $0.continuation != nil }
     }
 
-    /// Ends the calls. The messages stay with the session, which a broker that resumes it is owed (MQTT 5.0, section
-    /// 4.4).
+    /// Ends the calls of expired messages in flight. The messages stay in the session, since a broker that resumes it
+    /// must receive them (MQTT 5.0, section 4.4).
     private func endExpiredInFlight(_ now: ContinuousClock.Instant) {
         guard expiresInFlight else { return }
         for publish in inFlight.all where publish.continuation != nil && publish.hasExpired(now) {

@@ -1,35 +1,35 @@
 import Logging
 
-/// From messages to packets: as much as the window, the socket and the turn allow.
+/// Encoding of messages into packets, within the limits of the window, the socket and the turn.
 extension Publisher {
-    /// The work of one turn of the loop, a write at a time.
+    /// The work of one turn of the loop, one write at a time.
     struct Turn {
         fileprivate enum Step { case sendAgain, putBack, queued, over }
         fileprivate var step = Step.sendAgain
         fileprivate var allowance = OutgoingQueue.Allowance(messages: 0, bytes: 0, acknowledged: 0, exactlyOnce: 0)
         fileprivate var isLastChunk = false
-        /// False if the connection is being ended, and waits for no filter.
+        /// False if the connection is being closed, and waits for no filter.
         fileprivate let isConnected: Bool
 
         init(isConnected: Bool) { self.isConnected = isConnected }
     }
 
-    /// The limit of a turn, so that other clients of the loop have theirs.
+    /// The limit of a turn, so that other clients of the loop get their turn.
     private static let turnLimit = (messages: 2_048, bytes: 1 << 20)
 
-    /// Messages that are taken from the queue at a time.
+    /// Number of messages taken from the queue at a time.
     private static let chunk = 256
 
-    /// Bytes that are encrypted in one go: a few full records of TLS.
+    /// Number of bytes encrypted in one call: a few full records of TLS.
     private static let writeSize = 1 << 16
 
-    /// Packets to be written, until ``written(wire:)``.
+    /// Packets to write, until ``written(wire:)``.
     var bytes: [UInt8] { encoder.bytes }
 
-    /// Encodes the next packets of a turn, as many as one write takes. Returns whether there are any: then the caller
-    /// writes them, and asks again. The caller must go on until the answer is no.
+    /// Encodes the next packets of a turn, as many as one write takes. Returns true if there are any: the caller must
+    /// then write them, and call again until the result is false.
     ///
-    /// - Parameter isBacklogged: true if the socket takes no more for now.
+    /// - Parameter isBacklogged: true if the socket accepts no more bytes for now.
     mutating func encode(_ turn: inout Turn, isBacklogged: Bool, _ suspects: inout Suspects) -> Bool {
         if turn.step == .sendAgain {
             if !isBacklogged { sendAgain(upTo: suspects.window(isConnected: turn.isConnected)) }
@@ -53,18 +53,18 @@ extension Publisher {
         return !encoder.bytes.isEmpty
     }
 
-    /// The packets were written to these positions of the connection's bytes.
+    /// Records that the packets were written at these positions of the connection's bytes.
     mutating func written(wire: Range<Int>) {
         unsent.written(encoder.bytes.count, wire: wire)
         encoder.removeAll()
     }
 
-    /// Completes the messages of QoS 0 whose bytes the kernel has taken.
+    /// Completes the messages of QoS 0 whose bytes the kernel has accepted.
     mutating func sent(upTo position: Int) {
         while let publish = unsent.popFirst(sent: position) { succeed(publish, .success) }
     }
 
-    /// Returns whether the next turn has something to send.
+    /// Returns true if the next turn has something to send.
     mutating func hasNext(_ suspects: inout Suspects, isConnected: Bool) -> Bool {
         if let publish = pending.first {
             return allowance.permits(publish) && mayPublish(publish, suspects, isConnected: isConnected)
@@ -74,8 +74,8 @@ extension Publisher {
 
     private var isFull: Bool { encoder.bytes.count >= Self.writeSize }
 
-    /// Room of this turn. QoS 0 has no packet identifier; others wait for the messages that are sent again, and for the
-    /// window.
+    /// The allowance of this turn. Messages of QoS 0 need no packet identifier; others wait for messages to be resent,
+    /// and for the window.
     private var allowance: OutgoingQueue.Allowance {
         let window = unsentAgain.isEmpty ? window - inFlight.count : 0
         return OutgoingQueue.Allowance(
@@ -83,8 +83,8 @@ extension Publisher {
             exactlyOnce: exactlyOnceLimit - inFlight.exactlyOnce)
     }
 
-    /// MQTT 3.1.1 has no Receive Maximum, and mosquitto up to 2.0 closes the connection over more QoS 2 messages than
-    /// its `max_inflight_messages`, by default 20; which is libmosquitto's default too.
+    /// Maximum number of QoS 2 messages in flight. MQTT 3.1.1 has no Receive Maximum, and mosquitto up to 2.0 closes
+    /// the connection if they exceed its `max_inflight_messages`, by default 20, which is libmosquitto's default too.
     private var exactlyOnceLimit: Int { configuration.version == .v3_1_1 ? 20 : .max }
 
     private func mayPublish(_ publish: OutgoingPublish, _ suspects: borrowing Suspects, isConnected: Bool) -> Bool {
@@ -144,7 +144,7 @@ extension Publisher {
         }
     }
 
-    /// Refuses what the CONNACK of this connection rules out.
+    /// Throws if the CONNACK of this connection rules the message out.
     private func checkLimits(of publish: OutgoingPublish) throws(MQTTError) {
         guard let limits else { return }
         if publish.qos > limits.maximumQoS {
@@ -163,7 +163,7 @@ extension Publisher {
         throw .operationRefused(.packetTooLarge, "the message is larger than the broker takes")
     }
 
-    /// As libmosquitto tells of its packets.
+    /// Logs a packet in libmosquitto's format.
     private func trace(_ publish: OutgoingPublish, _ header: PublishEncoder.Header) {
         logger.trace(
             """
@@ -172,9 +172,9 @@ extension Publisher {
             """)
     }
 
-    // MARK: Sending again
+    // MARK: Resending
 
-    /// With a PUBREL for what the broker has taken over. The Receive Maximum may be smaller than before.
+    /// Resends the messages in flight, as a PUBREL after a PUBREC. The Receive Maximum may be smaller than before.
     private mutating func sendAgain(upTo allowed: Int) {
         while !isFull, let packetID = unsentAgain.first {
             if let publish = inFlight[packetID] {
@@ -194,7 +194,7 @@ extension Publisher {
         publish.isRepeated = true
         lastSequence = max(lastSequence, publish.sequence)
         var header = PublishEncoder.Header(packetID: packetID, isDuplicate: true)
-        // The broker may have it already: its time cannot run out here.
+        // The broker may have the message already: it must not expire here.
         header.expiry = publish.remainingExpiryInterval(.now).map { max($0, 1) }
         do throws(MQTTError) {
             try checkLimits(of: publish)

@@ -1,10 +1,11 @@
 import DequeModule
 import Logging
 
-/// Owns the messages on their way out: those put back, those in flight, and those the kernel has not taken. Turns them
-/// into packets, and the broker's acknowledgements into outcomes. Knows no socket; confined to the loop's thread.
+/// Owns the outgoing messages that the loop has taken: those returned to be sent first, those in flight, and those that
+/// the kernel has not accepted. Encodes them into packets, and turns the broker's acknowledgements into outcomes. Has
+/// no access to the socket; confined to the loop's thread.
 ///
-/// Its variables are changed by the extensions of this type alone.
+/// Only the extensions of this type modify its variables.
 struct Publisher: ~Copyable {
     struct Configuration: Sendable {
         var version = MQTTVersion.v5_0
@@ -16,41 +17,41 @@ struct Publisher: ~Copyable {
     }
 
     let configuration: Configuration
-    /// Messages between the callers and the loop.
+    /// The queue between the callers and the loop.
     let queue: OutgoingQueue
     let logger: Logger
     let metrics: ClientMetrics?
 
-    /// Messages that were put back after a connection: they are sent before those of the queue.
+    /// Messages returned from a connection or for another packet identifier, sent before those of the queue.
     var pending = PublishQueue()
-    /// Messages of QoS 0 of which the kernel has not taken all bytes.
+    /// Messages of QoS 0 whose bytes the kernel has not accepted completely.
     var unsent = UnsentPublishes()
     var inFlight = InFlightPublishes()
-    /// In-flight messages still to be sent again on this connection.
+    /// In-flight publishes still to be resent on this connection.
     var unsentAgain = Deque<UInt16>()
 
     var lastPacketID: UInt16 = 0
     /// Packet identifiers that an earlier process has left in use at the broker.
     var foreignPacketIDs: Set<UInt16> = []
-    /// Packet identifiers of SUBSCRIBE and UNSUBSCRIBE under way.
+    /// Packet identifiers of unanswered SUBSCRIBE and UNSUBSCRIBE packets.
     var reservedPacketIDs: Set<UInt16> = []
 
     var encoder: PublishEncoder
     /// The chunk of the queue that is being encoded; empty between turns.
     var taken: [OutgoingPublish] = []
-    /// The index of the first message of the chunk that is not encoded.
+    /// The index of the first message in the chunk that is not encoded yet.
     var nextTaken = 0
 
-    /// The CONNACK's properties on this connection.
+    /// The properties of this connection's CONNACK.
     var limits: MQTTConnackProperties?
     var aliases = TopicAliases()
-    /// The number of messages that may be in flight on this connection.
+    /// Number of messages that may be in flight on this connection.
     var window = 0
-    /// Upper bound of the window: less than configured after the broker had too much.
+    /// Upper bound of the window; lowered when a broker reports overload.
     var maximumInFlight: Int
-    /// The sequence of the publish that was sent last on this connection.
+    /// The sequence of the last publish sent on this connection.
     var lastSequence: UInt64 = 0
-    /// Acknowledgements that came since the last call of ``hasProgressed()``.
+    /// Number of acknowledgements received since the last call of ``hasProgressed()``.
     var answers = 0
 
     init(_ configuration: Configuration, queue: OutgoingQueue, logger: Logger, metrics: ClientMetrics? = nil) {
@@ -64,19 +65,19 @@ struct Publisher: ~Copyable {
 
     // MARK: Levels
 
-    /// The number of publishes that have not come to their end: queued, not taken by the kernel, or not acknowledged.
+    /// Number of unfinished publishes: queued, not accepted by the kernel, or not acknowledged.
     var count: Int { queue.length + pending.count + unsent.count + inFlight.count }
 
-    /// True if there is any such publish.
+    /// True if there is an unfinished publish.
     var hasMessages: Bool { !inFlight.isEmpty || !pending.isEmpty || !unsent.isEmpty || !queue.isEmpty }
 
     /// True if messages wait to be sent.
     var hasWaiting: Bool { !pending.isEmpty || !queue.isEmpty }
 
-    /// The number of publishes that a client which ends now has not brought to the broker.
+    /// Number of publishes that are lost if the client stops now.
     var lost: Int { count - inFlight.all.count { $0.received != nil } }
 
-    /// Returns whether acknowledgements came since the last call.
+    /// Returns true if acknowledgements arrived since the last call.
     mutating func hasProgressed() -> Bool {
         defer { answers = 0 }
         return answers > 0
@@ -84,11 +85,11 @@ struct Publisher: ~Copyable {
 
     // MARK: Connections
 
-    /// A connection is established. `isResumed`: the broker has the session of the connection before.
+    /// Begins a connection. `isResumed`: the broker has the session of the previous connection.
     mutating func connected(_ properties: MQTTConnackProperties, isResumed: Bool) {
         if isResumed {
             avoidForeignPacketIDs()
-            // What is not acknowledged is sent again, in its order (MQTT 5.0, sections 4.4 and 4.6).
+            // Unacknowledged messages are resent in order (MQTT 5.0, sections 4.4 and 4.6).
             unsentAgain = Deque(inFlight.packetIDs)
         } else {
             requeueInFlight()
@@ -99,8 +100,8 @@ struct Publisher: ~Copyable {
         lastSequence = 0
     }
 
-    /// The connection has ended, after the kernel took so many bytes. Messages of which bytes are missing cannot have
-    /// reached the broker, and are sent again before the others.
+    /// Ends a connection after the kernel has accepted `sent` bytes. Messages with missing bytes cannot have reached
+    /// the broker, and are resent before the others.
     mutating func connectionClosed(sent: Int) {
         if unsent.isEmpty { return }
         let publishes = unsent.takeAll(sent: sent)
@@ -108,7 +109,7 @@ struct Publisher: ~Copyable {
         pending.putBack(publishes.unsent.filter { !$0.isCancelled })
     }
 
-    /// An attempt or a connection has ended.
+    /// Ends an attempt or a connection.
     mutating func attemptEnded() {
         limits = nil
         unsentAgain.removeAll()
@@ -127,8 +128,8 @@ struct Publisher: ~Copyable {
         giveUp(unwanted, OutgoingQueue.notConnected)
     }
 
-    /// The session is gone: publishes messages that were not acknowledged anew, in their order. A message that the
-    /// broker has taken over with PUBREC would be a duplicate.
+    /// Returns unacknowledged messages to the queue, in order, after the broker has lost the session. A message with a
+    /// PUBREC is not published again, since that would duplicate it.
     private mutating func requeueInFlight() {
         foreignPacketIDs.removeAll()
         let publishes = inFlight.remove()
@@ -139,7 +140,7 @@ struct Publisher: ~Copyable {
         pending.putBack(publishes.filter { $0.received == nil && !$0.isCancelled })
     }
 
-    /// The client has stopped. A message that the broker has taken over with PUBREC is published.
+    /// Reports all outcomes after the client has stopped. A message with a PUBREC counts as published.
     mutating func stop(_ error: MQTTError) {
         let sent = inFlight.remove()
         for publish in sent { if let received = publish.received { succeed(publish, received) } }
@@ -154,15 +155,15 @@ struct Publisher: ~Copyable {
         throw MQTTError(.system, "all 65535 packet identifiers are in use", phase: .connected)
     }
 
-    /// Messages of QoS 0 have none, and count, as they do for libmosquitto.
+    /// Messages of QoS 0 have no packet identifier but are counted, as in libmosquitto.
     mutating func countPacketID() -> UInt16 {
         lastPacketID = lastPacketID == .max ? 1 : lastPacketID + 1
         return lastPacketID
     }
 
-    /// The session is resumed, and this client has sent nothing in it: an earlier process has, and may have left
-    /// identifiers in use, low ones more likely than others. A broker would take a new message of QoS 2 under one of
-    /// them for a repetition (section 4.3.3).
+    /// Starts at a random packet identifier if the session is resumed and this client has sent nothing in it: an
+    /// earlier process may have left identifiers in use, most likely low ones. A broker would take a new message of QoS
+    /// 2 with one of them for a repetition (section 4.3.3).
     private mutating func avoidForeignPacketIDs() {
         if lastPacketID == 0 { lastPacketID = .random(in: 1..<(.max)) }
     }

@@ -1,21 +1,21 @@
-/// Owns what may have made the broker end a connection: the operations under way with their times, and the verdicts so
-/// far. Keeps suspects apart from all others on the next connection. A value without a clock.
+/// Owns the operations that may have made the broker close a connection, with their times, and the verdicts so far. On
+/// the next connection it isolates suspects from all other operations. A value without a clock.
 struct Suspects {
     typealias Instant = ContinuousClock.Instant
 
     var suspicion = Suspicion()
-    /// The time at which each SUBSCRIBE and UNSUBSCRIBE under way was sent.
+    /// The time at which each unanswered SUBSCRIBE and UNSUBSCRIBE was sent.
     private var sentAt: [UInt16: Instant] = [:]
-    /// The time at which the first of the unsent bytes was written, where sending can take time.
+    /// The time at which the first unsent byte was written, if sending can take time.
     private var beganSending: Instant?
-    /// Bytes that had come when an operation was sent last.
+    /// Number of bytes received when the last operation was sent.
     private var receivedBeforeOperation = 0
-    /// The last publishes that were sent before the last two ticks: those up to the older one are old.
+    /// The sequences of the last publishes sent before the last two ticks; publishes up to the older one are old.
     private var oldSequences = (older: UInt64(0), newer: UInt64(0))
 
     // MARK: Events
 
-    /// A connection is established: suspects are kept apart on it.
+    /// Begins a connection, on which suspects are isolated.
     mutating func connected() {
         suspicion.connected()
         oldSequences = (0, 0)
@@ -23,32 +23,32 @@ struct Suspects {
 
     mutating func connectionEnded() { sentAt = [:] }
 
-    /// A SUBSCRIBE or UNSUBSCRIBE was written, after so many bytes had come.
+    /// Records that a SUBSCRIBE or UNSUBSCRIBE was written after `received` bytes.
     mutating func sent(_ packetID: UInt16, received: Int, now: Instant) {
         sentAt[packetID] = now
         receivedBeforeOperation = received
     }
 
-    /// The broker has answered a SUBSCRIBE or UNSUBSCRIBE.
+    /// Records that the broker has answered a SUBSCRIBE or UNSUBSCRIBE.
     mutating func answered(_ packetID: UInt16) { sentAt[packetID] = nil }
 
-    /// The broker has answered an operation. Returns whether that concerns a suspicion.
+    /// Records that the broker has answered an operation. Returns true if it was a suspect.
     mutating func answered(_ operation: @autoclosure () -> Suspicion.Operation) -> Bool {
         if suspicion.isEmpty { return false }
         suspicion.answered(operation())
         return true
     }
 
-    /// Publishes are about to be written. `isIdle`: nothing before them is unsent.
+    /// Records that publishes are about to be written. `isIdle`: there are no unsent bytes before them.
     mutating func writes(_ count: Int, isIdle: Bool, received: Int) {
         if isIdle { beganSending = count > 1 << 14 ? .now : nil }
         receivedBeforeOperation = received
     }
 
-    /// A time of ``Suspicion/patience`` has passed: a publish that is unanswered for long is not why a connection ends.
+    /// Records a tick of ``Suspicion/patience``: a publish that is unanswered for long does not cause a close.
     mutating func aged(lastSequence: UInt64) { oldSequences = (oldSequences.newer, lastSequence) }
 
-    /// Publishes up to this one were sent long ago.
+    /// The sequence up to which publishes were sent long ago.
     var oldSequence: UInt64 { oldSequences.older }
 
     // MARK: Isolation
@@ -58,33 +58,32 @@ struct Suspects {
         isConnected && (suspicion.hasFilters || !sentAt.isEmpty)
     }
 
-    /// True if suspected filters may be asked for: all packets before have been answered.
+    /// True if the client may subscribe to suspected filters: all packets before were answered.
     var mayAskForFilters: Bool { suspicion.isIsolating && suspicion.hasFilters && sentAt.isEmpty }
 
-    /// Returns the number of publishes that suspicion lets be in flight. `isConnected`: the connection is not being
-    /// ended.
+    /// Returns the number of publishes that may be in flight. `isConnected`: the connection is not being closed.
     func window(isConnected: Bool) -> Int {
         !suspicion.isIsolating ? .max : waitsForFilters(isConnected) ? 0 : suspicion.allowed
     }
 
-    /// Returns whether suspicion lets a publish be sent now: a suspect in its turn, any other after all suspects.
+    /// Returns true if a publish may be sent now: a suspect in its turn, any other after all suspects.
     ///
     /// - Parameters:
-    ///   - sent: the number of publishes in flight that were sent on this connection.
-    ///   - inFlight: the number of all publishes in flight.
+    ///   - sent: number of publishes in flight that were sent on this connection.
+    ///   - inFlight: number of all publishes in flight.
     func permits(_ publish: OutgoingPublish, sent: Int, inFlight: Int, isConnected: Bool) -> Bool {
         guard suspicion.isIsolating else { return true }
         if waitsForFilters(isConnected) { return false }
         if suspicion.contains(.publish(publish)) { return sent < suspicion.allowed }
-        // One that was put back, and is older than the suspects: alone.
+        // A returned publish that is older than the suspects is sent alone.
         return inFlight == 0
     }
 
-    /// Returns whether a publish that was never sent before may be sent now.
+    /// Returns true if a publish that was never sent before may be sent now.
     mutating func permitsOthers(inFlight: Int, isConnected: Bool) -> Bool {
         guard suspicion.isIsolating else { return true }
         guard !waitsForFilters(isConnected), inFlight == 0 else { return false }
-        // The suspects that are left were cancelled, or have expired.
+        // The remaining suspects were cancelled or have expired.
         suspicion.forgetPublishes()
         return true
     }
@@ -94,11 +93,11 @@ struct Suspects {
     /// A connection that has ended.
     struct End {
         var error: MQTTError
-        /// Bytes that came.
+        /// Number of received bytes.
         var received: Int
-        /// True if the bytes that came end within a packet.
+        /// True if the received bytes end within a packet.
         var isInMidPacket: Bool
-        /// True if everything that was written has been handed to the system.
+        /// True if all written bytes were handed to the system.
         var isSent: Bool
     }
 
@@ -106,11 +105,11 @@ struct Suspects {
     struct Unanswered {
         var subscriptions: [UInt16: [String]]
         var unsubscriptions: [UInt16: [String]]
-        /// In the order in which they were sent.
+        /// The publishes, in the order of sending.
         var publishes: [OutgoingPublish]
     }
 
-    /// Returns the operations that were sent not long ago, filters before publishes, and of these the convicted ones.
+    /// Returns the recent operations, filters before publishes, and the convicted ones among them.
     mutating func ended(
         _ end: End, _ unanswered: Unanswered, now: Instant
     ) -> (suspected: [Suspicion.Operation], convicted: [Suspicion.Operation]) {
@@ -121,7 +120,7 @@ struct Suspects {
         return (operations, convicted)
     }
 
-    /// Returns the largest number of filters in a packet that was sent within the last second, and not answered.
+    /// Returns the largest number of filters in an unanswered packet sent within the last second.
     func mostFilters(in packets: [UInt16: [String]], now: Instant) -> Int {
         packets.lazy.filter { isRecent($0.key, .seconds(1), now) }.map(\.value.count).max() ?? 0
     }
@@ -141,19 +140,19 @@ struct Suspects {
 
     private static let largePayload = 1_024
 
-    /// Bytes that may come between an operation and the close that it causes.
+    /// Number of bytes that may arrive between an operation and the close that it causes.
     private static let afterthought = 4_096
 
-    /// Returns whether the network is the likely reason of an end without a word: it came within a packet, or the
-    /// broker had gone on sending for long after the last operation. A broker that objects closes when it has read the
+    /// Returns true if the network is the likely cause of a close without a reason: it happened within a packet, or the
+    /// broker had sent much since the last operation. A broker that objects to a packet closes when it has read the
     /// packet.
     private func looksCut(_ end: End) -> Bool {
         guard end.error.reasonCode == nil else { return false }
         return end.isInMidPacket || end.received - receivedBeforeOperation > Self.afterthought
     }
 
-    /// A broker that names a reason has read enough. Of a large packet a network may have lost the rest: it is as one
-    /// that was not sent whole.
+    /// Returns the extent to which the operations were sent. A broker that gives a reason has read enough. Of a large
+    /// packet the network may have lost the rest: it then counts as incomplete.
     private func extent(of operations: [Suspicion.Operation], _ end: End, _ now: Instant) -> Suspicion.Extent {
         if end.error.reasonCode != nil { return .whole }
         if looksCut(end) { return .delayed }

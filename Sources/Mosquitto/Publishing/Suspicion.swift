@@ -1,13 +1,14 @@
-/// Finds the operation over which a broker ends connections, by counting. A value without a clock: events in, decisions
-/// out.
+/// Finds the operation that makes a broker close connections, by counting. A value without a clock: events in,
+/// decisions out.
 ///
-/// A broker that closes says nothing of the reason with MQTT 3.1.1, and often nothing with 5.0. It may also have read
-/// more than it answered, so the oldest unanswered operation is not always the cause. After an end with unanswered
-/// operations, the next connection therefore makes these suspects in their order, first one at a time, then two, four,
-/// and so on; after a second end only one at a time. An end counts against a suspect that was alone, or for the first
-/// time. Three ends with a reason convict, or six without one, if no end of another kind came in between.
+/// A broker that closes a connection gives no reason with MQTT 3.1.1, and often none with 5.0. It may also have read
+/// more than it answered, so that the oldest unanswered operation is not always the cause. After a close with
+/// unanswered operations, the next connection therefore repeats these suspects in order: first one at a time, then two,
+/// four, and so on; after a second close only one at a time. A close counts against a suspect that was alone, or that
+/// is suspected for the first time. Three closes with a reason convict a suspect, or six without one, if no close of
+/// another kind occurred in between.
 struct Suspicion {
-    /// An operation that a later connection makes again.
+    /// An operation that a later connection repeats.
     enum Operation: Hashable {
         case publish(Identity)
         case subscription(String)
@@ -18,7 +19,7 @@ struct Suspicion {
         static func publish(_ publish: OutgoingPublish) -> Operation { .publish(Identity(publish)) }
     }
 
-    /// Tells a publish from all others, whatever packet identifier it has on a connection.
+    /// The identity of a publish, independent of its packet identifier on a connection.
     struct Identity: Hashable {
         let publish: OutgoingPublish
 
@@ -29,13 +30,14 @@ struct Suspicion {
         func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(publish)) }
     }
 
-    /// The part of an operation that the broker can have objected to.
+    /// The part of an operation to which the broker can have objected.
     enum Extent {
         /// All its bytes were sent.
         case whole
-        /// Some were, and the end came at once: it may be over the size, which the first bytes tell.
+        /// Some bytes were sent, and the close followed at once: the cause may be the size, which the first bytes
+        /// announce.
         case begun
-        /// Some were, and the end came later: a broken connection is the better explanation.
+        /// Some bytes were sent, and the close followed later: a broken connection is the better explanation.
         case delayed
 
         fileprivate var weight: Int {
@@ -47,28 +49,28 @@ struct Suspicion {
         }
     }
 
-    /// Three ends with a reason convict an operation that was sent, six without one, and twelve an operation that never
-    /// was sent whole.
+    /// Three closes with a reason convict an operation that was sent, six without one, and twelve an operation that was
+    /// never sent completely.
     private static let limit = 12
-    /// An operation that was under way for this long is not what ended the connection; so long the others wait for a
-    /// suspect.
+    /// The age from which an unanswered operation is no longer suspected, and the time for which other operations wait
+    /// for a suspect.
     static let patience = Duration.seconds(5)
 
-    /// The suspects, and the weight of the ends that count against each.
+    /// The suspects, with the weight of the closes that count against each.
     private var counts: [Operation: Int] = [:]
-    /// Suspects of ``counts`` that are filters.
+    /// Number of suspects in ``counts`` that are filters.
     private var filters = 0
-    /// True after a connection has ended although suspects were isolated.
+    /// True after a connection was closed although suspects were isolated.
     private var isStrict = false
-    /// True when the suspects of this connection have had their time.
+    /// True after the suspects of this connection have had their time.
     private var isReleased = false
     private var answers = 0
-    /// The number of suspects that may be unanswered at the same time.
+    /// Number of suspects that may be unanswered at the same time.
     private(set) var allowed = 1
 
     var isEmpty: Bool { counts.isEmpty }
 
-    /// True while suspects are kept apart from all other operations.
+    /// True while suspects are isolated from all other operations.
     var isIsolating: Bool { !counts.isEmpty && !isReleased }
 
     /// True if a filter is among the suspects.
@@ -78,20 +80,21 @@ struct Suspicion {
 
     // MARK: Events
 
-    /// A connection is established.
+    /// Begins a connection.
     mutating func connected() {
         isReleased = false
         allowed = 1
         answers = 0
     }
 
-    /// The broker has ended a connection, perhaps over one of these operations: filters, and publishes in their order.
+    /// Records that the broker has closed a connection, perhaps because of one of these operations: filters, and
+    /// publishes in order.
     ///
     /// - Parameters:
-    ///   - sent: the extent to which they were sent, the last of them at least.
-    ///   - isWordless: true if the broker gave no reason. A network that cuts connections looks the same, so such an
-    ///     end has half the weight.
-    /// - Returns: the operations that are convicted, and forgotten here.
+    ///   - sent: the extent to which the operations, or at least the last of them, were sent.
+    ///   - isWordless: true if the broker gave no reason. A failing network looks the same, so such a close has half
+    ///     the weight.
+    /// - Returns: the convicted operations, which are no longer suspects.
     mutating func ended(_ unanswered: [Operation], sent: Extent = .whole, isWordless: Bool = false) -> [Operation] {
         let isAlone = unanswered.count == 1
         if unanswered.isEmpty { acquit() }
@@ -112,13 +115,13 @@ struct Suspicion {
         return convicted
     }
 
-    /// A connection has ended, or an attempt failed, without a word and without a suspect under way: the network cuts
-    /// connections, and the ends so far say nothing. Counts start anew.
+    /// Resets all counts after a close without a reason, or a failed attempt, with no suspect unanswered: the network
+    /// cuts connections, and the closes so far prove nothing.
     mutating func acquit() {
         for operation in counts.keys { counts[operation] = 0 }
     }
 
-    /// The broker has answered an operation, whatever it said.
+    /// Records that the broker has answered an operation, whatever the answer.
     mutating func answered(_ operation: Operation) {
         guard contains(operation) else { return }
         forget(operation)
@@ -128,11 +131,11 @@ struct Suspicion {
         allowed = min(allowed * 2, 1 << 16)
     }
 
-    /// The broker neither answers a suspect nor ends the connection over it: the others go on until the next
-    /// connection.
+    /// Ends the isolation until the next connection: the broker neither answers a suspect nor closes the connection
+    /// because of it.
     mutating func release() { isReleased = true }
 
-    // MARK: What is not made any more
+    // MARK: Removed operations
 
     mutating func forgetFilters() { forget { !$0.isPublish } }
 

@@ -1,27 +1,27 @@
 import DequeModule
 
-/// Messages of QoS 0 that were encoded, in their order, until the kernel has taken their bytes.
+/// Encoded messages of QoS 0, in order, until the kernel has accepted their bytes.
 ///
-/// Positions count the bytes of a connection as they go over the wire, TLS included, from its beginning.
+/// Positions count the bytes on the wire, TLS included, from the beginning of the connection.
 struct UnsentPublishes {
     private struct Entry {
         let publish: OutgoingPublish
-        /// Where its packet ends in the bytes that were written together.
+        /// The end of its packet within the bytes of its write.
         let end: Int
     }
 
-    /// Bytes that were written together.
+    /// Bytes that were written in one call.
     private struct Write {
-        /// The number of messages of QoS 0 in them.
+        /// Number of messages of QoS 0 in the write.
         let count: Int
         let plain: Int
         let wire: Range<Int>
 
-        /// True if none of the bytes is missing on the wire: else encrypting them has failed.
+        /// True if all bytes were encrypted; false if the encryption failed.
         var isWhole: Bool { wire.count >= plain }
 
-        /// The position after the last byte that the broker needs to read a packet which ends at `end`. TLS has equally
-        /// long headers and tags in all full records, and one that is not complete cannot be read.
+        /// Returns the position after the last byte that the broker needs to read a packet which ends at `end`. TLS
+        /// adds equally long headers and tags to all full records, and an incomplete record cannot be read.
         func needed(for end: Int) -> Int {
             if wire.count == plain { return wire.lowerBound + end }
             let (records, index) = (Self.records(plain), Self.records(end))
@@ -37,30 +37,31 @@ struct UnsentPublishes {
 
     private var entries = Deque<Entry>()
     private var writes = Deque<Write>()
-    /// Messages since the last write.
+    /// Number of messages encoded since the last write.
     private var encoded = 0
-    /// Messages of writes that the kernel has taken.
+    /// Number of messages in writes that the kernel has accepted.
     private var due = 0
-    /// The largest number of messages so far.
+    /// Largest number of messages so far.
     private var peak = 0
 
     var isEmpty: Bool { entries.isEmpty }
     var count: Int { entries.count }
 
-    /// A packet was encoded that ends there in what is written next.
+    /// Adds a message whose packet ends at `end` within the next write.
     mutating func append(_ publish: OutgoingPublish, end: Int) {
         entries.append(Entry(publish: publish, end: end))
         encoded += 1
     }
 
-    /// The encoded packets were written.
+    /// Records that the encoded packets were written.
     mutating func written(_ plain: Int, wire: Range<Int>) {
         if encoded > 0 { writes.append(Write(count: encoded, plain: plain, wire: wire)) }
         encoded = 0
         peak = max(peak, entries.count)
     }
 
-    /// Takes the next message whose write the kernel has taken as a whole, having taken bytes up to a position.
+    /// Removes and returns the next message whose write the kernel has accepted completely. `sent`: the position up to
+    /// which it has accepted bytes.
     mutating func popFirst(sent: Int) -> OutgoingPublish? {
         if due == 0 {
             guard let write = writes.first, write.isWhole, write.wire.upperBound <= sent else { return nil }
@@ -69,14 +70,15 @@ struct UnsentPublishes {
         }
         due -= 1
         let publish = entries.popFirst()?.publish
-        // After a burst, its memory is given back.
+        // The memory of a burst is released.
         if entries.isEmpty, peak > Self.kept { self = UnsentPublishes() }
         return publish
     }
 
     private static let kept = 4_096
 
-    /// The connection has ended: takes all, those that the broker may have apart from those that it cannot have.
+    /// Removes and returns all messages at the end of a connection: those that the broker may have received, and those
+    /// that it cannot have received.
     mutating func takeAll(sent: Int) -> (sent: [OutgoingPublish], unsent: [OutgoingPublish]) {
         var all: (sent: [OutgoingPublish], unsent: [OutgoingPublish]) = ([], [])
         for _ in 0..<due { if let entry = entries.popFirst() { all.sent.append(entry.publish) } }
