@@ -1,29 +1,29 @@
-/// Owns a client's credentials: those in use, those the broker was shown and refused, and the question to the provider
-/// that is under way. Reaches the provider off the loop; everything else happens on its thread.
+/// Owns a client's credentials: those in use, those sent to the broker and rejected, and the request in progress. The
+/// provider is called off the loop; everything else happens on the loop's thread.
 struct CredentialKeeper {
     private let rotator: TokenRotator?
     private let authenticator: (any MQTTAuthenticator)?
     private let timeout: Duration
     private let rotation: MQTTRotation
-    /// The fraction of a token's life after which it is replaced; `nil` if it never is.
+    /// The fraction of a token's lifetime after which it is replaced; `nil` for no replacement.
     private let refreshFraction: Double?
     private let refreshJitter: Double
     private var jitter: JitterGenerator
 
     private(set) var credentials = MQTTCredentials.anonymous
-    /// The Authentication Data that goes with them.
+    /// The Authentication Data for the credentials.
     private var authenticationData: [UInt8]?
     private var receivedAt = ContinuousClock.now
     private var lifetime: TokenLifetime?
-    /// The credentials that the broker was shown on this connection.
+    /// The credentials that were sent to the broker on this connection.
     private var shown: MQTTCredentials?
     private var rejected: MQTTCredentials?
 
-    /// True if the next question is the user's wish.
+    /// True if the user demands the next request.
     var isDemanded = false
-    /// Waits for the answer to a question.
+    /// The task that waits for the result of a request.
     var task: Task<Void, Never>?
-    /// Goes up with every question: an answer to an earlier one is ignored.
+    /// A counter, incremented by every request: the result of an earlier one is ignored.
     private var questionNumber = 0
 
     init(_ configuration: MQTTClientConfiguration) {
@@ -43,13 +43,12 @@ struct CredentialKeeper {
     /// The method of enhanced authentication.
     var method: String? { authenticator?.method }
 
-    /// True if there is somebody to ask for new credentials.
+    /// True if there is a provider or an authenticator to ask for new credentials.
     var hasProvider: Bool { rotator != nil || authenticator != nil }
 
-    // MARK: The question
+    // MARK: Request
 
-    /// A question to the provider, and to the authenticator. Holds no reference to the client while they take their
-    /// time.
+    /// A request to the provider, and to the authenticator. It does not retain the client while it waits for them.
     struct Question: Sendable {
         let attempt: MQTTConnectAttempt
         fileprivate let number: Int
@@ -80,35 +79,35 @@ struct CredentialKeeper {
 
     typealias Answer = Result<(given: TokenRotator.Given, data: [UInt8]?), MQTTError>
 
-    /// The meaning of an answer.
+    /// The outcome of a request.
     enum Outcome {
-        /// It came too late.
+        /// The result arrived too late.
         case none
         case failed(MQTTError)
-        /// Credentials are at hand.
+        /// Credentials arrived.
         case arrived(Arrival, News)
     }
 
     struct Arrival: Hashable {
-        /// True if they are those in use, or those that were refused.
+        /// True if the credentials are those in use, or those that were rejected.
         var isUnchanged: Bool
-        /// True if that is nothing to worry about yet.
+        /// True if unchanged credentials are not a failure yet.
         var isEarly: Bool
-        /// The time until they are valid.
+        /// The time until the credentials become valid.
         var usableIn: Duration
     }
 
-    /// Facts for the user.
+    /// The facts to report to the user.
     enum News {
         case none
         case refreshed(MQTTCredentialsRefreshed)
-        /// The provider has failed, and what it gave last has to do.
+        /// The provider failed, and its last credentials stay in use.
         case failed(MQTTError)
-        /// The question goes on; its failure is heard of later.
+        /// The request continues; the closure returns its failure.
         case pending(@Sendable () async -> MQTTError?)
     }
 
-    /// Begins a question, which takes the place of the one before.
+    /// Begins a request, which replaces the previous one.
     mutating func ask(for attempt: MQTTConnectAttempt) -> Question {
         cancel()
         defer { isDemanded = false }
@@ -117,20 +116,20 @@ struct CredentialKeeper {
             refused: refused(for: attempt.purpose), isDemanded: isDemanded)
     }
 
-    /// Ends the wait for an answer. The question itself goes on, for whoever asks next.
+    /// Ends the wait for a result. The request continues, for the next caller.
     mutating func cancel() {
         task?.cancel()
         task = nil
         questionNumber += 1
     }
 
-    /// Ends the question too: the client has stopped.
+    /// Cancels the request too, when the client has stopped.
     mutating func stop() {
         cancel()
         rotator?.abandon()
     }
 
-    /// Takes the answer to a question.
+    /// Handles the result of a request.
     mutating func answered(_ answer: Answer, to question: Question, now: ContinuousClock.Instant) -> Outcome {
         guard question.number == questionNumber else { return .none }
         task = nil
@@ -139,7 +138,7 @@ struct CredentialKeeper {
         case .failure(let error): return .failed(error)
         case .success((let given, let data)):
             let token = given.token
-            // Without a provider, what is new comes from the authenticator.
+            // Without a provider, only the authenticator has new data.
             let isUnchanged = rotator != nil && token.credentials.areSame(as: isRotation ? credentials : rejected)
             if !isUnchanged || !isRotation {
                 credentials = token.credentials
@@ -147,7 +146,7 @@ struct CredentialKeeper {
                 receivedAt = token.receivedAt
                 lifetime = token.lifetime
             }
-            // A file that is renewed late, as Kubernetes does at 80 % of a token's life, has nothing new at first.
+            // A file that is renewed late, as by Kubernetes at 80 % of a token's lifetime, has nothing new at first.
             let isEarly = lifetime.map { !$0.hasPassed(Self.lateness, since: receivedAt, now: now) } ?? false
             let arrival = Arrival(
                 isUnchanged: isUnchanged, isEarly: isEarly, usableIn: max(.zero, token.usableAt - now))
@@ -155,7 +154,7 @@ struct CredentialKeeper {
         }
     }
 
-    /// The fraction of a token's life from which on it is a failure that there is no new one yet.
+    /// The fraction of a token's lifetime after which the lack of a new one is a failure.
     private static let lateness = 0.9
 
     private func news(of given: TokenRotator.Given, isUnchanged: Bool, _ now: ContinuousClock.Instant) -> News {
@@ -166,26 +165,28 @@ struct CredentialKeeper {
         return .refreshed(MQTTCredentialsRefreshed(expiresIn: expiresIn, source: rotator.source))
     }
 
-    /// Credentials that a question for this purpose must not be answered with.
+    /// Returns the credentials that must not be the result of a request with this purpose.
     private func refused(for purpose: MQTTConnectAttempt.Purpose) -> MQTTCredentials? {
-        // A broker that closes without a word has not said that it refuses them; fresh ones are asked for all the same.
+        // A broker that closes without a reason has not rejected the credentials, but fresh ones are requested all the
+        // same.
         rejected ?? (purpose == .rejected ? shown : nil)
     }
 
-    /// Returns how long the provider is left alone, when there is nothing to connect with meanwhile.
+    /// Returns the time for which the provider must not be asked, if there are no credentials to connect with
+    /// meanwhile.
     func wait(before purpose: MQTTConnectAttempt.Purpose) -> Duration {
         rotator?.wait(refused: refused(for: purpose)) ?? .zero
     }
 
     // MARK: The broker
 
-    /// The part of a CONNECT that proves who the client is.
+    /// The part of a CONNECT that authenticates the client.
     struct Proof {
         var credentials: MQTTCredentials
         var authentication: (method: String, data: [UInt8]?)?
     }
 
-    /// Shows the credentials at hand to the broker.
+    /// Returns the current credentials for a CONNECT, and records that they are sent.
     mutating func show() throws(MQTTError) -> Proof {
         shown = credentials
         let proof = Proof(
@@ -195,14 +196,16 @@ struct CredentialKeeper {
         return proof
     }
 
-    /// Shows the credentials at hand in an AUTH packet. `nil` without an authenticator.
+    /// Returns the current authentication for an AUTH packet, and records that it is sent. `nil` without an
+    /// authenticator.
     mutating func reauthenticate() -> (method: String, data: [UInt8]?)? {
         guard let authenticator else { return nil }
         shown = credentials
         return (authenticator.method, authenticationData)
     }
 
-    /// Returns the answer to a challenge of the broker, to be made off the loop. `nil` without an authenticator.
+    /// Returns a closure that computes the response to a challenge, to be called off the loop. `nil` without an
+    /// authenticator.
     func answer(to challenge: [UInt8]) -> (@Sendable () async -> Result<[UInt8]?, MQTTError>)? {
         guard let authenticator else { return nil }
         let (timeout, credentials) = (timeout, credentials)
@@ -213,35 +216,36 @@ struct CredentialKeeper {
         }
     }
 
-    /// The broker has accepted the credentials.
+    /// Records that the broker has accepted the credentials.
     mutating func accepted() { rejected = nil }
 
-    /// The broker has refused the credentials it was shown.
+    /// Records that the broker has rejected the credentials it received.
     mutating func refused() { rejected = shown }
 
     // MARK: Time
 
-    /// Returns whether the token has ended.
+    /// Returns true if the token has expired.
     func hasExpired(now: ContinuousClock.Instant) -> Bool { lifetime?.hasEnded(since: receivedAt, now: now) ?? false }
 
-    /// Returns whether a refusal on a connection that is up calls for new credentials: some brokers keep a connection
-    /// whose token has expired, and refuse what is done on it from then on.
+    /// Returns true if a refusal on an established connection calls for new credentials: some brokers keep a connection
+    /// whose token has expired, but refuse its operations from then on.
     func isRefreshed(after code: MQTTReasonCode, now: ContinuousClock.Instant) -> Bool {
         code == .notAuthorized && rotation != .onNextConnect && hasExpired(now: now)
     }
 
-    /// Returns when the credentials in use are to be replaced; `nil` if they are not.
+    /// Returns the time until the credentials in use must be replaced; `nil` if they need not be.
     mutating func refreshDelay(now: ContinuousClock.Instant) -> Duration? {
         guard let refreshFraction, let lifetime else { return nil }
         let delay = lifetime.refreshDelay(at: refreshFraction, jitter: refreshJitter, using: &jitter)
-        // Part of the life has passed since the receipt: a slow handshake, or credentials that served an earlier
-        // connection.
+        // Part of the lifetime has passed since the receipt: after a slow handshake, or with credentials that served an
+        // earlier connection.
         return delay.map { max(.seconds(0), $0 - (now - receivedAt)) }
     }
 
     // MARK: Authentication Data
 
-    /// Returns what an authenticator made in time, checked. Its own errors are those of a credential provider.
+    /// Returns the validated Authentication Data of an authenticator, within a time limit. Its errors are treated like
+    /// those of a credential provider.
     private static func authenticationData(
         within timeout: Duration, _ make: @escaping @Sendable () async throws -> [UInt8]?
     ) async -> Result<[UInt8]?, MQTTError> {

@@ -1,18 +1,19 @@
 import Logging
 
-/// Owns the way from an endpoint to a connected socket: TLS and names, the race between addresses, and what is
-/// remembered of them. Decides nothing: the session says when to begin, and hears of each step.
+/// Owns the path from an endpoint to a connected socket: TLS, name resolution, the race between addresses, and the
+/// memory of addresses. Makes no decisions: the session starts each step and receives its result.
 struct Dialer {
     private let configuration: MQTTClientConfiguration
     private let loop: EventLoopCore
-    /// Looks a name up; another one in tests.
+    /// Resolves a name; replaced in tests.
     private let resolve: @Sendable (String) async -> Resolver.Answer
     private let logger: Logger
 
-    /// Goes up with every attempt and its end: what comes late for an earlier one is ignored.
+    /// A counter, incremented at the beginning and the end of every attempt: late results of an earlier one are
+    /// ignored.
     private(set) var attempt = 0
     private var tls: TLSContext?
-    /// From the dialling to the CONNACK.
+    /// The opening of the session, from dialling to the CONNACK.
     private(set) var opening: Opening?
     private var race: ConnectRace?
     private var memory = AddressMemory()
@@ -29,7 +30,7 @@ struct Dialer {
 
     // MARK: Preparing
 
-    /// The steps that are taken off the loop.
+    /// The steps that run off the loop.
     struct Preparation: Sendable {
         let endpoint: MQTTEndpoint
         let attempt: Int
@@ -69,7 +70,7 @@ struct Dialer {
             endpoint: endpoint, attempt: attempt, configuration: configuration, known: tls, resolve: resolve)
     }
 
-    /// Takes the TLS context and the addresses of an attempt.
+    /// Stores the TLS context of an attempt, and returns the addresses.
     mutating func take(_ prepared: Prepared) throws(MQTTError) -> [String] {
         tls = prepared.tls
         return try prepared.addresses.get()
@@ -77,7 +78,7 @@ struct Dialer {
 
     // MARK: The race
 
-    /// Connects to the first address. `client` hears of its sockets, and asks ``ready(_:)``.
+    /// Connects to the first address. `client` receives the readiness of the sockets, and calls ``ready(_:of:)``.
     mutating func connect(
         to addresses: [String], of endpoint: MQTTEndpoint, _ proof: CredentialKeeper.Proof,
         client: any EventLoopClient
@@ -93,13 +94,13 @@ struct Dialer {
         try race?.startNext()
     }
 
-    /// The delay before the next address is tried too; `nil` if there is none.
+    /// The delay before the next address is tried in parallel; `nil` if there is none.
     var stagger: Duration? { race.flatMap { $0.hasMore ? $0.delay : nil } }
 
     /// Tries the next address.
     func startNext() throws(MQTTError) { try race?.startNext() }
 
-    /// A socket of the race is ready. Returns the connection, if it has won.
+    /// Handles a ready socket of the race. Returns the connection if the socket has won.
     mutating func ready(_ token: UInt64, of endpoint: MQTTEndpoint) throws(MQTTError) -> Connection? {
         guard let winner = try race?.ready(token) else { return nil }
         race = nil
@@ -109,18 +110,18 @@ struct Dialer {
             log: PacketLog(logger, clientID: configuration.effectiveClientID))
     }
 
-    /// Has the CONNACK judged, once. `nil` without an attempt that waits for it.
+    /// Judges the CONNACK, once. Returns `nil` if no attempt waits for it.
     mutating func judge(_ connack: Connack) -> Result<Connack, MQTTError>? {
         defer { opening = nil }
         return opening?.judge(connack)
     }
 
-    /// A broker has answered at an address.
+    /// Records that a broker has answered at an address.
     mutating func answered(by connection: Connection, of endpoint: MQTTEndpoint) {
         memory.answered(by: connection.address, of: endpoint)
     }
 
-    /// Ends what there is of an attempt.
+    /// Cancels the current attempt.
     mutating func cancel() {
         attempt += 1
         race?.cancel()
@@ -128,7 +129,7 @@ struct Dialer {
         opening = nil
     }
 
-    /// The client has stopped.
+    /// Releases everything after the client has stopped.
     mutating func stop() {
         cancel()
         tls = nil

@@ -1,17 +1,17 @@
-/// Keeps the log readable during a long outage: a failure that repeats is told three times, and then every ten minutes
-/// together with how often it happened. A value: time is given to it.
+/// Keeps the log readable during a long outage: a repeated failure is logged three times, and then every ten minutes
+/// with the number of repetitions. A value: callers pass the time.
 struct FailureDigest: Sendable {
     enum Verdict: Hashable {
         case tell
-        /// Nothing new.
+        /// A repetition that is not logged.
         case hold
-        /// It has happened so many times since it was told last, over this time.
+        /// The failure occurred `count` times since it was last logged, over this time.
         case summary(count: Int, over: Duration)
     }
 
     static let tellings = 3
     static let interval = Duration.seconds(600)
-    /// More kinds than a client with several endpoints alternates between.
+    /// Maximum number of kinds: more than a client with several endpoints alternates between.
     private static let maximumKinds = 32
 
     private struct Kind: Hashable {
@@ -52,6 +52,6 @@ struct FailureDigest: Sendable {
         return .summary(count: count.held, over: time)
     }
 
-    /// Forgets the failures so far: the next ones are news.
+    /// Discards the failures so far: the next ones are logged again.
     mutating func connected() { counts.removeAll() }
 }

@@ -1,11 +1,11 @@
-/// A connection, and the loop's watch over its socket.
+/// A connection, and the registration of its socket with the loop.
 struct Link {
     let connection: Connection
     private let loop: EventLoopCore
     let token: UInt64
     private var interest: PollEvents
 
-    /// Watches a connection for a client of the loop.
+    /// Registers a connection's socket for a client of the loop.
     init(_ connection: Connection, loop: EventLoopCore, client: any EventLoopClient) throws(MQTTError) {
         self.connection = connection
         self.loop = loop
@@ -16,14 +16,14 @@ struct Link {
         self.token = token
     }
 
-    /// Has the socket watched for what the connection wants now.
+    /// Updates the registration to the events that the connection waits for.
     mutating func update() {
         guard interest != connection.interest else { return }
         interest = connection.interest
         loop.setInterest(connection.descriptor, token: token, interest)
     }
 
-    /// The handshake is over: readiness is not put off any more.
+    /// Ends the low priority of the socket: the handshake is over.
     func hurry() { loop.hurry(token) }
 
     func close() {

@@ -8,7 +8,7 @@ extension Session {
         sendAuthentication(.reauthenticate, method, data)
     }
 
-    /// An AUTH packet of the broker.
+    /// Handles an AUTH packet.
     func authentication(_ packet: ServerAuthentication) {
         guard let method = keeper.method, let answer = keeper.answer(to: packet.data) else { return }
         switch MQTTReasonCode(rawValue: packet.reasonCode) {

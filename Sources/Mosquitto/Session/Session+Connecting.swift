@@ -1,6 +1,6 @@
 import Logging
 
-/// An attempt, from a name to a connected socket.
+/// A connection attempt, from a name to a connected socket.
 extension Session {
     /// Prepares TLS and resolves the name, both off the loop, and connects.
     func dial(_ endpoint: MQTTEndpoint) {
@@ -23,7 +23,7 @@ extension Session {
         }
     }
 
-    /// The stagger counts from the address that was tried last.
+    /// Restarts the delay of the next address, which counts from the last address tried.
     private func staggerRace() {
         timers.cancel(.race)
         guard let delay = dialer.stagger else { return }
@@ -37,7 +37,7 @@ extension Session {
         }
     }
 
-    /// A socket of the race is ready.
+    /// Handles a ready socket of the race.
     func raceReady(_ token: UInt64) {
         do throws(MQTTError) {
             guard let connection = try dialer.ready(token, of: machine.endpoint) else { return staggerRace() }

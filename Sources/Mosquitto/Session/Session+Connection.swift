@@ -4,7 +4,8 @@ import DequeModule
 extension Session {
     var connection: Connection? { link?.connection }
 
-    /// Goes up with every attempt and its end: what comes late for an earlier one is ignored.
+    /// A counter, incremented at the beginning and the end of every attempt: late results of an earlier one are
+    /// ignored.
     var generation: Int { dialer.attempt }
 
     func advance(_ events: PollEvents) {
@@ -17,12 +18,12 @@ extension Session {
             guard drive({ connection throws(MQTTError) in try follow(progress, of: connection) }) else { return }
         }
         noticeDisconnectSent()
-        // What was read may have queued acknowledgements.
+        // The read bytes may have queued acknowledgements.
         needsFlush()
     }
 
-    /// Does something with the connection, and then what the broker has sent meanwhile asks for: its packets come
-    /// before the failure that ended it. Returns whether the connection goes on.
+    /// Performs a step on the connection, then handles the packets that arrived meanwhile: packets before the failure
+    /// of the connection come first. Returns true if the connection is still up.
     @discardableResult
     func drive(_ step: (Connection) throws(MQTTError) -> Void) -> Bool {
         guard let connection else { return false }
@@ -52,7 +53,7 @@ extension Session {
         try connection.flush()
     }
 
-    /// Asks the user's own check, off the loop, while the handshake waits.
+    /// Calls the user's custom verification, off the loop, while the handshake waits.
     func verify(_ peer: TLSPeer) {
         guard let check = configuration.tls?.customVerification else { return }
         let attempt = generation
@@ -87,7 +88,7 @@ extension Session {
         }
     }
 
-    /// The connection has ended: a failed attempt, or the loss of what was established.
+    /// Handles the end of a connection: a failed attempt, or the loss of an established connection.
     func ended(_ error: MQTTError) {
         if let connection, error.isAnswer { dialer.answered(by: connection, of: machine.endpoint) }
         if case .dialing = machine.state {
@@ -97,7 +98,7 @@ extension Session {
         } else {
             let hasExpired = keeper.hasExpired(now: .now)
             let isSuspected = accuse(error, hasExpired: hasExpired)
-            // After fresh ones were tried, it is the operation, and not the credentials.
+            // If fresh credentials were already tried, the operation is the cause, and not the credentials.
             if error.code == .notAuthorized, !isSuspected || !machine.decider.hasTriedFresh { keeper.refused() }
             perform(
                 machine.connectionLost(
@@ -115,7 +116,7 @@ extension Session {
         return error
     }
 
-    /// Writes what the turn produced.
+    /// Writes and sends the output of the turn.
     func flush() {
         pump()
         let isUp = drive { connection throws(MQTTError) in
@@ -137,7 +138,7 @@ extension Session {
         beginIsolation()
         mayHaveFullConsumer = true
         scheduleKeepAlive(info)
-        // One that is made to be ended is for what waits to be sent.
+        // A connection made for a shutdown only sends the waiting messages.
         if case .connected = machine.state { restoreSubscriptions() }
         waiters.connected(info)
         needsFlush()
@@ -175,7 +176,7 @@ extension Session {
         }
     }
 
-    /// From now on the broker has its time to close.
+    /// Starts the broker's time to close its side, once the DISCONNECT was sent.
     func noticeDisconnectSent() {
         guard let connection, connection.hasSentAll, case .disconnecting(_, let closing) = machine.state,
             !closing.isSent
@@ -184,7 +185,7 @@ extension Session {
         perform(machine.disconnectSent())
     }
 
-    /// Ends what there is of an attempt or a connection, at once.
+    /// Closes the current attempt or connection at once.
     func tearDown() {
         dialer.cancel()
         keeper.cancel()

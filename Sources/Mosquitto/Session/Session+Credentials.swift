@@ -1,10 +1,10 @@
 import Logging
 
-/// Asking the provider, and rotating what it gave.
+/// Requests to the credential provider, and rotation.
 extension Session {
     func fetchCredentials(_ attempt: MQTTConnectAttempt) {
         let question = keeper.ask(for: attempt)
-        // Holds no reference to the session while the provider takes its time.
+        // The task does not retain the session while it waits for the provider.
         keeper.task = Task { [weak self] in
             let answer = await question.answer()
             await self?.fetched(answer, question)
@@ -51,13 +51,14 @@ extension Session {
         }
     }
 
-    /// A failure of the provider that costs nothing: what it gave last has to do.
+    /// Reports a failure of the provider without consequences: its last credentials stay in use.
     private func tell(_ failure: MQTTError) {
         if case .stopped = machine.state { return }
         emit(.credentialsFailed(MQTTCredentialsFailed(message: failure.description, retryIn: nil)))
     }
 
-    /// Some brokers keep a connection whose token has expired, and refuse what is done on it from then on.
+    /// Refreshes an expired token after a refusal: some brokers keep a connection whose token has expired, but refuse
+    /// its operations from then on.
     func noticeRefusal(_ code: MQTTReasonCode) {
         if keeper.isRefreshed(after: code, now: .now) { perform(machine.expiredTokenRefused()) }
     }
@@ -76,7 +77,7 @@ extension Session {
 
     // MARK: A new client certificate
 
-    /// Makes sure that it can be used before the connection is ended for it.
+    /// Checks that the new certificate can be used before the connection is closed for it.
     nonisolated func rotateIdentity(_ tls: TLSConfiguration) async throws(MQTTError) {
         try await Self.check(tls, for: configuration.endpoints[0])
         let id = await makeWaiterID()

@@ -1,9 +1,9 @@
 import Logging
 import Synchronization
 
-/// Messages on their way to their consumers, and acknowledgements on their way back.
+/// Delivery of messages to consumers, and their acknowledgements.
 extension Session {
-    /// Hands messages to their consumers, those in a row with the same topic in one go.
+    /// Delivers messages to their consumers; consecutive messages with the same topic in one call.
     func deliver(_ messages: [IncomingMessage]) {
         metrics?.received(messages)
         var start = 0
@@ -30,7 +30,8 @@ extension Session {
         if let metrics { for consumer in consumers { metrics.dropped(consumer.takeDropped()) } }
     }
 
-    /// Holds messages that no consumer takes for the next one, in a persistent session, and discards all others.
+    /// Handles messages without a consumer: holds them for the next one in a persistent session, and discards them
+    /// otherwise.
     private func unwanted(_ run: [IncomingMessage], _ first: MQTTMessage) {
         if subscriptions.isRedundant(first.topic, first.subscriptionIdentifiers) { return acknowledgeAndDiscard(run) }
         if configuration.session != .clean { return hold(run, first.topic) }
@@ -43,7 +44,7 @@ extension Session {
         for message in run { message.receipt?.settle(isHandled: true) }
     }
 
-    /// Those without a receipt are done with.
+    /// Acknowledges messages. Those without a receipt need nothing else.
     func acknowledge(_ run: [IncomingMessage]) {
         connection?.delivered(run)
         sendAcknowledgements()
@@ -56,9 +57,10 @@ extension Session {
 
     // MARK: Reading
 
-    /// Reads or pauses, as the consumers want it. Called once at the end of a turn, wherever its events came from.
+    /// Pauses or resumes reading, depending on the consumers. Called once at the end of a turn, whatever the source of
+    /// its events.
     ///
-    /// Returns whether the connection goes on.
+    /// Returns true if the connection is still up.
     func adjustReading() -> Bool {
         guard let connection else { return false }
         guard connection.isReadingPaused == isReadable() else { return true }
@@ -66,13 +68,13 @@ extension Session {
             connection.pauseReading()
             return true
         }
-        // More of what the pause has held back may be left, or a consumer be full again.
+        // There may be more held-back bytes, or a full consumer again.
         needsFlush()
         return drive { connection throws(MQTTError) in try connection.resumeReading() }
     }
 
-    /// Whether the connection is to be read. One that is not established always is, and so is one that is being ended: no consumer
-    /// keeps the client from its next connection.
+    /// Returns true if the connection should be read. A connection that is not established always is, and so is one
+    /// that is being closed: no consumer may keep the client from its next connection.
     private func isReadable() -> Bool {
         switch machine.state {
         case .connected, .draining: break
@@ -84,8 +86,9 @@ extension Session {
         return fullness == .room || fullness == .full && awaitsAnswer
     }
 
-    /// Whether a call waits for the broker. It may be a consumer that publishes what it has got: it takes no more before. What a
-    /// socket that takes no more holds back counts too: the broker may read again only when we do.
+    /// True if a call waits for the broker. The caller may be a consumer that publishes the messages it receives, and
+    /// accepts no more until then. Bytes that a full socket holds back count too: the broker may resume reading only
+    /// when the client does.
     private var awaitsAnswer: Bool {
         publisher.hasMessages || !subscribing.isEmpty || !unanswered.isEmpty || !unfinished.isEmpty
             || shared.awaitedResponses.load(ordering: .acquiring) > 0
@@ -93,8 +96,8 @@ extension Session {
 
     // MARK: Acknowledging
 
-    /// A PUBLISH that came. `nil` if it is the repetition of a QoS 2 message (MQTT 5.0, section 4.3.3), or of a QoS 1 message that is
-    /// being handled.
+    /// Registers a received PUBLISH. Returns `nil` if it is the repetition of a QoS 2 message (MQTT 5.0, section
+    /// 4.3.3), or of a QoS 1 message that is being handled.
     func received(_ message: MQTTMessage, _ packetID: UInt16) -> IncomingMessage? {
         if message.qos == .atMostOnce { return IncomingMessage(message: message) }
         let holds = configuration.acknowledgement == .afterHandling
@@ -106,7 +109,7 @@ extension Session {
             return IncomingMessage(message: message, receipt: makeReceipt(of: message, packetID))
         }
         if let known = unreleased[packetID] {
-            // Of one that is being handled, the receipt is yet to come.
+            // For a message that is being handled, the receipt follows later.
             if case .handled = known {
                 if holds {
                     release(packetID, isHandled: true)
@@ -131,8 +134,8 @@ extension Session {
         return receipt
     }
 
-    /// Whether a QoS 1 message that the broker sends again is here already. Its receipt then counts on this connection, and one that
-    /// was handled without a connection is acknowledged now.
+    /// Returns true if a repeated QoS 1 message was already received. Its receipt then applies to this connection; if
+    /// it was handled without a connection, it is acknowledged now.
     private func isUnderHandling(_ message: MQTTMessage, _ packetID: UInt16) -> Bool {
         guard let known = handling[packetID], known.connection != generation, known.isSame(as: message) else {
             return false
@@ -147,13 +150,13 @@ extension Session {
         return true
     }
 
-    /// Called by a consumer, on any thread.
+    /// Records a completed receipt. Called by a consumer, on any thread.
     private nonisolated func settled(_ receipt: Receipt) {
         settledReceipts.withLock { $0.append(receipt) }
         loop.schedule(self)
     }
 
-    /// Sends the acknowledgements of what has been handled.
+    /// Sends the acknowledgements of handled messages.
     func takeReceipts() {
         let receipts = settledReceipts.withLock { receipts in
             defer { receipts = [] }
@@ -165,15 +168,16 @@ extension Session {
     }
 
     private func take(_ receipt: Receipt) {
-        // What a clean session does not acknowledge never comes again, since the client resumes none, however long the broker keeps
-        // it; and it takes one of the few places that the broker has for messages under way.
+        // A message that a clean session does not acknowledge is never redelivered, since the client does not resume
+        // the session, however long the broker keeps it; and it occupies one of the broker's few places for messages in
+        // flight.
         let isDone = receipt.isHandled || configuration.session == .clean
         let packetID = receipt.packetID
         if case .handling(let pending) = unreleased[packetID], pending === receipt {
-            // One that was not handled is to be delivered when it comes again.
+            // An unhandled message must be delivered when it is repeated.
             unreleased[packetID] = isDone ? .handled : nil
         } else if let known = handling[packetID], known.receipt === receipt {
-            // One that was handled is known until its acknowledgement has gone out.
+            // A handled message is remembered until its acknowledgement was sent.
             if isDone { handling[packetID]?.isHandled = true } else { handling[packetID] = nil }
             if known.connection != generation {
                 handling[packetID]?.condense()
@@ -183,7 +187,7 @@ extension Session {
             return
         }
         release(packetID, isHandled: isDone)
-        // It waits for those before it.
+        // The acknowledgement waits for earlier ones.
         if isDone { handling[packetID]?.condense() }
         if !isDone { left(packetID) }
     }

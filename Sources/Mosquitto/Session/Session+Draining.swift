@@ -1,21 +1,22 @@
 import Logging
 
-/// Waiting for what has been promised, before the DISCONNECT of a rotation or a shutdown.
+/// Waiting for messages to be sent and acknowledged, before the DISCONNECT of a rotation or a shutdown.
 extension Session {
-    /// Waits until nothing is in flight and everything has been handed to the system. In a rotation nothing new is
-    /// handed out, so that no publish is sent twice.
+    /// Waits until nothing is in flight and everything was handed to the system. A rotation sends no new message
+    /// meanwhile, so that no publish is sent twice.
     func drain() {
-        // What has been handled is acknowledged before the DISCONNECT, also if it was settled in this turn.
+        // Handled messages are acknowledged before the DISCONNECT, even if they were completed in this turn.
         takeReceipts()
         _ = connection?.hasMoved()
         connection?.promiseDelivery()
         if case .draining(.shutdown) = machine.state, connection?.isReadingPaused == false {
-            // Who has PUBREC sends PUBREL: a session that a later run resumes does not begin in the middle of it.
+            // A broker that has received PUBREC sends PUBREL: a session that a later run resumes should not begin in
+            // the middle of this exchange.
             unfinished = Set(unreleased.filter(\.value.isHandled).keys)
         } else {
             unfinished = []
         }
-        // What this turn has queued is not sent yet.
+        // The output of this turn is not sent yet.
         needsFlush()
         checkDrained()
     }
@@ -23,12 +24,12 @@ extension Session {
     func checkDrained() {
         guard publisher.inFlight.isEmpty, case .draining(let ending) = machine.state else { return }
         if connection?.hasUnsent == true { return }
-        // A shutdown waits for what was published before it too.
+        // A shutdown also waits for messages published before it.
         if ending == .shutdown, publisher.hasWaiting || !unfinished.isEmpty { return }
         perform(machine.drained(now: .now))
     }
 
-    /// The client stops: what was not sent is reported once, whoever waited for it, and so is what was dropped.
+    /// Reports the number of unsent and of dropped messages once, when the client stops, for all waiting callers.
     func countUnsent() {
         let count = publisher.lost
         if count > 0 {

@@ -24,7 +24,7 @@ extension Session: EventLoopClient {
         assumeIsolated { $0.endTurn() }
     }
 
-    /// Called by a consumer that has made room, on any thread.
+    /// A closure that a consumer calls, on any thread, after it has made room.
     nonisolated var wakeReader: @Sendable () -> Void {
         { [weak self] in
             guard let self, !self.shared.isReaderWoken.exchange(true, ordering: .releasing) else { return }

@@ -1,8 +1,8 @@
 import Logging
 
-/// Messages that wait too long, or for which there was no room: they expire, or were dropped for newer ones.
+/// Expiry of waiting messages, and reports of messages dropped for newer ones.
 extension Session {
-    /// While messages wait that expire, they are looked at every second.
+    /// Checks waiting messages with a Message Expiry Interval every second, as long as there are any.
     func watchExpiry() { watchExpiry(isQueued: shared.queue.hasExpiring) }
 
     func watchExpiry(isQueued: Bool) {
@@ -28,7 +28,7 @@ extension Session {
 
     // MARK: Dropped
 
-    /// Tells of messages that `.dropOldestQoS0` has dropped: of the first at once, and then of many at a time.
+    /// Reports messages dropped by `.dropOldestQoS0`: the first at once, later ones together.
     func watchDrops() {
         if case .stopped = machine.state { return }
         guard !timers.isRunning(.drops), tellDrops() else { return }
@@ -37,7 +37,7 @@ extension Session {
 
     private static let dropInterval = Duration.seconds(5)
 
-    /// Returns whether there was something to tell.
+    /// Reports dropped messages. Returns true if there were any.
     @discardableResult
     func tellDrops() -> Bool {
         let count = shared.queue.takeDropped()

@@ -1,18 +1,18 @@
 import ServiceLifecycle
 import Synchronization
 
-/// Calls that hear the graceful shutdown of the service that made them (ServiceLifecycle): without a connection nothing
-/// can be waited for any more. A call whose answer is on its way gets it, as long as there is a connection.
+/// Calls that end with the graceful shutdown of the service that made them (ServiceLifecycle): without a connection
+/// they have nothing to wait for. A call whose answer is in progress receives it, as long as there is a connection.
 extension Session {
     /// A call of a task that is being shut down.
     enum Leaving: Sendable {
         case publish(OutgoingPublish)
-        /// Any other; the closure ends its wait.
+        /// Any other call; the closure ends its wait.
         case call(@Sendable (isolated Session) -> Void)
     }
 
-    /// Runs a call. `end` ends its wait: when its task is shut down gracefully and there is no connection, or none any
-    /// more.
+    /// Runs a call. `end` ends its wait if its task is shut down gracefully while there is no connection, or when the
+    /// connection is lost later.
     nonisolated func hearingShutdown<Success: Sendable>(
         _ call: () async -> Result<Success, MQTTError>, end: @escaping @Sendable (isolated Session) -> Void
     ) async -> Result<Success, MQTTError> {
@@ -38,12 +38,12 @@ extension Session {
         }
     }
 
-    /// The connection is gone.
+    /// Ends the calls of leaving tasks, after the connection was lost.
     func endLeaving() {
         for call in waiters.takeLeaving() { end(call) }
     }
 
-    /// True if there is a connection, or a rotation's next one about to be.
+    /// True if there is a connection, or the next one of a rotation is about to be made.
     var hasConnection: Bool {
         switch machine.state {
         case .connected, .draining, .disconnecting: true
@@ -52,22 +52,22 @@ extension Session {
         }
     }
 
-    /// The error of a call that ends so.
+    /// Returns the error of a call that is ended by a graceful shutdown.
     static func shuttingDown(_ call: String) -> MQTTError {
         MQTTError(.cancelled, "\(call) was ended by a graceful shutdown: there is no connection to the broker")
     }
 }
 
 extension SharedState {
-    /// The time that a task waits for its turn which may not be part of the group.
+    /// The time limit for the wait of a task that may not be part of the group.
     static let longestTurn = Duration.seconds(10)
 
     /// Waits until the calling service is shut down itself, if a service group has shut the client down before it.
     ///
-    /// A group shuts its services down one after the other, the last one first. A service that ends before its turn,
-    /// since the client it uses has ended, has failed to the group.
+    /// A group shuts its services down one after the other, the last one first. To the group, a service that ends
+    /// before its turn, because its client has stopped, has failed.
     ///
-    /// Returns whether a group has shut the client down.
+    /// Returns true if a group has shut the client down.
     @discardableResult
     func awaitTurn() async -> Bool {
         guard isEndedByGroup.load(ordering: .acquiring) else { return false }

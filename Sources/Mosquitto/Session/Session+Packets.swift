@@ -1,13 +1,13 @@
 import Logging
 
-/// Packets of the broker, each to the part of the session that it concerns.
+/// Dispatch of the broker's packets to the parts of the session.
 extension Session {
     func handlePackets(of connection: Connection) {
         var packets: [ServerPacket] = []
         swap(&packets, &emptyPackets)
         connection.takePackets(&packets)
         defer {
-            // After a burst, its memory is given back.
+            // The memory of a burst is released.
             if packets.count <= 4_096 {
                 packets.removeAll(keepingCapacity: true)
                 swap(&packets, &emptyPackets)
@@ -17,7 +17,7 @@ extension Session {
         for packet in packets {
             if case .publish(let message, let packetID) = packet {
                 if acknowledgesOnDelivery, message.isRepetition, message.qos != .atMostOnce, !messages.isEmpty {
-                    // Its acknowledgement, if one is due at once, is behind theirs (MQTT 5.0, section 4.6).
+                    // If its acknowledgement is due at once, it must follow theirs (MQTT 5.0, section 4.6).
                     deliver(messages)
                     messages = []
                 }
@@ -55,7 +55,7 @@ extension Session {
         }
     }
 
-    /// The CONNACK. The decoder throws a second one.
+    /// Handles the CONNACK. The decoder rejects a second one.
     private func answered(_ connack: Connack, _ connection: Connection) {
         guard case .dialing = machine.state, let verdict = dialer.judge(connack) else { return }
         switch verdict {
@@ -87,8 +87,8 @@ extension Session {
         perform(machine.accepted(info, refreshIn: keeper.refreshDelay(now: .now), now: .now))
     }
 
-    /// Whether overlapping filters have identifiers. In a persistent session those of an earlier process may still be in use, so
-    /// there it has to be asked for.
+    /// True if overlapping filters get identifiers. In a persistent session this must be enabled explicitly, since
+    /// identifiers of an earlier process may still be in use.
     var mayIdentify: Bool {
         guard configuration.version == .v5_0 else { return false }
         return configuration.usesSubscriptionIdentifiers ?? (configuration.session == .clean)

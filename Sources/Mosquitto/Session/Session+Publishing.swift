@@ -1,7 +1,8 @@
 import Logging
 import ServiceLifecycle
 
-/// Outgoing messages: ``Publisher`` turns them into packets, which are written here, and takes their acknowledgements.
+/// Outgoing messages: ``Publisher`` encodes them into packets, which are written here, and handles their
+/// acknowledgements.
 extension Session {
     // MARK: From any thread
 
@@ -33,10 +34,10 @@ extension Session {
         }
     }
 
-    /// Ends the wait for a publish, with this error.
+    /// Ends the wait for a publish with this error.
     nonisolated func withdraw(_ publish: OutgoingPublish, _ error: MQTTError) {
         switch shared.queue.withdraw(publish, error) {
-        // Posting it fails, or somebody else tells the caller.
+        // The post will fail, or another owner resumes the caller.
         case .unposted, .gone: break
         // A shutdown may have waited for it.
         case .withdrawn: Task { await self.checkDrained() }
@@ -51,7 +52,7 @@ extension Session {
 
     // MARK: On the loop
 
-    /// Writes as much as the window, the socket and the turn allow. ``flush()`` sends it.
+    /// Writes messages within the limits of the window, the socket and the turn. ``flush()`` sends them.
     func pump() {
         guard let connection, connection.stage == .established, isPublishingAllowed, !connection.isBacklogged
         else { return }
@@ -64,7 +65,7 @@ extension Session {
     private func write(_ connection: Connection) {
         suspects.writes(publisher.bytes.count, isIdle: !connection.hasUnsent, received: connection.receivedBytes)
         let start = connection.position
-        // No copy is held: the encoder keeps its memory.
+        // No copy is retained: the encoder keeps its memory.
         connection.write(publisher.bytes)
         connection.promiseDelivery()
         publisher.written(wire: start..<connection.position)
@@ -77,16 +78,16 @@ extension Session {
         }
     }
 
-    /// True if there is a connection that is not being ended.
+    /// True if there is a connection that is not being closed.
     var isConnectionKept: Bool { if case .connected = machine.state { true } else { false } }
 
-    /// Goes on in the next turn with the messages that this one left.
+    /// Schedules another turn for the messages that this one left.
     func resumePumping() {
         guard isPublishingAllowed, let connection, !connection.isBacklogged else { return }
         if publisher.hasNext(&suspects, isConnected: isConnectionKept) { loop.schedule(self) }
     }
 
-    /// There is a connection, or none: refuses the messages that do not wait for one.
+    /// Records whether there is a connection, and refuses the messages that do not wait for one.
     func setOffline(_ isOffline: Bool) {
         publisher.setOffline(isOffline)
         watchExpiry()
@@ -96,13 +97,13 @@ extension Session {
 
     func requirePacketID() throws(MQTTError) -> UInt16 { try publisher.makePacketID() }
 
-    /// A SUBSCRIBE or UNSUBSCRIBE was written.
+    /// Records that a SUBSCRIBE or UNSUBSCRIBE was written.
     func noteSent(_ packetID: UInt16, _ connection: Connection) {
         publisher.reservedPacketIDs.insert(packetID)
         suspects.sent(packetID, received: connection.receivedBytes, now: .now)
     }
 
-    /// The broker has answered a SUBSCRIBE or UNSUBSCRIBE.
+    /// Records that the broker has answered a SUBSCRIBE or UNSUBSCRIBE.
     func noteAnswered(_ packetID: UInt16) {
         publisher.reservedPacketIDs.remove(packetID)
         suspects.answered(packetID)
@@ -110,7 +111,7 @@ extension Session {
 
     // MARK: Acknowledgements
 
-    /// PUBACK, PUBREC or PUBCOMP.
+    /// Handles a PUBACK, PUBREC or PUBCOMP.
     func acknowledged(_ answer: Publisher.Answer) {
         switch answer {
         case .unknown: return

@@ -1,16 +1,17 @@
 import Logging
 
-/// What was not handled comes again with the next connection only. So the client makes one, gracefully, when it matters.
+/// Reconnects for redelivery: the broker redelivers unhandled messages only on the next connection, so the client
+/// reconnects gracefully if necessary.
 extension Session {
-    /// The first distance of two such reconnects. It doubles up to ``maximumResendingDelay``.
+    /// The first interval between two such reconnects. It doubles up to ``maximumResendingDelay``.
     private static let minimumResendingDelay = Duration.seconds(10)
     private static let maximumResendingDelay = Duration.seconds(300)
 
-    /// How many messages consumers may leave unacknowledged: half of the smallest window in use, which is that of mosquitto with MQTT
-    /// 3.1.1 (`max_inflight_messages`). A broker does not tell its own.
+    /// Maximum number of messages that consumers may leave unacknowledged: half of the smallest window in use, that of
+    /// mosquitto with MQTT 3.1.1 (`max_inflight_messages`). A broker does not announce its own.
     private var abandonedLimit: Int { max(1, min(Int(configuration.receiveMaximum), 20) / 2) }
 
-    /// A new consumer wants messages that were left to the broker.
+    /// Requests a reconnect for a new consumer of messages that were left to the broker.
     func demandResending() {
         isResendingDemanded = true
         resendIfNeeded()
@@ -22,7 +23,7 @@ extension Session {
         let now = ContinuousClock.now
         if let last = lastResending, now < last + resendingDelay { return resendLater(last + resendingDelay - now) }
         let actions = machine.reconnectGracefully()
-        // A rotation is under way, which may end without a reconnect.
+        // A rotation is in progress, which may end without a reconnect.
         if actions.isEmpty { return resendLater(.seconds(1)) }
         let isRepeated = lastResending.map { now < $0 + resendingDelay * 2 } ?? false
         resendingDelay = isRepeated ? min(resendingDelay * 2, Self.maximumResendingDelay) : Self.minimumResendingDelay

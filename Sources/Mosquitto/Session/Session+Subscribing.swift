@@ -1,43 +1,43 @@
 import Logging
 
-/// A SUBSCRIBE that a caller waits for.
+/// A SUBSCRIBE with a waiting caller.
 struct SubscribeOperation {
     let consumer: MessageBuffer
-    /// Whether it goes on with the filters that the broker grants.
+    /// True if the caller accepts the granted filters when others are refused.
     var acceptsRefusals = false
-    /// The packets under way: the filters of each.
+    /// The filters of each unanswered packet.
     var packetIDs: [UInt16: [String]] = [:]
     var reasonCodes: [String: MQTTReasonCode] = [:]
     var explanation: ReasonExplanation?
     var continuation: CheckedContinuation<Result<[MQTTReasonCode], MQTTError>, Never>
 
-    /// Whether it asked for one of these filters.
+    /// Returns true if the operation includes one of these filters.
     func isWaiting(for filters: [String]) -> Bool {
         consumer.subscriptions.contains { filters.contains($0.filter.filter) }
     }
 
-    /// True when the broker has answered each filter.
+    /// True if the broker has answered for each filter.
     var isAnswered: Bool {
         packetIDs.isEmpty && consumer.subscriptions.allSatisfy { reasonCodes[$0.filter.filter] != nil }
     }
 
-    /// Forgets the answers that the next connection asks for again.
+    /// Discards the answers that the next connection requests again.
     mutating func connectionEnded() {
         packetIDs = [:]
         reasonCodes = reasonCodes.filter(\.value.isError)
     }
 }
 
-/// A SUBSCRIBE for which nobody waits.
+/// A SUBSCRIBE without a waiting caller.
 struct Restoration {
     var filters: [String]
-    /// Whether only the identifier is new.
+    /// True if only the identifier is new.
     var isSilent: Bool
 }
 
-/// The filters that the broker is asked for. What comes for them: Session+Delivering; their end: Session+Unsubscribing.
+/// Subscribing to filters. Session+Delivering handles their messages, Session+Unsubscribing their end.
 extension Session {
-    /// - Parameter acceptsRefusals: whether it goes on if the broker grants only some of the filters.
+    /// - Parameter acceptsRefusals: true to succeed if the broker grants only some of the filters.
     nonisolated func subscribe(
         _ consumer: MessageBuffer, acceptsRefusals: Bool = false
     ) async throws(MQTTError) -> [MQTTReasonCode] {
@@ -48,7 +48,8 @@ extension Session {
             Task { await self.cancelSubscribing(consumer) }
         }
         if case .failure(let error) = outcome, error.code == .stopped, await shared.awaitTurn() {
-            // The group has shut the client down before this service: there is nothing to receive, and nothing has failed.
+            // The group has shut the client down before this service: there is nothing to receive, which is not a
+            // failure.
             consumer.finish()
             return []
         }
@@ -60,7 +61,7 @@ extension Session {
     ) async -> Result<[MQTTReasonCode], MQTTError> {
         if case .stopped = machine.state { return .failure(MQTTError(.stopped, "the client has stopped")) }
         watchIdle()
-        // Its task was shut down gracefully before.
+        // The task was shut down gracefully before.
         if consumer.isFinished { return .success([]) }
         return await withCheckedContinuation { continuation in
             if Task.isCancelled {
@@ -116,7 +117,7 @@ extension Session {
             }
             if !isAwaited { restoring[packetID] = Restoration(filters: filters, isSilent: isSilent) }
         } catch {
-            // One filter that cannot be sent must not keep the others of its group from the broker.
+            // A filter that cannot be sent must not keep the rest of its group from being sent.
             if possible.subscriptions.count > 1 {
                 for subscription in possible.subscriptions {
                     sendSubscribe(SubscriptionTable.Group(subscriptions: [subscription]), isSilent: isSilent)
@@ -127,7 +128,7 @@ extension Session {
         }
     }
 
-    /// As libmosquitto tells of its packets.
+    /// Logs a packet in libmosquitto's format.
     private func trace(_ subscription: MQTTSubscription, _ packetID: UInt16) {
         logger.trace(
             """
@@ -144,7 +145,7 @@ extension Session {
         throw .operationRefused(.packetTooLarge, "\(what) is larger than the broker takes")
     }
 
-    /// What the broker's CONNACK rules out is not asked for.
+    /// Splits a group into the filters that the broker's CONNACK permits, and those that it rules out.
     private func checkLimits(
         of group: SubscriptionTable.Group
     ) -> (possible: SubscriptionTable.Group, impossible: [(filter: String, error: MQTTError)]) {
@@ -162,21 +163,21 @@ extension Session {
         return (possible, impossible)
     }
 
-    /// Tells everybody who wants a filter that cannot be sent: a caller that waits, and a consumer from before the reconnect.
+    /// Reports a filter that cannot be sent to its waiting callers, and to its consumers from before the reconnect.
     ///
-    /// - Parameter isSilent: whether the broker has the filter, and only its identifier is new.
+    /// - Parameter isSilent: true if the broker has the filter, and only its identifier is new.
     private func cannotSubscribe(to filter: String, _ error: MQTTError, isSilent: Bool) {
         logger.error(
             "a topic filter cannot be subscribed to", metadata: ["mqtt.filter": "\(filter)", "error": "\(error)"])
         if isSilent { return }
-        // For want of a packet identifier, the next connection asks.
+        // If no packet identifier is free, the next connection subscribes.
         guard error.code == .operationRefused else { return failSubscribing(to: filter, error) }
         failAndTell(filter, error)
-        // It was not asked for, and a broker that does not know such filters may object to their end too.
+        // No SUBSCRIBE was sent, and a broker that does not support such filters may object to an UNSUBSCRIBE too.
         if subscriptions.wanted.contains(filter) { subscriptions.revoke(filter) }
     }
 
-    /// Fails the calls that wait for this filter, and tells the consumers that have it already.
+    /// Fails the calls that wait for this filter, and reports the refusal to its existing consumers.
     func failAndTell(_ filter: String, _ error: MQTTError) {
         let asking = subscribing.map(\.consumer)
         failSubscribing(to: filter, error)
@@ -201,7 +202,7 @@ extension Session {
         }
     }
 
-    /// After a CONNACK: what the broker's session lacks.
+    /// Subscribes, after a CONNACK, to the filters that the broker's session lacks.
     func restoreSubscriptions() {
         sendUnsubscribe()
         for operation in subscribing { subscriptions.expectAnswer(operation.consumer) }
@@ -254,15 +255,17 @@ extension Session {
         isolateFilters()
     }
 
-    /// A consumer that waits for its SUBACK is full: of messages of a subscription that its session has from before. As long as
-    /// nobody takes them nothing more is read, the SUBACK included. So it begins; a refusal is one as after a reconnect.
+    /// Starts a consumer before its SUBACK: it is full of messages that a resumed session delivers for its filters.
+    /// Until they are read, the client reads nothing more, including the SUBACK. A later refusal is handled like one
+    /// after a reconnect.
     func beginEarly(_ consumer: MessageBuffer) {
         guard let operation = takeOperation(of: consumer) else { return }
         let asked = consumer.subscriptions.map { MQTTReasonCode(rawValue: $0.qos.rawValue) }
         operation.continuation.resume(returning: .success(asked))
     }
 
-    /// Takes what a caller waits for. The broker's answer is then one to a SUBSCRIBE for which nobody waits.
+    /// Removes and returns the operation of a waiting caller. The broker's answer then belongs to a SUBSCRIBE without a
+    /// waiting caller.
     func takeOperation(of consumer: MessageBuffer) -> SubscribeOperation? {
         guard let index = subscribing.firstIndex(where: { $0.consumer === consumer }) else { return nil }
         let operation = subscribing.remove(at: index)
@@ -280,7 +283,8 @@ extension Session {
         return error
     }
 
-    /// The broker refuses a filter that it had granted. Of a consumer, the last one ends the sequence.
+    /// Reports that the broker refuses a filter that it had granted. The refusal of a consumer's last filter ends its
+    /// sequence.
     func tellRefusal(of filter: String, _ error: MQTTError, _ consumers: [MessageBuffer]) {
         emit(.subscriptionRefused(MQTTSubscriptionRefused(filter: MQTTTopicFilter(filter), error: error)))
         subscriptions.revoke(filter)
@@ -313,9 +317,9 @@ extension Session {
         operation.continuation.resume(returning: .failure(error))
     }
 
-    /// The client has ended.
+    /// Ends all subscriptions after the client has stopped.
     ///
-    /// - Parameter isQuiet: whether who waits for a subscription begins with a sequence that is at its end.
+    /// - Parameter isQuiet: true if waiting callers receive a sequence that has ended, instead of the error.
     func failSubscriptions(_ error: MQTTError, isQuiet: Bool) {
         for consumer in subscriptions.consumers { consumer.finish() }
         for operation in subscribing {

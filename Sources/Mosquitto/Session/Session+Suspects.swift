@@ -1,9 +1,9 @@
 import Logging
 
-/// The operations that were under way when a broker ended a connection. Made again, one of them may end the next
-/// connection too: ``Suspicion`` finds which, and that one fails while the others go on.
+/// Search for the operation that makes a broker close connections. Unanswered operations are repeated, and one of them
+/// may cause the next close too: ``Suspicion`` finds it, and it fails while the others continue.
 extension Session {
-    /// Looks for the operation over which the broker has ended an established connection. Returns true if there is a
+    /// Searches for the operation that made the broker close an established connection. Returns true if there is a
     /// suspect.
     func accuse(_ error: MQTTError, hasExpired: Bool) -> Bool {
         switch machine.state {
@@ -21,7 +21,7 @@ extension Session {
             publishes: publisher.unanswered(after: suspects.oldSequence))
         let (suspected, convicted) = suspects.ended(end, unanswered, now: .now)
         for operation in convicted { giveUp(operation, error) }
-        // The reason is known: what comes next is no repetition of it.
+        // The cause is known: the next failure is not a repetition of this one.
         if !convicted.isEmpty { machine.decider.reset() }
         return !suspected.isEmpty
     }
@@ -50,8 +50,8 @@ extension Session {
         }
     }
 
-    /// A filter is not subscribed to again, unless another consumer asks for it: who waits for its SUBACK gets this
-    /// error.
+    /// Gives up a filter: the client does not subscribe to it again, unless another consumer requests it. A caller that
+    /// waits for its SUBACK receives this error.
     func giveUp(filter: String, _ error: MQTTError) {
         subscriptions.refuse(filter)
         logger.error(
@@ -61,18 +61,18 @@ extension Session {
 
     // MARK: Isolation
 
-    /// A connection is established: suspects are kept apart on it.
+    /// Begins the isolation of suspects on a new connection.
     func beginIsolation() {
         suspects.connected()
         watchIsolation()
     }
 
-    /// The broker has answered a suspect, or one of the others.
+    /// Records that the broker has answered a suspect or another operation.
     func answered(_ operation: @autoclosure () -> Suspicion.Operation) {
         if suspects.answered(operation()) { watchIsolation() }
     }
 
-    /// Asks for suspected filters, each in a packet of its own, when all packets before have been answered.
+    /// Subscribes to suspected filters, each in a separate packet, when all packets before were answered.
     func isolateFilters() {
         guard suspects.mayAskForFilters, isConnectionKept else { return }
         let dropped = subscriptions.takeAbandoned(suspects.suspicion.allowed) {
@@ -94,7 +94,8 @@ extension Session {
         setTimer(.isolation, after: Suspicion.patience) { $0.endIsolation() }
     }
 
-    /// A suspect has no answer, and the connection has not ended over it: the others do not wait any longer.
+    /// Ends the isolation: a suspect is unanswered, and the connection is still up. The other operations wait no
+    /// longer.
     private func endIsolation() {
         suspects.suspicion.release()
         guard case .connected = machine.state else { return needsFlush() }
@@ -106,8 +107,7 @@ extension Session {
 
     // MARK: Age
 
-    /// Notes from time to time what was sent by then. A publish that is unanswered for long is not why a connection
-    /// ends.
+    /// Records periodically which publishes were sent. A publish that is unanswered for long does not cause a close.
     func watchAge() {
         guard !timers.isRunning(.age), !publisher.inFlight.isEmpty else { return }
         setTimer(.age, after: Suspicion.patience, isLoose: true) { session in
@@ -120,7 +120,7 @@ extension Session {
 // MARK: - Reasons that a broker names
 
 extension Session {
-    /// Fails the operations that a DISCONNECT names beyond doubt. Returns true if there are any.
+    /// Fails the operations that a DISCONNECT identifies beyond doubt. Returns true if there are any.
     private func giveUpSuspects(_ code: MQTTReasonCode) -> Bool {
         switch code {
         case .topicFilterInvalid: return giveUpSubscriptions(code, isOneOf: true) { _ in true }
@@ -164,8 +164,8 @@ extension Session {
 
     // MARK: Filters in a packet
 
-    /// Some brokers close over a SUBSCRIBE or UNSUBSCRIBE with more filters than they take: then the next ones have
-    /// fewer.
+    /// Halves the number of filters in later packets: some brokers close the connection over a SUBSCRIBE or UNSUBSCRIBE
+    /// with more filters than they accept.
     private func halveFilters(now: ContinuousClock.Instant) {
         let packets = unansweredSubscriptions.merging(unanswered) { first, _ in first }
         let most = suspects.mostFilters(in: packets, now: now)
@@ -180,7 +180,7 @@ extension MQTTError {
         .operationRefused(code, "the broker ended the connection, presumably over \(operation): \(code)")
     }
 
-    /// The verdict on an operation, with the broker's last word on it.
+    /// Returns the error for a convicted operation, with the broker's last reason.
     fileprivate static func endsConnection(
         _ operation: String, _ end: MQTTError, _ filter: String? = nil
     ) -> MQTTError {
@@ -197,7 +197,7 @@ extension MQTTError {
         return error
     }
 
-    /// True if the broker can have ended the connection over an operation.
+    /// True if the broker may have closed the connection because of an operation.
     var mayConcernOperation: Bool {
         guard let reasonCode else { return isWordlessEnd }
         return Self.concerningOperations.contains(reasonCode)

@@ -1,9 +1,9 @@
 import Logging
 import OrderedCollections
 
-/// Messages of a persistent session that no consumer takes: ``UnclaimedMessages``, and what is left to the broker.
+/// Messages of a persistent session without a consumer: held in ``UnclaimedMessages``, or left to the broker.
 extension Session {
-    /// Holds messages for which there is no consumer, unacknowledged.
+    /// Holds messages without a consumer, unacknowledged.
     func hold(_ run: [IncomingMessage], _ topic: String) {
         if isEnded(topic) {
             logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(topic)"])
@@ -15,7 +15,7 @@ extension Session {
             connection.hold(packetID, run[index].message.qos)
             run[index].receipt = makeReceipt(of: run[index].message, packetID)
         }
-        // One of those before has given way to others already.
+        // An earlier message has already been left to the broker.
         if !givenBack.isEmpty, connection?.isAcknowledgementBlocked == true {
             giveBack(run.filter { $0.receipt != nil })
             run.removeAll { $0.receipt != nil }
@@ -33,7 +33,7 @@ extension Session {
             metadata: ["mqtt.messages": "\(count)"])
     }
 
-    /// What a consumer has left over waits for the next one.
+    /// Holds the messages that a consumer left unread for the next one.
     func putBack(_ leftOver: [IncomingMessage]) {
         guard !leftOver.isEmpty else { return }
         if case .stopped = machine.state { return }
@@ -47,7 +47,7 @@ extension Session {
         watchUnclaimed()
     }
 
-    /// Takes what waits for a new consumer, which ``SubscriptionTable`` does not have yet.
+    /// Removes and returns the held messages for a new consumer, which ``SubscriptionTable`` does not have yet.
     func claim(for consumer: MessageBuffer) -> [IncomingMessage] {
         if unclaimed.count == 0, givenBack.isEmpty { return [] }
         var claimed = unclaimed.claim(for: consumer, kept: subscriptions.kept, isConnected: isConnected)
@@ -69,7 +69,7 @@ extension Session {
         }
     }
 
-    /// The broker has no session: what it would have sent again is for the consumers that are there.
+    /// Delivers held messages to existing consumers: the broker has no session, and redelivers nothing.
     func offerUnclaimed() {
         for consumer in subscriptions.consumers where consumer.append(claim(for: consumer)) {
             mayHaveFullConsumer = true
@@ -77,18 +77,18 @@ extension Session {
         }
     }
 
-    // MARK: Filters that were ended
+    // MARK: Ended filters
 
-    /// Somebody has ended these: what comes for them still is not for a later consumer.
+    /// Records that filters were unsubscribed: their remaining messages are not for a later consumer.
     func noteEnded(_ filters: some Sequence<String>) {
         for filter in filters { endedFilters.append(MQTTTopicFilter(filter)) }
-        // They matter while the broker sends what it had under way.
+        // The list matters only while the broker sends messages in flight.
         if endedFilters.count > 1_000 { endedFilters.removeFirst(endedFilters.count - 1_000) }
         discard(unclaimed.discard(where: isEnded))
         if givenBack.values.contains(where: isEnded) { demandResending() }
     }
 
-    /// It is wanted again, or the broker goes on with it.
+    /// Records that a filter is subscribed to again, or that the broker keeps it.
     func noteWanted(_ filter: MQTTTopicFilter) { endedFilters.remove(filter) }
 
     func forgetEnded() { endedFilters.removeAll() }
@@ -102,9 +102,9 @@ extension Session {
         for message in messages { message.receipt?.settle(isHandled: true) }
     }
 
-    // MARK: What is left to the broker
+    // MARK: Messages left to the broker
 
-    /// How long a message for which there is no consumer holds back the acknowledgements of others.
+    /// The time for which a message without a consumer may delay the acknowledgements of others.
     private static let unclaimedLimit = Duration.seconds(10)
 
     private func watchUnclaimed() {
@@ -113,14 +113,15 @@ extension Session {
     }
 
     private func lookAtUnclaimed() {
-        // They are as many as the broker has unacknowledged, and the broker may send no more.
+        // The held messages are all that the broker has in flight, and it may send no more.
         let count = unclaimed.count(heldBefore: .now - Self.unclaimedLimit)
         if count > 0, connection?.isAcknowledgementBlocked == true { giveBack(unclaimed.takeUnacknowledged()) }
         warnOfUnclaimed(count)
         watchUnclaimed()
     }
 
-    /// Leaves messages to the broker, which sends them again on the next connection: they hold no others back.
+    /// Leaves messages to the broker, which redelivers them on the next connection: they no longer delay other
+    /// acknowledgements.
     private func giveBack(_ messages: [IncomingMessage]) {
         guard !messages.isEmpty else { return }
         for message in messages {
@@ -131,7 +132,7 @@ extension Session {
         warnOfUnclaimed(messages.count)
     }
 
-    /// Tells the first time, and whenever they are twice as many.
+    /// Logs a warning the first time, and whenever the number has doubled.
     private func warnOfUnclaimed(_ count: Int) {
         let total = max(count, unclaimed.count) + givenBack.count
         guard count > 0, total >= 2 * warnedOfUnclaimed else { return }
@@ -147,14 +148,14 @@ extension Session {
             metadata: [filters.isEmpty ? "mqtt.topics" : "mqtt.filters": "\(names)", "mqtt.messages": "\(total)"])
     }
 
-    /// The client ends, and acknowledges nothing more: what no consumer has begun with comes again to the next run of a persistent
-    /// session, and is not handed out by this one too.
+    /// Discards unread messages of a persistent session when the client stops: it acknowledges nothing more, and the
+    /// broker redelivers them to the next run, so this one must not deliver them too.
     func leaveUnreadToBroker() {
         guard configuration.acknowledgement == .afterHandling, configuration.session != .clean else { return }
         for consumer in subscriptions.consumers { _ = consumer.takeUnacknowledged(includingExactlyOnce: true) }
     }
 
-    /// A consumer or ``giveBack(_:)`` has left a message to the broker.
+    /// Records that a consumer or ``giveBack(_:)`` has left a message to the broker.
     func left(_ packetID: UInt16) {
         guard configuration.session != .clean, givenBack[packetID] == nil else { return }
         abandoned += 1
@@ -163,8 +164,9 @@ extension Session {
 
     // MARK: Connections
 
-    /// The broker resumes the session, and sends again what is not acknowledged, in its order, which is that of the acknowledgements: a
-    /// message whose PUBACK was lost comes before those that wait in the buffers, and would hold theirs back from behind them.
+    /// Discards buffered unacknowledged messages when the broker resumes the session: it redelivers them in their
+    /// order, which is that of the acknowledgements. A message whose PUBACK was lost comes before the buffered ones,
+    /// and would otherwise delay their acknowledgements from behind.
     func resumeUnclaimed() {
         for consumer in subscriptions.consumers { forget(consumer.takeUnacknowledged()) }
         forget(unclaimed.takeUnacknowledged())

@@ -1,14 +1,14 @@
 import Logging
 import ServiceLifecycle
 
-/// An UNSUBSCRIBE that a caller waits for.
+/// An UNSUBSCRIBE with a waiting caller.
 struct UnsubscribeOperation {
-    /// Tells a call from all others.
+    /// The identity of a call.
     final class Identity: Sendable {}
 
     let id: Identity
     let filters: [String]
-    /// Those that the broker was asked to drop and has not answered yet.
+    /// The filters whose UNSUBACK has not arrived yet.
     var open: Set<String>
     var reasonCodes: [String: MQTTReasonCode] = [:]
     let continuation: CheckedContinuation<Result<[MQTTReasonCode], MQTTError>, Never>
@@ -16,29 +16,30 @@ struct UnsubscribeOperation {
 
 /// The end of subscriptions.
 extension Session {
-    /// The scope of a subscription ends. Its last message is acknowledged only if it has come to its end without an error.
+    /// Ends the scope of a subscription. Its last message is acknowledged only if the scope ended without an error.
     ///
-    /// In a clean session its filters end too, and nobody waits for the UNSUBACK. In a persistent one they are kept.
+    /// In a clean session the client also unsubscribes, without waiting for the UNSUBACK. In a persistent session the
+    /// filters are kept.
     func endScope(of consumer: MessageBuffer, hasHandledLast: Bool) {
         let leftOver = consumer.finish(hasHandledLast: hasHandledLast)
         drop(consumer, keepsFilters: configuration.session != .clean)
         putBack(leftOver)
     }
 
-    /// The task of a subscription is shut down gracefully: its sequence ends after what has come. One that waits for the broker's
-    /// answer begins, with what it has.
+    /// Ends the sequence of a subscription whose task is shut down gracefully, after the messages already received. A
+    /// consumer that waits for the broker's answer starts with the messages it has.
     func retire(_ consumer: MessageBuffer) {
         consumer.finish()
         if let operation = takeOperation(of: consumer) { operation.continuation.resume(returning: .success([])) }
         drop(consumer, keepsFilters: configuration.session != .clean)
     }
 
-    /// Ends a subscription, and returns the broker's reason codes, in the order of its filters.
+    /// Ends a subscription, and returns the broker's reason codes in the order of its filters.
     nonisolated func endSubscription(_ consumer: MessageBuffer) async throws(MQTTError) -> [MQTTReasonCode] {
         try await awaitingUnsubscription { id in await self.end(consumer, id) }
     }
 
-    /// Unsubscribes from what no subscription of this client has.
+    /// Unsubscribes from filters that no subscription of this client uses.
     nonisolated func unsubscribe(from filters: [String]) async throws(MQTTError) -> [MQTTReasonCode] {
         try await awaitingUnsubscription { id in await self.abandon(filters, id) }
     }
@@ -69,10 +70,11 @@ extension Session {
         return await withCheckedContinuation { continuation in
             let others = subscriptions.consumers.filter { $0 !== consumer && !$0.isLocal }
             let shared = Set(others.flatMap { $0.subscriptions.map(\.filter.filter) })
-            // What another consumer still wants, the broker is not asked to drop. Of a scope that has ended, the kept ones are left.
+            // Filters of other consumers stay subscribed. After the end of a scope, only its kept filters remain to
+            // unsubscribe from.
             let own = wasSubscribed ? Set(filters) : Set(subscriptions.kept.map(\.filter)).intersection(filters)
             let asked = consumer.isLocal ? [] : own.subtracting(shared)
-            // The broker does not have what it has refused: no UNSUBSCRIBE is sent, and no answer comes.
+            // The broker has no subscription for a refused filter: no UNSUBSCRIBE is sent, and no answer arrives.
             let refused = asked.filter(subscriptions.isRevoked)
             let open = asked.subtracting(refused)
             var operation = UnsubscribeOperation(id: id, filters: filters, open: open, continuation: continuation)
@@ -109,7 +111,7 @@ extension Session {
 
     private func wait(_ operation: UnsubscribeOperation) {
         unsubscribing.append(operation)
-        // Cancelled before it was there to be found.
+        // The task may have been cancelled before the operation was registered.
         if Task.isCancelled { cancelUnsubscribing(operation.id, Self.unsubscribingCancelled) }
         if Task.isShuttingDownGracefully, !hasConnection {
             cancelUnsubscribing(operation.id, Self.shuttingDown("the unsubscribe"))
@@ -122,7 +124,7 @@ extension Session {
         finishUnsubscribing()
     }
 
-    /// The UNSUBSCRIBE is sent all the same.
+    /// Ends the wait of a call. The UNSUBSCRIBE is sent nevertheless.
     private func cancelUnsubscribing(_ id: UnsubscribeOperation.Identity, _ error: MQTTError) {
         guard let index = unsubscribing.firstIndex(where: { $0.id === id }) else { return }
         let operation = unsubscribing.remove(at: index)
@@ -134,11 +136,11 @@ extension Session {
     func drop(_ consumer: MessageBuffer, keepsFilters: Bool) {
         subscriptions.remove(consumer, keepsFilters: keepsFilters)
         if case .connected = machine.state { sendUnsubscribe() }
-        // A consumer that was full is gone.
+        // A full consumer may have left.
         needsFlush()
     }
 
-    /// Sends the UNSUBSCRIBE packets that are due. Suspects have their turns in ``isolateFilters()``.
+    /// Sends the UNSUBSCRIBE packets that are due. ``isolateFilters()`` sends those of suspects.
     func sendUnsubscribe() {
         let filters = subscriptions.takeAbandoned {
             !suspects.suspicion.isIsolating || !suspects.suspicion.contains(.unsubscription($0))
@@ -163,7 +165,7 @@ extension Session {
             unanswered[packetID] = filters
             noteSent(packetID, connection)
         } catch {
-            // One that cannot be sent must not keep the others from the broker.
+            // A filter that cannot be sent must not keep the others from being sent.
             if filters.count > 1 {
                 for filter in filters { sendUnsubscribe([filter]) }
                 return
@@ -175,7 +177,7 @@ extension Session {
         needsFlush()
     }
 
-    /// An UNSUBACK. One of MQTT 3.1.1 has no reason codes.
+    /// Handles an UNSUBACK, which has no reason codes in MQTT 3.1.1.
     func unsubscribed(_ packetID: UInt16, _ codes: [UInt8]) {
         noteAnswered(packetID)
         guard let filters = unanswered.removeValue(forKey: packetID) else { return }
@@ -209,7 +211,7 @@ extension Session {
         }
     }
 
-    /// The connection is gone. A session that the broker keeps has the subscriptions still.
+    /// Handles the end of the connection. In a session that the broker keeps, the subscriptions still exist.
     func connectionEndedUnsubscribing() {
         let filters = unanswered.values.flatMap { $0 }
         unanswered.removeAll()
@@ -218,7 +220,8 @@ extension Session {
         keepSubscribed(filters)
     }
 
-    /// Who waits for the end of a filter that is wanted again is told that it stays, unless the broker is about to answer.
+    /// Completes the calls that wait for the end of a filter which is subscribed to again: the filter stays, unless the
+    /// broker is about to answer.
     func keepSubscribed(_ filters: [String]) {
         guard !unsubscribing.isEmpty else { return }
         let wanted = subscriptions.wanted.subtracting(unanswered.values.joined())
@@ -226,7 +229,7 @@ extension Session {
         finishUnsubscribing()
     }
 
-    /// The broker has no session, and no subscription in it.
+    /// Records that the broker has no session, and thus no subscription.
     func sessionForgotten() {
         subscriptions.forgetSession()
         unclaimed.forgetReceipts()
@@ -256,7 +259,7 @@ extension Session {
 }
 
 extension MQTTConnackProperties {
-    /// What rules a filter out.
+    /// Returns the reason code with which these properties rule a filter out, or `nil`.
     func objection(to filter: MQTTTopicFilter) -> MQTTReasonCode? {
         if filter.isShared, !sharedSubscriptionAvailable { return .sharedSubscriptionsNotSupported }
         if filter.hasWildcard, !wildcardSubscriptionAvailable { return .wildcardSubscriptionsNotSupported }

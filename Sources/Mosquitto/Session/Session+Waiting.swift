@@ -1,7 +1,7 @@
 import Logging
 import ServiceLifecycle
 
-/// Callers that wait for a connection.
+/// Calls that wait for a connection.
 extension Session {
     nonisolated func waitUntilConnected(timeout: Duration?) async throws(MQTTError) -> MQTTConnectionInfo {
         let id = await makeWaiterID()
@@ -35,8 +35,8 @@ extension Session {
         if Task.isShuttingDownGracefully, !hasConnection {
             return .failure(Self.shuttingDown("the wait for a connection"))
         }
-        // The cancellation's own job runs on this actor, after this one has begun to wait; if it ran before, the task
-        // says so.
+        // The job of a cancellation runs on this actor, after this one has begun to wait; if it ran before, the task is
+        // marked as cancelled.
         if Task.isCancelled { return .failure(Self.waitCancelled) }
         return await withCheckedContinuation { waiters.addForConnection(id, $0) }
     }
@@ -53,12 +53,12 @@ extension Session {
         waiters.endConnectionWait(id, error)
     }
 
-    // MARK: A client that nothing runs
+    // MARK: A client that is not running
 
     private static let idle =
         "nothing runs the client; call start(), run() in a task of its own, or use withMQTTClient"
 
-    /// Something waits for a client that does not run: after a while, that is worth a warning.
+    /// Logs a warning if a call has waited for some time for a client that is not running.
     func watchIdle() {
         guard case .idle = machine.state, !waiters.isIdleWatched else { return }
         waiters.isIdleWatched = true
@@ -72,7 +72,7 @@ extension Session {
 }
 
 extension MQTTError {
-    /// The end of a wait, with the last failure.
+    /// Returns the error for a wait that timed out, with the last failure.
     static func noConnection(within limit: Duration, _ lastFailure: MQTTError?) -> MQTTError {
         guard let lastFailure else { return MQTTError(.timeout, "there was no connection within \(limit)") }
         var error = MQTTError(

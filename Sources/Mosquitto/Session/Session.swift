@@ -4,8 +4,9 @@ import OrderedCollections
 import ServiceLifecycle
 import Synchronization
 
-/// Performs what ``SessionStateMachine`` decides. An actor on its loop's thread: every call into libmosquitto and
-/// OpenSSL for a client is made here, and the loop enters it without a Swift job.
+/// Performs the decisions of ``SessionStateMachine``. libmosquitto opens each session; Swift carries it. An actor on
+/// its loop's thread: calls into libmosquitto, and into OpenSSL for a connection, run on this actor, and the loop
+/// enters it without a Swift job.
 actor Session {
     let configuration: MQTTClientConfiguration
     nonisolated let eventLoop: MosquittoEventLoop
@@ -13,7 +14,7 @@ actor Session {
     let logger: Logger
 
     var machine: SessionStateMachine
-    /// Decisions that are not carried out yet.
+    /// The decisions that were not performed yet.
     private var work = SessionWork()
     var timers: SessionTimers
 
@@ -26,48 +27,48 @@ actor Session {
 
     // Publishing (Session+Publishing)
     var publisher: Publisher
-    /// Releases that came since the drain timer was set.
+    /// Number of PUBREL packets received since the drain timer was set.
     var releases = 0
-    /// QoS 2 messages that a shutdown waits for the broker to release.
+    /// QoS 2 messages whose PUBREL a shutdown waits for.
     var unfinished: Set<UInt16> = []
 
     // Subscribing (Session+Subscribing)
     var subscriptions = SubscriptionTable()
     var subscribing: [SubscribeOperation] = []
     var unclaimed = UnclaimedMessages()
-    /// Topics of messages that nobody took, and that are left to the broker until the next connection.
+    /// Topics of messages without a consumer that were left to the broker until the next connection.
     var givenBack: [UInt16: String] = [:]
-    /// How many unclaimed messages the log has told of.
+    /// Number of unclaimed messages at the last warning in the log.
     var warnedOfUnclaimed = 0
-    /// Filters that were ended explicitly in this session.
+    /// Filters that were explicitly unsubscribed in this session.
     var endedFilters: OrderedSet<MQTTTopicFilter> = []
-    /// How many messages consumers have left to the broker since the connection began (Session+Resending).
+    /// Number of messages that consumers have left to the broker since the connection began (Session+Resending).
     var abandoned = 0
     var isResendingDemanded = false
     var lastResending: ContinuousClock.Instant?
     var resendingDelay = Duration.zero
-    /// SUBSCRIBE packets of a reconnect, for which nobody waits.
+    /// SUBSCRIBE packets of a reconnect, which have no waiting caller.
     var restoring: [UInt16: Restoration] = [:]
-    /// Filters of which a consumer was told that they are refused.
+    /// Filters whose refusal was reported to a consumer.
     var refusedFilters: Set<String> = []
     var unsubscribing: [UnsubscribeOperation] = []
-    /// UNSUBSCRIBE packets under way.
+    /// Unanswered UNSUBSCRIBE packets.
     var unanswered: [UInt16: [String]] = [:]
 
     // Suspects (Session+Suspects)
     var suspects = Suspects()
-    /// The largest number of filters in a packet: less than configured if a broker closed over more.
+    /// Maximum number of filters in a packet; lowered after a broker has closed the connection over more.
     var maximumFilters: Int
 
     // Delivering (Session+Delivering)
-    /// The memory of what a connection told last.
+    /// The memory of the last packets, for reuse.
     var emptyPackets: [ServerPacket] = []
     var unreleased: [UInt16: UnreleasedMessage] = [:]
     /// QoS 1 messages whose acknowledgement waits for their consumers.
     var handling: [UInt16: MessageUnderHandling] = [:]
-    /// True if a message is acknowledged as soon as a consumer has it, and held while none has.
+    /// True if a message is acknowledged as soon as a consumer has received it, and held while there is no consumer.
     let acknowledgesOnDelivery: Bool
-    /// Whether it is worth looking which consumer is full.
+    /// True if a consumer may be full and must be checked.
     var mayHaveFullConsumer = false
     nonisolated let settledReceipts = Mutex([Receipt]())
 
@@ -107,7 +108,7 @@ actor Session {
 
     // MARK: Running
 
-    /// Returns whether this call is the one that may run the session.
+    /// Returns true if this call is the one that may run the session.
     nonisolated func claimRun() -> Bool {
         shared.isClaimed.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged
     }
@@ -163,8 +164,8 @@ actor Session {
         }
     }
 
-    /// Ends the client, with or without waiting for acknowledgements. Returns when it has ended.
-    /// Throws ``MQTTError/Code/unsent`` if messages were lost by it.
+    /// Stops the client, with or without waiting for acknowledgements. Returns when it has stopped. Throws
+    /// ``MQTTError/Code/unsent`` if messages were lost.
     func shutDownAndWait(isGraceful: Bool, _ disconnect: MQTTDisconnect? = nil) async throws(MQTTError) {
         if let disconnect { ending.disconnect = disconnect }
         shutDown(isGraceful: isGraceful)
@@ -172,8 +173,9 @@ actor Session {
         if let unsent = ending.unsent { throw unsent }
     }
 
-    /// The service group ends its services one after the other, and takes it for a failure if another one ends before
-    /// its turn. So consumers go on until they are shut down themselves, or for ``MQTTTimeouts/drain``.
+    /// Shuts the client down as part of a service group. The group shuts its services down one after the other, and
+    /// treats a service that ends before its turn as failed. Consumers therefore continue until they are shut down
+    /// themselves, or for ``MQTTTimeouts/drain``.
     private func shutDownWithGroup() {
         ending.outlivingTime = configuration.timeouts.drain
         shutDown(isGraceful: true)
@@ -184,14 +186,14 @@ actor Session {
         perform(machine.shutdown(isGraceful: isGraceful, hasUnsent: publisher.hasMessages, now: .now))
     }
 
-    /// The last reference to the client is gone.
+    /// Stops the session after the last reference to the client was released.
     nonisolated func abandon() {
         Task { await self.shutDown(isGraceful: false) }
     }
 
     // MARK: Performing
 
-    /// Carries out decisions, one after the other. An action may bring further ones: these come after all before them.
+    /// Performs decisions one after the other. Further ones that an action causes are performed after all of these.
     func perform(_ actions: [SessionStateMachine.Action]) {
         work.actions.append(contentsOf: actions)
         guard work.begin() else { return }
@@ -220,10 +222,10 @@ actor Session {
         }
     }
 
-    /// Tells an event.
+    /// Reports an event.
     func emit(_ kind: MQTTConnectionEvent.Kind) { reporter.tell(kind, machine) }
 
-    /// The messages in flight, and those that wait.
+    /// Number of messages in flight, and of waiting messages.
     private var levels: (inFlight: Int, queued: Int) {
         let inFlight = publisher.inFlight.count
         return (inFlight, publisher.count - inFlight)
@@ -238,10 +240,10 @@ actor Session {
         perform(machine.mayDial(after: configuration.retry.budget?.reserve(endpoint, now: .now) ?? .zero))
     }
 
-    /// Ends a delay, and lets the next ones start afresh.
+    /// Ends the current delay, and resets the following ones.
     func reconnectNow() { perform(machine.reconnectNow()) }
 
-    /// Does this when the time has come, unless the timer is set anew or cancelled before.
+    /// Runs the action after the delay, unless the timer is set again or cancelled before.
     func setTimer(
         _ name: SessionTimers.Name, after delay: Duration, isLoose: Bool = false,
         _ action: @escaping @Sendable (isolated Session) -> Void
@@ -254,7 +256,7 @@ actor Session {
         }
     }
 
-    /// Has the turn's packets written when it ends.
+    /// Schedules the turn's packets to be written at its end.
     func needsFlush() {
         guard !work.isInTurn else { return }
         work.isInTurn = true
@@ -277,7 +279,7 @@ actor Session {
         } else if connection?.isPromiseOpen != true {
             hasMoved = false
         }
-        // Who goes on publishing does not prolong a shutdown for ever.
+        // A caller that keeps publishing must not prolong a shutdown for ever.
         if timer == .drain, hasMoved, case .draining(.shutdown) = machine.state {
             shared.queue.refuse(Self.shuttingDown)
         }

@@ -1,8 +1,8 @@
-/// Owns what is known of a client's end before it comes.
+/// Owns the parameters and the result of a client's end.
 struct SessionEnding {
     /// The DISCONNECT of a shutdown.
     var disconnect = MQTTDisconnect()
-    /// True if somebody has asked for a graceful end.
+    /// True if a graceful end was requested.
     var isGraceful = false
     /// The time that consumers may outlive the client.
     var outlivingTime: Duration?

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Logging
 
-/// Tells of a connection: state, events, log and metrics. Changes nothing else.
+/// Reports the state of a connection to callers, event streams, log and metrics. Changes nothing else.
 struct SessionReporter {
     private let shared: SharedState
     private let logger: Logger
@@ -18,7 +18,7 @@ struct SessionReporter {
 
     private var metrics: ClientMetrics? { shared.metrics }
 
-    /// Tells an event, after which the machine is as given.
+    /// Reports an event, after which the machine is in the given state.
     mutating func tell(_ kind: MQTTConnectionEvent.Kind, _ machine: SessionStateMachine) {
         switch kind {
         case .connected(let info): observed = .connected(info)
@@ -33,7 +33,7 @@ struct SessionReporter {
         shared.emit(MQTTConnectionEvent(time: Date.now, kind: kind))
     }
 
-    /// Makes the state that callers see follow the machine's.
+    /// Updates the state that callers see to that of the machine.
     func tellState(_ machine: SessionStateMachine) {
         let state: MQTTConnectionState =
             switch machine.state {
@@ -41,7 +41,7 @@ struct SessionReporter {
             case .fetching, .dialing: .connecting(attempt: machine.attempt)
             case .waiting: lastError.map { .waiting(lastError: $0) } ?? .connecting(attempt: machine.attempt)
             case .connected: observed
-            // Until the last event tells the end.
+            // The last event reports the end.
             case .stopped: if case .stopped = observed { observed } else { .disconnecting }
             case .draining, .disconnecting: .disconnecting
             }
@@ -102,7 +102,7 @@ struct SessionReporter {
         }
     }
 
-    /// Warns at each connection of settings that nobody should forget to take out again.
+    /// Logs a warning at each connection for settings that must not stay in production by accident.
     private func warnOfTLS() {
         guard let tls, tls.preSharedKey == nil else { return }
         switch tls.verification {
@@ -121,7 +121,7 @@ struct SessionReporter {
         }
     }
 
-    /// A failed attempt. One that fails like those before it for hours is told again only from time to time.
+    /// Logs a failed attempt. A failure that repeats for hours is logged only from time to time.
     private mutating func log(_ error: MQTTError, _ metadata: Logger.Metadata) {
         switch digest.verdict(on: error, now: .now) {
         case .tell:

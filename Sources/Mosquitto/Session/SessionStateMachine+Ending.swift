@@ -1,12 +1,12 @@
-/// The end of a connection on purpose, by a rotation or a shutdown, and the end of the client.
+/// Deliberate end of a connection, by a rotation or a shutdown, and the end of the client.
 extension SessionStateMachine {
-    /// Everything that had to be sent and acknowledged has been.
+    /// Handles the end of the drain: everything was sent and acknowledged.
     mutating func drained(now: Instant) -> [Action] {
         guard case .draining(let ending) = state else { return [] }
         return beginDisconnecting(ending, now: now)
     }
 
-    /// While bytes leave the machine, the wait goes on: a slow link is no reason to cut a message.
+    /// Prolongs the wait while bytes leave the machine: a slow link is no reason to cut off a message.
     mutating func drainTimerFired(hasMoved: Bool, now: Instant) -> [Action] {
         if case .draining = state, hasMoved { return [.setTimer(.drain, configuration.timeouts.drain)] }
         // A shutdown that waited for a connection.
@@ -16,7 +16,7 @@ extension SessionStateMachine {
 
     func beginShutdownDrain() -> [Action] { [.setTimer(.drain, configuration.timeouts.drain), .drain] }
 
-    /// Until the DISCONNECT has left, as long as the drain before it may take without a byte that moves.
+    /// Sends the DISCONNECT. Until it has left, the time limit is that of a drain without progress.
     private mutating func beginDisconnecting(_ ending: Ending, now: Instant) -> [Action] {
         let closing = Closing(limit: configuration.timeouts.close)
         state = .disconnecting(ending, closing)
@@ -24,7 +24,7 @@ extension SessionStateMachine {
         return [.cancelTimer(.drain), .cancelTimer(.refresh), .setTimer(.close, stall(closing)), .disconnect]
     }
 
-    /// Ends a connection at once: the broker's answer to the DISCONNECT is hardly waited for.
+    /// Closes a connection quickly: the wait for the broker's reaction to the DISCONNECT is short.
     private mutating func disconnectAtOnce() -> [Action] {
         let closing = Closing(limit: hurriedLimit, isQuick: true)
         state = .disconnecting(.shutdown, closing)
@@ -33,10 +33,10 @@ extension SessionStateMachine {
 
     private var hurriedLimit: Duration { min(configuration.timeouts.close, .milliseconds(50)) }
 
-    /// Returns how long nothing may move before the DISCONNECT has left.
+    /// Returns the time limit without progress before the DISCONNECT has left.
     private func stall(_ closing: Closing) -> Duration { max(configuration.timeouts.drain, closing.limit) }
 
-    /// The DISCONNECT, and everything before it, was handed to the system.
+    /// Records that the DISCONNECT, and everything before it, was handed to the system.
     mutating func disconnectSent() -> [Action] {
         guard case .disconnecting(let ending, var closing) = state else { return [] }
         closing.isSent = true
@@ -51,7 +51,7 @@ extension SessionStateMachine {
         return closed(now: now)
     }
 
-    /// The connection that we ended is closed.
+    /// Records that the connection is closed after the client's DISCONNECT.
     mutating func closed(now: Instant) -> [Action] {
         switch state {
         case .draining(.shutdown), .disconnecting(.shutdown, _):
@@ -64,10 +64,10 @@ extension SessionStateMachine {
         }
     }
 
-    /// Ends the client.
+    /// Stops the client.
     ///
-    /// `isGraceful`: messages that were accepted are waited for, and `hasUnsent` says whether there are any; they are
-    /// worth the attempt under way. Otherwise the DISCONNECT is sent at once.
+    /// `isGraceful`: the client waits for accepted messages; `hasUnsent`: there are such messages, for which an attempt
+    /// in progress may continue. Otherwise the DISCONNECT is sent at once.
     mutating func shutdown(isGraceful: Bool, hasUnsent: Bool = false, now: Instant) -> [Action] {
         switch state {
         case .stopped: return []
@@ -91,7 +91,7 @@ extension SessionStateMachine {
         }
     }
 
-    /// The attempt under way, or the one after a rotation, goes on for as long as a drain may take.
+    /// Lets the attempt in progress, or the one after a rotation, continue for the time limit of a drain.
     private mutating func waitForConnection() -> [Action] {
         if isShuttingDown { return [] }
         isShuttingDown = true

@@ -1,7 +1,7 @@
-/// New credentials for a connection that is up: asked for, and put in the place of the old ones.
+/// Rotation: requests new credentials for an established connection, and replaces the current ones.
 extension SessionStateMachine {
-    /// Asks for the credentials that will replace the current ones. Nothing if that is going on, or there is no
-    /// connection.
+    /// Requests the credentials that will replace the current ones. Does nothing if a request is in progress, or
+    /// without a connection.
     mutating func refresh(_ rotation: MQTTRotation) -> [Action] {
         guard case .connected(nil) = state, configuration.hasProvider else { return [] }
         state = .connected(.asking(rotation))
@@ -9,20 +9,20 @@ extension SessionStateMachine {
         return [.cancelTimer(.refresh), .fetchCredentials(context(.rotation))]
     }
 
-    /// The broker refuses what is done with a token whose life is over. A provider that has just failed is left alone
-    /// meanwhile: every further message is refused too.
+    /// Handles the refusal of an operation after the token has expired. If the provider has just failed, it is not
+    /// asked again, since every further message is refused too.
     mutating func expiredTokenRefused() -> [Action] {
         isRefreshDelayed ? [] : refresh(configuration.rotation)
     }
 
-    /// True if the answer that the provider is about to give is for a rotation.
+    /// True if the result of the provider is awaited for a rotation.
     var isAwaitingRotation: Bool { if case .connected(.asking) = state { true } else { false } }
 
     /// True while the broker has yet to answer AUTH.
     var isReauthenticating: Bool { if case .connected(.reauthenticating) = state { true } else { false } }
 
-    /// New credentials are at hand. `unchanged`: they are the ones in use; `isEarly`: which is nothing to worry about
-    /// yet. `usableIn`: they are not valid before.
+    /// Handles the arrival of credentials. `unchanged`: they are those in use; `isEarly`: which is not a failure yet.
+    /// `usableIn`: the time until they become valid.
     mutating func rotationCredentialsArrived(
         unchanged: Bool, isEarly: Bool = false, usableIn: Duration = .zero
     ) -> [Action] {
@@ -55,10 +55,10 @@ extension SessionStateMachine {
         return [.setTimer(.drain, configuration.timeouts.drain), .drain]
     }
 
-    /// The client certificate is to be changed, which needs a new connection.
+    /// Changes the client certificate, which requires a new connection.
     mutating func rotateIdentity() -> [Action] { reconnect(for: .identity) }
 
-    /// A new connection is needed, for its own sake. Nothing while credentials are being rotated, or without a
+    /// Reconnects only for the sake of a new connection. Does nothing while credentials are being rotated, or without a
     /// connection.
     mutating func reconnectGracefully() -> [Action] {
         guard case .connected(nil) = state else { return [] }
@@ -71,8 +71,8 @@ extension SessionStateMachine {
         return timers.map { .cancelTimer($0) } + beginDraining(for: purpose)
     }
 
-    /// There are no new credentials. `retryAfter`: the issuer wants to be left alone for so long; `isPermanent`: for
-    /// good.
+    /// Handles a failed request for new credentials. `retryAfter`: the delay that the issuer asks for; `isPermanent`:
+    /// it must not be asked again.
     mutating func rotationFailed(
         _ message: String, retryAfter: Duration? = nil, isPermanent: Bool = false
     ) -> [Action] {
@@ -87,7 +87,7 @@ extension SessionStateMachine {
 
     // MARK: Re-authentication
 
-    /// The broker has accepted the AUTH packet.
+    /// Handles the broker's acceptance of the AUTH packet.
     mutating func reauthenticated(refreshIn: Duration?) -> [Action] {
         guard isReauthenticating else { return [] }
         state = .connected(nil)
@@ -101,22 +101,23 @@ extension SessionStateMachine {
         return actions + [.finishRotation]
     }
 
-    /// It cannot be done on this connection, which is still up: the graceful reconnect takes its place.
+    /// Handles a failed re-authentication on a connection that is still up: the client reconnects gracefully instead.
     mutating func reauthenticationFailed() -> [Action] {
         guard isReauthenticating else { return [] }
         reauthenticationRefusals += 1
         return [.cancelTimer(.reauthentication)] + beginDraining(for: .credentials)
     }
 
-    /// The broker ended the connection over it: the new credentials have their chance in a CONNECT, at once.
+    /// Handles a connection that the broker closed because of a re-authentication: the new credentials are sent in a
+    /// CONNECT, at once.
     mutating func reauthenticationRefused(_ error: MQTTError, now: Instant) -> [Action] {
         if error.code == .closed, error.reasonCode == nil {
-            // A broker that does not know AUTH closes so each time, and a network that breaks does it by coincidence:
-            // the broker is asked again, but less and less often.
+            // A broker without support for AUTH closes like this each time, a failing network by coincidence: the
+            // client tries again, but less and less often.
             reauthenticationLosses += 1
             reauthenticationPause = reauthenticationLosses < 2 ? 0 : 1 << min(reauthenticationLosses - 2, 6)
         } else {
-            // A refusal of the token says nothing of the method.
+            // A rejected token does not mean that the method is unsupported.
             reauthenticationRefusals += error.code == .notAuthorized ? 1 : 2
         }
         lastFailure = error
@@ -132,7 +133,7 @@ extension SessionStateMachine {
 }
 
 extension MQTTError {
-    /// True if a broker that was sent AUTH may have ended the connection over it. One that knows no AUTH may just
+    /// True if the broker may have closed the connection because of an AUTH. One without support for AUTH may just
     /// close.
     var mayConcernReauthentication: Bool {
         guard let reasonCode else { return code == .closed || code == .protocolViolation }

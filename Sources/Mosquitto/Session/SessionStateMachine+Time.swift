@@ -1,6 +1,6 @@
-/// Deadlines and delays that pass.
+/// Expiry of deadlines and delays.
 extension SessionStateMachine {
-    /// `hasMoved`: whether bytes of this connection have left the machine since the timer was set.
+    /// Handles a timer. `hasMoved`: bytes of this connection have left the machine since the timer was set.
     package mutating func timerFired(_ timer: Timer, hasMoved: Bool = false, now: Instant) -> [Action] {
         switch timer {
         case .retry:
@@ -40,7 +40,7 @@ extension SessionStateMachine {
         return endAttempt(error) + stop(error)
     }
 
-    /// The final event of an attempt that is given up.
+    /// Returns the final event of an abandoned attempt.
     private func endAttempt(_ error: MQTTError) -> [Action] {
         guard let phase = attemptPhase else { return [] }
         var error = error

@@ -1,5 +1,5 @@
-/// Decides what a client's connection does next: events in, actions out. No clock, no I/O, no logger; time and
-/// randomness are given to it. One path serves the first connection and every later one.
+/// Decides the next steps of a client's connection: events in, actions out. No clock, no I/O, no logger; callers pass
+/// the time and the source of randomness. The first connection and every later one take the same path.
 ///
 /// ```
 /// idle -> fetching -> dialing(resolve, connect, tlsHandshake, connack) -> connected -> draining -> disconnecting
@@ -14,38 +14,39 @@ package struct SessionStateMachine: Sendable {
 
     package enum State: Sendable {
         case idle
-        /// The credential provider is being asked.
+        /// A request to the credential provider is in progress.
         case fetching
         case dialing(MQTTError.Phase)
         case connected(Rotation?)
-        /// Unacknowledged publishes are waited for, before the DISCONNECT.
+        /// The client waits for unacknowledged publishes, before the DISCONNECT.
         case draining(Ending)
-        /// DISCONNECT is on its way, or the broker's end of the connection is waited for.
+        /// The DISCONNECT is being sent, or the client waits for the broker to close.
         case disconnecting(Ending, Closing)
-        /// Until the next attempt. `hasTurn`: the budget has given it its turn, which is yet to come.
+        /// The client waits for the next attempt. `hasTurn`: the budget has assigned a turn, which is yet to come.
         case waiting(hasTurn: Bool)
         case stopped
     }
 
-    /// Why a connection is ended on purpose.
+    /// The reason for a deliberate end of a connection.
     package enum Ending: Sendable, Hashable {
         case rotation(RotationPurpose)
         case shutdown
     }
 
-    /// Why a new connection is needed.
+    /// The reason for a new connection.
     package enum RotationPurpose: Sendable, Hashable {
-        /// New credentials are at hand.
+        /// New credentials have arrived.
         case credentials
-        /// A new client certificate is.
+        /// A new client certificate is ready.
         case identity
-        /// The broker sends again what was not handled: no rotation to tell of.
+        /// The broker must redeliver unhandled messages; this is not reported as a rotation.
         case redelivery
     }
 
-    /// New credentials of a connection that is up.
+    /// The progress of new credentials for an established connection.
     package enum Rotation: Sendable, Hashable {
-        /// The provider is being asked, or what it gave is not valid yet; then they replace the current ones so.
+        /// A request to the provider is in progress, or its result is not valid yet; the value is the way in which it
+        /// replaces the current credentials.
         case asking(MQTTRotation)
         /// The broker has yet to answer AUTH.
         case reauthenticating
@@ -53,14 +54,14 @@ package struct SessionStateMachine: Sendable {
 
     /// The progress of a DISCONNECT.
     package struct Closing: Sendable, Hashable {
-        /// The time that the broker has to close its side, once the DISCONNECT has left.
+        /// The time for the broker to close its side, once the DISCONNECT has left.
         var limit: Duration
         var isSent = false
-        /// True if the end is not graceful: its timer is not prolonged.
+        /// True if the end is not graceful, and its timer is not prolonged.
         var isQuick = false
     }
 
-    /// The time without a connection because of a rotation.
+    /// The interval without a connection caused by a rotation.
     struct Gap {
         var since: Instant
         var isTold: Bool
@@ -73,30 +74,30 @@ package struct SessionStateMachine: Sendable {
 
     package enum Action: Sendable {
         case emit(MQTTConnectionEvent.Kind)
-        /// There is a connection, or none, for the messages that do not wait for one.
+        /// Report whether there is a connection, for the messages that do not wait for one.
         case setOffline(Bool)
-        /// Ask the provider; the answer, which has a deadline of its own, comes as `credentialsArrived`,
+        /// Ask the provider; the result, which has its own deadline, arrives as `credentialsArrived`,
         /// `credentialsFailed`, or their rotation counterparts.
         case fetchCredentials(MQTTConnectAttempt)
-        /// Resolve and connect with the credentials at hand.
+        /// Resolve the name and connect with the current credentials.
         case dial(MQTTEndpoint)
         /// Ask the process's budget for a turn with this endpoint; the answer is `mayDial(after:)`.
         case requestTurn(MQTTEndpoint)
         /// End the attempt or connection at once.
         case tearDown
-        /// The broker has accepted: subscribe, publish, tell who waits.
+        /// The broker has accepted the connection: subscribe, publish, resume waiting callers.
         case establish(MQTTConnectionInfo)
         /// Send the new credentials in an AUTH packet; the answer is `reauthenticated` or `reauthenticationFailed`.
         case reauthenticate
-        /// New credentials are in their place: tell who waits for that.
+        /// The rotation is complete: resume the callers that wait for it.
         case finishRotation
-        /// Hand out nothing new; `drained` when all is acknowledged.
+        /// Send no new message; `drained` when all are acknowledged.
         case drain
         /// Send DISCONNECT; `disconnectSent` when it has left, `closed` when the broker has closed.
         case disconnect
         case setTimer(Timer, Duration)
         case cancelTimer(Timer)
-        /// Nothing more is sent: report what was not, and what was dropped.
+        /// No more is sent: report unsent and dropped messages.
         case countUnsent
         /// The end.
         case finish(MQTTError?)
@@ -110,7 +111,7 @@ package struct SessionStateMachine: Sendable {
         var retry: MQTTRetryPolicy
         var timeouts: MQTTTimeouts
         var hasProvider: Bool
-        /// The provider never has anything else to give.
+        /// True if the provider never returns other credentials.
         var hasFixedCredentials: Bool
         var hasClientCertificate: Bool
         var rotation: MQTTRotation
@@ -139,21 +140,22 @@ package struct SessionStateMachine: Sendable {
     var attempt = 0
     private var connectedAt: Instant?
     var lastFailure: MQTTError?
-    /// The attempt under way answers a refusal with fresh credentials: it is pointless with what was refused.
+    /// True if the attempt in progress responds to rejected credentials with fresh ones, and is pointless with the
+    /// rejected ones.
     private var needsFresh = false
-    /// The reason that the provider is given at the next attempt.
+    /// The purpose passed to the provider at the next attempt.
     private(set) var purpose = MQTTConnectAttempt.Purpose.connect
-    /// The last question of this connection has failed: the next one waits for its timer, if there is one.
+    /// True if the last request on this connection failed: the next one waits for its timer, if there is one.
     var isRefreshDelayed = false
-    /// Times in a row that the broker refused to re-authenticate: after two it is not asked again.
+    /// Number of consecutive refusals to re-authenticate: after two the client does not try again.
     var reauthenticationRefusals = 0
-    /// Times in a row that a connection was lost without a word while the broker was asked for it.
+    /// Number of consecutive connections lost without a reason during a re-authentication.
     var reauthenticationLosses = 0
-    /// Rotations that are made without asking, after such losses.
+    /// Number of rotations to perform without re-authentication, after such losses.
     var reauthenticationPause = 0
-    /// Since a rotation has ended a connection, until the next one.
+    /// The gap from the end of a connection by a rotation until the next connection.
     var gap: Gap?
-    /// A graceful shutdown waits for the attempt under way, since messages wait to be sent.
+    /// True if a graceful shutdown waits for the attempt in progress, since messages are waiting to be sent.
     var isShuttingDown = false
 
     package init(_ configuration: Configuration) {
@@ -166,7 +168,7 @@ package struct SessionStateMachine: Sendable {
         refreshBackoff = Backoff(refresh)
     }
 
-    /// The endpoint of the attempt or connection, or of the next attempt.
+    /// The endpoint of the current attempt or connection, or of the next attempt.
     var endpoint: MQTTEndpoint { decider.endpoint }
 
     // MARK: Attempts
@@ -207,9 +209,9 @@ package struct SessionStateMachine: Sendable {
         ]
     }
 
-    /// The provider answered. `unchanged`: with what the broker refused just before. That is not worth an attempt
-    /// without a delay; after one it is, since a broker refuses good credentials too while it cannot check them.
-    /// `usableIn`: they are not valid before.
+    /// Handles the credentials of the provider. `unchanged`: they are those that the broker has just rejected. Such an
+    /// attempt is not worthwhile without a delay; after a delay it is, since a broker also rejects valid credentials
+    /// while it cannot check them. `usableIn`: the time until they become valid.
     package mutating func credentialsArrived(
         unchanged: Bool, usableIn: Duration = .zero, now: Instant
     ) -> [Action] {
@@ -234,7 +236,7 @@ package struct SessionStateMachine: Sendable {
         return attemptFailed(error, now: now)
     }
 
-    /// The attempt has reached a phase.
+    /// Records that the attempt has reached a phase.
     package mutating func entered(_ phase: MQTTError.Phase) -> [Action] {
         guard case .dialing = state else { return [] }
         state = .dialing(phase)
@@ -250,7 +252,7 @@ package struct SessionStateMachine: Sendable {
         return [.setTimer(.phase, limit)]
     }
 
-    /// A CONNACK accepted. `refreshIn`: when the credentials are to be rotated.
+    /// Handles an accepting CONNACK. `refreshIn`: the time until the credentials must be rotated.
     package mutating func accepted(_ info: MQTTConnectionInfo, refreshIn: Duration?, now: Instant) -> [Action] {
         guard case .dialing = state else { return [] }
         state = isShuttingDown ? .draining(.shutdown) : .connected(nil)
@@ -277,7 +279,7 @@ package struct SessionStateMachine: Sendable {
         return actions + [.establish(info)]
     }
 
-    /// The attempt under way has failed.
+    /// Handles a failed attempt.
     package mutating func attemptFailed(_ error: MQTTError, now: Instant) -> [Action] {
         guard let phase = attemptPhase else { return [] }
         var error = error
@@ -285,7 +287,7 @@ package struct SessionStateMachine: Sendable {
         lastFailure = error
         let from = endpoint
         var verdict = isShuttingDown ? .stop : decider.attemptFailed(error, attempt: attempt, now: now)
-        // Before that nobody would be asked.
+        // The provider would not be asked before that time.
         if case .retry = verdict.decision, let delay = verdict.delay, let retryAfter = error.retryAfter {
             verdict.delay = max(delay, retryAfter.clampedToWait)
         }
@@ -298,8 +300,8 @@ package struct SessionStateMachine: Sendable {
         ] + (isShuttingDown ? stop(nil) : follow(verdict, error))
     }
 
-    /// An established connection has ended, not by us. `hasExpired`: its token had, which is a reason for the broker.
-    /// `isOperationSuspected`: an operation that was under way may be a reason too.
+    /// Handles the loss of an established connection. `hasExpired`: its token had expired, which may be the broker's
+    /// reason. `isOperationSuspected`: an operation in progress may be the reason too.
     package mutating func connectionLost(
         _ error: MQTTError, hasExpired: Bool = false, isOperationSuspected: Bool = false, now: Instant
     ) -> [Action] {
@@ -341,7 +343,7 @@ package struct SessionStateMachine: Sendable {
         case .stop:
             return stop(error)
         case .retryWithFreshCredentials:
-            // A refused certificate says nothing of the token.
+            // A rejected certificate does not mean that the token was rejected.
             if error.code != .tlsAlert { purpose = .rejected }
             needsFresh = error.code == .notAuthorized && configuration.hasProvider
             state = .waiting(hasTurn: false)
@@ -356,7 +358,7 @@ package struct SessionStateMachine: Sendable {
         }
     }
 
-    /// The budget's answer.
+    /// Handles the budget's answer.
     package mutating func mayDial(after wait: Duration) -> [Action] {
         guard case .waiting = state else { return [] }
         guard wait > .zero else { return beginAttempt() }
@@ -364,13 +366,14 @@ package struct SessionStateMachine: Sendable {
         return [.setTimer(.turn, wait)]
     }
 
-    /// The provider is left alone for so long, and there is nothing to dial with: that is no attempt.
+    /// Postpones the attempt: the provider must not be asked for this time, and there are no credentials to dial with.
+    /// This does not count as an attempt.
     mutating func postponed(by wait: Duration) -> [Action] {
         guard case .waiting = state else { return [] }
         return [.setTimer(.retry, wait)]
     }
 
-    /// The user knows that it is worth a try now.
+    /// Retries at once, on the user's request.
     mutating func reconnectNow() -> [Action] {
         decider.reset()
         guard case .waiting(hasTurn: false) = state else { return [] }

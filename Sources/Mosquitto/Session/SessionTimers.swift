@@ -1,22 +1,22 @@
-/// Owns the timers of a session, by name. Setting one takes the place of the one before.
+/// Owns the timers of a session, by name. Setting a timer replaces the previous one with that name.
 struct SessionTimers {
     enum Name: Hashable {
         /// Deadlines and delays of ``SessionStateMachine``.
         case machine(SessionStateMachine.Timer)
-        /// The next address of the race.
+        /// The next address of the connection race.
         case race
         case keepAlive
-        /// Suspects are waited for.
+        /// The time limit of the wait for suspects.
         case isolation
         /// The next tick of the age of publishes.
         case age
-        /// The next look at messages that expire.
+        /// The next check of expiring messages.
         case expiry
         /// The next report of dropped messages.
         case drops
-        /// The next look at messages that nobody takes.
+        /// The next check of messages without a consumer.
         case unclaimed
-        /// The reconnect that has messages sent again.
+        /// The reconnect for redelivery.
         case resending
     }
 
@@ -27,7 +27,8 @@ struct SessionTimers {
 
     func isRunning(_ name: Name) -> Bool { running[name] != nil }
 
-    /// - Parameter isLoose: true if the loop may fire it late, together with others.
+    /// - Parameter isLoose: true if the loop may fire the timer up to a quarter of a second early, together with
+    ///   others.
     mutating func set(_ name: Name, after delay: Duration, isLoose: Bool = false, _ action: @escaping () -> Void) {
         cancel(name)
         running[name] =
@@ -38,6 +39,6 @@ struct SessionTimers {
         for name in names { if let id = running.removeValue(forKey: name) { loop.cancelTimer(id) } }
     }
 
-    /// The timer has fired.
+    /// Removes a timer that has fired.
     mutating func fired(_ name: Name) { running[name] = nil }
 }

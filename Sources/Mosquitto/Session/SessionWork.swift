@@ -1,14 +1,14 @@
 import DequeModule
 
-/// Keeps the order of what a session does: actions one after the other, and one end for each turn of the loop.
+/// Keeps the order of a session's work: actions one after the other, and one end for each turn of the loop.
 struct SessionWork {
-    /// Decisions that are not carried out yet.
+    /// The decisions that were not performed yet.
     var actions = Deque<SessionStateMachine.Action>()
     private var isPerforming = false
-    /// True once the end of this turn has been asked for.
+    /// True after the end of this turn was scheduled.
     var isInTurn = false
 
-    /// Begins to carry out the actions; `false` if that is going on.
+    /// Begins to perform the actions. Returns `false` if they are already being performed.
     mutating func begin() -> Bool {
         guard !isPerforming else { return false }
         isPerforming = true

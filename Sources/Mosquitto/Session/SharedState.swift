@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Shared by a client's callers and its loop: the state to look at, the listeners to events, and the queue.
+/// State shared by a client's callers and its loop: the connection state, the event streams, and the queue.
 final class SharedState: Sendable {
     private struct Observed {
         var state: MQTTConnectionState = .idle
@@ -11,11 +11,11 @@ final class SharedState: Sendable {
     private let observed = Mutex(Observed())
     /// True if a service group has shut the client down.
     let isEndedByGroup = Atomic(false)
-    /// True once somebody runs the client.
+    /// True after a caller has started to run the client.
     let isClaimed = Atomic(false)
-    /// True if a consumer has made room since the loop looked last.
+    /// True if a consumer has made room since the loop last checked.
     let isReaderWoken = Atomic(false)
-    /// Requests that wait for their responses.
+    /// Number of requests that wait for their responses.
     let awaitedResponses = Atomic(0)
     let queue: OutgoingQueue
 

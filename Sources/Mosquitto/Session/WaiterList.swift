@@ -1,8 +1,8 @@
-/// Identifies one call that waits.
+/// The identifier of a waiting call.
 struct WaiterID: Hashable, Sendable { let number: UInt64 }
 
-/// Calls that wait for the same thing. Each is resumed exactly once. Who may have been cancelled before checks for it
-/// in the same job in which it adds itself: the job of its cancellation comes before or after, not between.
+/// Calls that wait for the same event. Each is resumed exactly once. A call checks for cancellation in the same job in
+/// which it adds itself: the job of its cancellation runs before or after, not in between.
 struct WaiterList<Success: Sendable> {
     typealias Outcome = Result<Success, MQTTError>
 

@@ -1,19 +1,19 @@
-/// Owns the calls that wait for the client: for a connection, for a rotation, for its end.
+/// Owns the calls that wait for the client: for a connection, a rotation, or its end.
 struct Waiters {
     typealias StopContinuation = CheckedContinuation<Result<Void, MQTTError>, Never>
 
     private var connection = WaiterList<MQTTConnectionInfo>()
     private var rotation = WaiterList<Void>()
-    /// Callers that wait for a connection with a new client certificate.
+    /// Calls that wait for a connection with a new client certificate.
     private var identity = WaiterList<Void>()
     private var stop: [StopContinuation] = []
     private var lastID: UInt64 = 0
     /// Calls of tasks that are being shut down.
     private var leaving: [Session.Leaving] = []
-    /// The number of them at which those that have ended are removed.
+    /// The number of `leaving` calls at which completed ones are removed.
     private var leavingLimit = Self.leavingMinimum
     private static let leavingMinimum = 64
-    /// True once somebody has waited for a client that does not run: the warning is not repeated.
+    /// True after a call has waited for a client that is not running: the warning is not repeated.
     var isIdleWatched = false
 
     mutating func makeID() -> WaiterID {
@@ -38,7 +38,7 @@ struct Waiters {
         identity.resume(id, .failure(error))
     }
 
-    /// There is a connection, with whatever was new.
+    /// Resumes the calls that wait for a connection or a rotation.
     mutating func connected(_ info: MQTTConnectionInfo) {
         connection.resumeAll(.success(info))
         rotation.resumeAll(.success(()))
@@ -49,10 +49,10 @@ struct Waiters {
 
     // MARK: Calls of tasks that are being shut down
 
-    /// - Parameter isOver: tells of a publish whether it has come to its end.
+    /// - Parameter isOver: returns true for a publish whose outcome was reported.
     mutating func addLeaving(_ call: Session.Leaving, isOver: (OutgoingPublish) -> Bool) {
         leaving.append(call)
-        // A service may publish much after its shutdown has begun.
+        // A service may publish many messages after its shutdown has begun.
         guard leaving.count >= leavingLimit else { return }
         leaving.removeAll { if case .publish(let publish) = $0 { isOver(publish) } else { false } }
         leavingLimit = max(Self.leavingMinimum, 2 * leaving.count)
@@ -67,7 +67,7 @@ struct Waiters {
 
     mutating func addForStop(_ continuation: StopContinuation) { stop.append(continuation) }
 
-    /// The client has stopped: the calls that wait for that return, all others fail.
+    /// Resumes all calls after the client has stopped: those that wait for that return, all others fail.
     mutating func stopped(_ error: MQTTError?, _ reason: MQTTError) {
         connection.resumeAll(.failure(reason))
         rotation.resumeAll(.failure(reason))
