@@ -83,8 +83,8 @@ typedef struct cmq_tls {
 
 // Context (tls_context.c)
 
-// Creates a TLS client context that verifies the peer, with the callbacks that fill the record of each connection. `tls`
-// is such a record, and says whether there is a pre-shared key and a key log.
+// Creates a TLS client context that verifies the peer, with the callbacks that fill the record of each connection.
+// `tls` is such a record: its pre-shared key and key log determine the callbacks.
 SSL_CTX *cmq_ctx_new(const cmq_tls *tls);
 
 // 0 for no maximum. The others: NULL for OpenSSL's default. 1 on success.
@@ -110,8 +110,8 @@ int cmq_store_add_certificates(X509_STORE *store, const void *bytes, size_t leng
 // Adds certificate revocation lists, in PEM or DER. Returns their number, or -1 if one cannot be read.
 int cmq_store_add_crls(X509_STORE *store, const void *bytes, size_t length);
 
-// The record owns the identity, not the SSL_CTX: an SSL_CTX has a slot for each kind of key and would keep presenting an
-// earlier certificate of another kind. All functions return 1 on success; cmq_error_reason() explains a failure.
+// The record owns the identity, not the SSL_CTX: an SSL_CTX has a slot for each kind of key and would keep presenting
+// an earlier certificate of another kind. All functions return 1 on success; cmq_error_reason() explains a failure.
 
 // Sets the certificate, in PEM followed by its chain, or in DER. Replaces an earlier certificate and its key.
 int cmq_tls_use_certificate(cmq_tls *tls, const void *bytes, size_t length);
@@ -175,8 +175,8 @@ void cmq_tls_forget_session(cmq_tls *tls);
 // Keeps a session for the next connection, if the record keeps sessions.
 void cmq_tls_keep_session(cmq_tls *tls, const SSL_SESSION *session);
 
-// Creates a connection on memory BIOs with the record's name, trust and session, and clears earlier observations. Returns
-// NULL if memory runs out, or if the name cannot be verified.
+// Creates a connection on memory BIOs with the record's name, trust and session, and clears earlier observations.
+// Returns NULL if memory runs out, or if the name cannot be verified.
 SSL *cmq_tls_start(cmq_tls *tls, SSL_CTX *ctx);
 
 typedef enum {

@@ -17,8 +17,12 @@ public struct TLSPublicKeyPin: Sendable, Hashable, CustomStringConvertible {
 
     init(unchecked digest: [UInt8]) { sha256 = digest }
 
-    /// Creates a pin from base64, with or without the prefix "sha256/" of curl and RFC 7469:
-    /// `openssl x509 -in cert.pem -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64`.
+    /// Creates a pin from base64, with or without the prefix "sha256/" of curl and RFC 7469.
+    ///
+    /// ```
+    /// openssl x509 -in cert.pem -pubkey -noout | openssl pkey -pubin -outform der |
+    ///     openssl dgst -sha256 -binary | base64
+    /// ```
     ///
     /// Throws ``MQTTError/Code/invalidConfiguration``.
     public init(_ text: String) throws(MQTTError) {
