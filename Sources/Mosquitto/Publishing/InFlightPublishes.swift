@@ -1,10 +1,13 @@
 /// Unacknowledged messages of QoS 1 and 2, by packet identifier.
 struct InFlightPublishes {
+    private let identifiers: PacketIdentifiers
     private var publishes: [UInt16: OutgoingPublish] = [:]
     /// Number of messages of QoS 2.
     private(set) var exactlyOnce = 0
     /// Number of messages with a Message Expiry Interval.
     private(set) var expiring = 0
+
+    init(_ identifiers: PacketIdentifiers) { self.identifiers = identifiers }
 
     var isEmpty: Bool { publishes.isEmpty }
     var count: Int { publishes.count }
@@ -23,6 +26,7 @@ struct InFlightPublishes {
 
     mutating func remove(_ packetID: UInt16) -> OutgoingPublish? {
         guard let publish = publishes.removeValue(forKey: packetID) else { return nil }
+        identifiers.free(packetID)
         if publish.qos == .exactlyOnce { exactlyOnce -= 1 }
         if publish.isExpiring { expiring -= 1 }
         return publish

@@ -68,7 +68,7 @@ extension Publisher {
         guard !publish.isCancelled, publish.renumberings < Self.renumberingLimit else { return false }
         publish.renumberings += 1
         publish.isRepeated = false
-        foreignPacketIDs.insert(packetID)
+        identifiers.avoid(packetID)
         pending.putBack([publish])
         return true
     }
@@ -133,9 +133,8 @@ extension Publisher {
     mutating func convict(_ publish: OutgoingPublish, _ error: MQTTError) {
         guard let packetID = inFlight.packetIDs.first(where: { inFlight[$0] === publish }) else { return }
         _ = inFlight.remove(packetID)
-        // The broker may hold the message as QoS 2, and would take another publish with its identifier for a
-        // repetition.
-        if configuration.isPersistent { foreignPacketIDs.insert(packetID) }
+        // The broker may hold it as QoS 2, and would take another publish with its identifier for the same.
+        if configuration.isPersistent { identifiers.avoid(packetID) }
         refuse(publish, error)
     }
 

@@ -133,7 +133,7 @@ extension Publisher {
         }
         try checkLimits(of: publish)
         header.alias = aliases.alias(of: publish.topic)
-        header.packetID = publish.qos == .atMostOnce ? countPacketID() : try makePacketID()
+        header.packetID = publish.qos == .atMostOnce ? identifiers.count() : try identifiers.take()
         try encode(publish, header)
         if let alias = header.alias, !alias.isKnown { aliases.told(publish.topic, alias.number) }
         if publish.qos == .atMostOnce {
@@ -160,6 +160,7 @@ extension Publisher {
             trace(publish, header)
             return
         }
+        if publish.qos != .atMostOnce { identifiers.free(header.packetID) }
         throw .operationRefused(.packetTooLarge, "the message is larger than the broker takes")
     }
 

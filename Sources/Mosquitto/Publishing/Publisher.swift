@@ -26,16 +26,11 @@ struct Publisher: ~Copyable {
     var pending = PublishQueue()
     /// Messages of QoS 0 whose bytes the kernel has not accepted completely.
     var unsent = UnsentPublishes()
-    var inFlight = InFlightPublishes()
-    /// In-flight publishes still to be resent on this connection.
+    var inFlight: InFlightPublishes
+    /// In-flight messages still to be sent again on this connection.
     var unsentAgain = Deque<UInt16>()
 
-    var lastPacketID: UInt16 = 0
-    /// Packet identifiers that an earlier process has left in use at the broker.
-    var foreignPacketIDs: Set<UInt16> = []
-    /// Packet identifiers of unanswered SUBSCRIBE and UNSUBSCRIBE packets.
-    var reservedPacketIDs: Set<UInt16> = []
-
+    let identifiers: PacketIdentifiers
     var encoder: PublishEncoder
     /// The chunk of the queue that is being encoded; empty between turns.
     var taken: [OutgoingPublish] = []
@@ -54,7 +49,12 @@ struct Publisher: ~Copyable {
     /// Number of acknowledgements received since the last call of ``hasProgressed()``.
     var answers = 0
 
-    init(_ configuration: Configuration, queue: OutgoingQueue, logger: Logger, metrics: ClientMetrics? = nil) {
+    init(
+        _ configuration: Configuration, queue: OutgoingQueue, identifiers: PacketIdentifiers = PacketIdentifiers(),
+        logger: Logger, metrics: ClientMetrics? = nil
+    ) {
+        self.identifiers = identifiers
+        inFlight = InFlightPublishes(identifiers)
         self.configuration = configuration
         self.queue = queue
         self.logger = logger
@@ -88,8 +88,8 @@ struct Publisher: ~Copyable {
     /// Begins a connection. `isResumed`: the broker has the session of the previous connection.
     mutating func connected(_ properties: MQTTConnackProperties, isResumed: Bool) {
         if isResumed {
-            avoidForeignPacketIDs()
-            // Unacknowledged messages are resent in order (MQTT 5.0, sections 4.4 and 4.6).
+            identifiers.avoidForeign()
+            // What is not acknowledged is sent again, in its order (MQTT 5.0, sections 4.4 and 4.6).
             unsentAgain = Deque(inFlight.packetIDs)
         } else {
             requeueInFlight()
@@ -113,10 +113,9 @@ struct Publisher: ~Copyable {
     mutating func attemptEnded() {
         limits = nil
         unsentAgain.removeAll()
-        reservedPacketIDs.removeAll()
         if configuration.isPersistent { return }
         requeueInFlight()
-        lastPacketID = 0
+        identifiers.restart()
     }
 
     /// Refuses the messages that do not wait for a connection, if there is none.
@@ -131,7 +130,7 @@ struct Publisher: ~Copyable {
     /// Returns unacknowledged messages to the queue, in order, after the broker has lost the session. A message with a
     /// PUBREC is not published again, since that would duplicate it.
     private mutating func requeueInFlight() {
-        foreignPacketIDs.removeAll()
+        identifiers.forgetForeign()
         let publishes = inFlight.remove()
         for publish in publishes {
             publish.isRepeated = false
@@ -145,30 +144,5 @@ struct Publisher: ~Copyable {
         let sent = inFlight.remove()
         for publish in sent { if let received = publish.received { succeed(publish, received) } }
         giveUp(sent.filter { $0.received == nil } + pending.takeAll() + queue.close(error), error)
-    }
-
-    // MARK: Packet identifiers
-
-    /// Returns a packet identifier that is not in use (section 2.2.1).
-    mutating func makePacketID() throws(MQTTError) -> UInt16 {
-        for _ in 0..<UInt16.max where !isInUse(countPacketID()) { return lastPacketID }
-        throw MQTTError(.system, "all 65535 packet identifiers are in use", phase: .connected)
-    }
-
-    /// Messages of QoS 0 have no packet identifier but are counted, as in libmosquitto.
-    mutating func countPacketID() -> UInt16 {
-        lastPacketID = lastPacketID == .max ? 1 : lastPacketID + 1
-        return lastPacketID
-    }
-
-    /// Starts at a random packet identifier if the session is resumed and this client has sent nothing in it: an
-    /// earlier process may have left identifiers in use, most likely low ones. A broker would take a new message of QoS
-    /// 2 with one of them for a repetition (section 4.3.3).
-    private mutating func avoidForeignPacketIDs() {
-        if lastPacketID == 0 { lastPacketID = .random(in: 1..<(.max)) }
-    }
-
-    private func isInUse(_ packetID: UInt16) -> Bool {
-        inFlight[packetID] != nil || reservedPacketIDs.contains(packetID) || foreignPacketIDs.contains(packetID)
     }
 }

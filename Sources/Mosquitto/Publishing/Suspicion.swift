@@ -73,6 +73,9 @@ struct Suspicion {
     /// True while suspects are isolated from all other operations.
     var isIsolating: Bool { !counts.isEmpty && !isReleased }
 
+    /// Returns true for a suspect that is to have its turn before it is made again.
+    func holdsBack(_ operation: Operation) -> Bool { isIsolating && contains(operation) }
+
     /// True if a filter is among the suspects.
     var hasFilters: Bool { filters > 0 }
 

@@ -191,15 +191,13 @@ extension Session {
         keeper.cancel()
         timers.cancel(.race)
         closeConnection()
-        connectionEndedUnsubscribing()
+        carryOut(subscriber.connectionEnded())
         connectionEndedDelivering()
         publisher.attemptEnded()
         if configuration.session == .clean { sessionForgotten() }
-        restoring = [:]
         if case .waiting = machine.state { endLeaving() }
         suspects.connectionEnded()
         timers.cancel(.isolation, .age)
-        for index in subscribing.indices { subscribing[index].connectionEnded() }
         watchExpiry()
     }
 

@@ -18,14 +18,14 @@ extension Session {
     }
 
     private func deliver(_ run: [IncomingMessage], _ first: MQTTMessage) {
-        let consumers = subscriptions.consumers(
+        let consumers = subscriber.table.consumers(
             of: first.topic, first.subscriptionIdentifiers, isRetained: first.retain)
         if consumers.isEmpty { return unwanted(run, first) }
         if acknowledgesOnDelivery { connection?.delivered(run) }
         for message in run { message.receipt?.consumers(consumers.count) }
         for consumer in consumers where consumer.append(run) {
             mayHaveFullConsumer = true
-            beginEarly(consumer)
+            carryOut(subscriber.beginEarly(consumer))
         }
         if let metrics { for consumer in consumers { metrics.dropped(consumer.takeDropped()) } }
     }
@@ -33,7 +33,9 @@ extension Session {
     /// Handles messages without a consumer: holds them for the next one in a persistent session, and discards them
     /// otherwise.
     private func unwanted(_ run: [IncomingMessage], _ first: MQTTMessage) {
-        if subscriptions.isRedundant(first.topic, first.subscriptionIdentifiers) { return acknowledgeAndDiscard(run) }
+        if subscriber.table.isRedundant(first.topic, first.subscriptionIdentifiers) {
+            return acknowledgeAndDiscard(run)
+        }
         if configuration.session != .clean { return hold(run, first.topic) }
         logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(first.topic)"])
         acknowledgeAndDiscard(run)
@@ -81,7 +83,7 @@ extension Session {
         default: return true
         }
         guard mayHaveFullConsumer else { return true }
-        let fullness = subscriptions.consumers.lazy.map(\.fullness).max() ?? .room
+        let fullness = subscriber.table.consumers.lazy.map(\.fullness).max() ?? .room
         mayHaveFullConsumer = fullness != .room
         return fullness == .room || fullness == .full && awaitsAnswer
     }
@@ -90,7 +92,7 @@ extension Session {
     /// accepts no more until then. Bytes that a full socket holds back count too: the broker may resume reading only
     /// when the client does.
     private var awaitsAnswer: Bool {
-        publisher.hasMessages || !subscribing.isEmpty || !unanswered.isEmpty || !unfinished.isEmpty
+        publisher.hasMessages || subscriber.awaitsAnswer || !unfinished.isEmpty
             || shared.awaitedResponses.load(ordering: .acquiring) > 0
     }
 

@@ -79,7 +79,8 @@ extension Session {
             unreleased.removeAll()
             offerUnclaimed()
         }
-        subscriptions.usesIdentifiers = mayIdentify && properties.subscriptionIdentifiersAvailable
+        subscriber.connected(
+            properties, usesIdentifiers: mayIdentify && properties.subscriptionIdentifiersAvailable)
         let info = MQTTConnectionInfo(
             attempt: 0, endpoint: machine.endpoint, address: connection.address, sessionPresent: sessionPresent,
             tls: connection.tlsInfo, clientID: configuration.effectiveClientID, properties: properties)

@@ -93,22 +93,6 @@ extension Session {
         watchExpiry()
     }
 
-    // MARK: Packet identifiers
-
-    func requirePacketID() throws(MQTTError) -> UInt16 { try publisher.makePacketID() }
-
-    /// Records that a SUBSCRIBE or UNSUBSCRIBE was written.
-    func noteSent(_ packetID: UInt16, _ connection: Connection) {
-        publisher.reservedPacketIDs.insert(packetID)
-        suspects.sent(packetID, received: connection.receivedBytes, now: .now)
-    }
-
-    /// Records that the broker has answered a SUBSCRIBE or UNSUBSCRIBE.
-    func noteAnswered(_ packetID: UInt16) {
-        publisher.reservedPacketIDs.remove(packetID)
-        suspects.answered(packetID)
-    }
-
     // MARK: Acknowledgements
 
     /// Handles a PUBACK, PUBREC or PUBCOMP.

@@ -17,19 +17,13 @@ extension Session {
             error: error, received: connection?.receivedBytes ?? 0, isInMidPacket: connection?.isInMidPacket ?? false,
             isSent: connection?.hasUnsent != true)
         let unanswered = Suspects.Unanswered(
-            subscriptions: unansweredSubscriptions, unsubscriptions: unanswered,
+            subscriptions: subscriber.unansweredSubscribes, unsubscriptions: subscriber.unanswered,
             publishes: publisher.unanswered(after: suspects.oldSequence))
         let (suspected, convicted) = suspects.ended(end, unanswered, now: .now)
         for operation in convicted { giveUp(operation, error) }
         // The cause is known: the next failure is not a repetition of this one.
         if !convicted.isEmpty { machine.decider.reset() }
         return !suspected.isEmpty
-    }
-
-    private var unansweredSubscriptions: [UInt16: [String]] {
-        var subscriptions: [UInt16: [String]] = restoring.mapValues(\.filters)
-        for operation in subscribing { subscriptions.merge(operation.packetIDs) { first, _ in first } }
-        return subscriptions
     }
 
     // MARK: Verdicts
@@ -40,23 +34,13 @@ extension Session {
             let publish = identity.publish
             publisher.convict(publish, .endsConnection("the publish to \(quoted(publish.topic))", error))
         case .subscription(let filter):
-            giveUp(filter: filter, .endsConnection("the subscription to \(quoted(filter))", error, filter))
+            let error = MQTTError.endsConnection("the subscription to \(quoted(filter))", error, filter)
+            carryOut(subscriber.giveUp(filter: filter, error))
+            sendUnsubscribe()
         case .unsubscription(let filter):
             let error = MQTTError.endsConnection("the end of the subscription to \(quoted(filter))", error, filter)
-            logger.error(
-                "an UNSUBSCRIBE is not sent again", metadata: ["mqtt.filter": "\(filter)", "error": "\(error)"])
-            unanswered = unanswered.mapValues { $0.filter { $0 != filter } }
-            failUnsubscribing(from: filter, error)
+            carryOut(subscriber.giveUp(endOf: filter, error))
         }
-    }
-
-    /// Gives up a filter: the client does not subscribe to it again, unless another consumer requests it. A caller that
-    /// waits for its SUBACK receives this error.
-    func giveUp(filter: String, _ error: MQTTError) {
-        subscriptions.refuse(filter)
-        logger.error(
-            "a topic filter is not subscribed to again", metadata: ["mqtt.filter": "\(filter)", "error": "\(error)"])
-        failAndTell(filter, error)
     }
 
     // MARK: Isolation
@@ -75,17 +59,12 @@ extension Session {
     /// Subscribes to suspected filters, each in a separate packet, when all packets before were answered.
     func isolateFilters() {
         guard suspects.mayAskForFilters, isConnectionKept else { return }
-        let dropped = subscriptions.takeAbandoned(suspects.suspicion.allowed) {
-            suspects.suspicion.contains(.unsubscription($0))
-        }
-        if !dropped.isEmpty {
-            for filter in dropped { sendUnsubscribe([filter]) }
-            return
-        }
-        let groups = subscriptions.unconfirmed { suspects.suspicion.contains(.subscription($0)) }
-        let single = groups.flatMap { $0.parts(of: 1) }.prefix(suspects.suspicion.allowed)
-        if single.isEmpty { return suspects.suspicion.forgetFilters() }
-        sendSubscribe(Array(single))
+        let suspicion = suspects.suspicion
+        let ends = subscriber.unsubscribeOneByOne(suspicion.allowed) { suspicion.contains(.unsubscription($0)) }
+        if !ends.isEmpty { return carryOut(ends) }
+        let actions = subscriber.askOneByOne(suspicion.allowed) { suspicion.contains(.subscription($0)) }
+        if actions.isEmpty { return suspects.suspicion.forgetFilters() }
+        carryOut(actions)
     }
 
     private func watchIsolation() {
@@ -99,9 +78,8 @@ extension Session {
     private func endIsolation() {
         suspects.suspicion.release()
         guard case .connected = machine.state else { return needsFlush() }
-        let asked = Set(subscribing.flatMap(\.packetIDs.values).joined()).union(restoring.values.flatMap(\.filters))
         sendUnsubscribe()
-        sendSubscribe(subscriptions.unconfirmed { !asked.contains($0) })
+        carryOut(subscriber.askForOthers())
         needsFlush()
     }
 
@@ -151,13 +129,13 @@ extension Session {
     private func giveUpSubscriptions(
         _ code: MQTTReasonCode, isOneOf: Bool = false, where isSuspect: (String) -> Bool
     ) -> Bool {
-        let unanswered = subscribing.flatMap(\.packetIDs.values) + restoring.values.map(\.filters)
-        let suspects = Set(unanswered.flatMap { $0 }).filter(isSuspect)
+        let suspects = subscriber.askedFilters.filter(isSuspect)
         if isOneOf, suspects.count > 1 { return false }
         for filter in suspects {
             var error = MQTTError.endedBy(code, "the subscription to \(quoted(filter))")
             error.refusedFilters = [MQTTTopicFilter(filter)]
-            giveUp(filter: filter, error)
+            carryOut(subscriber.giveUp(filter: filter, error))
+            sendUnsubscribe()
         }
         return !suspects.isEmpty
     }
@@ -167,11 +145,8 @@ extension Session {
     /// Halves the number of filters in later packets: some brokers close the connection over a SUBSCRIBE or UNSUBSCRIBE
     /// with more filters than they accept.
     private func halveFilters(now: ContinuousClock.Instant) {
-        let packets = unansweredSubscriptions.merging(unanswered) { first, _ in first }
-        let most = suspects.mostFilters(in: packets, now: now)
-        guard most > 1 else { return }
-        maximumFilters = max(1, min(maximumFilters, most) / 2)
-        logger.notice("fewer filters in a packet", metadata: ["mqtt.maximum_filters": "\(maximumFilters)"])
+        let packets = subscriber.unansweredSubscribes.merging(subscriber.unanswered) { first, _ in first }
+        subscriber.halveFilters(of: suspects.mostFilters(in: packets, now: now))
     }
 }
 

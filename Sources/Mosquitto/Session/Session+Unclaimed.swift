@@ -5,7 +5,7 @@ import OrderedCollections
 extension Session {
     /// Holds messages without a consumer, unacknowledged.
     func hold(_ run: [IncomingMessage], _ topic: String) {
-        if isEnded(topic) {
+        if subscriber.isEnded(topic) {
             logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(topic)"])
             return acknowledgeAndDiscard(run)
         }
@@ -41,8 +41,8 @@ extension Session {
             for message in leftOver { message.receipt?.settle(isHandled: false) }
             return
         }
-        discard(leftOver.filter { isEnded($0.message.topic) })
-        _ = unclaimed.putBack(leftOver.filter { !isEnded($0.message.topic) })
+        discard(leftOver.filter { subscriber.isEnded($0.message.topic) })
+        _ = unclaimed.putBack(leftOver.filter { !subscriber.isEnded($0.message.topic) })
         warnOfLoss()
         watchUnclaimed()
     }
@@ -50,7 +50,7 @@ extension Session {
     /// Removes and returns the held messages for a new consumer, which ``SubscriptionTable`` does not have yet.
     func claim(for consumer: MessageBuffer) -> [IncomingMessage] {
         if unclaimed.count == 0, givenBack.isEmpty { return [] }
-        var claimed = unclaimed.claim(for: consumer, kept: subscriptions.kept, isConnected: isConnected)
+        var claimed = unclaimed.claim(for: consumer, kept: subscriber.table.kept, isConnected: isConnected)
         if acknowledgesOnDelivery {
             for index in claimed.indices {
                 claimed[index].receipt?.settle(isHandled: true)
@@ -71,31 +71,19 @@ extension Session {
 
     /// Delivers held messages to existing consumers: the broker has no session, and redelivers nothing.
     func offerUnclaimed() {
-        for consumer in subscriptions.consumers where consumer.append(claim(for: consumer)) {
+        for consumer in subscriber.table.consumers where consumer.append(claim(for: consumer)) {
             mayHaveFullConsumer = true
-            beginEarly(consumer)
+            carryOut(subscriber.beginEarly(consumer))
         }
     }
 
     // MARK: Ended filters
 
-    /// Records that filters were unsubscribed: their remaining messages are not for a later consumer.
-    func noteEnded(_ filters: some Sequence<String>) {
-        for filter in filters { endedFilters.append(MQTTTopicFilter(filter)) }
-        // The list matters only while the broker sends messages in flight.
-        if endedFilters.count > 1_000 { endedFilters.removeFirst(endedFilters.count - 1_000) }
-        discard(unclaimed.discard(where: isEnded))
-        if givenBack.values.contains(where: isEnded) { demandResending() }
-    }
-
-    /// Records that a filter is subscribed to again, or that the broker keeps it.
-    func noteWanted(_ filter: MQTTTopicFilter) { endedFilters.remove(filter) }
-
-    func forgetEnded() { endedFilters.removeAll() }
-
-    private func isEnded(_ topic: String) -> Bool {
-        !endedFilters.isEmpty && endedFilters.contains { $0.matches(topic) }
-            && !subscriptions.kept.contains { $0.matches(topic) }
+    /// Discards what waits for a consumer of a filter that somebody has ended.
+    func discardEnded() {
+        if subscriber.endedFilters.isEmpty { return }
+        discard(unclaimed.discard(where: subscriber.isEnded))
+        if givenBack.values.contains(where: subscriber.isEnded) { demandResending() }
     }
 
     private func discard(_ messages: [IncomingMessage]) {
@@ -138,7 +126,7 @@ extension Session {
         guard count > 0, total >= 2 * warnedOfUnclaimed else { return }
         warnedOfUnclaimed = total
         let topics = unclaimed.topics.union(givenBack.values)
-        let filters = subscriptions.kept.filter { filter in topics.contains { filter.matches($0) } }.map(\.filter)
+        let filters = subscriber.table.kept.filter { filter in topics.contains { filter.matches($0) } }.map(\.filter)
         let names = filters.isEmpty ? topics.sorted().prefix(10).map { $0 } : filters.sorted()
         logger.warning(
             """
@@ -152,7 +140,7 @@ extension Session {
     /// broker redelivers them to the next run, so this one must not deliver them too.
     func leaveUnreadToBroker() {
         guard configuration.acknowledgement == .afterHandling, configuration.session != .clean else { return }
-        for consumer in subscriptions.consumers { _ = consumer.takeUnacknowledged(includingExactlyOnce: true) }
+        for consumer in subscriber.table.consumers { _ = consumer.takeUnacknowledged(includingExactlyOnce: true) }
     }
 
     /// Records that a consumer or ``giveBack(_:)`` has left a message to the broker.
@@ -168,7 +156,7 @@ extension Session {
     /// order, which is that of the acknowledgements. A message whose PUBACK was lost comes before the buffered ones,
     /// and would otherwise delay their acknowledgements from behind.
     func resumeUnclaimed() {
-        for consumer in subscriptions.consumers { forget(consumer.takeUnacknowledged()) }
+        for consumer in subscriber.table.consumers { forget(consumer.takeUnacknowledged()) }
         forget(unclaimed.takeUnacknowledged())
     }
 

@@ -33,32 +33,20 @@ actor Session {
     var unfinished: Set<UInt16> = []
 
     // Subscribing (Session+Subscribing)
-    var subscriptions = SubscriptionTable()
-    var subscribing: [SubscribeOperation] = []
+    var subscriber: Subscriber
+    var subscriptionCallers = WaiterList<[MQTTReasonCode]>()
     var unclaimed = UnclaimedMessages()
     /// Topics of messages without a consumer that were left to the broker until the next connection.
     var givenBack: [UInt16: String] = [:]
     /// Number of unclaimed messages at the last warning in the log.
     var warnedOfUnclaimed = 0
-    /// Filters that were explicitly unsubscribed in this session.
-    var endedFilters: OrderedSet<MQTTTopicFilter> = []
-    /// Number of messages that consumers have left to the broker since the connection began (Session+Resending).
+    /// How many messages consumers have left to the broker since the connection began (Session+Resending).
     var abandoned = 0
     var isResendingDemanded = false
     var lastResending: ContinuousClock.Instant?
     var resendingDelay = Duration.zero
-    /// SUBSCRIBE packets of a reconnect, which have no waiting caller.
-    var restoring: [UInt16: Restoration] = [:]
-    /// Filters whose refusal was reported to a consumer.
-    var refusedFilters: Set<String> = []
-    var unsubscribing: [UnsubscribeOperation] = []
-    /// Unanswered UNSUBSCRIBE packets.
-    var unanswered: [UInt16: [String]] = [:]
-
     // Suspects (Session+Suspects)
     var suspects = Suspects()
-    /// Maximum number of filters in a packet; lowered after a broker has closed the connection over more.
-    var maximumFilters: Int
 
     // Delivering (Session+Delivering)
     /// The memory of the last packets, for reuse.
@@ -94,9 +82,11 @@ actor Session {
         reporter = SessionReporter(shared, logger: logger, tls: configuration.tls)
         keeper = CredentialKeeper(configuration)
         acknowledgesOnDelivery = configuration.acknowledgesOnDelivery
-        maximumFilters = configuration.maximumFiltersPerSubscribe
+        let identifiers = PacketIdentifiers()
         publisher = Publisher(
-            Publisher.Configuration(configuration), queue: shared.queue, logger: logger, metrics: shared.metrics)
+            Publisher.Configuration(configuration), queue: shared.queue, identifiers: identifiers, logger: logger,
+            metrics: shared.metrics)
+        subscriber = Subscriber(Subscriber.Configuration(configuration), identifiers, logger: logger)
         machine = SessionStateMachine(SessionStateMachine.Configuration(configuration))
     }
 
@@ -298,7 +288,7 @@ actor Session {
         let reason = error ?? MQTTError(.stopped, "the client has stopped")
         publisher.stop(reason)
         leaveUnreadToBroker()
-        failUnsubscribing(reason)
+        carryOut(subscriber.failUnsubscribing(reason))
         if error == nil, let outlivingTime = ending.outlivingTime {
             _ = loop.setTimer(after: outlivingTime) { [weak self] in
                 self?.assumeIsolated { $0.failSubscriptions(reason, isQuiet: true) }

@@ -23,7 +23,7 @@ final class LoosePublisher {
     var lost: Int { publisher.lost }
     var hasMessages: Bool { publisher.hasMessages }
     var inFlight: Int { publisher.inFlight.count }
-    var foreignPacketIDs: Set<UInt16> { publisher.foreignPacketIDs }
+    func isInUse(_ packetID: UInt16) -> Bool { publisher.identifiers.isInUse(packetID) }
     var window: Int { publisher.window }
 
     func hasNext() -> Bool { publisher.hasNext(&suspects, isConnected: true) }

@@ -229,15 +229,14 @@ import Testing
         loose.turn()
         #expect(loose.acknowledge(1, .atLeastOnce, 0x91).refusal == nil)
         #expect(loose.turn() == ["a q1 #2"])
-        #expect(loose.foreignPacketIDs == [1])
+        #expect(loose.isInUse(1))
     }
 
     @Test func `a packet identifier of a SUBSCRIBE under way is not used`() throws {
         let loose = LoosePublisher()
         loose.connect()
-        let packetID = try loose.publisher.makePacketID()
-        loose.publisher.reservedPacketIDs.insert(packetID)
-        loose.publisher.lastPacketID = .max
+        _ = try loose.publisher.identifiers.take()
+        loose.publisher.identifiers.restart(after: .max)
         try loose.enqueue("a")
         #expect(loose.turn() == ["a q1 #2"])
     }
@@ -326,7 +325,7 @@ import Testing
         let publish = try loose.enqueue("a")
         loose.turn()
         loose.publisher.convict(publish, MQTTError(.endsConnection, "guilty"))
-        #expect(loose.inFlight == 0 && loose.foreignPacketIDs == [1])
+        #expect(loose.inFlight == 0 && loose.isInUse(1))
     }
 
     @Test func `a message that the broker names is refused in a clean session only`() throws {

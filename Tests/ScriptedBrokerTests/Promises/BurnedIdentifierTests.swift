@@ -4,7 +4,7 @@ import Testing
 @testable import Mosquitto
 
 extension Session {
-    fileprivate func count(from packetID: UInt16) { publisher.lastPacketID = packetID }
+    fileprivate func count(from packetID: UInt16) { publisher.identifiers.restart(after: packetID) }
 }
 
 @Suite("The packet identifier of a publish that was given up is not used again in its session (core 7)")

@@ -1,0 +1,219 @@
+import Logging
+import ServiceLifecycle
+
+/// Calls that begin and end subscriptions. ``Subscriber`` decides what the broker is asked for, and it is done here.
+extension Session {
+    // MARK: Beginning
+
+    /// - Parameter acceptsRefusals: whether it goes on if the broker grants only some of the filters.
+    nonisolated func subscribe(
+        _ consumer: MessageBuffer, acceptsRefusals: Bool = false
+    ) async throws(MQTTError) -> [MQTTReasonCode] {
+        if Task.isCancelled { throw MQTTError(.cancelled, "the subscription was cancelled") }
+        let outcome = await withTaskCancellationHandler {
+            await self.add(consumer, acceptsRefusals)
+        } onCancel: {
+            Task { await self.cancelSubscribing(consumer) }
+        }
+        if case .failure(let error) = outcome, error.code == .stopped, await shared.awaitTurn() {
+            // The group has shut the client down before this service: there is nothing to receive, and nothing has failed.
+            consumer.finish()
+            return []
+        }
+        return try outcome.get()
+    }
+
+    private func add(
+        _ consumer: MessageBuffer, _ acceptsRefusals: Bool
+    ) async -> Result<[MQTTReasonCode], MQTTError> {
+        if case .stopped = machine.state { return .failure(MQTTError(.stopped, "the client has stopped")) }
+        watchIdle()
+        // Its task was shut down gracefully before.
+        if consumer.isFinished { return .success([]) }
+        return await withCheckedContinuation { continuation in
+            if Task.isCancelled {
+                return continuation.resume(returning: .failure(MQTTError(.cancelled, "the subscription was cancelled")))
+            }
+            let claimed = claim(for: consumer)
+            subscriber.add(consumer)
+            let isFull = consumer.append(claimed)
+            if consumer.isLocal { return continuation.resume(returning: .success([])) }
+            let caller = makeWaiterID()
+            subscriptionCallers.add(caller, continuation)
+            carryOut(
+                subscriber.subscribe(
+                    consumer, caller, acceptsRefusals: acceptsRefusals, isConnected: isConnectionKept))
+            if isFull { carryOut(subscriber.beginEarly(consumer)) }
+        }
+    }
+
+    private func cancelSubscribing(_ consumer: MessageBuffer) {
+        let error = MQTTError(.cancelled, "the subscription was cancelled")
+        carryOut(subscriber.endWait(for: consumer, .failure(error)))
+    }
+
+    // MARK: Ending
+
+    /// The scope of a subscription ends. Its last message is acknowledged only if it has come to its end without an error.
+    ///
+    /// In a clean session its filters end too, and nobody waits for the UNSUBACK. In a persistent one they are kept.
+    func endScope(of consumer: MessageBuffer, hasHandledLast: Bool) {
+        let leftOver = consumer.finish(hasHandledLast: hasHandledLast)
+        subscriber.remove(consumer)
+        finishEnding()
+        putBack(leftOver)
+    }
+
+    /// The task of a subscription is shut down gracefully: its sequence ends after what has come. One that waits for the broker's
+    /// answer begins, with what it has.
+    func retire(_ consumer: MessageBuffer) {
+        consumer.finish()
+        carryOut(subscriber.endWait(for: consumer, .success([])))
+        subscriber.remove(consumer)
+        finishEnding()
+    }
+
+    /// Ends a subscription, and returns the broker's reason codes, in the order of its filters.
+    nonisolated func endSubscription(_ consumer: MessageBuffer) async throws(MQTTError) -> [MQTTReasonCode] {
+        try await awaitingUnsubscription { caller in await self.end(consumer, caller) }
+    }
+
+    /// Unsubscribes from what no subscription of this client has.
+    nonisolated func unsubscribe(from filters: [String]) async throws(MQTTError) -> [MQTTReasonCode] {
+        try await awaitingUnsubscription { caller in await self.end(filters, caller) }
+    }
+
+    private nonisolated func awaitingUnsubscription(
+        _ body: (WaiterID) async -> Result<[MQTTReasonCode], MQTTError>
+    ) async throws(MQTTError) -> [MQTTReasonCode] {
+        let caller = await makeWaiterID()
+        let outcome = await hearingShutdown {
+            await withTaskCancellationHandler {
+                await body(caller)
+            } onCancel: {
+                Task { await self.cancelUnsubscribing(caller, Self.unsubscribingCancelled) }
+            }
+        } end: {
+            $0.cancelUnsubscribing(caller, Self.shuttingDown("the unsubscribe"))
+        }
+        return try outcome.get()
+    }
+
+    private func end(_ consumer: MessageBuffer, _ caller: WaiterID) async -> Result<[MQTTReasonCode], MQTTError> {
+        consumer.finish()
+        if case .stopped = machine.state { return .failure(MQTTError(.stopped, "the client has stopped")) }
+        return await withCheckedContinuation { continuation in
+            subscriptionCallers.add(caller, continuation)
+            subscriber.end(consumer, caller)
+            unsubscribe(caller)
+        }
+    }
+
+    private func end(_ filters: [String], _ caller: WaiterID) async -> Result<[MQTTReasonCode], MQTTError> {
+        if case .stopped = machine.state { return .failure(MQTTError(.stopped, "the client has stopped")) }
+        if let filter = subscriber.firstWanted(of: filters) {
+            let advice = "end that subscription instead"
+            return .failure(.invalid(.invalidTopicFilter, "a subscription has \(quoted(filter)); \(advice)"))
+        }
+        return await withCheckedContinuation { continuation in
+            subscriptionCallers.add(caller, continuation)
+            subscriber.end(filters, caller)
+            unsubscribe(caller)
+        }
+    }
+
+    private func unsubscribe(_ caller: WaiterID) {
+        // Cancelled before it was there to be found.
+        if Task.isCancelled { cancelUnsubscribing(caller, Self.unsubscribingCancelled) }
+        if Task.isShuttingDownGracefully, !hasConnection {
+            cancelUnsubscribing(caller, Self.shuttingDown("the unsubscribe"))
+        }
+        watchIdle()
+        discardEnded()
+        finishEnding()
+        carryOut(subscriber.finishCalls(isConnected: isConnectionKept))
+    }
+
+    /// The UNSUBSCRIBE is sent all the same.
+    private func cancelUnsubscribing(_ caller: WaiterID, _ error: MQTTError) {
+        carryOut(subscriber.cancelUnsubscribing(caller, error))
+    }
+
+    private static var unsubscribingCancelled: MQTTError { MQTTError(.cancelled, "the call was cancelled") }
+
+    private func finishEnding() {
+        sendUnsubscribe()
+        // A consumer that was full is gone.
+        needsFlush()
+    }
+
+    // MARK: On the loop
+
+    func carryOut(_ actions: [Subscriber.Action]) {
+        if actions.isEmpty { return }
+        for action in actions {
+            switch action {
+            case .send(let packet, let packetID):
+                guard let connection else { continue }
+                connection.write(packet)
+                suspects.sent(packetID, received: connection.receivedBytes, now: .now)
+            case .resume(let caller, let outcome): subscriptionCallers.resume(caller, outcome)
+            case .answered(.subscription(let filter)): answered(.subscription(filter))
+            case .answered(.unsubscription(let filter)): answered(.unsubscription(filter))
+            case .denied(let code): noticeRefusal(code)
+            case .resubscribed(let filters): emit(.resubscribed(filters: filters))
+            case .refused(let filter, let error):
+                emit(.subscriptionRefused(MQTTSubscriptionRefused(filter: filter, error: error)))
+            }
+        }
+        needsFlush()
+    }
+
+    /// Sends the UNSUBSCRIBE packets that are due. Suspects have their turns in ``isolateFilters()``.
+    func sendUnsubscribe() {
+        guard isConnectionKept else { return }
+        carryOut(subscriber.unsubscribe { !suspects.suspicion.holdsBack(.unsubscription($0)) })
+    }
+
+    /// After a CONNACK: asks for what the broker's session lacks.
+    func restoreSubscriptions() {
+        sendUnsubscribe()
+        carryOut(subscriber.restore { !suspects.suspicion.holdsBack(.subscription($0)) })
+        isolateFilters()
+    }
+
+    func subscribed(_ packetID: UInt16, _ codes: [UInt8], _ explanation: ReasonExplanation?) {
+        suspects.answered(packetID)
+        carryOut(subscriber.subscribed(packetID, codes, explanation))
+        // A consumer whose filters are all refused leaves filters behind that it alone had.
+        finishEnding()
+        isolateFilters()
+    }
+
+    func unsubscribed(_ packetID: UInt16, _ codes: [UInt8]) {
+        suspects.answered(packetID)
+        carryOut(subscriber.unsubscribed(packetID, codes))
+        isolateFilters()
+    }
+
+    /// The client has ended.
+    ///
+    /// - Parameter isQuiet: whether who waits for a subscription begins with a sequence that is at its end.
+    func failSubscriptions(_ error: MQTTError, isQuiet: Bool) { carryOut(subscriber.fail(error, isQuiet: isQuiet)) }
+
+    /// The broker has no session: no subscription, and no message that waits for an acknowledgement.
+    func sessionForgotten() {
+        carryOut(subscriber.sessionForgotten())
+        unclaimed.forgetReceipts()
+        handling.removeAll()
+    }
+}
+
+extension Subscriber.Configuration {
+    init(_ configuration: MQTTClientConfiguration) {
+        version = configuration.version
+        clientID = configuration.effectiveClientID
+        keepsFilters = configuration.session != .clean
+        maximumFilters = configuration.maximumFiltersPerSubscribe
+    }
+}
