@@ -16,7 +16,7 @@ public struct MQTTConnectionEvent: Sendable {
         case credentialsRotated(MQTTCredentialsRotated)
         /// The filters that the broker granted again after a reconnect without a session.
         case resubscribed(filters: [String])
-        /// The client stopped with messages that were not sent or not acknowledged.
+        /// The client stops with messages that were not sent or not acknowledged.
         case messagesUnsent(MQTTMessagesUnsent)
         /// Messages of QoS 0 were dropped from the full queue, according to
         /// ``MQTTQueuePolicy/WhenFull/dropOldestQoS0``. The first drop is reported at once; later ones are reported
@@ -116,7 +116,7 @@ public struct MQTTConnectionInfo: Sendable {
     }
 }
 
-/// An established connection was lost, or closed by the broker.
+/// An established connection ended unexpectedly: it was lost, or the broker closed it.
 public struct MQTTDisconnection: Sendable {
     /// The endpoint of the connection.
     public var endpoint: MQTTEndpoint
@@ -150,7 +150,7 @@ public struct MQTTCredentialsRotated: Sendable {
     public var gap: Duration
 }
 
-/// A client stopped before all accepted messages were sent and acknowledged.
+/// A client stops before all accepted messages were sent and acknowledged.
 public struct MQTTMessagesUnsent: Sendable, Hashable {
     /// Number of messages that were not sent or not acknowledged.
     public var count: Int

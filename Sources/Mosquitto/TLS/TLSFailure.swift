@@ -21,8 +21,8 @@ public struct TLSFailure: Error, Sendable, Hashable, CustomStringConvertible {
 
     /// The failed check of the broker's certificate.
     public struct Verification: Sendable, Hashable {
-        /// OpenSSL's `X509_V_ERR_…` number: 10 expired, 18 and 19 self-signed, 20 unknown issuer, 62 wrong host name, 23 revoked,
-        /// 50 a pin or your own check.
+        /// OpenSSL's `X509_V_ERR_…` number: 10 expired, 18 and 19 self-signed, 20 unknown issuer, 62 wrong host name,
+        /// 23 revoked, 50 a pin or your own check.
         public var code: Int32
         /// OpenSSL's text for the code (`X509_verify_cert_error_string`), or a description of another failed check.
         public var text: String
