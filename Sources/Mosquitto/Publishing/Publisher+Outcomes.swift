@@ -133,7 +133,8 @@ extension Publisher {
     mutating func convict(_ publish: OutgoingPublish, _ error: MQTTError) {
         guard let packetID = inFlight.packetIDs.first(where: { inFlight[$0] === publish }) else { return }
         _ = inFlight.remove(packetID)
-        // The broker may hold it as QoS 2, and would take another publish with its identifier for the same.
+        // The broker may hold the message as QoS 2, and would take another publish with its identifier for a
+        // repetition.
         if configuration.isPersistent { identifiers.avoid(packetID) }
         refuse(publish, error)
     }

@@ -27,7 +27,7 @@ struct Publisher: ~Copyable {
     /// Messages of QoS 0 whose bytes the kernel has not accepted completely.
     var unsent = UnsentPublishes()
     var inFlight: InFlightPublishes
-    /// In-flight messages still to be sent again on this connection.
+    /// In-flight publishes still to be resent on this connection.
     var unsentAgain = Deque<UInt16>()
 
     let identifiers: PacketIdentifiers
@@ -89,7 +89,7 @@ struct Publisher: ~Copyable {
     mutating func connected(_ properties: MQTTConnackProperties, isResumed: Bool) {
         if isResumed {
             identifiers.avoidForeign()
-            // What is not acknowledged is sent again, in its order (MQTT 5.0, sections 4.4 and 4.6).
+            // Unacknowledged messages are resent in order (MQTT 5.0, sections 4.4 and 4.6).
             unsentAgain = Deque(inFlight.packetIDs)
         } else {
             requeueInFlight()

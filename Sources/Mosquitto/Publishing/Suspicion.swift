@@ -73,7 +73,7 @@ struct Suspicion {
     /// True while suspects are isolated from all other operations.
     var isIsolating: Bool { !counts.isEmpty && !isReleased }
 
-    /// Returns true for a suspect that is to have its turn before it is made again.
+    /// Returns true for a suspect that must wait for its turn before it is repeated.
     func holdsBack(_ operation: Operation) -> Bool { isIsolating && contains(operation) }
 
     /// True if a filter is among the suspects.

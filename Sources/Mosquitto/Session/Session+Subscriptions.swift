@@ -1,11 +1,12 @@
 import Logging
 import ServiceLifecycle
 
-/// Calls that begin and end subscriptions. ``Subscriber`` decides what the broker is asked for, and it is done here.
+/// Calls that begin and end subscriptions. ``Subscriber`` decides which packets to send; the session performs its
+/// actions here.
 extension Session {
     // MARK: Beginning
 
-    /// - Parameter acceptsRefusals: whether it goes on if the broker grants only some of the filters.
+    /// - Parameter acceptsRefusals: true to succeed if the broker grants only some of the filters.
     nonisolated func subscribe(
         _ consumer: MessageBuffer, acceptsRefusals: Bool = false
     ) async throws(MQTTError) -> [MQTTReasonCode] {
@@ -16,7 +17,8 @@ extension Session {
             Task { await self.cancelSubscribing(consumer) }
         }
         if case .failure(let error) = outcome, error.code == .stopped, await shared.awaitTurn() {
-            // The group has shut the client down before this service: there is nothing to receive, and nothing has failed.
+            // The group has shut the client down before this service: there is nothing to receive, which is not a
+            // failure.
             consumer.finish()
             return []
         }
@@ -28,7 +30,7 @@ extension Session {
     ) async -> Result<[MQTTReasonCode], MQTTError> {
         if case .stopped = machine.state { return .failure(MQTTError(.stopped, "the client has stopped")) }
         watchIdle()
-        // Its task was shut down gracefully before.
+        // The task was shut down gracefully before.
         if consumer.isFinished { return .success([]) }
         return await withCheckedContinuation { continuation in
             if Task.isCancelled {
@@ -54,9 +56,10 @@ extension Session {
 
     // MARK: Ending
 
-    /// The scope of a subscription ends. Its last message is acknowledged only if it has come to its end without an error.
+    /// Ends the scope of a subscription. Its last message is acknowledged only if the scope ended without an error.
     ///
-    /// In a clean session its filters end too, and nobody waits for the UNSUBACK. In a persistent one they are kept.
+    /// In a clean session the client also unsubscribes, without waiting for the UNSUBACK. In a persistent session the
+    /// filters are kept.
     func endScope(of consumer: MessageBuffer, hasHandledLast: Bool) {
         let leftOver = consumer.finish(hasHandledLast: hasHandledLast)
         subscriber.remove(consumer)
@@ -64,8 +67,8 @@ extension Session {
         putBack(leftOver)
     }
 
-    /// The task of a subscription is shut down gracefully: its sequence ends after what has come. One that waits for the broker's
-    /// answer begins, with what it has.
+    /// Ends the sequence of a subscription whose task is shut down gracefully, after the messages already received. A
+    /// consumer that waits for the broker's answer starts with the messages it has.
     func retire(_ consumer: MessageBuffer) {
         consumer.finish()
         carryOut(subscriber.endWait(for: consumer, .success([])))
@@ -73,12 +76,12 @@ extension Session {
         finishEnding()
     }
 
-    /// Ends a subscription, and returns the broker's reason codes, in the order of its filters.
+    /// Ends a subscription, and returns the broker's reason codes in the order of its filters.
     nonisolated func endSubscription(_ consumer: MessageBuffer) async throws(MQTTError) -> [MQTTReasonCode] {
         try await awaitingUnsubscription { caller in await self.end(consumer, caller) }
     }
 
-    /// Unsubscribes from what no subscription of this client has.
+    /// Unsubscribes from filters that no subscription of this client uses.
     nonisolated func unsubscribe(from filters: [String]) async throws(MQTTError) -> [MQTTReasonCode] {
         try await awaitingUnsubscription { caller in await self.end(filters, caller) }
     }
@@ -123,7 +126,7 @@ extension Session {
     }
 
     private func unsubscribe(_ caller: WaiterID) {
-        // Cancelled before it was there to be found.
+        // The task may have been cancelled before the operation was registered.
         if Task.isCancelled { cancelUnsubscribing(caller, Self.unsubscribingCancelled) }
         if Task.isShuttingDownGracefully, !hasConnection {
             cancelUnsubscribing(caller, Self.shuttingDown("the unsubscribe"))
@@ -134,7 +137,7 @@ extension Session {
         carryOut(subscriber.finishCalls(isConnected: isConnectionKept))
     }
 
-    /// The UNSUBSCRIBE is sent all the same.
+    /// Ends the wait of a call. The UNSUBSCRIBE is sent nevertheless.
     private func cancelUnsubscribing(_ caller: WaiterID, _ error: MQTTError) {
         carryOut(subscriber.cancelUnsubscribing(caller, error))
     }
@@ -143,7 +146,7 @@ extension Session {
 
     private func finishEnding() {
         sendUnsubscribe()
-        // A consumer that was full is gone.
+        // A full consumer may have left.
         needsFlush()
     }
 
@@ -169,13 +172,13 @@ extension Session {
         needsFlush()
     }
 
-    /// Sends the UNSUBSCRIBE packets that are due. Suspects have their turns in ``isolateFilters()``.
+    /// Sends the UNSUBSCRIBE packets that are due. ``isolateFilters()`` sends those of suspects.
     func sendUnsubscribe() {
         guard isConnectionKept else { return }
         carryOut(subscriber.unsubscribe { !suspects.suspicion.holdsBack(.unsubscription($0)) })
     }
 
-    /// After a CONNACK: asks for what the broker's session lacks.
+    /// Subscribes, after a CONNACK, to the filters that the broker's session lacks.
     func restoreSubscriptions() {
         sendUnsubscribe()
         carryOut(subscriber.restore { !suspects.suspicion.holdsBack(.subscription($0)) })
@@ -185,7 +188,7 @@ extension Session {
     func subscribed(_ packetID: UInt16, _ codes: [UInt8], _ explanation: ReasonExplanation?) {
         suspects.answered(packetID)
         carryOut(subscriber.subscribed(packetID, codes, explanation))
-        // A consumer whose filters are all refused leaves filters behind that it alone had.
+        // A consumer whose filters are all refused leaves behind filters that no other consumer used.
         finishEnding()
         isolateFilters()
     }
@@ -196,12 +199,12 @@ extension Session {
         isolateFilters()
     }
 
-    /// The client has ended.
+    /// Ends all subscriptions after the client has stopped.
     ///
-    /// - Parameter isQuiet: whether who waits for a subscription begins with a sequence that is at its end.
+    /// - Parameter isQuiet: true if waiting callers receive a sequence that has ended, instead of the error.
     func failSubscriptions(_ error: MQTTError, isQuiet: Bool) { carryOut(subscriber.fail(error, isQuiet: isQuiet)) }
 
-    /// The broker has no session: no subscription, and no message that waits for an acknowledgement.
+    /// Records that the broker has no session: neither subscriptions, nor messages that wait for an acknowledgement.
     func sessionForgotten() {
         carryOut(subscriber.sessionForgotten())
         unclaimed.forgetReceipts()

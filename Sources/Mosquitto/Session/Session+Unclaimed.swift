@@ -79,7 +79,7 @@ extension Session {
 
     // MARK: Ended filters
 
-    /// Discards what waits for a consumer of a filter that somebody has ended.
+    /// Discards the held messages of filters that were unsubscribed.
     func discardEnded() {
         if subscriber.endedFilters.isEmpty { return }
         discard(unclaimed.discard(where: subscriber.isEnded))

@@ -32,7 +32,7 @@ actor Session {
     /// QoS 2 messages whose PUBREL a shutdown waits for.
     var unfinished: Set<UInt16> = []
 
-    // Subscribing (Session+Subscribing)
+    // Subscribing (Session+Subscriptions)
     var subscriber: Subscriber
     var subscriptionCallers = WaiterList<[MQTTReasonCode]>()
     var unclaimed = UnclaimedMessages()
@@ -40,7 +40,7 @@ actor Session {
     var givenBack: [UInt16: String] = [:]
     /// Number of unclaimed messages at the last warning in the log.
     var warnedOfUnclaimed = 0
-    /// How many messages consumers have left to the broker since the connection began (Session+Resending).
+    /// Number of messages that consumers have left to the broker since the connection began (Session+Resending).
     var abandoned = 0
     var isResendingDemanded = false
     var lastResending: ContinuousClock.Instant?

@@ -1,21 +1,21 @@
 import Logging
 import OrderedCollections
 
-/// SUBSCRIBE and SUBACK.
+/// Subscribing: SUBSCRIBE and SUBACK.
 extension Subscriber {
     // MARK: Calls
 
-    /// Adds a consumer, which gets messages from now on.
+    /// Adds a consumer, which receives messages from now on.
     mutating func add(_ consumer: MessageBuffer) {
         table.add(consumer)
         for subscription in consumer.subscriptions { endedFilters.remove(subscription.filter) }
     }
 
-    /// A caller waits for the broker to grant the filters of a consumer that was added.
+    /// Subscribes to the filters of an added consumer. The caller waits until the broker grants them.
     ///
     /// - Parameters:
-    ///   - acceptsRefusals: true if it goes on if the broker grants only some of the filters.
-    ///   - isConnected: false if the next connection is to ask.
+    ///   - acceptsRefusals: true to succeed if the broker grants only some of the filters.
+    ///   - isConnected: false to subscribe on the next connection.
     mutating func subscribe(
         _ consumer: MessageBuffer, _ caller: WaiterID, acceptsRefusals: Bool = false, isConnected: Bool
     ) -> [Action] {
@@ -27,14 +27,16 @@ extension Subscriber {
         return actions
     }
 
-    /// Ends the wait of a consumer's caller, if there is one. The broker's answer is then one to a SUBSCRIBE for which nobody waits.
+    /// Ends the wait of a consumer's caller, if there is one. The broker's answer then belongs to a SUBSCRIBE without a
+    /// waiting caller.
     mutating func endWait(for consumer: MessageBuffer, _ outcome: Result<[MQTTReasonCode], MQTTError>) -> [Action] {
         guard let operation = takeOperation(of: consumer) else { return [] }
         return [.resume(operation.caller, outcome)]
     }
 
-    /// A consumer that waits for its SUBACK is full: of messages of a subscription that its session has from before. As long as
-    /// nobody takes them nothing more is read, the SUBACK included. So it begins; a refusal is one as after a reconnect.
+    /// Starts a consumer before its SUBACK: it is full of messages that a resumed session delivers for its filters.
+    /// Until they are read, the client reads nothing more, including the SUBACK. A later refusal is handled like one
+    /// after a reconnect.
     mutating func beginEarly(_ consumer: MessageBuffer) -> [Action] {
         if subscribing.isEmpty { return [] }
         return endWait(
@@ -51,9 +53,9 @@ extension Subscriber {
         return operation
     }
 
-    /// The client has ended.
+    /// Ends all subscriptions after the client has stopped.
     ///
-    /// - Parameter isQuiet: true if who waits for a subscription begins with a sequence that is at its end.
+    /// - Parameter isQuiet: true if waiting callers receive a sequence that has ended, instead of the error.
     mutating func fail(_ error: MQTTError, isQuiet: Bool) -> [Action] {
         for consumer in table.consumers { consumer.finish() }
         defer { subscribing.removeAll() }
@@ -62,7 +64,7 @@ extension Subscriber {
 
     // MARK: SUBSCRIBE
 
-    /// After a CONNACK: asks for what the broker's session lacks.
+    /// Subscribes, after a CONNACK, to the filters that the broker's session lacks.
     ///
     /// - Parameter isWanted: false for a filter whose turn comes later.
     mutating func restore(where isWanted: (String) -> Bool = { _ in true }) -> [Action] {
@@ -70,19 +72,20 @@ extension Subscriber {
         return ask(for: table.unconfirmed(where: isWanted))
     }
 
-    /// Asks for so many of the filters that the broker has not confirmed, each in a packet of its own. Returns nothing if there are none.
+    /// Subscribes to at most `maximum` of the unconfirmed filters, each in a separate packet. Returns nothing if there
+    /// are none.
     mutating func askOneByOne(_ maximum: Int, where isWanted: (String) -> Bool) -> [Action] {
         let single = table.unconfirmed(where: isWanted).flatMap { $0.parts(of: 1) }
         return ask(for: Array(single.prefix(maximum)))
     }
 
-    /// Asks for the filters that the broker has not confirmed, and is not being asked for.
+    /// Subscribes to the unconfirmed filters that have no unanswered SUBSCRIBE.
     mutating func askForOthers() -> [Action] {
         let asked = askedFilters
         return ask(for: table.unconfirmed { !asked.contains($0) })
     }
 
-    /// Asks for these filters.
+    /// Subscribes to these filters.
     ///
     /// - Parameter isSilent: true if the broker has the filters, and only their identifiers are new.
     mutating func ask(
@@ -119,14 +122,14 @@ extension Subscriber {
             guard possible.subscriptions.count > 1 else {
                 return cannotSubscribe(to: filters[0], error, isSilent, &actions)
             }
-            // One filter that cannot be sent must not keep the others of its group from the broker.
+            // A filter that cannot be sent must not keep the rest of its group from being sent.
             for subscription in possible.subscriptions {
                 ask(for: SubscriptionTable.Group(subscriptions: [subscription]), isSilent, &actions)
             }
         }
     }
 
-    /// Logs as libmosquitto does.
+    /// Logs a packet in libmosquitto's format.
     private func trace(_ subscription: MQTTSubscription, _ packetID: UInt16) {
         logger.trace(
             """
@@ -135,7 +138,7 @@ extension Subscriber {
             """)
     }
 
-    /// Takes out what the broker's CONNACK rules out: it is not asked for.
+    /// Splits a group into the filters that the broker's CONNACK permits, and those that it rules out.
     private func checkLimits(
         of group: SubscriptionTable.Group
     ) -> (possible: SubscriptionTable.Group, impossible: [(filter: String, error: MQTTError)]) {
@@ -153,17 +156,17 @@ extension Subscriber {
         return (possible, impossible)
     }
 
-    /// Tells everybody who wants a filter that cannot be sent: a caller that waits, and a consumer from before the reconnect.
+    /// Reports a filter that cannot be sent to its waiting callers, and to its consumers from before the reconnect.
     private mutating func cannotSubscribe(
         to filter: String, _ error: MQTTError, _ isSilent: Bool, _ actions: inout [Action]
     ) {
         logger.error(
             "a topic filter cannot be subscribed to", metadata: ["mqtt.filter": "\(filter)", "error": "\(error)"])
         if isSilent { return }
-        // For want of a packet identifier, the next connection asks.
+        // If no packet identifier is free, the next connection subscribes.
         guard error.code == .operationRefused else { return failCallers(of: filter, error, &actions) }
         failAndTell(filter, error, &actions)
-        // It was not asked for, and a broker that does not know such filters may object to their end too.
+        // No SUBSCRIBE was sent, and a broker that does not support such filters may object to an UNSUBSCRIBE too.
         if table.wanted.contains(filter) { table.revoke(filter) }
     }
 
@@ -247,7 +250,8 @@ extension Subscriber {
         return error
     }
 
-    /// A filter is not subscribed to again, unless another consumer asks for it: who waits for its SUBACK gets this error.
+    /// Gives up a filter: the client does not subscribe to it again, unless another consumer requests it. A caller that
+    /// waits for its SUBACK receives this error.
     mutating func giveUp(filter: String, _ error: MQTTError) -> [Action] {
         table.refuse(filter)
         logger.error(
@@ -257,7 +261,7 @@ extension Subscriber {
         return actions
     }
 
-    /// Fails the calls that wait for this filter, and tells the consumers that have it already.
+    /// Fails the calls that wait for this filter, and reports the refusal to its existing consumers.
     private mutating func failAndTell(_ filter: String, _ error: MQTTError, _ actions: inout [Action]) {
         let asking = subscribing.map(\.consumer)
         failCallers(of: filter, error, &actions)
@@ -282,7 +286,8 @@ extension Subscriber {
         }
     }
 
-    /// The broker refuses a filter that it had granted. Of a consumer, the last one ends the sequence.
+    /// Reports that the broker refuses a filter that it had granted. The refusal of a consumer's last filter ends its
+    /// sequence.
     private mutating func tellRefusal(
         of filter: String, _ error: MQTTError, _ consumers: [MessageBuffer], _ actions: inout [Action]
     ) {
@@ -296,7 +301,7 @@ extension Subscriber {
 }
 
 extension MQTTConnackProperties {
-    /// Returns what rules a filter out.
+    /// Returns the reason code with which these properties rule a filter out, or `nil`.
     func objection(to filter: MQTTTopicFilter) -> MQTTReasonCode? {
         if filter.isShared, !sharedSubscriptionAvailable { return .sharedSubscriptionsNotSupported }
         if filter.hasWildcard, !wildcardSubscriptionAvailable { return .wildcardSubscriptionsNotSupported }

@@ -1,29 +1,30 @@
 import Logging
 import OrderedCollections
 
-/// The end of subscriptions: UNSUBSCRIBE and UNSUBACK. ``unsubscribe(where:)`` makes the packets that are due, whatever made
-/// them due.
+/// Unsubscribing: UNSUBSCRIBE and UNSUBACK. ``unsubscribe(where:)`` creates all packets that are due, for whatever
+/// reason.
 extension Subscriber {
     // MARK: Calls
 
-    /// Removes a consumer whose scope is over. In a clean session its filters end too, and nobody waits for the UNSUBACK. In a
-    /// persistent one they are kept.
+    /// Removes a consumer whose scope has ended. In a clean session the client also unsubscribes, without waiting for
+    /// the UNSUBACK. In a persistent session the filters are kept.
     mutating func remove(_ consumer: MessageBuffer) {
         table.remove(consumer, keepsFilters: configuration.keepsFilters)
     }
 
     /// Ends the subscription of a consumer.
     ///
-    /// - Parameter caller: gets the broker's reason codes, in the order of the consumer's filters.
+    /// - Parameter caller: receives the broker's reason codes, in the order of the consumer's filters.
     mutating func end(_ consumer: MessageBuffer, _ caller: WaiterID) {
         let filters = consumer.subscriptions.map(\.filter.filter)
         let wasSubscribed = !consumer.isLocal && table.consumers.contains { $0 === consumer }
         let others = table.consumers.filter { $0 !== consumer && !$0.isLocal }
         let shared = Set(others.flatMap { $0.subscriptions.map(\.filter.filter) })
-        // What another consumer still wants, the broker is not asked to drop. Of a scope that has ended, the kept ones are left.
+        // Filters of other consumers stay subscribed. After the end of a scope, only its kept filters remain to
+        // unsubscribe from.
         let own = wasSubscribed ? Set(filters) : Set(table.kept.map(\.filter)).intersection(filters)
         let asked = consumer.isLocal ? [] : own.subtracting(shared)
-        // The broker does not have what it has refused: no UNSUBSCRIBE is sent, and no answer comes.
+        // The broker has no subscription for a refused filter: no UNSUBSCRIBE is sent, and no answer arrives.
         let refused = asked.filter(table.isRevoked)
         let open = asked.subtracting(refused)
         var operation = UnsubscribeOperation(caller: caller, filters: filters, open: open)
@@ -34,32 +35,33 @@ extension Subscriber {
         noteEnded(open)
     }
 
-    /// Ends filters that no consumer has.
+    /// Ends the subscriptions to filters without a consumer.
     mutating func end(_ filters: [String], _ caller: WaiterID) {
         unsubscribing.append(UnsubscribeOperation(caller: caller, filters: filters, open: Set(filters)))
         table.abandon(filters, includingKept: true)
         noteEnded(filters)
     }
 
-    /// Returns the first of these filters that a consumer has.
+    /// Returns the first of these filters that has a consumer.
     func firstWanted(of filters: [String]) -> String? {
         let wanted = table.wanted
         return filters.first(where: wanted.contains)
     }
 
-    /// Resumes calls for which there is nothing to wait: without a connection, a clean session has nothing to unsubscribe from.
+    /// Resumes calls that have nothing to wait for: without a connection, a clean session has nothing to unsubscribe
+    /// from.
     mutating func finishCalls(isConnected: Bool) -> [Action] {
         isConnected || configuration.keepsFilters ? finishUnsubscribing() : sessionForgotten()
     }
 
-    /// Ends the wait of a caller. The UNSUBSCRIBE is sent all the same.
+    /// Ends the wait of a caller. The UNSUBSCRIBE is sent nevertheless.
     mutating func cancelUnsubscribing(_ caller: WaiterID, _ error: MQTTError) -> [Action] {
         guard let index = unsubscribing.firstIndex(where: { $0.caller == caller }) else { return [] }
         unsubscribing.remove(at: index)
         return [.resume(caller, .failure(error))]
     }
 
-    /// The broker ends connections over the end of this filter.
+    /// Gives up an UNSUBSCRIBE that makes the broker close connections.
     mutating func giveUp(endOf filter: String, _ error: MQTTError) -> [Action] {
         logger.error(
             "an UNSUBSCRIBE is not sent again", metadata: ["mqtt.filter": "\(filter)", "error": "\(error)"])
@@ -69,7 +71,7 @@ extension Subscriber {
         return concerned.map { .resume($0.caller, .failure(error)) }
     }
 
-    /// The client has ended.
+    /// Fails all waiting calls after the client has stopped.
     mutating func failUnsubscribing(_ error: MQTTError) -> [Action] {
         defer { unsubscribing.removeAll() }
         return unsubscribing.map { .resume($0.caller, .failure(error)) }
@@ -77,7 +79,7 @@ extension Subscriber {
 
     // MARK: UNSUBSCRIBE
 
-    /// Makes the UNSUBSCRIBE packets that are due.
+    /// Creates the UNSUBSCRIBE packets that are due.
     ///
     /// - Parameter isWanted: false for a filter whose turn comes later.
     mutating func unsubscribe(where isWanted: (String) -> Bool = { _ in true }) -> [Action] {
@@ -89,7 +91,7 @@ extension Subscriber {
         return actions
     }
 
-    /// Makes a packet for each of so many filters that are due.
+    /// Creates a separate packet for each of at most `maximum` filters that are due.
     mutating func unsubscribeOneByOne(_ maximum: Int, where isWanted: (String) -> Bool) -> [Action] {
         var actions: [Action] = []
         for filter in table.takeAbandoned(maximum, where: isWanted) { unsubscribe(from: [filter], &actions) }
@@ -111,7 +113,7 @@ extension Subscriber {
             }
         } catch {
             guard filters.count == 1 else {
-                // One that cannot be sent must not keep the others from the broker.
+                // A filter that cannot be sent must not keep the others from being sent.
                 for filter in filters { unsubscribe(from: [filter], &actions) }
                 return
             }
@@ -123,7 +125,7 @@ extension Subscriber {
 
     // MARK: UNSUBACK
 
-    /// An UNSUBACK. One of MQTT 3.1.1 has no reason codes.
+    /// Handles an UNSUBACK, which has no reason codes in MQTT 3.1.1.
     mutating func unsubscribed(_ packetID: UInt16, _ codes: [UInt8]) -> [Action] {
         guard let filters = unanswered.removeValue(forKey: packetID) else { return [] }
         identifiers.free(packetID)
@@ -155,7 +157,7 @@ extension Subscriber {
         }
     }
 
-    /// Resumes callers unsubscribing from a filter that has been subscribed to again, unless an UNSUBACK is pending.
+    /// Resumes callers that unsubscribe from a filter which was subscribed to again, unless its UNSUBACK is pending.
     mutating func keepSubscribed(_ filters: [String]) -> [Action] {
         guard !unsubscribing.isEmpty else { return [] }
         let wanted = table.wanted.subtracting(unanswered.values.joined())
@@ -163,17 +165,18 @@ extension Subscriber {
         return finishUnsubscribing()
     }
 
-    // MARK: Filters that were ended
+    // MARK: Ended filters
 
-    /// Notes that somebody has ended these: what comes for them still is not for a later consumer of a persistent session.
+    /// Records that filters were unsubscribed: in a persistent session, their remaining messages are not for a later
+    /// consumer.
     private mutating func noteEnded(_ filters: some Sequence<String>) {
         guard configuration.keepsFilters else { return }
         for filter in filters { endedFilters.append(MQTTTopicFilter(filter)) }
-        // They matter while the broker sends what it had under way.
+        // The list matters only while the broker sends messages in flight.
         if endedFilters.count > 1_000 { endedFilters.removeFirst(endedFilters.count - 1_000) }
     }
 
-    /// Returns true for the topic of a filter that was ended, and of none that is kept.
+    /// Returns true if a topic matches an unsubscribed filter, and no kept one.
     func isEnded(_ topic: String) -> Bool {
         !endedFilters.isEmpty && endedFilters.contains { $0.matches(topic) }
             && !table.kept.contains { $0.matches(topic) }

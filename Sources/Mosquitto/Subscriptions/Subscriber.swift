@@ -1,10 +1,10 @@
 import Logging
 import OrderedCollections
 
-/// Owns the client's subscriptions: which filters the broker is asked for, what it has answered, and which callers wait for that.
-/// A value without a connection: calls and packets go in, ``Action``s come out, in the order in which they are to be carried out.
+/// Owns the client's subscriptions: the filters to subscribe to, the broker's answers, and the callers that wait for
+/// them. A value without a connection: calls and packets go in, ``Action``s come out, to be performed in order.
 ///
-/// Consumers and their filters: ``SubscriptionTable``. SUBSCRIBE: Subscriber+Subscribing; UNSUBSCRIBE:
+/// ``SubscriptionTable`` owns the consumers and their filters. SUBSCRIBE: Subscriber+Subscribing; UNSUBSCRIBE:
 /// Subscriber+Unsubscribing.
 struct Subscriber {
     struct Configuration {
@@ -15,21 +15,21 @@ struct Subscriber {
         var maximumFilters: Int
     }
 
-    /// A filter that the broker is asked for, or asked to drop.
+    /// A request to the broker to add or to remove the subscription to a filter.
     enum Request: Hashable {
         case subscription(String)
         case unsubscription(String)
     }
 
     enum Action {
-        /// A SUBSCRIBE or UNSUBSCRIBE with this packet identifier.
+        /// Send a SUBSCRIBE or UNSUBSCRIBE with this packet identifier.
         case send([UInt8], UInt16)
         case resume(WaiterID, Result<[MQTTReasonCode], MQTTError>)
-        /// The broker has answered a request, whatever it said.
+        /// The broker has answered a request, whatever the answer.
         case answered(Request)
-        /// A SUBACK has this reason code, which may say more than that a filter is refused.
+        /// A SUBACK contains this reason code, which may mean more than a refused filter.
         case denied(MQTTReasonCode)
-        /// The broker has granted filters again for which no caller waits.
+        /// The broker has granted filters again that have no waiting caller.
         case resubscribed([String])
         /// The broker refuses a filter that it had granted.
         case refused(MQTTTopicFilter, MQTTError)
@@ -41,18 +41,18 @@ struct Subscriber {
 
     var table = SubscriptionTable()
     var subscribing: [SubscribeOperation] = []
-    /// SUBSCRIBE packets under way for which nobody waits.
+    /// Unanswered SUBSCRIBE packets without a waiting caller.
     var restoring: [UInt16: Restoration] = [:]
-    /// Filters of which a consumer was told that they are refused.
+    /// Filters whose refusal was reported to a consumer.
     var refusedFilters: Set<String> = []
     var unsubscribing: [UnsubscribeOperation] = []
-    /// The filters of UNSUBSCRIBE packets under way.
+    /// The filters of unanswered UNSUBSCRIBE packets.
     var unanswered: [UInt16: [String]] = [:]
-    /// Filters that were ended explicitly in this session.
+    /// Filters that were explicitly unsubscribed in this session.
     var endedFilters: OrderedSet<MQTTTopicFilter> = []
-    /// The largest number of filters in a packet: less than configured if a broker closed over more.
+    /// Maximum number of filters in a packet; lowered after a broker has closed the connection over more.
     private(set) var maximumFilters: Int
-    /// The CONNACK of this connection.
+    /// The properties of this connection's CONNACK.
     private(set) var limits: MQTTConnackProperties?
 
     init(_ configuration: Configuration, _ identifiers: PacketIdentifiers, logger: Logger) {
@@ -62,12 +62,12 @@ struct Subscriber {
         maximumFilters = configuration.maximumFilters
     }
 
-    /// True while a call waits for a packet of the broker.
+    /// True while a call waits for the broker's answer.
     var awaitsAnswer: Bool { !subscribing.isEmpty || !unanswered.isEmpty }
 
     // MARK: Connections
 
-    /// A CONNACK has come.
+    /// Begins a connection after its CONNACK.
     ///
     /// - Parameter usesIdentifiers: true if overlapping filters have Subscription Identifiers.
     mutating func connected(_ properties: MQTTConnackProperties, usesIdentifiers: Bool) {
@@ -75,7 +75,7 @@ struct Subscriber {
         table.usesIdentifiers = usesIdentifiers
     }
 
-    /// The connection is gone. A session that the broker keeps has the subscriptions still.
+    /// Handles the end of the connection. In a session that the broker keeps, the subscriptions still exist.
     mutating func connectionEnded() -> [Action] {
         limits = nil
         for packetID in unansweredSubscribes.keys { identifiers.free(packetID) }
@@ -88,7 +88,7 @@ struct Subscriber {
         return keepSubscribed(filters)
     }
 
-    /// The broker has no session, and no subscription in it.
+    /// Records that the broker has no session, and thus no subscription.
     mutating func sessionForgotten() -> [Action] {
         table.forgetSession()
         endedFilters.removeAll()
@@ -109,7 +109,8 @@ struct Subscriber {
 
     // MARK: Packets
 
-    /// Makes a packet with an identifier of its own. Throws if there is none, or the packet is larger than the broker takes.
+    /// Returns a packet with a new identifier. Throws if no identifier is free, or if the packet is larger than the
+    /// broker accepts.
     func makePacket(
         _ name: String, _ encode: (UInt16, MQTTVersion) -> [UInt8]
     ) throws(MQTTError) -> (packet: [UInt8], packetID: UInt16) {
@@ -122,19 +123,20 @@ struct Subscriber {
         throw .operationRefused(.packetTooLarge, "the \(name) is larger than \(taker)")
     }
 
-    // MARK: Requests under way
+    // MARK: Unanswered requests
 
-    /// The filters of each SUBSCRIBE under way.
+    /// The filters of each unanswered SUBSCRIBE.
     var unansweredSubscribes: [UInt16: [String]] {
         var filters = restoring.mapValues(\.filters)
         for operation in subscribing { filters.merge(operation.packetIDs) { first, _ in first } }
         return filters
     }
 
-    /// The filters that the broker is being asked for.
+    /// The filters of all unanswered SUBSCRIBE packets.
     var askedFilters: Set<String> { Set(unansweredSubscribes.values.joined()) }
 
-    /// Puts fewer filters into a packet from now on: the broker has closed over one with so many, and some take only a few.
+    /// Halves the number of filters in later packets: the broker has closed the connection over one with `count`
+    /// filters, and some brokers accept only a few.
     mutating func halveFilters(of count: Int) {
         guard count > 1 else { return }
         maximumFilters = max(1, min(maximumFilters, count) / 2)

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Mosquitto
 
-/// What a ``Subscriber`` wants to be done, in a form that can be compared.
+/// An action of a ``Subscriber``, in a form that can be compared.
 private enum Step: Equatable {
     case subscribe(UInt16, [String])
     case unsubscribe(UInt16, [String])
