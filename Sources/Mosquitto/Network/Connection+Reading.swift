@@ -26,34 +26,17 @@ extension Connection {
         // Bytes after a refusal or a DISCONNECT are not decoded.
         if decoder.hasEnded { return }
         while !isReadingPaused, stage == .established, let count = try open() {
-            let known = decoder.packets.count
-            defer { noteAnswers(after: known) }
             try decoder.decode(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             if decoder.hasEnded { return }
         }
-        acknowledge()
         if hasEnded, !isReadingPaused { throw endOfStream(.connected) }
     }
 
-    /// Records the answers required by the packets after `known`.
-    func noteAnswers(after known: Int) {
-        for packet in decoder.packets[known...] {
-            switch packet {
-            case .publish(let message, let packetID) where message.qos != .atMostOnce && !acknowledgesOnDelivery:
-                acknowledgements.received(packetID, message.qos)
-            case .pubrel(let packetID): acknowledgements.released(packetID)
-            case .pubrec(let received) where received.reasonCode < 0x80:
-                acknowledgements.takenOver(received.packetID)
-            default: break
-            }
-        }
-    }
-
-    func acknowledge() {
-        acknowledgements.takeDue { packets in
-            write(packets)
-            if log != nil { logAcknowledgements(packets) }
-        }
+    /// Writes PUBACK, PUBREC, PUBREL and PUBCOMP, of four bytes each. ``flush()`` sends them.
+    func writeAcknowledgements(_ packets: UnsafeRawBufferPointer) {
+        guard stage == .established else { return }
+        write(packets)
+        if log != nil { logAcknowledgements(packets) }
     }
 
     /// Logs acknowledgements in libmosquitto's format.

@@ -44,10 +44,7 @@ final class Connection {
     /// The transport, if it is TLS.
     let tls: TLSStream?
     var decoder: PacketDecoder
-    var acknowledgements: OutgoingAcknowledgements
     let log: PacketLog?
-    /// True if ``delivered(_:)`` and ``hold(_:_:)`` determine when a message is acknowledged.
-    let acknowledgesOnDelivery: Bool
     let scratch: UnsafeMutableRawBufferPointer
     /// Received bytes that are not decrypted yet: an incomplete record, or bytes held back by a pause.
     var received = ByteQueue()
@@ -78,9 +75,6 @@ final class Connection {
             version: configuration.version, maximumPacketSize: configuration.maximumPacketSize,
             expectsAuthentication: configuration.authenticator != nil, cleanStart: configuration.session == .clean,
             log: log)
-        acknowledgesOnDelivery = configuration.acknowledgesOnDelivery
-        acknowledgements = OutgoingAcknowledgements(
-            holds: configuration.acknowledgement == .afterHandling || acknowledgesOnDelivery)
         do throws(MQTTError) {
             tls = if let context { try TLSStream(context) } else { nil }
         } catch {
@@ -244,36 +238,6 @@ final class Connection {
         var packet = packet
         defer { SecretBytes.cleanse(&packet) }
         write(packet)
-    }
-
-    /// Records that messages were delivered to their consumers: ``sendAcknowledgements()`` then writes the
-    /// acknowledgements that are due.
-    func delivered(_ messages: [IncomingMessage]) {
-        for incoming in messages {
-            guard let packetID = incoming.message.packetIdentifier else { continue }
-            acknowledgements.delivered(packetID, incoming.message.qos)
-        }
-    }
-
-    /// Writes the acknowledgements that are due; ``flush()`` sends them.
-    func sendAcknowledgements() {
-        if stage == .established { acknowledge() }
-    }
-
-    /// Holds the acknowledgement of a QoS 1 or 2 message until ``release(_:isHandled:passed:)``.
-    func hold(_ packetID: UInt16, _ qos: MQTTQoS) { acknowledgements.received(packetID, qos) }
-
-    /// True if handled messages cannot be acknowledged because the acknowledgement of an earlier one is held.
-    var isAcknowledgementBlocked: Bool { acknowledgements.isBlocked }
-
-    /// Records that a QoS 1 or 2 message was handled, or will not be: ``flush()`` sends the acknowledgements that are
-    /// then due. No packet follows a DISCONNECT (MQTT 5.0, section 3.14.4).
-    ///
-    /// - Parameter passed: called with each message whose acknowledgement is no longer held.
-    func release(_ packetID: UInt16, isHandled: Bool, passed: (UInt16) -> Void) {
-        guard stage == .established else { return }
-        acknowledgements.settle(packetID, isHandled: isHandled, passed: passed)
-        acknowledge()
     }
 
     /// Stops reading, unless the broker has closed its side.

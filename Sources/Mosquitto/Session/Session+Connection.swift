@@ -136,7 +136,6 @@ extension Session {
 
     func establish(_ info: MQTTConnectionInfo) {
         beginIsolation()
-        mayHaveFullConsumer = true
         scheduleKeepAlive(info)
         // A connection made for a shutdown only sends the waiting messages.
         if case .connected = machine.state { restoreSubscriptions() }
@@ -168,7 +167,8 @@ extension Session {
         let isLast = if case .disconnecting(.shutdown, _) = machine.state { true } else { false }
         do throws(MQTTError) {
             try connection.disconnect(isLast ? ending.disconnect : MQTTDisconnect())
-            if isLast { leaveUnreadToBroker() }
+            inbox.disconnecting()
+            if isLast { inbox.leaveUnread(subscriber.table.consumers) }
             link?.update()
             noticeDisconnectSent()
         } catch {
@@ -192,7 +192,8 @@ extension Session {
         timers.cancel(.race)
         closeConnection()
         carryOut(subscriber.connectionEnded())
-        connectionEndedDelivering()
+        inbox.connectionEnded()
+        timers.cancel(.resending)
         publisher.attemptEnded()
         if configuration.session == .clean { sessionForgotten() }
         if case .waiting = machine.state { endLeaving() }

@@ -1,60 +1,32 @@
 import Logging
 import Synchronization
 
-/// Delivery of messages to consumers, and their acknowledgements.
+/// Messages on their way to their consumers, and acknowledgements on their way back. ``Inbox`` decides, and it is done here.
 extension Session {
-    /// Delivers messages to their consumers; consecutive messages with the same topic in one call.
-    func deliver(_ messages: [IncomingMessage]) {
+    /// Hands messages to their consumers.
+    func deliver(_ messages: [IncomingMessage], _ connection: Connection) {
         metrics?.received(messages)
-        var start = 0
-        while start < messages.count {
-            var end = start + 1
-            while end < messages.count, messages[end].isForSame(as: messages[start]) { end += 1 }
-            deliver(
-                start == 0 && end == messages.count ? messages : Array(messages[start..<end]), messages[start].message)
-            start = end
+        carryOut(inbox.deliver(messages, &subscriber))
+        writeAcknowledgements(connection)
+        watchUnclaimed()
+        let dropped = inbox.takeDropped()
+        if dropped > 0 { metrics?.dropped(dropped) }
+    }
+
+    /// Writes the acknowledgements that are due.
+    func writeAcknowledgements(_ connection: Connection) {
+        inbox.takeAcknowledgements { packets in
+            connection.writeAcknowledgements(packets)
+            needsFlush()
         }
-        if acknowledgesOnDelivery { sendAcknowledgements() }
     }
 
-    private func deliver(_ run: [IncomingMessage], _ first: MQTTMessage) {
-        let consumers = subscriber.table.consumers(
-            of: first.topic, first.subscriptionIdentifiers, isRetained: first.retain)
-        if consumers.isEmpty { return unwanted(run, first) }
-        if acknowledgesOnDelivery { connection?.delivered(run) }
-        for message in run { message.receipt?.consumers(consumers.count) }
-        for consumer in consumers where consumer.append(run) {
-            mayHaveFullConsumer = true
-            carryOut(subscriber.beginEarly(consumer))
-        }
-        if let metrics { for consumer in consumers { metrics.dropped(consumer.takeDropped()) } }
-    }
-
-    /// Handles messages without a consumer: holds them for the next one in a persistent session, and discards them
-    /// otherwise.
-    private func unwanted(_ run: [IncomingMessage], _ first: MQTTMessage) {
-        if subscriber.table.isRedundant(first.topic, first.subscriptionIdentifiers) {
-            return acknowledgeAndDiscard(run)
-        }
-        if configuration.session != .clean { return hold(run, first.topic) }
-        logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(first.topic)"])
-        acknowledgeAndDiscard(run)
-    }
-
-    func acknowledgeAndDiscard(_ run: [IncomingMessage]) {
-        if acknowledgesOnDelivery { acknowledge(run) }
-        for message in run { message.receipt?.settle(isHandled: true) }
-    }
-
-    /// Acknowledges messages. Those without a receipt need nothing else.
-    func acknowledge(_ run: [IncomingMessage]) {
-        connection?.delivered(run)
-        sendAcknowledgements()
-    }
-
-    private func sendAcknowledgements() {
-        connection?.sendAcknowledgements()
+    /// Sends the acknowledgements of what has been handled.
+    func takeReceipts() {
+        guard inbox.takeReceipts() else { return }
+        if let connection { writeAcknowledgements(connection) }
         needsFlush()
+        resendIfNeeded()
     }
 
     // MARK: Reading
@@ -79,122 +51,78 @@ extension Session {
     /// that is being closed: no consumer may keep the client from its next connection.
     private func isReadable() -> Bool {
         switch machine.state {
-        case .connected, .draining: break
-        default: return true
+        case .connected, .draining: inbox.isReadable(subscriber.table.consumers, awaitsAnswer: awaitsAnswer)
+        default: true
         }
-        guard mayHaveFullConsumer else { return true }
-        let fullness = subscriber.table.consumers.lazy.map(\.fullness).max() ?? .room
-        mayHaveFullConsumer = fullness != .room
-        return fullness == .room || fullness == .full && awaitsAnswer
     }
 
     /// True if a call waits for the broker. The caller may be a consumer that publishes the messages it receives, and
     /// accepts no more until then. Bytes that a full socket holds back count too: the broker may resume reading only
     /// when the client does.
     private var awaitsAnswer: Bool {
-        publisher.hasMessages || subscriber.awaitsAnswer || !unfinished.isEmpty
-            || shared.awaitedResponses.load(ordering: .acquiring) > 0
+        publisher.hasMessages || subscriber.awaitsAnswer || shared.awaitedResponses.load(ordering: .acquiring) > 0
     }
 
-    // MARK: Acknowledging
+    // MARK: Messages without a consumer
 
-    /// Registers a received PUBLISH. Returns `nil` if it is the repetition of a QoS 2 message (MQTT 5.0, section
-    /// 4.3.3), or of a QoS 1 message that is being handled.
-    func received(_ message: MQTTMessage, _ packetID: UInt16) -> IncomingMessage? {
-        if message.qos == .atMostOnce { return IncomingMessage(message: message) }
-        let holds = configuration.acknowledgement == .afterHandling
-        var message = message
-        message.packetIdentifier = packetID
-        guard message.qos == .exactlyOnce else {
-            if message.isRepetition, isUnderHandling(message, packetID) { return nil }
-            if !holds { return IncomingMessage(message: message) }
-            return IncomingMessage(message: message, receipt: makeReceipt(of: message, packetID))
-        }
-        if let known = unreleased[packetID] {
-            // For a message that is being handled, the receipt follows later.
-            if case .handled = known {
-                if holds {
-                    release(packetID, isHandled: true)
-                } else if acknowledgesOnDelivery {
-                    acknowledge([IncomingMessage(message: message)])
-                }
-            }
-            return nil
-        }
-        let receipt = holds ? makeReceipt(of: message, packetID) : nil
-        if receipt == nil { unreleased[packetID] = .handled }
-        return IncomingMessage(message: message, receipt: receipt)
+    /// Takes what waits for a new consumer, which ``SubscriptionTable`` does not have yet.
+    func claim(for consumer: MessageBuffer) -> [IncomingMessage] {
+        defer { resendIfNeeded() }
+        return inbox.claim(for: consumer, kept: subscriber.table.kept, isConnected: isAcknowledging)
     }
 
-    func makeReceipt(of message: MQTTMessage, _ packetID: UInt16) -> Receipt {
-        let receipt = Receipt(packetID: packetID) { [weak self] in self?.settled($0) }
-        if message.qos == .exactlyOnce {
-            unreleased[packetID] = .handling(receipt)
-        } else {
-            handling[packetID] = MessageUnderHandling(message, receipt, connection: generation)
+    /// True if the connection is up on which unacknowledged messages came.
+    private var isAcknowledging: Bool {
+        switch machine.state {
+        case .connected, .draining, .disconnecting: true
+        default: false
         }
-        return receipt
     }
 
-    /// Returns true if a repeated QoS 1 message was already received. Its receipt then applies to this connection; if
-    /// it was handled without a connection, it is acknowledged now.
-    private func isUnderHandling(_ message: MQTTMessage, _ packetID: UInt16) -> Bool {
-        guard let known = handling[packetID], known.connection != generation, known.isSame(as: message) else {
-            return false
-        }
-        handling[packetID]?.connection = generation
-        if known.isHandled, acknowledgesOnDelivery {
-            handling[packetID] = nil
-            acknowledge([IncomingMessage(message: message)])
-        } else if known.isHandled {
-            release(packetID, isHandled: true)
-        }
-        return true
+    /// What a consumer has left over waits for the next one.
+    func putBack(_ leftOver: [IncomingMessage]) {
+        if case .stopped = machine.state { return }
+        inbox.putBack(leftOver, subscriber)
+        watchUnclaimed()
     }
 
-    /// Records a completed receipt. Called by a consumer, on any thread.
-    private nonisolated func settled(_ receipt: Receipt) {
-        settledReceipts.withLock { $0.append(receipt) }
-        loop.schedule(self)
-    }
-
-    /// Sends the acknowledgements of handled messages.
-    func takeReceipts() {
-        let receipts = settledReceipts.withLock { receipts in
-            defer { receipts = [] }
-            return receipts
+    private func watchUnclaimed() {
+        guard inbox.unclaimed.holdsReceipts, !timers.isRunning(.unclaimed) else { return }
+        setTimer(.unclaimed, after: Inbox.unclaimedLimit) { session in
+            session.inbox.lookAtUnclaimed(kept: session.subscriber.table.kept)
+            session.watchUnclaimed()
         }
-        if receipts.isEmpty { return }
-        for receipt in receipts { take(receipt) }
-        needsFlush()
     }
 
-    private func take(_ receipt: Receipt) {
-        // A message that a clean session does not acknowledge is never redelivered, since the client does not resume
-        // the session, however long the broker keeps it; and it occupies one of the broker's few places for messages in
-        // flight.
-        let isDone = receipt.isHandled || configuration.session == .clean
-        let packetID = receipt.packetID
-        if case .handling(let pending) = unreleased[packetID], pending === receipt {
-            // An unhandled message must be delivered when it is repeated.
-            unreleased[packetID] = isDone ? .handled : nil
-        } else if let known = handling[packetID], known.receipt === receipt {
-            // A handled message is remembered until its acknowledgement was sent.
-            if isDone { handling[packetID]?.isHandled = true } else { handling[packetID] = nil }
-            if known.connection != generation {
-                handling[packetID]?.condense()
-                return
-            }
-        } else {
-            return
-        }
-        release(packetID, isHandled: isDone)
-        // The acknowledgement waits for earlier ones.
-        if isDone { handling[packetID]?.condense() }
-        if !isDone { left(packetID) }
+    // MARK: Sent again
+
+    /// Reconnects gracefully when it matters that the broker sends again what was not handled.
+    func resendIfNeeded() {
+        guard inbox.resending.isDue, !timers.isRunning(.resending), isConnectionKept else { return }
+        let now = ContinuousClock.now
+        let wait = inbox.resending.wait(now: now)
+        if wait > .zero { return resendLater(wait) }
+        let actions = machine.reconnectGracefully()
+        // A rotation is under way, which may end without a reconnect.
+        if actions.isEmpty { return resendLater(.seconds(1)) }
+        inbox.resending.begin(now: now)
+        logger.notice(
+            "reconnecting, so that the broker sends again what was not handled",
+            metadata: ["mqtt.messages": "\(inbox.resending.abandoned + inbox.givenBack.count)"])
+        perform(actions)
     }
 
-    private func release(_ packetID: UInt16, isHandled: Bool) {
-        connection?.release(packetID, isHandled: isHandled) { handling[$0] = nil }
+    private func resendLater(_ delay: Duration) {
+        setTimer(.resending, after: delay) { $0.resendIfNeeded() }
+    }
+}
+
+extension Inbox.Configuration {
+    init(_ configuration: MQTTClientConfiguration, countsDropped: Bool) {
+        holds = configuration.acknowledgement == .afterHandling
+        acknowledgesOnDelivery = configuration.acknowledgesOnDelivery
+        isPersistent = configuration.session != .clean
+        receiveMaximum = configuration.receiveMaximum
+        self.countsDropped = countsDropped
     }
 }

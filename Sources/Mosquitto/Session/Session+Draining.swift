@@ -9,14 +9,10 @@ extension Session {
         takeReceipts()
         _ = connection?.hasMoved()
         connection?.promiseDelivery()
-        if case .draining(.shutdown) = machine.state, connection?.isReadingPaused == false {
-            // A broker that has received PUBREC sends PUBREL: a session that a later run resumes should not begin in
-            // the middle of this exchange.
-            unfinished = Set(unreleased.filter(\.value.isHandled).keys)
-        } else {
-            unfinished = []
-        }
-        // The output of this turn is not sent yet.
+        let isShutdown = if case .draining(.shutdown) = machine.state { true } else { false }
+        // Who has PUBREC sends PUBREL.
+        inbox.awaitReleases(isShutdown && connection?.isReadingPaused == false)
+        // What this turn has queued is not sent yet.
         needsFlush()
         checkDrained()
     }
@@ -24,8 +20,8 @@ extension Session {
     func checkDrained() {
         guard publisher.inFlight.isEmpty, case .draining(let ending) = machine.state else { return }
         if connection?.hasUnsent == true { return }
-        // A shutdown also waits for messages published before it.
-        if ending == .shutdown, publisher.hasWaiting || !unfinished.isEmpty { return }
+        // A shutdown waits for what was published before it too.
+        if ending == .shutdown, publisher.hasWaiting || inbox.awaitsRelease { return }
         perform(machine.drained(now: .now))
     }
 

@@ -13,26 +13,45 @@ extension Session {
                 swap(&packets, &emptyPackets)
             }
         }
+        noteAnswers(to: packets)
+        writeAcknowledgements(connection)
         var messages: [IncomingMessage] = []
         for packet in packets {
             if case .publish(let message, let packetID) = packet {
-                if acknowledgesOnDelivery, message.isRepetition, message.qos != .atMostOnce, !messages.isEmpty {
-                    // If its acknowledgement is due at once, it must follow theirs (MQTT 5.0, section 4.6).
-                    deliver(messages)
+                if inbox.configuration.acknowledgesOnDelivery, message.isRepetition, message.qos != .atMostOnce,
+                    !messages.isEmpty
+                {
+                    // Its acknowledgement, if one is due at once, is behind theirs (MQTT 5.0, section 4.6).
+                    deliver(messages, connection)
                     messages = []
                 }
                 if messages.isEmpty { messages.reserveCapacity(packets.count) }
-                if let message = received(message, packetID) { messages.append(message) }
+                if let message = inbox.receive(message, packetID) { messages.append(message) }
                 continue
             }
+            writeAcknowledgements(connection)
             if !messages.isEmpty {
-                deliver(messages)
+                deliver(messages, connection)
                 messages = []
             }
             handle(packet, connection)
             guard self.connection === connection else { return }
         }
-        if !messages.isEmpty { deliver(messages) }
+        if !messages.isEmpty { deliver(messages, connection) }
+        writeAcknowledgements(connection)
+    }
+
+    /// Notes what is to be answered, whatever comes of the packets: a DISCONNECT may be among the consequences.
+    private func noteAnswers(to packets: [ServerPacket]) {
+        for packet in packets {
+            switch packet {
+            case .publish(let message, let packetID): inbox.published(packetID, message.qos)
+            case .pubrel(let packetID): inbox.answerRelease(packetID)
+            case .pubrec(let received) where received.reasonCode < 0x80:
+                inbox.answerTakeover(received.packetID)
+            default: break
+            }
+        }
     }
 
     func handle(_ packet: ServerPacket, _ connection: Connection) {
@@ -40,11 +59,7 @@ extension Session {
         case .publish, .pingresp: break
         case .connack(let connack): answered(connack, connection)
         case .pubrel(let packetID):
-            unreleased[packetID] = nil
-            if unfinished.remove(packetID) != nil {
-                releases += 1
-                if unfinished.isEmpty { needsFlush() }
-            }
+            if inbox.released(packetID) { needsFlush() }
         case .puback(let acknowledgement): acknowledged(publisher.finished(acknowledgement, .atLeastOnce))
         case .pubrec(let acknowledgement): acknowledged(publisher.takenOver(acknowledgement))
         case .pubcomp(let acknowledgement): acknowledged(publisher.finished(acknowledgement, .exactlyOnce))
@@ -71,13 +86,11 @@ extension Session {
             logger.debug("the broker assigned the client identifier \(quoted(name)), though it was given one")
         }
         publisher.connected(properties, isResumed: sessionPresent)
-        if sessionPresent {
-            resumeUnclaimed()
-        } else {
+        inbox.connected(isResumed: sessionPresent, subscriber.table.consumers)
+        if !sessionPresent {
             watchExpiry()
-            sessionForgotten()
-            unreleased.removeAll()
-            offerUnclaimed()
+            carryOut(subscriber.sessionForgotten())
+            carryOut(inbox.offerUnclaimed(&subscriber))
         }
         subscriber.connected(
             properties, usesIdentifiers: mayIdentify && properties.subscriptionIdentifiersAvailable)

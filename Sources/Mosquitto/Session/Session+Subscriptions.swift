@@ -41,7 +41,7 @@ extension Session {
             let isFull = consumer.append(claimed)
             if consumer.isLocal { return continuation.resume(returning: .success([])) }
             let caller = makeWaiterID()
-            subscriptionCallers.add(caller, continuation)
+            waiters.addForSubscription(caller, continuation)
             carryOut(
                 subscriber.subscribe(
                     consumer, caller, acceptsRefusals: acceptsRefusals, isConnected: isConnectionKept))
@@ -106,7 +106,7 @@ extension Session {
         consumer.finish()
         if case .stopped = machine.state { return .failure(MQTTError(.stopped, "the client has stopped")) }
         return await withCheckedContinuation { continuation in
-            subscriptionCallers.add(caller, continuation)
+            waiters.addForSubscription(caller, continuation)
             subscriber.end(consumer, caller)
             unsubscribe(caller)
         }
@@ -119,7 +119,7 @@ extension Session {
             return .failure(.invalid(.invalidTopicFilter, "a subscription has \(quoted(filter)); \(advice)"))
         }
         return await withCheckedContinuation { continuation in
-            subscriptionCallers.add(caller, continuation)
+            waiters.addForSubscription(caller, continuation)
             subscriber.end(filters, caller)
             unsubscribe(caller)
         }
@@ -132,7 +132,8 @@ extension Session {
             cancelUnsubscribing(caller, Self.shuttingDown("the unsubscribe"))
         }
         watchIdle()
-        discardEnded()
+        inbox.discardEnded(subscriber)
+        resendIfNeeded()
         finishEnding()
         carryOut(subscriber.finishCalls(isConnected: isConnectionKept))
     }
@@ -160,7 +161,7 @@ extension Session {
                 guard let connection else { continue }
                 connection.write(packet)
                 suspects.sent(packetID, received: connection.receivedBytes, now: .now)
-            case .resume(let caller, let outcome): subscriptionCallers.resume(caller, outcome)
+            case .resume(let caller, let outcome): waiters.endSubscriptionWait(caller, outcome)
             case .answered(.subscription(let filter)): answered(.subscription(filter))
             case .answered(.unsubscription(let filter)): answered(.unsubscription(filter))
             case .denied(let code): noticeRefusal(code)
@@ -207,8 +208,7 @@ extension Session {
     /// Records that the broker has no session: neither subscriptions, nor messages that wait for an acknowledgement.
     func sessionForgotten() {
         carryOut(subscriber.sessionForgotten())
-        unclaimed.forgetReceipts()
-        handling.removeAll()
+        inbox.sessionForgotten()
     }
 }
 

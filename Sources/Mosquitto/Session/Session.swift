@@ -27,38 +27,17 @@ actor Session {
 
     // Publishing (Session+Publishing)
     var publisher: Publisher
-    /// Number of PUBREL packets received since the drain timer was set.
-    var releases = 0
-    /// QoS 2 messages whose PUBREL a shutdown waits for.
-    var unfinished: Set<UInt16> = []
 
     // Subscribing (Session+Subscriptions)
     var subscriber: Subscriber
-    var subscriptionCallers = WaiterList<[MQTTReasonCode]>()
-    var unclaimed = UnclaimedMessages()
-    /// Topics of messages without a consumer that were left to the broker until the next connection.
-    var givenBack: [UInt16: String] = [:]
-    /// Number of unclaimed messages at the last warning in the log.
-    var warnedOfUnclaimed = 0
-    /// Number of messages that consumers have left to the broker since the connection began (Session+Resending).
-    var abandoned = 0
-    var isResendingDemanded = false
-    var lastResending: ContinuousClock.Instant?
-    var resendingDelay = Duration.zero
+    var inbox: Inbox
+
     // Suspects (Session+Suspects)
     var suspects = Suspects()
 
     // Delivering (Session+Delivering)
     /// The memory of the last packets, for reuse.
     var emptyPackets: [ServerPacket] = []
-    var unreleased: [UInt16: UnreleasedMessage] = [:]
-    /// QoS 1 messages whose acknowledgement waits for their consumers.
-    var handling: [UInt16: MessageUnderHandling] = [:]
-    /// True if a message is acknowledged as soon as a consumer has received it, and held while there is no consumer.
-    let acknowledgesOnDelivery: Bool
-    /// True if a consumer may be full and must be checked.
-    var mayHaveFullConsumer = false
-    nonisolated let settledReceipts = Mutex([Receipt]())
 
     // Waiting (Session+Waiting)
     var waiters = Waiters()
@@ -81,13 +60,19 @@ actor Session {
         dialer = Dialer(configuration, loop: eventLoop.core, logger: self.logger, resolve: resolve)
         reporter = SessionReporter(shared, logger: logger, tls: configuration.tls)
         keeper = CredentialKeeper(configuration)
-        acknowledgesOnDelivery = configuration.acknowledgesOnDelivery
         let identifiers = PacketIdentifiers()
         publisher = Publisher(
             Publisher.Configuration(configuration), queue: shared.queue, identifiers: identifiers, logger: logger,
             metrics: shared.metrics)
         subscriber = Subscriber(Subscriber.Configuration(configuration), identifiers, logger: logger)
+        inbox = Inbox(
+            Inbox.Configuration(configuration, countsDropped: shared.metrics != nil), logger: logger)
         machine = SessionStateMachine(SessionStateMachine.Configuration(configuration))
+        let receipts = inbox.receipts
+        receipts.whenSettled { [weak self] in
+            guard let self else { return }
+            self.loop.schedule(self)
+        }
     }
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { eventLoop.asUnownedSerialExecutor() }
@@ -263,9 +248,8 @@ actor Session {
         let isEnding = timer == .drain || timer == .close
         var hasMoved = isEnding && connection?.hasMoved() ?? false
         if timer == .drain {
-            let hasProgressed = publisher.hasProgressed() || releases > 0
-            hasMoved = hasMoved || hasProgressed
-            releases = 0
+            let (hasAnswers, hasReleases) = (publisher.hasProgressed(), inbox.hasProgressed())
+            hasMoved = hasMoved || hasAnswers || hasReleases
         } else if connection?.isPromiseOpen != true {
             hasMoved = false
         }
@@ -287,7 +271,7 @@ actor Session {
         suspects = Suspects()
         let reason = error ?? MQTTError(.stopped, "the client has stopped")
         publisher.stop(reason)
-        leaveUnreadToBroker()
+        inbox.leaveUnread(subscriber.table.consumers)
         carryOut(subscriber.failUnsubscribing(reason))
         if error == nil, let outlivingTime = ending.outlivingTime {
             _ = loop.setTimer(after: outlivingTime) { [weak self] in

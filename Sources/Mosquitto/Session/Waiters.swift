@@ -6,6 +6,8 @@ struct Waiters {
     private var rotation = WaiterList<Void>()
     /// Calls that wait for a connection with a new client certificate.
     private var identity = WaiterList<Void>()
+    /// Callers that wait for the broker's answer on a subscription, or for its end.
+    private var subscriptions = WaiterList<[MQTTReasonCode]>()
     private var stop: [StopContinuation] = []
     private var lastID: UInt64 = 0
     /// Calls of tasks that are being shut down.
@@ -46,6 +48,16 @@ struct Waiters {
     }
 
     mutating func rotated(_ outcome: Result<Void, MQTTError>) { rotation.resumeAll(outcome) }
+
+    // MARK: Subscriptions
+
+    mutating func addForSubscription(
+        _ id: WaiterID, _ continuation: CheckedContinuation<Result<[MQTTReasonCode], MQTTError>, Never>
+    ) { subscriptions.add(id, continuation) }
+
+    mutating func endSubscriptionWait(_ id: WaiterID, _ outcome: Result<[MQTTReasonCode], MQTTError>) {
+        subscriptions.resume(id, outcome)
+    }
 
     // MARK: Calls of tasks that are being shut down
 

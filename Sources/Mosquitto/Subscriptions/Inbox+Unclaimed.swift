@@ -1,0 +1,131 @@
+import Logging
+
+/// Messages of a persistent session that no consumer takes: ``UnclaimedMessages``, and what is left to the broker.
+extension Inbox {
+    /// The time for which a message without a consumer holds back the acknowledgements of others.
+    static let unclaimedLimit = Duration.seconds(10)
+
+    /// Holds messages for which there is no consumer, unacknowledged.
+    ///
+    /// - Parameter kept: the filters of the session that have no consumer.
+    mutating func hold(_ run: [IncomingMessage], kept: [MQTTTopicFilter]) {
+        var run = run
+        for index in run.indices where run[index].receipt == nil {
+            guard let packetID = run[index].message.packetIdentifier else { continue }
+            run[index].receipt = holdBack(run[index].message, packetID)
+        }
+        // One of those before has given way to others already.
+        if !givenBack.isEmpty, acknowledgements.isBlocked {
+            giveBack(run.filter { $0.receipt != nil }, kept)
+            run.removeAll { $0.receipt != nil }
+        }
+        let excess = unclaimed.hold(run)
+        giveBack(excess.unacknowledged, kept)
+        warnOfLoss()
+    }
+
+    private mutating func warnOfLoss() {
+        guard let count = unclaimed.takeLossToTell() else { return }
+        logger.warning(
+            "messages of the session were dropped, since nothing subscribes to their topics",
+            metadata: ["mqtt.messages": "\(count)"])
+    }
+
+    /// Keeps what a consumer has left over for the next one.
+    mutating func putBack(_ leftOver: [IncomingMessage], _ subscriber: Subscriber) {
+        guard !leftOver.isEmpty else { return }
+        guard configuration.isPersistent else {
+            for message in leftOver { message.receipt?.settle(isHandled: false) }
+            return
+        }
+        discard(leftOver.filter { subscriber.isEnded($0.message.topic) })
+        _ = unclaimed.putBack(leftOver.filter { !subscriber.isEnded($0.message.topic) })
+        warnOfLoss()
+    }
+
+    /// Takes what waits for a new consumer.
+    ///
+    /// - Parameter isConnected: true if the connection is up on which unacknowledged messages came.
+    mutating func claim(
+        for consumer: MessageBuffer, kept: [MQTTTopicFilter], isConnected: Bool
+    ) -> [IncomingMessage] {
+        if unclaimed.count == 0, givenBack.isEmpty { return [] }
+        var claimed = unclaimed.claim(for: consumer, kept: kept, isConnected: isConnected)
+        if configuration.acknowledgesOnDelivery {
+            for index in claimed.indices {
+                claimed[index].receipt?.settle(isHandled: true)
+                claimed[index].receipt = nil
+            }
+        }
+        let filters = consumer.subscriptions.map(\.filter)
+        if givenBack.values.contains(where: { topic in filters.contains { $0.matches(topic) } }) { resending.demand() }
+        return claimed
+    }
+
+    /// The broker has no session: what it would have sent again is for the consumers that are there.
+    mutating func offerUnclaimed(_ subscriber: inout Subscriber) -> [Subscriber.Action] {
+        var actions: [Subscriber.Action] = []
+        for consumer in subscriber.table.consumers {
+            guard consumer.append(claim(for: consumer, kept: subscriber.table.kept, isConnected: false)) else {
+                continue
+            }
+            noteFull()
+            actions += subscriber.beginEarly(consumer)
+        }
+        return actions
+    }
+
+    /// Discards what waits for a consumer of a filter that somebody has ended.
+    mutating func discardEnded(_ subscriber: Subscriber) {
+        if subscriber.endedFilters.isEmpty { return }
+        discard(unclaimed.discard(where: subscriber.isEnded))
+        if givenBack.values.contains(where: subscriber.isEnded) { resending.demand() }
+    }
+
+    private func discard(_ messages: [IncomingMessage]) {
+        for message in messages { message.receipt?.settle(isHandled: true) }
+    }
+
+    // MARK: What is left to the broker
+
+    /// Leaves messages to the broker whose time is over: they are as many as it has unacknowledged, and it may send no more.
+    mutating func lookAtUnclaimed(kept: [MQTTTopicFilter], now: ContinuousClock.Instant = .now) {
+        let count = unclaimed.count(heldBefore: now - Self.unclaimedLimit)
+        if count > 0, acknowledgements.isBlocked { giveBack(unclaimed.takeUnacknowledged(), kept) }
+        warnOfUnclaimed(count, kept)
+    }
+
+    /// Leaves messages to the broker, which sends them again on the next connection: they hold no others back.
+    private mutating func giveBack(_ messages: [IncomingMessage], _ kept: [MQTTTopicFilter]) {
+        guard !messages.isEmpty else { return }
+        for message in messages {
+            guard let receipt = message.receipt else { continue }
+            givenBack[receipt.packetID] = message.message.topic
+            receipt.settle(isHandled: false)
+        }
+        warnOfUnclaimed(messages.count, kept)
+    }
+
+    /// Warns the first time, and whenever they are twice as many.
+    private mutating func warnOfUnclaimed(_ count: Int, _ kept: [MQTTTopicFilter]) {
+        let total = max(count, unclaimed.count) + givenBack.count
+        guard count > 0, total >= 2 * warnedOfUnclaimed else { return }
+        warnedOfUnclaimed = total
+        let topics = unclaimed.topics.union(givenBack.values)
+        let filters = kept.filter { filter in topics.contains { filter.matches($0) } }.map(\.filter)
+        let names = filters.isEmpty ? topics.sorted().prefix(10).map { $0 } : filters.sorted()
+        logger.warning(
+            """
+            messages of the session stay with the broker, unacknowledged, and it may stop sending more, since nothing \
+            subscribes to their topics; subscribe, or end the filters with unsubscribe(from:)
+            """,
+            metadata: [filters.isEmpty ? "mqtt.topics" : "mqtt.filters": "\(names)", "mqtt.messages": "\(total)"])
+    }
+
+    /// The broker resumes the session, and sends again what is not acknowledged, in its order, which is that of the acknowledgements: a
+    /// message whose PUBACK was lost comes before those that wait in the buffers, and would hold theirs back from behind them.
+    mutating func resumeUnclaimed(_ consumers: [MessageBuffer]) {
+        for consumer in consumers { forget(consumer.takeUnacknowledged()) }
+        forget(unclaimed.takeUnacknowledged())
+    }
+}

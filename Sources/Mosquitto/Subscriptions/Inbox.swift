@@ -1,0 +1,328 @@
+import Logging
+
+/// Owns the messages that came, from their packets to their consumers, and the acknowledgements on their way back. A value without a
+/// connection: it says what is to be acknowledged (``takeAcknowledgements(_:)``), and whether to read on.
+///
+/// The state of a QoS 2 message is here alone: its PUBREC in ``acknowledgements``, and then ``unreleased`` until its PUBREL. Messages
+/// for which there is no consumer: Inbox+Unclaimed.
+struct Inbox {
+    struct Configuration {
+        /// True if a message is acknowledged when its consumers have handled it.
+        var holds = false
+        /// True if a message is acknowledged as soon as a consumer has it, and held while none has.
+        var acknowledgesOnDelivery = false
+        /// True if the session is a persistent one: what is not acknowledged comes again.
+        var isPersistent = false
+        var receiveMaximum = UInt16.max
+        /// True if somebody takes ``Inbox/dropped``.
+        var countsDropped = false
+    }
+
+    let configuration: Configuration
+    let logger: Logger
+    let receipts = SettledReceipts()
+    private let settle: @Sendable (Receipt) -> Void
+
+    private(set) var acknowledgements: OutgoingAcknowledgements
+    /// Goes up with every connection.
+    private var connection = 0
+    /// True while acknowledgements can be sent: nothing follows a DISCONNECT (MQTT 5.0, section 3.14.4).
+    private var isOpen = false
+
+    private var unreleased: [UInt16: UnreleasedMessage] = [:]
+    /// QoS 1 messages whose acknowledgement waits for their consumers.
+    private var handling: [UInt16: MessageUnderHandling] = [:]
+    /// QoS 2 messages that a shutdown waits for the broker to release.
+    private var unfinished: Set<UInt16> = []
+    /// Releases of ``unfinished`` since the last call of ``hasProgressed()``.
+    private var releases = 0
+
+    private var mayHaveFullConsumer = false
+    /// Messages that buffers have dropped, and that were not counted.
+    private(set) var dropped = 0
+
+    var unclaimed = UnclaimedMessages()
+    /// Topics of messages that nobody took, and that are left to the broker until the next connection.
+    var givenBack: [UInt16: String] = [:]
+    /// The number of unclaimed messages that the log has told of.
+    var warnedOfUnclaimed = 0
+    var resending: Resending
+
+    init(_ configuration: Configuration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+        settle = { [receipts] in receipts.add($0) }
+        acknowledgements = Self.makeAcknowledgements(configuration)
+        resending = Resending(receiveMaximum: configuration.receiveMaximum)
+    }
+
+    private static func makeAcknowledgements(_ configuration: Configuration) -> OutgoingAcknowledgements {
+        OutgoingAcknowledgements(holds: configuration.holds || configuration.acknowledgesOnDelivery)
+    }
+
+    // MARK: Connections
+
+    /// A CONNACK has come. `isResumed`: the broker has the session of the connection before.
+    mutating func connected(isResumed: Bool, _ consumers: [MessageBuffer]) {
+        isOpen = true
+        mayHaveFullConsumer = true
+        if isResumed {
+            resumeUnclaimed(consumers)
+        } else {
+            sessionForgotten()
+            unreleased.removeAll()
+        }
+    }
+
+    /// Our DISCONNECT has been written.
+    mutating func disconnecting() { isOpen = false }
+
+    mutating func connectionEnded() {
+        isOpen = false
+        connection += 1
+        acknowledgements = Self.makeAcknowledgements(configuration)
+        unfinished = []
+        givenBack = [:]
+        warnedOfUnclaimed = 0
+        resending.connectionEnded()
+    }
+
+    /// The broker has no session: nothing comes again, and nothing is to be acknowledged.
+    mutating func sessionForgotten() {
+        unclaimed.forgetReceipts()
+        handling.removeAll()
+    }
+
+    // MARK: Packets
+
+    /// A PUBLISH has come, whose acknowledgement is due in the order of the messages.
+    mutating func published(_ packetID: UInt16, _ qos: MQTTQoS) {
+        if qos != .atMostOnce, !configuration.acknowledgesOnDelivery { acknowledgements.received(packetID, qos) }
+    }
+
+    /// A PUBREL has come, which is to be answered.
+    mutating func answerRelease(_ packetID: UInt16) { acknowledgements.released(packetID) }
+
+    /// A PUBREC has come that refuses nothing, which is to be answered.
+    mutating func answerTakeover(_ packetID: UInt16) { acknowledgements.takenOver(packetID) }
+
+    /// Takes the packets to be sent, of four bytes each.
+    mutating func takeAcknowledgements(_ body: (UnsafeRawBufferPointer) -> Void) { acknowledgements.takeDue(body) }
+
+    /// The broker has done with a QoS 2 message. Returns true if it is the last for which a shutdown waits.
+    mutating func released(_ packetID: UInt16) -> Bool {
+        unreleased[packetID] = nil
+        guard !unfinished.isEmpty, unfinished.remove(packetID) != nil else { return false }
+        releases += 1
+        return unfinished.isEmpty
+    }
+
+    /// Returns the message of a PUBLISH; `nil` if it is the repetition of a QoS 2 message (MQTT 5.0, section 4.3.3), or of a QoS 1 message
+    /// that is being handled.
+    mutating func receive(_ message: MQTTMessage, _ packetID: UInt16) -> IncomingMessage? {
+        if message.qos == .atMostOnce { return IncomingMessage(message: message) }
+        var message = message
+        message.packetIdentifier = packetID
+        guard message.qos == .exactlyOnce else {
+            if message.isRepetition, isUnderHandling(message, packetID) { return nil }
+            if !configuration.holds { return IncomingMessage(message: message) }
+            return IncomingMessage(message: message, receipt: makeReceipt(of: message, packetID))
+        }
+        if let known = unreleased[packetID] {
+            // Of one that is being handled, the receipt is yet to come.
+            if case .handled = known {
+                if configuration.holds {
+                    release(packetID, isHandled: true)
+                } else if configuration.acknowledgesOnDelivery {
+                    acknowledgements.delivered(packetID, .exactlyOnce)
+                }
+            }
+            return nil
+        }
+        let receipt = configuration.holds ? makeReceipt(of: message, packetID) : nil
+        if receipt == nil { unreleased[packetID] = .handled }
+        return IncomingMessage(message: message, receipt: receipt)
+    }
+
+    mutating func makeReceipt(of message: MQTTMessage, _ packetID: UInt16) -> Receipt {
+        let receipt = Receipt(packetID: packetID, settled: settle)
+        if message.qos == .exactlyOnce {
+            unreleased[packetID] = .handling(receipt)
+        } else {
+            handling[packetID] = MessageUnderHandling(message, receipt, connection: connection)
+        }
+        return receipt
+    }
+
+    /// Returns whether a QoS 1 message that the broker sends again is here already. Its receipt then counts on this connection, and one
+    /// that was handled without a connection is acknowledged now.
+    private mutating func isUnderHandling(_ message: MQTTMessage, _ packetID: UInt16) -> Bool {
+        guard let known = handling[packetID], known.connection != connection, known.isSame(as: message) else {
+            return false
+        }
+        handling[packetID]?.connection = connection
+        if known.isHandled, configuration.acknowledgesOnDelivery {
+            handling[packetID] = nil
+            acknowledgements.delivered(packetID, message.qos)
+        } else if known.isHandled {
+            release(packetID, isHandled: true)
+        }
+        return true
+    }
+
+    // MARK: Receipts
+
+    /// Acknowledges what has been handled. Returns whether there was something.
+    mutating func takeReceipts() -> Bool {
+        let settled = receipts.take()
+        for receipt in settled { take(receipt) }
+        return !settled.isEmpty
+    }
+
+    private mutating func take(_ receipt: Receipt) {
+        // What a clean session does not acknowledge never comes again, since the client resumes none, however long the broker keeps
+        // it; and it takes one of the few places that the broker has for messages under way.
+        let isDone = receipt.isHandled || !configuration.isPersistent
+        let packetID = receipt.packetID
+        if case .handling(let pending) = unreleased[packetID], pending === receipt {
+            // One that was not handled is to be delivered when it comes again.
+            unreleased[packetID] = isDone ? .handled : nil
+        } else if let known = handling[packetID], known.receipt === receipt {
+            // One that was handled is known until its acknowledgement has gone out.
+            if isDone { handling[packetID]?.isHandled = true } else { handling[packetID] = nil }
+            if known.connection != connection {
+                handling[packetID]?.condense()
+                return
+            }
+        } else {
+            return
+        }
+        release(packetID, isHandled: isDone)
+        // It waits for those before it.
+        if isDone { handling[packetID]?.condense() }
+        if !isDone, configuration.isPersistent, givenBack[packetID] == nil { resending.left() }
+    }
+
+    private mutating func release(_ packetID: UInt16, isHandled: Bool) {
+        guard isOpen else { return }
+        acknowledgements.settle(packetID, isHandled: isHandled) { handling[$0] = nil }
+    }
+
+    mutating func forget(_ messages: [IncomingMessage]) {
+        for message in messages {
+            guard let receipt = message.receipt else { continue }
+            if handling[receipt.packetID]?.receipt === receipt { handling[receipt.packetID] = nil }
+            if case .handling(let pending) = unreleased[receipt.packetID], pending === receipt {
+                unreleased[receipt.packetID] = nil
+            }
+        }
+    }
+
+    // MARK: Consumers
+
+    /// Hands messages to their consumers, those in a row with the same topic in one go.
+    mutating func deliver(_ messages: [IncomingMessage], _ subscriber: inout Subscriber) -> [Subscriber.Action] {
+        var actions: [Subscriber.Action] = []
+        var start = 0
+        while start < messages.count {
+            var end = start + 1
+            while end < messages.count, messages[end].isForSame(as: messages[start]) { end += 1 }
+            let run = start == 0 && end == messages.count ? messages : Array(messages[start..<end])
+            deliver(run, messages[start].message, &subscriber, &actions)
+            start = end
+        }
+        return actions
+    }
+
+    private mutating func deliver(
+        _ run: [IncomingMessage], _ first: MQTTMessage, _ subscriber: inout Subscriber,
+        _ actions: inout [Subscriber.Action]
+    ) {
+        let consumers = subscriber.table.consumers(
+            of: first.topic, first.subscriptionIdentifiers, isRetained: first.retain)
+        if consumers.isEmpty { return unwanted(run, first, &subscriber) }
+        if configuration.acknowledgesOnDelivery { acknowledge(run) }
+        for message in run { message.receipt?.consumers(consumers.count) }
+        for consumer in consumers where consumer.append(run) {
+            mayHaveFullConsumer = true
+            actions += subscriber.beginEarly(consumer)
+        }
+        if configuration.countsDropped { for consumer in consumers { dropped += consumer.takeDropped() } }
+    }
+
+    mutating func takeDropped() -> Int {
+        defer { dropped = 0 }
+        return dropped
+    }
+
+    /// Holds messages that no consumer takes for the next one, in a persistent session, and discards all others.
+    private mutating func unwanted(_ run: [IncomingMessage], _ first: MQTTMessage, _ subscriber: inout Subscriber) {
+        if subscriber.table.isRedundant(first.topic, first.subscriptionIdentifiers) {
+            return acknowledgeAndDiscard(run)
+        }
+        if configuration.isPersistent, !subscriber.isEnded(first.topic) {
+            return hold(run, kept: subscriber.table.kept)
+        }
+        logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(first.topic)"])
+        acknowledgeAndDiscard(run)
+    }
+
+    private mutating func acknowledgeAndDiscard(_ run: [IncomingMessage]) {
+        if configuration.acknowledgesOnDelivery { acknowledge(run) }
+        for message in run { message.receipt?.settle(isHandled: true) }
+    }
+
+    /// The messages have their consumers.
+    private mutating func acknowledge(_ run: [IncomingMessage]) {
+        for incoming in run {
+            guard let packetID = incoming.message.packetIdentifier else { continue }
+            acknowledgements.delivered(packetID, incoming.message.qos)
+        }
+    }
+
+    /// A message of QoS 1 or 2 waits for its consumer.
+    mutating func holdBack(_ message: MQTTMessage, _ packetID: UInt16) -> Receipt {
+        acknowledgements.received(packetID, message.qos)
+        return makeReceipt(of: message, packetID)
+    }
+
+    // MARK: Reading
+
+    /// Notes that a consumer may be full.
+    mutating func noteFull() { mayHaveFullConsumer = true }
+
+    /// Returns whether an established connection is to be read.
+    ///
+    /// - Parameter awaitsAnswer: true if a call waits for the broker. It may be a consumer that publishes what it has got: it takes no
+    ///   more before.
+    mutating func isReadable(_ consumers: [MessageBuffer], awaitsAnswer: @autoclosure () -> Bool) -> Bool {
+        guard mayHaveFullConsumer else { return true }
+        let fullness = consumers.lazy.map(\.fullness).max() ?? .room
+        mayHaveFullConsumer = fullness != .room
+        return fullness == .room || fullness == .full && (!unfinished.isEmpty || awaitsAnswer())
+    }
+
+    // MARK: The end
+
+    /// A shutdown waits for the broker to release QoS 2 messages, if it can read on: a session that a later run resumes does not begin
+    /// in the middle of it.
+    mutating func awaitReleases(_ isWanted: Bool) {
+        unfinished = isWanted ? Set(unreleased.filter(\.value.isHandled).keys) : []
+    }
+
+    /// True while a shutdown waits for the broker to release messages.
+    var awaitsRelease: Bool { !unfinished.isEmpty }
+
+    /// Returns whether messages were released since the last call for which a shutdown waits.
+    mutating func hasProgressed() -> Bool {
+        defer { releases = 0 }
+        return releases > 0
+    }
+
+    /// The client ends, and acknowledges nothing more: what no consumer has begun with comes again to the next run of a persistent
+    /// session, and is not handed out by this one too.
+    func leaveUnread(_ consumers: [MessageBuffer]) {
+        guard configuration.holds, configuration.isPersistent else { return }
+        for consumer in consumers { _ = consumer.takeUnacknowledged(includingExactlyOnce: true) }
+    }
+}
