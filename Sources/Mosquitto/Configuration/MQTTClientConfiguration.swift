@@ -175,7 +175,7 @@ public struct MQTTClientConfiguration: Sendable {
                 "a persistent session needs a clientID of yours: with a random one nobody finds the session again")
         }
         try proxy?.validate()
-        if let localAddress, Resolver.numeric(localAddress) == nil {
+        if let localAddress, HostAddresses.numeric(localAddress) == nil {
             throw .invalid(
                 .invalidConfiguration, "localAddress \(quoted(localAddress)) is not an IPv4 or IPv6 address")
         }

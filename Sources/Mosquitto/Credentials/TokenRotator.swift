@@ -111,7 +111,7 @@ final class TokenRotator: Sendable {
         let task = Task { [weak self] () -> Result<Token, MQTTError> in
             let result = await within(timeout) { await Self.ask(provider, attempt) }
             if result == nil, Task.isCancelled { return .failure(Self.abandoned) }
-            return self?.answered(result ?? .failure(Self.overdue(timeout)), number, after: .now - start)
+            return self?.answered(result ?? .failure(MQTTError.providerOverdue(timeout)), number, after: .now - start)
                 ?? .failure(Self.abandoned)
         }
         let question = Question(number: number, task: task)
@@ -155,32 +155,11 @@ final class TokenRotator: Sendable {
             try credentials.validate()
             return .success(credentials)
         } catch {
-            return .failure(failure(error))
+            return .failure(.providerFailure(error))
         }
-    }
-
-    static func overdue(_ timeout: Duration, _ what: String = "credential provider") -> MQTTError {
-        MQTTError(.credentials, "the \(what) took longer than \(timeout)", phase: .credentials)
     }
 
     private static var abandoned: MQTTError {
         MQTTError(.credentials, "the question to the credential provider was cancelled", phase: .credentials)
-    }
-
-    /// Converts an error thrown by a provider or an authenticator.
-    static func failure(_ error: any Error, of provider: String = "credential provider") -> MQTTError {
-        if let error = error as? MQTTError {
-            // Whatever its code, the error is the provider's failure, which never ends the client by itself.
-            var failure = MQTTError(.credentials, error.message, phase: .credentials)
-            failure.underlying = error
-            return failure
-        }
-        // The description of the user's own error is not used: it may hold a secret.
-        var failure = MQTTError(
-            .credentials,
-            (error as? MQTTCredentialError)?.message ?? "the \(provider) failed with \(type(of: error))",
-            phase: .credentials)
-        failure.underlying = error
-        return failure
     }
 }

@@ -43,7 +43,20 @@ struct AddressMemory {
             .filter(addresses.contains)
         let others = addresses.filter { !suspects.contains($0) }
         return Order(
-            addresses: ConnectRace.interleaved(others) + suspects, suspects: others.isEmpty ? 0 : suspects.count)
+            addresses: Self.interleaved(others) + suspects, suspects: others.isEmpty ? 0 : suspects.count)
+    }
+
+    /// Orders addresses by RFC 8305, section 4: the system's order, with the families taking turns.
+    static func interleaved(_ addresses: [String]) -> [String] {
+        guard let first = addresses.first else { return [] }
+        let leading = addresses.filter { $0.contains(":") == first.contains(":") }
+        let others = addresses.filter { $0.contains(":") != first.contains(":") }
+        var result: [String] = []
+        for index in 0..<max(leading.count, others.count) {
+            if index < leading.count { result.append(leading[index]) }
+            if index < others.count { result.append(others[index]) }
+        }
+        return result
     }
 }
 

@@ -159,17 +159,4 @@ final class ConnectRace {
     private func note(_ error: MQTTError) {
         if failure == nil || failure?.code == .networkUnreachable { failure = error }
     }
-
-    /// Returns the system's order with alternating address families (RFC 8305, section 4).
-    static func interleaved(_ addresses: [String]) -> [String] {
-        guard let first = addresses.first else { return [] }
-        let leading = addresses.filter { $0.contains(":") == first.contains(":") }
-        let others = addresses.filter { $0.contains(":") != first.contains(":") }
-        var result: [String] = []
-        for index in 0..<max(leading.count, others.count) {
-            if index < leading.count { result.append(leading[index]) }
-            if index < others.count { result.append(others[index]) }
-        }
-        return result
-    }
 }

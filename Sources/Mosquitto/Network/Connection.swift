@@ -21,12 +21,6 @@ final class Connection {
         case finished
     }
 
-    /// Bytes on the wire, TLS included.
-    struct Traffic: Equatable {
-        var sent = 0
-        var received = 0
-    }
-
     let address: String
     /// Modified by the extensions of this class only, like everything below.
     var stage: Stage

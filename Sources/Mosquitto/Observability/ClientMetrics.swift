@@ -21,7 +21,7 @@ final class ClientMetrics: @unchecked Sendable {
     private var published = SIMD4<Int>()
     private var received = SIMD4<Int>()
     private var dropped = 0
-    private var traffic = Connection.Traffic()
+    private var traffic = Traffic()
     private var inFlight = Level()
     private var queued = Level()
     private var state: String?
@@ -36,12 +36,6 @@ final class ClientMetrics: @unchecked Sendable {
     private struct Level {
         var now = 0
         var told = 0
-    }
-
-    /// Returns `nil` if metrics are off.
-    convenience init?(_ configuration: MQTTMetricsConfiguration?, loop: EventLoopCore) {
-        guard let configuration else { return nil }
-        self.init(configuration) { _ = loop.setTimer(after: $0, $1) }
     }
 
     init?(_ configuration: MQTTMetricsConfiguration, schedule: @escaping Schedule) {
@@ -122,8 +116,9 @@ final class ClientMetrics: @unchecked Sendable {
         handles.rare.count("publish_failures_total", ("code", error.code.name), by: count)
     }
 
-    func received(_ messages: [IncomingMessage]) {
-        for incoming in messages { received[Int(incoming.message.qos.rawValue)] += 1 }
+    /// Messages have come, so many of each QoS.
+    func received(_ counts: SIMD4<Int>) {
+        received &+= counts
         changed()
     }
 
@@ -135,11 +130,11 @@ final class ClientMetrics: @unchecked Sendable {
     }
 
     /// Takes over the traffic of a connection since the last call, and resets it.
-    func moved(_ new: inout Connection.Traffic) {
+    func moved(_ new: inout Traffic) {
         guard new.sent > 0 || new.received > 0 else { return }
         traffic.sent += new.sent
         traffic.received += new.received
-        new = Connection.Traffic()
+        new = Traffic()
         changed()
     }
 
@@ -189,7 +184,7 @@ final class ClientMetrics: @unchecked Sendable {
         dropped = 0
         if traffic.sent > 0 { handles.sentBytes.increment(by: traffic.sent) }
         if traffic.received > 0 { handles.receivedBytes.increment(by: traffic.received) }
-        traffic = Connection.Traffic()
+        traffic = Traffic()
         tell(&inFlight, handles.inFlight)
         tell(&queued, handles.queued)
     }

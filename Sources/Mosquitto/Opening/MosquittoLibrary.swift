@@ -11,10 +11,7 @@ public enum MosquittoLibrary {
 
     /// Initializes libmosquitto and OpenSSL once per process, before any other call of theirs.
     static let initialize: Void = {
-        // By default OpenSSL frees its tables in a handler of exit(3). The loop's thread runs until the process is gone
-        // and would access the freed tables: a process that exits while it connects would crash. If another part of the
-        // process has initialized OpenSSL before, its choice stands.
-        _ = OPENSSL_init_crypto(UInt64(OPENSSL_INIT_NO_ATEXIT), nil)
+        OpenSSLLibrary.initialize
         // Not thread-safe. Never undone: mosquitto_lib_cleanup would unload OpenSSL's configuration for the whole
         // process.
         _ = mosquitto_lib_init()

@@ -40,11 +40,4 @@ extension MQTTError {
         error.libraryCode = libraryCode
         return error
     }
-
-    /// Adds the broker's explanation.
-    mutating func explain(_ explanation: ReasonExplanation?) {
-        guard let explanation else { return }
-        reasonString = explanation.reasonString
-        userProperties = explanation.userProperties
-    }
 }

@@ -30,9 +30,20 @@ struct RetryDecider: Sendable {
     /// True after rejected credentials were already replaced by fresh ones.
     private(set) var hasTriedFresh = false
 
-    init(_ configuration: SessionStateMachine.Configuration) {
-        policy = configuration.retry
-        failsFast = configuration.firstConnection == .failFast
+    struct Configuration: Sendable {
+        var policy: MQTTRetryPolicy
+        /// True if the first connection is not retried.
+        var failsFast: Bool
+        var hasProvider: Bool
+        var hasClientCertificate: Bool
+        var endpoints: [MQTTEndpoint]
+        var endpointOrder: MQTTEndpointOrder
+        var redirects: MQTTRedirectPolicy
+    }
+
+    init(_ configuration: Configuration) {
+        policy = configuration.policy
+        failsFast = configuration.failsFast
         hasProvider = configuration.hasProvider
         hasClientCertificate = configuration.hasClientCertificate
         generator = JitterGenerator(seed: policy.seed)

@@ -250,9 +250,9 @@ struct CredentialKeeper {
         within timeout: Duration, _ make: @escaping @Sendable () async throws -> [UInt8]?
     ) async -> Result<[UInt8]?, MQTTError> {
         let made = await within(timeout) { () -> Result<[UInt8]?, MQTTError> in
-            do { return .success(try await make()) } catch { return .failure(TokenRotator.failure(error)) }
+            do { return .success(try await make()) } catch { return .failure(MQTTError.providerFailure(error)) }
         }
-        guard let made else { return .failure(TokenRotator.overdue(timeout, "authenticator")) }
+        guard let made else { return .failure(MQTTError.providerOverdue(timeout, "authenticator")) }
         if case .success(let data?) = made, data.count > 65_535 {
             return .failure(
                 MQTTError(

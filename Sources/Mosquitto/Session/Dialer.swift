@@ -51,7 +51,7 @@ struct Dialer {
             if endpoint.isUnixSocket { return Prepared(tls: context, addresses: .success([endpoint.host])) }
             // A proxy resolves the broker's name itself.
             let host = configuration.proxy?.host ?? endpoint.host
-            if let address = Resolver.numeric(host) {
+            if let address = HostAddresses.numeric(host) {
                 return Prepared(tls: context, addresses: .success([address]))
             }
             return Prepared(tls: context, addresses: await resolve(host))

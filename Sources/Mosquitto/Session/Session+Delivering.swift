@@ -79,7 +79,7 @@ extension Session {
         }
     }
 
-    /// What a consumer has left over waits for the next one.
+    /// Keeps what a consumer has left over for the next one.
     func putBack(_ leftOver: [IncomingMessage]) {
         if case .stopped = machine.state { return }
         inbox.putBack(leftOver, subscriber)

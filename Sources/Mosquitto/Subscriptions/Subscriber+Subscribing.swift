@@ -107,7 +107,7 @@ extension Subscriber {
         let filters = possible.filters
         do throws(MQTTError) {
             let (packet, packetID) = try makePacket("SUBSCRIBE") { packetID, version in
-                PacketEncoder.subscribe(possible, packetID, version)
+                PacketEncoder.subscribe(possible.subscriptions, identifier: possible.identifier, packetID, version)
             }
             actions.append(.send(packet, packetID))
             table.noteAsked(filters)

@@ -44,7 +44,7 @@ final class TLSContext: @unchecked Sendable {
 
     /// Sets the parts that never change. Throws ``MQTTError/Code/tlsConfiguration``.
     init(_ configuration: TLSConfiguration) throws(MQTTError) {
-        MosquittoLibrary.initialize
+        OpenSSLLibrary.initialize
         self.configuration = configuration
         let keyLog: Int32? = if let path = configuration.keyLogFile { try TLSFile.openKeyLog(path) } else { nil }
         record = .allocate(capacity: 1)
@@ -190,7 +190,7 @@ final class TLSContext: @unchecked Sendable {
         // that does.
         self.endpoint = nil
         let name = (configuration.serverName ?? endpoint.host).withoutRootDot
-        let isAddress = Resolver.numeric(name) != nil
+        let isAddress = HostAddresses.numeric(name) != nil
         free(serverName)
         serverName =
             switch configuration.serverNameIndication {

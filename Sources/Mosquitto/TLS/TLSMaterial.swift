@@ -88,7 +88,7 @@ struct TLSMaterial: Sendable {
         do {
             return try await provide()
         } catch {
-            throw TokenRotator.failure(error, of: "TLS \(what) provider")
+            throw MQTTError.providerFailure(error, of: "TLS \(what) provider")
         }
     }
 

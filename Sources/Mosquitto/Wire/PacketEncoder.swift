@@ -4,12 +4,14 @@ enum PacketEncoder {
     static let pingreq: [UInt8] = [0xC0, 0]
 
     /// SUBSCRIBE (MQTT 5.0, section 3.8).
-    static func subscribe(_ group: SubscriptionTable.Group, _ packetID: UInt16, _ version: MQTTVersion) -> [UInt8] {
+    static func subscribe(
+        _ subscriptions: [MQTTSubscription], identifier: UInt32?, _ packetID: UInt16, _ version: MQTTVersion
+    ) -> [UInt8] {
         var properties = PropertyWriter()
-        if let identifier = group.identifier { properties.add(0x0B, variableByteInteger: identifier) }
-        for property in group.subscriptions[0].userProperties { properties.add(0x26, property) }
+        if let identifier { properties.add(0x0B, variableByteInteger: identifier) }
+        for property in subscriptions[0].userProperties { properties.add(0x26, property) }
         var body = start(packetID, properties, version)
-        for subscription in group.subscriptions {
+        for subscription in subscriptions {
             append(subscription.filter.filter, to: &body)
             body.append(subscription.qos.rawValue | (version == .v5_0 ? subscription.options : 0))
         }

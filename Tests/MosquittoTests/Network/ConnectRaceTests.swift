@@ -12,7 +12,7 @@ import Testing
         (["fe80::1%eth0", "::2", "1.1.1.1"], ["fe80::1%eth0", "1.1.1.1", "::2"]),
     ])
     func `is the system's, with the families taking turns`(addresses: [String], expected: [String]) {
-        #expect(ConnectRace.interleaved(addresses) == expected)
+        #expect(AddressMemory.interleaved(addresses) == expected)
     }
 
     @Test func `leaves none out and adds none`() {
@@ -21,8 +21,8 @@ import Testing
             let addresses = (0..<Int.random(in: 0...12, using: &generator)).map {
                 Bool.random(using: &generator) ? "::\($0)" : "192.0.2.\($0)"
             }
-            #expect(ConnectRace.interleaved(addresses).sorted() == addresses.sorted())
-            #expect(ConnectRace.interleaved(addresses).first == addresses.first)
+            #expect(AddressMemory.interleaved(addresses).sorted() == addresses.sorted())
+            #expect(AddressMemory.interleaved(addresses).first == addresses.first)
         }
     }
 }

@@ -39,9 +39,9 @@ struct ClientMetricsTests {
             metrics.published(.atLeastOnce, startedAt: nil)
             metrics.received([IncomingMessage(message: message), IncomingMessage(message: message)])
         }
-        var traffic = Connection.Traffic(sent: 700, received: 900)
+        var traffic = Traffic(sent: 700, received: 900)
         metrics.moved(&traffic)
-        #expect(traffic == Connection.Traffic())
+        #expect(traffic == Traffic())
         #expect(timers.delays == [.seconds(1)])
         #expect(system.counterTotal(label: "mqtt_client_published_total") == 0)
 

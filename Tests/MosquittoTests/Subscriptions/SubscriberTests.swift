@@ -15,7 +15,7 @@ private enum Step: Equatable {
 }
 
 /// A subscriber whose actions are remembered.
-private struct Fixture {
+private final class Fixture {
     var subscriber: Subscriber
     let identifiers = PacketIdentifiers()
     private var callers: UInt64 = 0
@@ -30,12 +30,12 @@ private struct Fixture {
         MessageBuffer(subscriptions, policy: .default) {}
     }
 
-    mutating func caller() -> WaiterID {
+    func caller() -> WaiterID {
         callers += 1
         return WaiterID(number: callers)
     }
 
-    mutating func subscribe(_ consumer: MessageBuffer, acceptsRefusals: Bool = false, isConnected: Bool = true)
+    func subscribe(_ consumer: MessageBuffer, acceptsRefusals: Bool = false, isConnected: Bool = true)
         -> [Step]
     {
         subscriber.add(consumer)
@@ -45,13 +45,13 @@ private struct Fixture {
     }
 
     /// Subscribes, and grants everything.
-    mutating func establish(_ consumer: MessageBuffer) {
+    func establish(_ consumer: MessageBuffer) {
         for case .subscribe(let packetID, let filters) in subscribe(consumer) {
             _ = subscriber.subscribed(packetID, filters.map { _ in 1 }, nil)
         }
     }
 
-    mutating func perform(_ body: (inout Subscriber) -> [Subscriber.Action]) -> [Step] { body(&subscriber).map(step) }
+    func perform(_ body: (inout Subscriber) -> [Subscriber.Action]) -> [Step] { body(&subscriber).map(step) }
 
     private func step(_ action: Subscriber.Action) -> Step {
         switch action {
@@ -364,9 +364,9 @@ private struct Fixture {
         _ = fixture.subscribe(consumer)
         fixture.subscriber.end(["b"], fixture.caller())
         #expect(fixture.perform { $0.failUnsubscribing(error) } == [.failed(2, .stopped, nil)])
-        var other = fixture
-        #expect(other.perform { $0.fail(error, isQuiet: true) } == [.granted(1, [])])
         #expect(fixture.perform { $0.fail(error, isQuiet: false) } == [.failed(1, .stopped, nil)])
         #expect(consumer.isFinished)
+        _ = fixture.subscribe(fixture.consumer("c"))
+        #expect(fixture.perform { $0.fail(error, isQuiet: true) } == [.granted(3, [])])
     }
 }

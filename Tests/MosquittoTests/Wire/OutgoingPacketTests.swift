@@ -85,13 +85,13 @@ import Testing
         var subscription = MQTTSubscription("a/#", qos: .atLeastOnce)
         let plain = SubscriptionTable.Group(subscriptions: [subscription, MQTTSubscription("b", qos: .atLeastOnce)])
         #expect(
-            PacketEncoder.subscribe(plain, 0x0102, .v3_1_1)
+            PacketEncoder.subscribe(plain.subscriptions, identifier: plain.identifier, 0x0102, .v3_1_1)
                 == [0x82, 12, 1, 2, 0, 3, 0x61, 0x2F, 0x23, 1, 0, 1, 0x62, 1])
         subscription.noLocal = true
         subscription.userProperties = [MQTTUserProperty("k", "v")]
         let full = SubscriptionTable.Group(subscriptions: [subscription], identifier: 200)
         #expect(
-            PacketEncoder.subscribe(full, 7, .v5_0)
+            PacketEncoder.subscribe(full.subscriptions, identifier: full.identifier, 7, .v5_0)
                 == [0x82, 19, 0, 7, 10, 0x0B, 0xC8, 1, 0x26, 0, 1, 0x6B, 0, 1, 0x76, 0, 3, 0x61, 0x2F, 0x23, 5])
     }
 

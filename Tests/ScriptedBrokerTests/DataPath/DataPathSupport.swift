@@ -104,7 +104,7 @@ extension Session {
     var isPaused: Bool { connection?.isReadingPaused == true }
 
     /// Number of messages that wait for consumers.
-    var waitingMessages: Int { subscriptions.consumers.reduce(0) { $0 + $1.waiting } }
+    var waitingMessages: Int { subscriber.table.consumers.reduce(0) { $0 + $1.waiting } }
 
     /// True if all publishes were passed to the connection, and the socket does not accept more bytes.
     var isStuckInSocket: Bool { shared.queue.isEmpty && connection?.interest.contains(.writable) == true }

@@ -51,8 +51,8 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
                 "host \(quoted(shown)) has the character \(quoted(String(scalar))); give a bare name or address, without scheme or brackets"
             )
         }
-        // `getaddrinfo` takes "127.1" and "2130706433" for addresses, OpenSSL for names: no certificate could match.
-        if !host.contains(":"), let address = Resolver.numeric(host), address != host {
+        // "127.1" and "2130706433" are addresses to getaddrinfo and names to OpenSSL, so that no certificate could match.
+        if !host.contains(":"), let address = HostAddresses.numeric(host), address != host {
             throw .invalid(
                 .invalidConfiguration, "host \(quoted(host)) is an address in a short form; give all four numbers of it"
             )
@@ -70,12 +70,4 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
                 "the path \(quoted(host)) of the Unix socket has more than \(Self.longestPath) bytes")
         }
     }
-}
-
-/// The order in which a client tries its endpoints.
-public enum MQTTEndpointOrder: Sendable, Hashable {
-    /// In the given order: the first endpoint is preferred.
-    case ordered
-    /// In a random order, chosen when the client starts, so that many clients spread over the brokers of a cluster.
-    case shuffled
 }

@@ -26,28 +26,30 @@ struct PublishEncoder {
         2 + topic.utf8.count + 2 + 4 + properties.encodedSize + 3 + payload
     }
 
-    /// Appends a packet. Returns `false`, and appends nothing, if the packet would exceed `limit` bytes or the maximum
-    /// of MQTT.
-    mutating func append(_ publish: OutgoingPublish, _ header: Header, limit: UInt32?) -> Bool {
-        let topic = header.alias?.isKnown == true ? "" : publish.topic
-        let properties = version == .v5_0 ? Self.properties(of: publish, header) : []
-        var remaining = 2 + topic.utf8.count + publish.payload.count
-        if publish.qos != .atMostOnce { remaining += 2 }
+    /// Adds a packet. Returns `false`, and adds none, if it were longer than `limit` bytes or than MQTT allows.
+    mutating func append(
+        topic: String, payload: [UInt8], qos: MQTTQoS, retain: Bool, _ properties: MQTTPublishProperties?,
+        _ header: Header, limit: UInt32?
+    ) -> Bool {
+        let topic = header.alias?.isKnown == true ? "" : topic
+        let properties = version == .v5_0 ? Self.encode(properties, header) : []
+        var remaining = 2 + topic.utf8.count + payload.count
+        if qos != .atMostOnce { remaining += 2 }
         if version == .v5_0 { remaining += VariableByteInteger.size(properties.count) + properties.count }
         if remaining > VariableByteInteger.maximum { return false }
         if let limit, 1 + VariableByteInteger.size(remaining) + remaining > limit { return false }
 
         bytes.append(
-            0x30 | (header.isDuplicate ? 8 : 0) | publish.qos.rawValue << 1 | (publish.retain ? 1 : 0))
+            0x30 | (header.isDuplicate ? 8 : 0) | qos.rawValue << 1 | (retain ? 1 : 0))
         VariableByteInteger.append(remaining, to: &bytes)
         append(UInt16(truncatingIfNeeded: topic.utf8.count))
         bytes.append(contentsOf: topic.utf8)
-        if publish.qos != .atMostOnce { append(header.packetID) }
+        if qos != .atMostOnce { append(header.packetID) }
         if version == .v5_0 {
             VariableByteInteger.append(properties.count, to: &bytes)
             bytes.append(contentsOf: properties)
         }
-        bytes.append(contentsOf: publish.payload)
+        bytes.append(contentsOf: payload)
         return true
     }
 
@@ -67,11 +69,10 @@ struct PublishEncoder {
         bytes.append(UInt8(truncatingIfNeeded: value))
     }
 
-    /// Encodes the properties in libmosquitto's order, so that the packets are identical.
-    private static func properties(of publish: OutgoingPublish, _ header: Header) -> [UInt8] {
+    /// In the order of libmosquitto's commands, so that packets look the same.
+    private static func encode(_ properties: MQTTPublishProperties?, _ header: Header) -> [UInt8] {
         var list = PropertyWriter()
-        if publish.hasProperties {
-            let properties = publish.properties
+        if let properties {
             if let isUTF8 = properties.payloadIsUTF8 { list.add(0x01, byte: isUTF8 ? 1 : 0) }
             if let expiry = header.expiry { list.add(0x02, int32: expiry) }
             if let type = properties.contentType { list.add(0x03, string: type) }

@@ -8,11 +8,7 @@ public struct MQTTPublishResult: Sendable, Hashable {
     /// User properties of the acknowledgement, in order.
     public var userProperties: [MQTTUserProperty] = []
 
-    static let success = MQTTPublishResult(Acknowledgement(packetID: 0))
+    static let success = MQTTPublishResult(.success)
 
-    init(_ acknowledgement: Acknowledgement) {
-        reasonCode = MQTTReasonCode(rawValue: acknowledgement.reasonCode)
-        guard let explanation = acknowledgement.explanation else { return }
-        (reasonString, userProperties) = (explanation.reasonString, explanation.userProperties)
-    }
+    init(_ reasonCode: MQTTReasonCode) { self.reasonCode = reasonCode }
 }

@@ -147,14 +147,6 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
 
     static func invalid(_ code: Code, _ message: String) -> MQTTError { MQTTError(code, message) }
 
-    /// True if the default retry policy retries after this connection failure; false for an error of any other origin.
-    public var isRetryable: Bool {
-        if [.operationRefused, .endsConnection, .queueFull, .notConnected, .messageExpired].contains(code) {
-            return false
-        }
-        return !MQTTRetryPolicy.Decision.standard(for: MQTTFailure(error: self, attempt: 1, isInitial: true)).isStop
-    }
-
     /// The mirror that `dump` shows. ``underlying`` appears only by its type, since a user's error may hold a secret.
     public var customMirror: Mirror {
         var children: [(label: String?, value: Any)] = [("code", code), ("message", message)]

@@ -1,0 +1,5 @@
+/// Bytes on the wire, TLS included.
+struct Traffic: Equatable {
+    var sent = 0
+    var received = 0
+}

@@ -1,0 +1,10 @@
+extension RetryDecider {
+    init(_ configuration: SessionStateMachine.Configuration) {
+        self.init(
+            Configuration(
+                policy: configuration.retry, failsFast: configuration.firstConnection == .failFast,
+                hasProvider: configuration.hasProvider, hasClientCertificate: configuration.hasClientCertificate,
+                endpoints: configuration.endpoints, endpointOrder: configuration.endpointOrder,
+                redirects: configuration.redirects))
+    }
+}

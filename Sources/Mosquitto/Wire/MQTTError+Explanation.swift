@@ -1,0 +1,8 @@
+extension MQTTError {
+    /// Adds the broker's explanation.
+    mutating func explain(_ explanation: ReasonExplanation?) {
+        guard let explanation else { return }
+        reasonString = explanation.reasonString
+        userProperties = explanation.userProperties
+    }
+}
