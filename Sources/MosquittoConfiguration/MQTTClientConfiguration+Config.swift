@@ -20,7 +20,7 @@ extension MQTTClientConfiguration {
     ///   not valid for the key. The error never contains a secret.
     public init(config: ConfigReader) throws(MQTTError) {
         let keys = KeyReader(config)
-        let tls = try TLSConfiguration.configured(by: keys.scoped(to: "tls"))
+        let tls = try MQTTTLSConfiguration.configured(by: keys.scoped(to: "tls"))
         self.init(endpoints: try Self.endpoints(keys, isTLS: tls != nil), tls: tls)
         try readConnection(keys)
         try readCredentials(keys)

@@ -12,7 +12,7 @@ extension LeakTests {
         async
     {
         await #expect(processExitsWith: .success) {
-            for version in [TLSConfiguration.Version.v1_2, .v1_3] {
+            for version in [MQTTTLSConfiguration.Version.v1_2, .v1_3] {
                 let day = try await DayOfConnections(version)
                 // Pools fill, caches warm up; then nothing may grow.
                 try await day.connect(40)
@@ -40,7 +40,7 @@ private actor DayOfConnections {
     private let probe = LoopProbe(.shared)
     private var numbers = SplitMix(state: 5)
 
-    init(_ version: TLSConfiguration.Version) async throws {
+    init(_ version: MQTTTLSConfiguration.Version) async throws {
         stranger = try TestCertificateAuthority()
         folder = try TemporaryDirectory()
         broker = try await ScriptedBroker.start(

@@ -5,14 +5,14 @@ import Testing
 
 /// Gives one answer after the other, the last one for ever.
 private final class Answers: Sendable {
-    private let answers: Mutex<[Result<Mosquitto.TLSConfiguration.Identity, any Error>]>
+    private let answers: Mutex<[Result<MQTTTLSConfiguration.Identity, any Error>]>
     private let asked = Mutex(0)
 
-    init(_ answers: [Result<Mosquitto.TLSConfiguration.Identity, any Error>]) { self.answers = Mutex(answers) }
+    init(_ answers: [Result<MQTTTLSConfiguration.Identity, any Error>]) { self.answers = Mutex(answers) }
 
     var count: Int { asked.withLock { $0 } }
 
-    func next() throws -> Mosquitto.TLSConfiguration.Identity {
+    func next() throws -> MQTTTLSConfiguration.Identity {
         asked.withLock { $0 += 1 }
         return try answers.withLock { $0.count > 1 ? $0.removeFirst() : $0[0] }.get()
     }
@@ -22,12 +22,12 @@ private final class Answers: Sendable {
 struct IdentityProviderTests {
     private struct Broken: Error, CustomStringConvertible { var description: String { "the-secret-of-the-vault" } }
 
-    private static func identity(_ name: String) throws -> Mosquitto.TLSConfiguration.Identity {
+    private static func identity(_ name: String) throws -> MQTTTLSConfiguration.Identity {
         let identity = try TestTLS.authority.clientIdentity(commonName: name)
         return .pem(certificate: identity.certificatePEM, key: MQTTSecret(identity.privateKeyPEM))
     }
 
-    private static func stranger() throws -> Mosquitto.TLSConfiguration.Identity {
+    private static func stranger() throws -> MQTTTLSConfiguration.Identity {
         let identity = try TestCertificateAuthority(commonName: "somebody else").clientIdentity(commonName: "dev1")
         return .pem(certificate: identity.certificatePEM, key: MQTTSecret(identity.privateKeyPEM))
     }
@@ -85,7 +85,7 @@ struct IdentityProviderTests {
 
     @Test func `is put in its place by rotateIdentity, and a bad one leaves the connection as it is`() async throws {
         let other = try TestTLS.authority.clientIdentity(commonName: "dev2")
-        let mismatch = Mosquitto.TLSConfiguration.Identity.pem(
+        let mismatch = MQTTTLSConfiguration.Identity.pem(
             certificate: try TestTLS.authority.clientIdentity(commonName: "dev1").certificatePEM,
             key: MQTTSecret(other.privateKeyPEM))
         // Asked at the connection, at the rotation that fails, and twice at the one that does not: before it, and for it.

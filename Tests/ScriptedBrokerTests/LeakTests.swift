@@ -40,7 +40,7 @@ struct LeakTests {
 
     @Test func `a connected client costs one descriptor, with TLS and without`() async {
         await #expect(processExitsWith: .success) {
-            for tls in [nil, TLSConfiguration(trust: .pem(TestTLS.authority.certificatePEM))] {
+            for tls in [nil, MQTTTLSConfiguration(trust: .pem(TestTLS.authority.certificatePEM))] {
                 let broker = try await ScriptedBroker.start(tls: tls == nil ? nil : TestTLS.identity)
                 // The loop, its listener and the threads of the broker come with the first.
                 let first = try await ProcessResources.connected(1, to: broker, tls: tls)
@@ -58,7 +58,7 @@ struct LeakTests {
 
     @Test func `50 races of addresses leave no descriptor behind`() async {
         await #expect(processExitsWith: .success) {
-            for tls in [nil, TLSConfiguration(trust: .pem(TestTLS.authority.certificatePEM))] {
+            for tls in [nil, MQTTTLSConfiguration(trust: .pem(TestTLS.authority.certificatePEM))] {
                 let broker = try await ScriptedBroker.start(tls: tls == nil ? nil : TestTLS.identity)
                 let hole = try Blackhole(address: 0x7F00_0002, port: broker.port)
                 try await ProcessResources.race(3, to: broker, tls: tls)
@@ -123,7 +123,8 @@ struct ProcessResources: Sendable {
         if !isBack { fatalError("\(what): \(before) became \(last)") }
     }
 
-    static func connected(_ count: Int, to broker: ScriptedBroker, tls: TLSConfiguration?) async throws -> [MQTTClient]
+    static func connected(_ count: Int, to broker: ScriptedBroker, tls: MQTTTLSConfiguration?) async throws
+        -> [MQTTClient]
     {
         var clients: [MQTTClient] = []
         for _ in 0..<count {

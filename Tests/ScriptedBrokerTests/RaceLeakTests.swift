@@ -7,7 +7,7 @@ import Testing
 extension ProcessResources {
     /// Connects clients over an address that never answers, one that refuses and one that is the broker's: the race leaves
     /// sockets that lost.
-    static func race(_ count: Int, to broker: ScriptedBroker, tls: TLSConfiguration?) async throws {
+    static func race(_ count: Int, to broker: ScriptedBroker, tls: MQTTTLSConfiguration?) async throws {
         for _ in 0..<count {
             let client = MQTTClient(
                 testConfiguration(port: broker.port, tls: tls), eventLoop: .shared, logger: quiet

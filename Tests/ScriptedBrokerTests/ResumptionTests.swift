@@ -40,7 +40,7 @@ struct ResumptionTests {
         let path = try folder.write(TestTLS.authority.certificatePEM, to: "ca.pem")
         var size = 0
         let all = try await resumed {
-            $0.tls = TLSConfiguration(trust: .file(path))
+            $0.tls = MQTTTLSConfiguration(trust: .file(path))
         } between: {
             size += 1
             try folder.write(TestTLS.authority.certificatePEM + String(repeating: "\n", count: size), to: "ca.pem")

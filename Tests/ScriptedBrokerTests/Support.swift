@@ -15,7 +15,7 @@ enum TestTLS {
 /// Returns the base configuration of every test's client: short retry delays, and the default deadlines.
 func testConfiguration(
     port: Int, version: MQTTVersion = .v5_0,
-    tls: Mosquitto.TLSConfiguration? = .init(trust: .pem(TestTLS.authority.certificatePEM))
+    tls: MQTTTLSConfiguration? = .init(trust: .pem(TestTLS.authority.certificatePEM))
 ) -> MQTTClientConfiguration {
     var configuration = MQTTClientConfiguration(host: "localhost", port: port, tls: tls)
     // For persistent sessions too.

@@ -84,7 +84,7 @@ struct TLSFailureTests {
         let key = try folder.write(identity.privateKeyPEM, to: "client.key")
         let broker = try await ScriptedBroker.start(
             tls: TestTLS.identity, clientAuthority: TestTLS.authority.certificatePEM)
-        for identity: Mosquitto.TLSConfiguration.Identity in [
+        for identity: MQTTTLSConfiguration.Identity in [
             .files(certificate: certificate, key: key),
             .pem(certificate: identity.certificatePEM, key: MQTTSecret(identity.privateKeyPEM)),
         ] {
@@ -115,7 +115,7 @@ struct TLSFailureTests {
         let other = try authority.clientIdentity(commonName: "other")
         let folder = try TemporaryDirectory()
         let empty = try folder.write("no certificate here\n", to: "empty.pem")
-        let cases: [(Mosquitto.TLSConfiguration, String)] = [
+        let cases: [(MQTTTLSConfiguration, String)] = [
             (.init(trust: .file("/does/not/exist.pem")), "/does/not/exist.pem"),
             (.init(trust: .file(folder.path)), folder.path),
             (.init(trust: .file(empty)), "empty.pem"),

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("A broker can be behind a Unix socket")
 struct UnixSocketTests {
-    private func configuration(_ path: String, tls: Mosquitto.TLSConfiguration? = nil) -> MQTTClientConfiguration {
+    private func configuration(_ path: String, tls: MQTTTLSConfiguration? = nil) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: 1, tls: tls)
         configuration.endpoints = [.unixSocket(path)]
         return configuration
@@ -40,7 +40,7 @@ struct UnixSocketTests {
         let path = folder.path + "/broker.sock"
         let broker = try await ScriptedBroker.start(
             unixSocket: path, tls: try TestTLS.authority.serverIdentity(names: ["broker.internal"], addresses: []))
-        let trust = Mosquitto.TLSConfiguration.Trust.pem(TestTLS.authority.certificatePEM)
+        let trust = MQTTTLSConfiguration.Trust.pem(TestTLS.authority.certificatePEM)
         try await withRunningClient(configuration(path, tls: .init(trust: trust, serverName: "broker.internal"))) {
             client, _ in
             let info = try await client.waitUntilConnected(timeout: .seconds(30))

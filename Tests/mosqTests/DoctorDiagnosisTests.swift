@@ -33,13 +33,13 @@ struct DoctorDiagnosisTests {
 
     // MARK: TLS
 
-    private func certificate(from begin: Double, to end: Double) -> TLSCertificate {
-        TLSCertificate(
+    private func certificate(from begin: Double, to end: Double) -> MQTTTLSCertificate {
+        MQTTTLSCertificate(
             subject: "CN=broker", issuer: "CN=ca", serialNumber: "01", notBefore: now + begin, notAfter: now + end,
-            subjectAlternativeNames: ["DNS:broker"], publicKeyPin: TLSPublicKeyPin(unchecked: []), der: [])
+            subjectAlternativeNames: ["DNS:broker"], publicKeyPin: MQTTTLSPublicKeyPin(unchecked: []), der: [])
     }
 
-    private func tls(_ failure: TLSFailure, hasClientCertificate: Bool = false) -> Diagnosis {
+    private func tls(_ failure: MQTTTLSFailure, hasClientCertificate: Bool = false) -> Diagnosis {
         var error = MQTTError(.tlsVerification, "failed", phase: .tlsHandshake)
         error.tls = failure
         return .tls(error, TLSFacts(host: "host", hasClientCertificate: hasClientCertificate), now: now)
@@ -55,23 +55,23 @@ struct DoctorDiagnosisTests {
     func `of a failed check`(code: Int32, begin: Double, cause: Diagnosis.Cause) {
         // A negative begin stands for a check that has no certificate.
         let certificate = begin < 0 ? nil : certificate(from: begin, to: begin - 60)
-        let check = TLSFailure.Verification(code: code, text: "check", depth: 0, certificate: certificate)
-        #expect(tls(TLSFailure(.verification, verification: check)).cause == cause)
+        let check = MQTTTLSFailure.Verification(code: code, text: "check", depth: 0, certificate: certificate)
+        #expect(tls(MQTTTLSFailure(.verification, verification: check)).cause == cause)
     }
 
     @Test(arguments: [
-        (TLSFailure.Kind.notTLS, false, Diagnosis.Cause.notTLS), (.tlsRequired, false, .tlsRequired),
+        (MQTTTLSFailure.Kind.notTLS, false, Diagnosis.Cause.notTLS), (.tlsRequired, false, .tlsRequired),
         (.clientCertificate, false, .clientCertificateMissing), (.clientCertificate, true, .clientCertificateRefused),
         (.configuration, false, .tlsConfiguration), (.protocolError, false, .tlsMismatch),
         (.alert, false, .tlsMismatch),
     ])
-    func `of a kind of failure`(kind: TLSFailure.Kind, hasClientCertificate: Bool, cause: Diagnosis.Cause) {
-        #expect(tls(TLSFailure(kind), hasClientCertificate: hasClientCertificate).cause == cause)
+    func `of a kind of failure`(kind: MQTTTLSFailure.Kind, hasClientCertificate: Bool, cause: Diagnosis.Cause) {
+        #expect(tls(MQTTTLSFailure(kind), hasClientCertificate: hasClientCertificate).cause == cause)
     }
 
     @Test func `an expired client certificate is told by the broker's alert`() {
-        let alert = TLSFailure.Alert(received: true, code: 45, name: "certificate_expired")
-        let diagnosis = tls(TLSFailure(.clientCertificate, alert: alert), hasClientCertificate: true)
+        let alert = MQTTTLSFailure.Alert(received: true, code: 45, name: "certificate_expired")
+        let diagnosis = tls(MQTTTLSFailure(.clientCertificate, alert: alert), hasClientCertificate: true)
         #expect(diagnosis.likely == ["it sent the TLS alert certificate_expired", "it has expired"])
     }
 

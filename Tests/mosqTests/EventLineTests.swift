@@ -27,7 +27,7 @@ struct EventLineTests {
 
     @Test func `attemptFailed by a certificate`() throws {
         var error = MQTTError(.tlsVerification, "it failed", phase: .tlsHandshake)
-        error.tls = TLSFailure(
+        error.tls = MQTTTLSFailure(
             .verification, verification: .init(code: 20, text: "unable to get local issuer certificate", depth: 0),
             alert: .init(received: false, code: 48, name: "unknown_ca"))
         let failed = MQTTConnectionAttemptFailed(
@@ -45,7 +45,7 @@ struct EventLineTests {
 
     @Test func `attemptFailed by an alert`() throws {
         var error = MQTTError(.tlsAlert, "it failed", phase: .tlsHandshake)
-        error.tls = TLSFailure(
+        error.tls = MQTTTLSFailure(
             .clientCertificate, alert: .init(received: true, code: 116, name: "certificate_required"))
         let failed = MQTTConnectionAttemptFailed(
             attempt: 1, endpoint: endpoint, error: error, decision: .stop, retryIn: nil)
@@ -57,7 +57,7 @@ struct EventLineTests {
         error.reasonCode = .notAuthorized
         error.rawReasonCode = 5
         error.reasonString = "go away\u{1}"
-        error.tls = TLSFailure(.protocolError, reason: "nothing to tell")
+        error.tls = MQTTTLSFailure(.protocolError, reason: "nothing to tell")
         let failed = MQTTConnectionAttemptFailed(
             attempt: 1, endpoint: endpoint, error: error, decision: .retryWithFreshCredentials, retryIn: nil)
         #expect(

@@ -174,7 +174,7 @@ package struct PromiseRun: Sendable {
     ) -> MQTTClientConfiguration {
         var configuration = MQTTClientConfiguration(
             host: "localhost", port: forwarder.ports[role.isTLS ? 0 : 1],
-            tls: role.isTLS ? Mosquitto.TLSConfiguration(trust: .pem(authority.certificatePEM)) : nil)
+            tls: role.isTLS ? MQTTTLSConfiguration(trust: .pem(authority.certificatePEM)) : nil)
         configuration.clientID = "peer-\(number)"
         configuration.version = role.version
         configuration.session = role.session

@@ -42,7 +42,7 @@ struct ConnectRate: AsyncParsableCommand {
         }
         defer { withExtendedLifetime(signals) {} }
         let loop = MosquittoEventLoop()
-        let tls = TLSConfiguration(trust: .pem(authority.certificatePEM))
+        let tls = MQTTTLSConfiguration(trust: .pem(authority.certificatePEM))
         let busy = MQTTClientConfiguration(host: "localhost", port: busyBroker.port, tls: tls)
         let seen = try await withMQTTClient(busy, eventLoop: loop, logger: .criticalOnly) { busy in
             let alone = try await RoundTrips.measure(busy) { try await Task.sleep(for: .seconds(3)) }
@@ -78,7 +78,7 @@ struct ConnectRate: AsyncParsableCommand {
 
     /// The second connection of each client, which has a session of the first one if sessions are kept.
     private func round(
-        _ resumes: Bool, _ port: Int, _ tls: TLSConfiguration, _ loop: MosquittoEventLoop, _ busy: MQTTClient
+        _ resumes: Bool, _ port: Int, _ tls: MQTTTLSConfiguration, _ loop: MosquittoEventLoop, _ busy: MQTTClient
     ) async throws -> Round {
         var tls = tls
         tls.resumesSessions = resumes

@@ -21,7 +21,7 @@ actor DayLane {
     var nextReplacement = 100
 
     init(
-        _ number: Int, seed: UInt64, version: Mosquitto.TLSConfiguration.Version, resumes: Bool, broker: DayBroker,
+        _ number: Int, seed: UInt64, version: MQTTTLSConfiguration.Version, resumes: Bool, broker: DayBroker,
         forwarder: Forwarder
     ) throws {
         name = "TLS \(version == .v1_3 ? "1.3" : "1.2"), \(resumes ? "resuming" : "not resuming")"
@@ -30,9 +30,9 @@ actor DayLane {
         self.forwarder = forwarder
         numbers = SeededGenerator(seed: seed &+ UInt64(number))
         folder = try TemporaryDirectory()
-        let identity = Mosquitto.TLSConfiguration.Identity.files(
+        let identity = MQTTTLSConfiguration.Identity.files(
             certificate: folder.path + "/client.pem", key: folder.path + "/client.key")
-        var tls = Mosquitto.TLSConfiguration(
+        var tls = MQTTTLSConfiguration(
             trust: .file(try folder.write(broker.authority.certificatePEM, to: "authority.pem")), identity: identity)
         (tls.minimumVersion, tls.maximumVersion, tls.resumesSessions) = (version, version, resumes)
         var configuration = MQTTClientConfiguration(host: "localhost", port: forwarder.ports[number], tls: tls)

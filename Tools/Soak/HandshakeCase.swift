@@ -24,14 +24,14 @@ struct HandshakeCase: Sendable, Hashable {
 
     static let all: [HandshakeCase] =
         [plain]
-        + [Mosquitto.TLSConfiguration.Version.v1_3, .v1_2].flatMap { version in
+        + [MQTTTLSConfiguration.Version.v1_3, .v1_2].flatMap { version in
             TestKeyAlgorithm.allCases.flatMap { algorithm in
                 Kind.allCases.map { HandshakeCase(version: version, algorithm: algorithm, kind: $0) }
             }
         }
 
     /// `nil` for plain TCP.
-    var version: Mosquitto.TLSConfiguration.Version?
+    var version: MQTTTLSConfiguration.Version?
     /// The key algorithm of all certificates.
     var algorithm: TestKeyAlgorithm
     var kind: Kind

@@ -55,9 +55,9 @@ struct HandshakeRun {
     private static func configuration(
         _ handshake: HandshakeCase, _ broker: HandshakeBroker, port: Int
     ) -> MQTTClientConfiguration {
-        var tls: Mosquitto.TLSConfiguration?
+        var tls: MQTTTLSConfiguration?
         if let version = handshake.version {
-            var options = Mosquitto.TLSConfiguration(trust: .pem(broker.authority.certificatePEM))
+            var options = MQTTTLSConfiguration(trust: .pem(broker.authority.certificatePEM))
             (options.minimumVersion, options.maximumVersion) = (version, version)
             options.resumesSessions = handshake.kind.isResumed
             if handshake.kind.hasClientCertificate {

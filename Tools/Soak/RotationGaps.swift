@@ -26,7 +26,7 @@ struct RotationGaps: AsyncParsableCommand {
     private func measure(resumes: Bool) async throws -> [Duration] {
         let authority = try TestCertificateAuthority()
         let broker = try await ScriptedBroker.start(tls: try authority.serverIdentity())
-        var tls = Mosquitto.TLSConfiguration(trust: .pem(authority.certificatePEM))
+        var tls = MQTTTLSConfiguration(trust: .pem(authority.certificatePEM))
         tls.resumesSessions = resumes
         var configuration = MQTTClientConfiguration(host: "localhost", port: broker.port, tls: tls)
         configuration.clientID = "soak"

@@ -4,39 +4,44 @@ extension WireClient {
     /// 08: TLS, with the suite's certificates.
     static let encrypted: [String: Program] = [
         "08-ssl-connect-no-auth": {
-            try await run(encrypted($0, "08-ssl-connect-no-auth", TLSConfiguration(trust: authority)))
+            try await run(encrypted($0, "08-ssl-connect-no-auth", MQTTTLSConfiguration(trust: authority)))
         },
         "08-ssl-connect-cert-auth": {
-            let identity = TLSConfiguration.Identity.files(certificate: "../ssl/client.crt", key: "../ssl/client.key")
+            let identity = MQTTTLSConfiguration.Identity.files(
+                certificate: "../ssl/client.crt", key: "../ssl/client.key")
             try await run(
-                encrypted($0, "08-ssl-connect-crt-auth", TLSConfiguration(trust: authority, identity: identity)))
+                encrypted($0, "08-ssl-connect-crt-auth", MQTTTLSConfiguration(trust: authority, identity: identity)))
         },
         "08-ssl-connect-cert-auth-enc": {
-            let identity = TLSConfiguration.Identity.files(
+            let identity = MQTTTLSConfiguration.Identity.files(
                 certificate: "../ssl/client-encrypted.crt", key: "../ssl/client-encrypted.key",
                 passphrase: { "password" })
             try await run(
-                encrypted($0, "08-ssl-connect-crt-auth-enc", TLSConfiguration(trust: authority, identity: identity)))
+                encrypted($0, "08-ssl-connect-crt-auth-enc", MQTTTLSConfiguration(trust: authority, identity: identity))
+            )
         },
         "08-ssl-fake-cacert": { port in
-            let identity = TLSConfiguration.Identity.files(certificate: "../ssl/client.crt", key: "../ssl/client.key")
-            let trust = TLSConfiguration.Trust.file("../ssl/test-fake-root-ca.crt")
-            try await refuses(port, TLSConfiguration(trust: trust, identity: identity), .tlsVerification)
+            let identity = MQTTTLSConfiguration.Identity.files(
+                certificate: "../ssl/client.crt", key: "../ssl/client.key")
+            let trust = MQTTTLSConfiguration.Trust.file("../ssl/test-fake-root-ca.crt")
+            try await refuses(port, MQTTTLSConfiguration(trust: trust, identity: identity), .tlsVerification)
         },
         "08-ssl-bad-cacert": { _ in
-            try await refuses(1, TLSConfiguration(trust: .file("this/file/doesnt/exist")), .tlsConfiguration)
+            try await refuses(1, MQTTTLSConfiguration(trust: .file("this/file/doesnt/exist")), .tlsConfiguration)
         },
     ]
 
-    private static let authority = TLSConfiguration.Trust.file("../ssl/test-root-ca.crt")
+    private static let authority = MQTTTLSConfiguration.Trust.file("../ssl/test-root-ca.crt")
 
-    private static func encrypted(_ port: Int, _ clientID: String, _ tls: TLSConfiguration) -> MQTTClientConfiguration {
+    private static func encrypted(_ port: Int, _ clientID: String, _ tls: MQTTTLSConfiguration)
+        -> MQTTClientConfiguration
+    {
         var configuration = configuration(port, clientID)
         configuration.tls = tls
         return configuration
     }
 
-    private static func refuses(_ port: Int, _ tls: TLSConfiguration, _ code: MQTTError.Code) async throws {
+    private static func refuses(_ port: Int, _ tls: MQTTTLSConfiguration, _ code: MQTTError.Code) async throws {
         var configuration = encrypted(port, "08-ssl", tls)
         configuration.firstConnection = .failFast
         do {

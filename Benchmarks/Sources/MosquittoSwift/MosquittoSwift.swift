@@ -49,7 +49,7 @@ struct MosquittoSwift: ParsableCommand {
     /// window.
     private var clientConfiguration: MQTTClientConfiguration {
         var configuration = MQTTClientConfiguration(
-            host: "localhost", port: port, tls: cafile.map { TLSConfiguration(trust: .file($0)) })
+            host: "localhost", port: port, tls: cafile.map { MQTTTLSConfiguration(trust: .file($0)) })
         configuration.version = .v3_1_1
         configuration.maximumInFlight = window
         return configuration

@@ -18,7 +18,7 @@ public struct MQTTClientConfiguration: Sendable {
     /// The SOCKS proxy to connect through; `nil`, the default, for a direct connection. Not for Unix sockets.
     public var proxy: MQTTProxy?
     /// TLS, or `nil` for plain TCP. ``init(host:port:tls:)`` sets it.
-    public var tls: TLSConfiguration?
+    public var tls: MQTTTLSConfiguration?
     /// The protocol version. Default 5.0.
     public var version: MQTTVersion = .v5_0
     /// The client identifier, 1 to 65,535 bytes. Default `nil`: each ``MQTTClient`` generates "swift-" and 16
@@ -97,13 +97,13 @@ public struct MQTTClientConfiguration: Sendable {
 
     /// Creates a configuration for the broker at `host`. The default port is 8883 with TLS and 1883 without. TLS with
     /// the system's trust is the default; `tls: nil` is plain TCP.
-    public init(host: String, port: Int? = nil, tls: TLSConfiguration? = TLSConfiguration()) {
+    public init(host: String, port: Int? = nil, tls: MQTTTLSConfiguration? = MQTTTLSConfiguration()) {
         self.init(endpoints: [MQTTEndpoint(host: host, port: port ?? (tls == nil ? 1883 : 8883))], tls: tls)
     }
 
     /// Creates a configuration for the brokers at `endpoints`. TLS with the system's trust is the default; `tls: nil`
     /// is without TLS.
-    public init(endpoints: [MQTTEndpoint], tls: TLSConfiguration? = TLSConfiguration()) {
+    public init(endpoints: [MQTTEndpoint], tls: MQTTTLSConfiguration? = MQTTTLSConfiguration()) {
         self.endpoints = endpoints
         self.tls = tls
     }

@@ -6,7 +6,7 @@ public struct MQTTTimeouts: Sendable, Hashable {
     public var resolve: Duration = .seconds(10)
     /// Limit for the TCP connection, for all addresses of the host together. Default 10 s.
     public var connect: Duration = .seconds(10)
-    /// Limit for the TLS handshake, including ``TLSConfiguration/customVerification``. Default 10 s.
+    /// Limit for the TLS handshake, including ``MQTTTLSConfiguration/customVerification``. Default 10 s.
     public var tlsHandshake: Duration = .seconds(10)
     /// Limit for the CONNACK. Default 10 s.
     public var connack: Duration = .seconds(10)

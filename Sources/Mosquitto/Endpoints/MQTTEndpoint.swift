@@ -13,8 +13,8 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
         self.port = port
     }
 
-    /// Returns the endpoint of a Unix stream socket. With TLS, ``TLSConfiguration/serverName`` must be set to the name
-    /// in the broker's certificate.
+    /// Returns the endpoint of a Unix stream socket. With TLS, ``MQTTTLSConfiguration/serverName`` must be set to the
+    /// name in the broker's certificate.
     public static func unixSocket(_ path: String) -> MQTTEndpoint {
         var endpoint = MQTTEndpoint(host: path, port: 0)
         endpoint.isUnixSocket = true
@@ -51,7 +51,8 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
                 "host \(quoted(shown)) has the character \(quoted(String(scalar))); give a bare name or address, without scheme or brackets"
             )
         }
-        // "127.1" and "2130706433" are addresses to getaddrinfo and names to OpenSSL, so that no certificate could match.
+        // "127.1" and "2130706433" are addresses to getaddrinfo and names to OpenSSL, so that no certificate could
+        // match.
         if !host.contains(":"), let address = HostAddresses.numeric(host), address != host {
             throw .invalid(
                 .invalidConfiguration, "host \(quoted(host)) is an address in a short form; give all four numbers of it"

@@ -28,13 +28,13 @@ extension Connection {
         if tls == nil, !hasReceived {
             error.message += " without an answer to CONNECT; it may want TLS at this port"
         } else if stage == .handshaking, !hasReceived {
-            let failure = TLSFailure(.notTLS)
+            let failure = MQTTTLSFailure(.notTLS)
             error.message +=
                 " without an answer to the TLS handshake, as a port does that has no TLS; \(failure.remedy)"
             error.tls = failure
         } else if stage == .established, tls?.mayRefuseCertificate == true {
             // RFC 8446, section 4.4.2.4: some brokers close without the alert.
-            let failure = TLSFailure(.clientCertificate)
+            let failure = MQTTTLSFailure(.clientCertificate)
             error.message += " after it had asked for a client certificate: \(failure); \(failure.remedy)"
             error.tls = failure
         }

@@ -67,7 +67,7 @@ extension Connection {
     /// may not send.
     func refuseTLS() throws(MQTTError) {
         if received.count >= 2, [21, 22].contains(received[0]), received[1] == 3 {
-            throw TLSFailure(.tlsRequired).error(phase: .connack)
+            throw MQTTTLSFailure(.tlsRequired).error(phase: .connack)
         }
     }
 }

@@ -15,7 +15,7 @@ final class Connection {
     enum Progress {
         case none
         /// The connection waits for ``answer(isTrusted:)``, which decides whether to trust the broker.
-        case asks(TLSPeer)
+        case asks(MQTTTLSPeer)
         case handshaken
         /// The broker closed its side after the client's DISCONNECT, and all bytes are sent.
         case finished

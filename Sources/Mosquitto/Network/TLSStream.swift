@@ -9,7 +9,7 @@ final class TLSStream: Transport {
         /// More bytes must be received.
         case pending
         /// The handshake waits for ``answer(isTrusted:)``, which decides whether to trust the broker.
-        case asks(TLSPeer)
+        case asks(MQTTTLSPeer)
     }
 
     let context: TLSContext
@@ -48,7 +48,7 @@ final class TLSStream: Transport {
             case CMQ_TLS_DONE:
                 isEstablished = true
                 return .finished
-            case CMQ_TLS_ASKS: return .asks(TLSPeer(ssl, host: context.verifiedName))
+            case CMQ_TLS_ASKS: return .asks(MQTTTLSPeer(ssl, host: context.verifiedName))
             case CMQ_TLS_FAILED: throw describedFailure(.tlsHandshake)
             case CMQ_TLS_CLOSED:
                 throw MQTTError(.closed, "the broker closed the connection in the handshake", phase: .tlsHandshake)
@@ -162,6 +162,6 @@ final class TLSStream: Transport {
     private func giveBack() { cmq_tls_rest(record, ssl) }
 
     private func describedFailure(_ phase: MQTTError.Phase) -> MQTTError {
-        TLSFailure(record, host: context.verifiedName).error(phase: phase)
+        MQTTTLSFailure(record, host: context.verifiedName).error(phase: phase)
     }
 }

@@ -131,7 +131,7 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
     /// The topic filters that the broker refused, if several were subscribed to in one call.
     public var refusedFilters: [MQTTTopicFilter] = []
     /// The details of a TLS failure.
-    public var tls: TLSFailure?
+    public var tls: MQTTTLSFailure?
     /// libmosquitto's code (`MOSQ_ERR_…`).
     public var libraryCode: Int32?
     /// The system's `errno`.

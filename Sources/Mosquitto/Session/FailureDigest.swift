@@ -19,7 +19,7 @@ struct FailureDigest: Sendable {
         var phase: MQTTError.Phase?
         var code: MQTTError.Code
         var reasonCode: MQTTReasonCode?
-        var tls: TLSFailure?
+        var tls: MQTTTLSFailure?
     }
 
     private struct Count {

@@ -54,7 +54,7 @@ extension Session {
     }
 
     /// Calls the user's custom verification, off the loop, while the handshake waits.
-    func verify(_ peer: TLSPeer) {
+    func verify(_ peer: MQTTTLSPeer) {
         guard let check = configuration.tls?.customVerification else { return }
         let attempt = generation
         Task { [weak self] in
@@ -65,7 +65,7 @@ extension Session {
 
     @concurrent
     static func objection(
-        to peer: TLSPeer, _ check: @Sendable (TLSPeer) async throws -> Void
+        to peer: MQTTTLSPeer, _ check: @Sendable (MQTTTLSPeer) async throws -> Void
     ) async -> (any Error)? {
         do {
             try await check(peer)

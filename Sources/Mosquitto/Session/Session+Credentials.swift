@@ -78,7 +78,7 @@ extension Session {
     // MARK: A new client certificate
 
     /// Checks that the new certificate can be used before the connection is closed for it.
-    nonisolated func rotateIdentity(_ tls: TLSConfiguration) async throws(MQTTError) {
+    nonisolated func rotateIdentity(_ tls: MQTTTLSConfiguration) async throws(MQTTError) {
         try await Self.check(tls, for: configuration.endpoints[0])
         let id = await makeWaiterID()
         let outcome = await withTaskCancellationHandler {
@@ -90,7 +90,7 @@ extension Session {
     }
 
     @concurrent
-    private static func check(_ tls: TLSConfiguration, for endpoint: MQTTEndpoint) async throws(MQTTError) {
+    private static func check(_ tls: MQTTTLSConfiguration, for endpoint: MQTTEndpoint) async throws(MQTTError) {
         _ = try await TLSContext.prepare(nil, tls, for: endpoint, turn: 0)
     }
 

@@ -1,7 +1,8 @@
 import Logging
 import Synchronization
 
-/// Messages on their way to their consumers, and acknowledgements on their way back. ``Inbox`` decides, and it is done here.
+/// Messages on their way to their consumers, and acknowledgements on their way back. ``Inbox`` decides, and it is done
+/// here.
 extension Session {
     /// Hands messages to their consumers.
     func deliver(_ messages: [IncomingMessage], _ connection: Connection) {

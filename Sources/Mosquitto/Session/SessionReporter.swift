@@ -5,12 +5,12 @@ import Logging
 struct SessionReporter {
     private let shared: SharedState
     private let logger: Logger
-    private let tls: TLSConfiguration?
+    private let tls: MQTTTLSConfiguration?
     private var observed = MQTTConnectionState.idle
     private(set) var lastError: MQTTError?
     private var digest = FailureDigest()
 
-    init(_ shared: SharedState, logger: Logger, tls: TLSConfiguration?) {
+    init(_ shared: SharedState, logger: Logger, tls: MQTTTLSConfiguration?) {
         self.shared = shared
         self.logger = logger
         self.tls = tls

@@ -88,7 +88,8 @@ extension Inbox {
 
     // MARK: What is left to the broker
 
-    /// Leaves messages to the broker whose time is over: they are as many as it has unacknowledged, and it may send no more.
+    /// Leaves messages to the broker whose time is over: they are as many as it has unacknowledged, and it may send no
+    /// more.
     mutating func lookAtUnclaimed(kept: [MQTTTopicFilter], now: ContinuousClock.Instant = .now) {
         let count = unclaimed.count(heldBefore: now - Self.unclaimedLimit)
         if count > 0, acknowledgements.isBlocked { giveBack(unclaimed.takeUnacknowledged(), kept) }
@@ -122,8 +123,9 @@ extension Inbox {
             metadata: [filters.isEmpty ? "mqtt.topics" : "mqtt.filters": "\(names)", "mqtt.messages": "\(total)"])
     }
 
-    /// The broker resumes the session, and sends again what is not acknowledged, in its order, which is that of the acknowledgements: a
-    /// message whose PUBACK was lost comes before those that wait in the buffers, and would hold theirs back from behind them.
+    /// The broker resumes the session, and sends again what is not acknowledged, in its order, which is that of the
+    /// acknowledgements: a message whose PUBACK was lost comes before those that wait in the buffers, and would hold
+    /// theirs back from behind them.
     mutating func resumeUnclaimed(_ consumers: [MessageBuffer]) {
         for consumer in consumers { forget(consumer.takeUnacknowledged()) }
         forget(unclaimed.takeUnacknowledged())

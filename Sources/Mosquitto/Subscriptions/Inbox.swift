@@ -1,10 +1,11 @@
 import Logging
 
-/// Owns the messages that came, from their packets to their consumers, and the acknowledgements on their way back. A value without a
-/// connection: it says what is to be acknowledged (``takeAcknowledgements(_:)``), and whether to read on.
+/// Owns the messages that came, from their packets to their consumers, and the acknowledgements on their way back. A
+/// value without a connection: it says what is to be acknowledged (``takeAcknowledgements(_:)``), and whether to read
+/// on.
 ///
-/// The state of a QoS 2 message is here alone: its PUBREC in ``acknowledgements``, and then ``unreleased`` until its PUBREL. Messages
-/// for which there is no consumer: Inbox+Unclaimed.
+/// The state of a QoS 2 message is here alone: its PUBREC in ``acknowledgements``, and then ``unreleased`` until its
+/// PUBREL. Messages for which there is no consumer: Inbox+Unclaimed.
 struct Inbox {
     struct Configuration {
         /// True if a message is acknowledged when its consumers have handled it.
@@ -117,8 +118,8 @@ struct Inbox {
         return unfinished.isEmpty
     }
 
-    /// Returns the message of a PUBLISH; `nil` if it is the repetition of a QoS 2 message (MQTT 5.0, section 4.3.3), or of a QoS 1 message
-    /// that is being handled.
+    /// Returns the message of a PUBLISH; `nil` if it is the repetition of a QoS 2 message (MQTT 5.0, section 4.3.3), or
+    /// of a QoS 1 message that is being handled.
     mutating func receive(_ message: MQTTMessage, _ packetID: UInt16) -> IncomingMessage? {
         if message.qos == .atMostOnce { return IncomingMessage(message: message) }
         var message = message
@@ -154,8 +155,8 @@ struct Inbox {
         return receipt
     }
 
-    /// Returns whether a QoS 1 message that the broker sends again is here already. Its receipt then counts on this connection, and one
-    /// that was handled without a connection is acknowledged now.
+    /// Returns whether a QoS 1 message that the broker sends again is here already. Its receipt then counts on this
+    /// connection, and one that was handled without a connection is acknowledged now.
     private mutating func isUnderHandling(_ message: MQTTMessage, _ packetID: UInt16) -> Bool {
         guard let known = handling[packetID], known.connection != connection, known.isSame(as: message) else {
             return false
@@ -180,8 +181,8 @@ struct Inbox {
     }
 
     private mutating func take(_ receipt: Receipt) {
-        // What a clean session does not acknowledge never comes again, since the client resumes none, however long the broker keeps
-        // it; and it takes one of the few places that the broker has for messages under way.
+        // What a clean session does not acknowledge never comes again, since the client resumes none, however long the
+        // broker keeps it; and it takes one of the few places that the broker has for messages under way.
         let isDone = receipt.isHandled || !configuration.isPersistent
         let packetID = receipt.packetID
         if case .handling(let pending) = unreleased[packetID], pending === receipt {
@@ -293,8 +294,8 @@ struct Inbox {
 
     /// Returns whether an established connection is to be read.
     ///
-    /// - Parameter awaitsAnswer: true if a call waits for the broker. It may be a consumer that publishes what it has got: it takes no
-    ///   more before.
+    /// - Parameter awaitsAnswer: true if a call waits for the broker. It may be a consumer that publishes what it has
+    ///   got: it takes no more before.
     mutating func isReadable(_ consumers: [MessageBuffer], awaitsAnswer: @autoclosure () -> Bool) -> Bool {
         guard mayHaveFullConsumer else { return true }
         let fullness = consumers.lazy.map(\.fullness).max() ?? .room
@@ -304,8 +305,8 @@ struct Inbox {
 
     // MARK: The end
 
-    /// A shutdown waits for the broker to release QoS 2 messages, if it can read on: a session that a later run resumes does not begin
-    /// in the middle of it.
+    /// A shutdown waits for the broker to release QoS 2 messages, if it can read on: a session that a later run resumes
+    /// does not begin in the middle of it.
     mutating func awaitReleases(_ isWanted: Bool) {
         unfinished = isWanted ? Set(unreleased.filter(\.value.isHandled).keys) : []
     }
@@ -319,8 +320,8 @@ struct Inbox {
         return releases > 0
     }
 
-    /// The client ends, and acknowledges nothing more: what no consumer has begun with comes again to the next run of a persistent
-    /// session, and is not handed out by this one too.
+    /// The client ends, and acknowledges nothing more: what no consumer has begun with comes again to the next run of a
+    /// persistent session, and is not handed out by this one too.
     func leaveUnread(_ consumers: [MessageBuffer]) {
         guard configuration.holds, configuration.isPersistent else { return }
         for consumer in consumers { _ = consumer.takeUnacknowledged(includingExactlyOnce: true) }

@@ -1,5 +1,5 @@
-/// Decides when to reconnect for messages that were not handled: the broker sends them again on the next connection only.
-/// A value without a clock.
+/// Decides when to reconnect for messages that were not handled: the broker sends them again on the next connection
+/// only. A value without a clock.
 struct Resending {
     typealias Instant = ContinuousClock.Instant
 
@@ -7,8 +7,8 @@ struct Resending {
     private static let minimumDelay = Duration.seconds(10)
     private static let maximumDelay = Duration.seconds(300)
 
-    /// The number of messages that consumers may leave unacknowledged: half of the smallest window in use, which is that of mosquitto
-    /// with MQTT 3.1.1 (`max_inflight_messages`). A broker does not tell its own.
+    /// The number of messages that consumers may leave unacknowledged: half of the smallest window in use, which is
+    /// that of mosquitto with MQTT 3.1.1 (`max_inflight_messages`). A broker does not tell its own.
     private let limit: Int
     /// Messages that consumers have left to the broker since the connection began.
     private(set) var abandoned = 0

@@ -25,7 +25,7 @@ final class TLSContext: @unchecked Sendable {
     /// The name that is verified.
     private(set) var verifiedName = ""
 
-    let configuration: TLSConfiguration
+    let configuration: MQTTTLSConfiguration
     /// The number of the last attempt that prepared the context.
     private let turn = Mutex(Int.min)
     private var endpoint: MQTTEndpoint?
@@ -43,7 +43,7 @@ final class TLSContext: @unchecked Sendable {
     private var sessions: [MQTTEndpoint: OpaquePointer] = [:]
 
     /// Sets the parts that never change. Throws ``MQTTError/Code/tlsConfiguration``.
-    init(_ configuration: TLSConfiguration) throws(MQTTError) {
+    init(_ configuration: MQTTTLSConfiguration) throws(MQTTError) {
         OpenSSLLibrary.initialize
         self.configuration = configuration
         let keyLog: Int32? = if let path = configuration.keyLogFile { try TLSFile.openKeyLog(path) } else { nil }
@@ -101,7 +101,7 @@ final class TLSContext: @unchecked Sendable {
     /// changed files, before the context is locked. From then on connections use the renewed certificate or the
     /// corrected trust.
     static func prepare(
-        _ known: TLSContext?, _ configuration: TLSConfiguration, for endpoint: MQTTEndpoint, turn: Int
+        _ known: TLSContext?, _ configuration: MQTTTLSConfiguration, for endpoint: MQTTEndpoint, turn: Int
     ) async throws(MQTTError) -> TLSContext {
         let material = try await TLSMaterial(configuration)
         let context: TLSContext = if let known { known } else { try TLSContext(configuration) }
@@ -257,7 +257,7 @@ final class TLSContext: @unchecked Sendable {
         cmq_error_reason(&reason, reason.count, firstReason)
         let text = String(cArray: reason)
         var error = MQTTError(.tlsConfiguration, "TLS: " + message + (text.isEmpty ? "" : ": " + text))
-        error.tls = TLSFailure(.configuration, reason: text.isEmpty ? nil : text)
+        error.tls = MQTTTLSFailure(.configuration, reason: text.isEmpty ? nil : text)
         return error
     }
 }

@@ -77,7 +77,7 @@ enum TLSFile {
     private static func failure(_ message: String, _ code: Int32? = nil) -> MQTTError {
         let reason = code.map { String(cString: strerror($0)) }
         var error = MQTTError(.tlsConfiguration, "TLS: " + message + (reason.map { ": " + $0 } ?? ""))
-        error.tls = TLSFailure(.configuration, reason: reason)
+        error.tls = MQTTTLSFailure(.configuration, reason: reason)
         error.systemCode = code
         return error
     }

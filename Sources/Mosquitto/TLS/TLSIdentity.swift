@@ -1,4 +1,4 @@
-extension TLSConfiguration {
+extension MQTTTLSConfiguration {
     /// A client certificate and its private key. Descriptions, mirrors and dumps never show the key.
     public struct Identity: Sendable, CustomStringConvertible, CustomReflectable {
         /// A closure that returns the passphrase of an encrypted key, or the PIN of a token. The client calls it off

@@ -24,7 +24,7 @@ struct TLSIdentityLoader {
         let form: Form
 
         /// Reads the files.
-        init(reading identity: TLSConfiguration.Identity.Source) async throws(MQTTError) {
+        init(reading identity: MQTTTLSConfiguration.Identity.Source) async throws(MQTTError) {
             switch identity {
             case .files(let certificate, let key):
                 form = .pair(

@@ -1,11 +1,11 @@
-/// The material of a ``TLSConfiguration`` for one attempt: its providers have been asked, and its files were stamped,
-/// but not read.
+/// The material of a ``MQTTTLSConfiguration`` for one attempt: its providers have been asked, and its files were
+/// stamped, but not read.
 struct TLSMaterial: Sendable {
-    var trust: [TLSConfiguration.Trust.Source]
-    var revocationLists: [TLSConfiguration.Revocation.List]
-    var identity: TLSConfiguration.Identity.Source?
+    var trust: [MQTTTLSConfiguration.Trust.Source]
+    var revocationLists: [MQTTTLSConfiguration.Revocation.List]
+    var identity: MQTTTLSConfiguration.Identity.Source?
     /// A closure that returns the passphrase of the identity's key.
-    var passphrase: TLSConfiguration.Identity.Passphrase?
+    var passphrase: MQTTTLSConfiguration.Identity.Passphrase?
     /// The stamps of the files of trust and revocation, taken before the files are read, so that a change meanwhile is
     /// noticed.
     let trustStamps: [FileStamp]
@@ -13,7 +13,7 @@ struct TLSMaterial: Sendable {
 
     /// Asks the providers. Throws ``MQTTError/Code/credentials`` if one fails, and ``MQTTError/Code/timeout`` if a file
     /// system does not respond.
-    init(_ configuration: TLSConfiguration) async throws(MQTTError) {
+    init(_ configuration: MQTTTLSConfiguration) async throws(MQTTError) {
         if configuration.preSharedKey == nil {
             trust = try await Self.sources(of: configuration.trust)
         } else {
@@ -52,9 +52,9 @@ struct TLSMaterial: Sendable {
     // MARK: Providers
 
     private static func sources(
-        of trust: TLSConfiguration.Trust
-    ) async throws(MQTTError) -> [TLSConfiguration.Trust.Source] {
-        var sources: [TLSConfiguration.Trust.Source] = []
+        of trust: MQTTTLSConfiguration.Trust
+    ) async throws(MQTTError) -> [MQTTTLSConfiguration.Trust.Source] {
+        var sources: [MQTTTLSConfiguration.Trust.Source] = []
         for part in trust.parts {
             switch part {
             case .source(let source): sources.append(source)
@@ -69,10 +69,10 @@ struct TLSMaterial: Sendable {
     }
 
     private typealias Given = (
-        source: TLSConfiguration.Identity.Source, passphrase: TLSConfiguration.Identity.Passphrase?
+        source: MQTTTLSConfiguration.Identity.Source, passphrase: MQTTTLSConfiguration.Identity.Passphrase?
     )
 
-    private static func given(by identity: TLSConfiguration.Identity) async throws(MQTTError) -> Given {
+    private static func given(by identity: MQTTTLSConfiguration.Identity) async throws(MQTTError) -> Given {
         switch identity.content {
         case .source(let source): return (source, identity.passphrase)
         case .provider(let provide):
@@ -97,7 +97,7 @@ struct TLSMaterial: Sendable {
     }
 }
 
-extension TLSConfiguration.Trust.Source {
+extension MQTTTLSConfiguration.Trust.Source {
     fileprivate var path: String? {
         switch self {
         case .system: FileStamp.systemTrust
@@ -107,11 +107,11 @@ extension TLSConfiguration.Trust.Source {
     }
 }
 
-extension TLSConfiguration.Revocation.List {
+extension MQTTTLSConfiguration.Revocation.List {
     fileprivate var path: String? { if case .file(let path) = self { path } else { nil } }
 }
 
-extension TLSConfiguration.Identity.Source {
+extension MQTTTLSConfiguration.Identity.Source {
     var paths: [String] {
         switch self {
         case .files(let certificate, let key): [certificate, key]

@@ -2,9 +2,9 @@ import CMosquitto
 import CMosquittoShim
 import Synchronization
 
-/// An `SSL_CTX`: the settings common to all connections of a ``TLSConfiguration``. Clients whose configurations agree
-/// in them share it, since OpenSSL needs 10 KB and a good part of a handshake's time to create one. The settings of one
-/// connection, such as trust, name, identity and sessions, are in its record and its `SSL`.
+/// An `SSL_CTX`: the settings common to all connections of a ``MQTTTLSConfiguration``. Clients whose configurations
+/// agree in them share it, since OpenSSL needs 10 KB and a good part of a handshake's time to create one. The settings
+/// of one connection, such as trust, name, identity and sessions, are in its record and its `SSL`.
 ///
 /// `@unchecked Sendable`: the `SSL_CTX` is not modified once it is shared, and OpenSSL locks its use by connections.
 final class TLSSettings: @unchecked Sendable {
@@ -21,7 +21,7 @@ final class TLSSettings: @unchecked Sendable {
         let hasKey: Bool
         let hasKeyLog: Bool
 
-        init(_ configuration: TLSConfiguration) {
+        init(_ configuration: MQTTTLSConfiguration) {
             minimumVersion = configuration.minimumVersion.number
             maximumVersion = configuration.maximumVersion?.number ?? 0
             ciphers = configuration.ciphers
@@ -41,7 +41,7 @@ final class TLSSettings: @unchecked Sendable {
     /// Returns the settings of a configuration; existing ones if they are still in use. Throws
     /// ``MQTTError/Code/tlsConfiguration``.
     static func settings(
-        of configuration: TLSConfiguration, for record: UnsafePointer<cmq_tls>
+        of configuration: MQTTTLSConfiguration, for record: UnsafePointer<cmq_tls>
     ) throws(MQTTError) -> TLSSettings {
         let key = Key(configuration)
         if let known = shared.withLock({ $0[key]?.settings }) { return known }
@@ -53,7 +53,7 @@ final class TLSSettings: @unchecked Sendable {
         return settings
     }
 
-    private init(_ configuration: TLSConfiguration, _ record: UnsafePointer<cmq_tls>) throws(MQTTError) {
+    private init(_ configuration: MQTTTLSConfiguration, _ record: UnsafePointer<cmq_tls>) throws(MQTTError) {
         guard let pointer = cmq_ctx_new(record) else { throw TLSContext.failure("OpenSSL could not make a context") }
         self.pointer = pointer
         try setProtocol(configuration)
@@ -61,7 +61,7 @@ final class TLSSettings: @unchecked Sendable {
 
     deinit { SSL_CTX_free(pointer) }
 
-    private func setProtocol(_ configuration: TLSConfiguration) throws(MQTTError) {
+    private func setProtocol(_ configuration: MQTTTLSConfiguration) throws(MQTTError) {
         let maximum = configuration.maximumVersion?.number ?? 0
         guard cmq_ctx_set_versions(pointer, configuration.minimumVersion.number, maximum) == 1 else {
             throw TLSContext.failure("OpenSSL does not have these versions")
@@ -90,7 +90,7 @@ final class TLSSettings: @unchecked Sendable {
     }
 }
 
-extension TLSConfiguration.Version {
+extension MQTTTLSConfiguration.Version {
     fileprivate var number: Int32 {
         switch self {
         case .v1_2: TLS1_2_VERSION

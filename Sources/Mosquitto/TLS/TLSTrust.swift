@@ -1,4 +1,4 @@
-extension TLSConfiguration {
+extension MQTTTLSConfiguration {
     /// Certificate authorities to trust.
     ///
     /// A trust has one source, or several in an array that are combined: `[.system, .file("/etc/mqtt/ca.pem")]`.

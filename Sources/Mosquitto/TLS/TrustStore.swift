@@ -10,8 +10,8 @@ final class TrustStore: @unchecked Sendable {
     let pointer: OpaquePointer
 
     private struct Key: Hashable {
-        let sources: [TLSConfiguration.Trust.Source]
-        let lists: [TLSConfiguration.Revocation.List]
+        let sources: [MQTTTLSConfiguration.Trust.Source]
+        let lists: [MQTTTLSConfiguration.Revocation.List]
         let stamps: [FileStamp]
     }
 
@@ -48,7 +48,7 @@ final class TrustStore: @unchecked Sendable {
         return parts
     }
 
-    private static func part(of source: TLSConfiguration.Trust.Source) async throws(MQTTError) -> Part {
+    private static func part(of source: MQTTTLSConfiguration.Trust.Source) async throws(MQTTError) -> Part {
         switch source {
         case .system:
             try await TLSFile.checkSystemTrust()
@@ -64,7 +64,7 @@ final class TrustStore: @unchecked Sendable {
         }
     }
 
-    private static func part(of list: TLSConfiguration.Revocation.List) async throws(MQTTError) -> Part {
+    private static func part(of list: MQTTTLSConfiguration.Revocation.List) async throws(MQTTError) -> Part {
         let inMemory = "the certificate revocation list in memory"
         switch list {
         case .file(let path):

@@ -79,7 +79,7 @@ final class DemoStory: Sendable {
 
     private func configuration() -> MQTTClientConfiguration {
         var configuration = MQTTClientConfiguration(
-            host: "localhost", port: stage.port, tls: TLSConfiguration(trust: .file(folder.path + "/ca.pem")))
+            host: "localhost", port: stage.port, tls: MQTTTLSConfiguration(trust: .file(folder.path + "/ca.pem")))
         configuration.clientID = "mosq-demo"
         configuration.session = .persistent
         configuration.retry.baseDelay = .milliseconds(300)

@@ -54,7 +54,7 @@ extension Diagnosis {
         }
     }
 
-    private static func clientCertificate(_ failure: TLSFailure, _ facts: TLSFacts) -> Diagnosis {
+    private static func clientCertificate(_ failure: MQTTTLSFailure, _ facts: TLSFacts) -> Diagnosis {
         guard facts.hasClientCertificate else {
             return Diagnosis(
                 .clientCertificateMissing, "The broker wants a client certificate, and none was given.",
@@ -81,7 +81,7 @@ extension Diagnosis {
 
     // MARK: The broker's certificate
 
-    private static func verification(_ failure: TLSFailure, _ facts: TLSFacts, now: Date) -> Diagnosis {
+    private static func verification(_ failure: MQTTTLSFailure, _ facts: TLSFacts, now: Date) -> Diagnosis {
         guard let check = failure.verification else {
             return Diagnosis(.certificateRefused, "The broker's certificate was refused.", remedy: failure.remedy)
         }
@@ -115,7 +115,7 @@ extension Diagnosis {
     }
 
     /// Certificates are made to be valid at once: one that is not says that a clock is wrong.
-    private static func notYetValid(_ whose: String, _ certificate: TLSCertificate?, now: Date) -> Diagnosis {
+    private static func notYetValid(_ whose: String, _ certificate: MQTTTLSCertificate?, now: Date) -> Diagnosis {
         guard let begin = certificate?.notBefore, begin.timeIntervalSince(now) < clockLimit else {
             return Diagnosis(
                 .certificateNotYetValid, "\(whose) is not valid yet.",
@@ -133,7 +133,7 @@ extension Diagnosis {
             remedy: "Set the clock of this machine, and keep it with NTP (`timedatectl`).")
     }
 
-    private static func expired(_ whose: String, _ certificate: TLSCertificate?, now: Date) -> Diagnosis {
+    private static func expired(_ whose: String, _ certificate: MQTTTLSCertificate?, now: Date) -> Diagnosis {
         guard let end = certificate?.notAfter else {
             return Diagnosis(.certificateExpired, "\(whose) has expired.", remedy: "Renew it.")
         }

@@ -116,7 +116,7 @@ struct Examination: Sendable {
         report.tls = .skipped(facts)
     }
 
-    private func tlsFacts(_ tls: TLSConfiguration) -> TLSFacts {
+    private func tlsFacts(_ tls: MQTTTLSConfiguration) -> TLSFacts {
         TLSFacts(host: tls.serverName ?? endpoint.host, hasClientCertificate: tls.identity != nil)
     }
 

@@ -37,7 +37,7 @@ struct TLSFacts: Encodable, Sendable {
         var subjectAlternativeNames: [String]
         var publicKeyPin: String
 
-        init(_ certificate: TLSCertificate) {
+        init(_ certificate: MQTTTLSCertificate) {
             subject = certificate.subject
             issuer = certificate.issuer
             serialNumber = certificate.serialNumber

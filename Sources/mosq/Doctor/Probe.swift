@@ -4,12 +4,12 @@ import Mosquitto
 /// A recorder of the certificates that the broker sends in the handshake, set as the custom verification of every
 /// connection of the doctor.
 final class PeerRecorder: Sendable {
-    private let seen = FirstValue<TLSPeer>()
+    private let seen = FirstValue<MQTTTLSPeer>()
 
-    var peer: TLSPeer? { seen.value }
+    var peer: MQTTTLSPeer? { seen.value }
 
     /// Makes this configuration record the peer, and then call its former custom verification.
-    func record(in tls: inout TLSConfiguration) {
+    func record(in tls: inout MQTTTLSConfiguration) {
         let check = tls.customVerification
         tls.customVerification = { [seen] peer in
             seen.set(peer)
@@ -24,10 +24,10 @@ enum CertificateProbe {
     private struct Seen: Error {}
 
     /// Returns the broker's certificates, valid or not; `nil` if the peer does not speak TLS or sends no certificate.
-    static func peer(_ configuration: MQTTClientConfiguration) async -> TLSPeer? {
+    static func peer(_ configuration: MQTTClientConfiguration) async -> MQTTTLSPeer? {
         if configuration.tls?.preSharedKey != nil { return nil }
         var configuration = configuration
-        var tls = configuration.tls ?? TLSConfiguration()
+        var tls = configuration.tls ?? MQTTTLSConfiguration()
         tls.trust = .system
         tls.verification = .none
         tls.pins = []
@@ -48,7 +48,7 @@ enum CertificateProbe {
 }
 
 extension TLSFacts {
-    mutating func fill(_ peer: TLSPeer?) {
+    mutating func fill(_ peer: MQTTTLSPeer?) {
         guard let peer else { return }
         version = peer.protocolVersion
         cipher = peer.cipher

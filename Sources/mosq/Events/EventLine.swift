@@ -76,7 +76,7 @@ struct EventLine {
         }
     }
 
-    private static func tls(_ failure: TLSFailure) -> JSONObject? {
+    private static func tls(_ failure: MQTTTLSFailure) -> JSONObject? {
         if failure.verification == nil, failure.alert == nil { return nil }
         var object = JSONObject()
         object.set("verifyError", failure.verification.map { Int($0.code) })

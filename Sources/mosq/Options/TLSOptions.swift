@@ -74,7 +74,7 @@ struct TLSOptions: ParsableArguments {
     }
 
     /// - Parameter port: as given. mosquitto's commands take 8883 for TLS with the system's trust.
-    func configuration(port: Int?) throws -> TLSConfiguration? {
+    func configuration(port: Int?) throws -> MQTTTLSConfiguration? {
         try check()
         let minimumVersion = try minimumVersion()
         let turnsOn = [cafile, capath, certificate, preSharedKey].contains { $0 != nil }
@@ -82,7 +82,7 @@ struct TLSOptions: ParsableArguments {
             throw CommandFailure.usage("--no-tls and the flags of TLS exclude each other.")
         }
         guard turnsOn || useSystemTrust || port == 8_883, !noTLS else { return nil }
-        var tls = TLSConfiguration(trust: trust)
+        var tls = MQTTTLSConfiguration(trust: trust)
         tls.identity = try identity()
         tls.minimumVersion = minimumVersion
         tls.ciphers = ciphers
@@ -123,7 +123,7 @@ struct TLSOptions: ParsableArguments {
         }
     }
 
-    private var trust: TLSConfiguration.Trust {
+    private var trust: MQTTTLSConfiguration.Trust {
         switch (cafile, capath) {
         case (let file?, let directory?): [.file(file), .directory(directory)]
         case (let file?, nil): .file(file)
@@ -132,7 +132,7 @@ struct TLSOptions: ParsableArguments {
         }
     }
 
-    private func identity() throws -> TLSConfiguration.Identity? {
+    private func identity() throws -> MQTTTLSConfiguration.Identity? {
         guard let certificate, let key else { return nil }
         if keyform == "engine" {
             return .stored(certificate: certificate, keyURI: key, engine: engine)
@@ -150,7 +150,7 @@ struct TLSOptions: ParsableArguments {
         return text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED")
     }
 
-    private func minimumVersion() throws -> TLSConfiguration.Version {
+    private func minimumVersion() throws -> MQTTTLSConfiguration.Version {
         switch version {
         case nil, "tlsv1.2": .v1_2
         case "tlsv1.3": .v1_3

@@ -4,7 +4,7 @@ import Testing
 extension TLSTests {
     @Suite("The forms of a client certificate and its key")
     struct IdentityFormTests {
-        private typealias Identity = Mosquitto.TLSConfiguration.Identity
+        private typealias Identity = MQTTTLSConfiguration.Identity
 
         private static let right: Identity.Passphrase = { "correct horse" }
         private static let wrong: Identity.Passphrase = { "incorrect horse" }

@@ -38,7 +38,7 @@ struct MosquittoRow: Sendable, CustomTestStringConvertible {
         let certificates = try Certificates.current
         let mosquitto = try await LocalMosquitto.start(
             extraConfiguration: broker.replacing("$", with: certificates.directory.path))
-        var tls = Mosquitto.TLSConfiguration(trust: .file(certificates.path("root.pem")))
+        var tls = MQTTTLSConfiguration(trust: .file(certificates.path("root.pem")))
         tls.maximumVersion = version
         try client(&tls, certificates)
         var configuration = MQTTClientConfiguration(host: "localhost", port: mosquitto.port, tls: tls)

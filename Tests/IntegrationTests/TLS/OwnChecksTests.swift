@@ -67,7 +67,7 @@ extension TLSTests {
         ]
 
         private static func pinned(
-            _ pinned: String, server: String, verification: Mosquitto.TLSConfiguration.Verification = .full,
+            _ pinned: String, server: String, verification: MQTTTLSConfiguration.Verification = .full,
             _ expected: TLSExpectation
         ) -> TLSRow {
             TLSRow("\(pinned), verification \(verification)", server: server, expected) {
@@ -106,6 +106,6 @@ extension TLSTests {
 }
 
 /// The pin of a certificate's public key, as `openssl` has it.
-private func pin(_ name: String, _ certificates: Certificates) throws -> TLSPublicKeyPin {
-    try TLSPublicKeyPin(try certificates.text("\(name).pin").trimmingCharacters(in: .newlines))
+private func pin(_ name: String, _ certificates: Certificates) throws -> MQTTTLSPublicKeyPin {
+    try MQTTTLSPublicKeyPin(try certificates.text("\(name).pin").trimmingCharacters(in: .newlines))
 }

@@ -68,11 +68,11 @@ private struct ReplacedFile: Sendable {
 
     /// Connects, replaces the file, lets the server end the connection, and returns why the next attempt fails.
     func nextFailure(
-        _ version: TLSVersion, server: String, client: (inout Mosquitto.TLSConfiguration) -> Void
+        _ version: TLSVersion, server: String, client: (inout MQTTTLSConfiguration) -> Void
     ) async throws -> MQTTError {
         let server = try await OpenSSLServer.start(server, certificates)
         defer { server.stop() }
-        var tls = Mosquitto.TLSConfiguration(trust: .file(certificates.path("root.pem")))
+        var tls = MQTTTLSConfiguration(trust: .file(certificates.path("root.pem")))
         tls.minimumVersion = version
         tls.maximumVersion = version
         client(&tls)

@@ -4,7 +4,7 @@ import Testing
 extension TLSTests {
     @Suite("Revocation")
     struct RevocationTests {
-        private typealias Revocation = Mosquitto.TLSConfiguration.Revocation
+        private typealias Revocation = MQTTTLSConfiguration.Revocation
 
         static let lists: [TLSRow] = [
             TLSRow("not on the list", server: showing("server-ecdsa"), .connects()) {

@@ -64,7 +64,7 @@ extension TLSTests {
                     cafile \(certificates.path("root.pem"))
                     require_certificate \(needsCertificate)
                     """)
-            var tls = Mosquitto.TLSConfiguration(trust: .file(certificates.path("root.pem")))
+            var tls = MQTTTLSConfiguration(trust: .file(certificates.path("root.pem")))
             tls.maximumVersion = version
             tls.identity = .files(
                 certificate: certificates.path("client-ecdsa.pem"), key: certificates.path("client-ecdsa.key"))

@@ -1,6 +1,6 @@
 import Mosquitto
 
-typealias TLSVersion = Mosquitto.TLSConfiguration.Version
+typealias TLSVersion = MQTTTLSConfiguration.Version
 
 /// The outcome that a row states, in each version of TLS.
 struct TLSExpectation: Sendable {
@@ -53,7 +53,7 @@ struct TLSExpectation: Sendable {
     static func always(_ outcome: TLSOutcome) -> Self { Self(v1_2: outcome, v1_3: outcome) }
 
     static func fails(
-        _ code: MQTTError.Code, in phase: MQTTError.Phase?, _ kind: TLSFailure.Kind? = nil,
+        _ code: MQTTError.Code, in phase: MQTTError.Phase?, _ kind: MQTTTLSFailure.Kind? = nil,
         _ verification: String? = nil,
         alert: String? = nil, detail: String? = nil
     ) -> Self {

@@ -14,7 +14,7 @@ enum TLSOutcome: Sendable, Hashable, CustomStringConvertible {
     struct Failure: Sendable, Hashable {
         var code: MQTTError.Code
         var phase: MQTTError.Phase?
-        var kind: TLSFailure.Kind?
+        var kind: MQTTTLSFailure.Kind?
         /// "ERROR at DEPTH, COMMON NAME of the certificate".
         var verification: String?
         /// "sent NAME" or "received NAME".

@@ -4,7 +4,7 @@ import Testing
 
 /// One row of the matrix: a client, `openssl s_server` and the expected outcome.
 struct TLSRow: Sendable, CustomTestStringConvertible {
-    typealias Client = @Sendable (inout Mosquitto.TLSConfiguration, Certificates) throws -> Void
+    typealias Client = @Sendable (inout MQTTTLSConfiguration, Certificates) throws -> Void
 
     var name: String
     /// The arguments of `openssl s_server`.
@@ -33,7 +33,7 @@ struct TLSRow: Sendable, CustomTestStringConvertible {
 
     func configuration(_ version: TLSVersion, port: Int, _ certificates: Certificates) throws -> MQTTClientConfiguration
     {
-        var tls = Mosquitto.TLSConfiguration(trust: .pem(try certificates.text("root.pem")))
+        var tls = MQTTTLSConfiguration(trust: .pem(try certificates.text("root.pem")))
         tls.minimumVersion = version
         tls.maximumVersion = version
         try client(&tls, certificates)

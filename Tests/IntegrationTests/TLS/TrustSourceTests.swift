@@ -4,7 +4,7 @@ import Testing
 extension TLSTests {
     @Suite("The authorities that are trusted")
     struct TrustSourceTests {
-        private typealias Trust = Mosquitto.TLSConfiguration.Trust
+        private typealias Trust = MQTTTLSConfiguration.Trust
         private struct Unavailable: Error {}
 
         static let good: [TLSRow] = [

@@ -7,7 +7,7 @@ import Testing
 
     private static let socket = MQTTEndpoint.unixSocket("/run/mosquitto.sock")
 
-    private func error(tls: TLSConfiguration? = TLSConfiguration(), _ change: Change) throws -> MQTTError {
+    private func error(tls: MQTTTLSConfiguration? = MQTTTLSConfiguration(), _ change: Change) throws -> MQTTError {
         var configuration = MQTTClientConfiguration(host: "broker", tls: tls)
         change(&configuration)
         let error = try #require(#expect(throws: MQTTError.self) { try configuration.validate() })
@@ -15,7 +15,7 @@ import Testing
         return error
     }
 
-    private func check(tls: TLSConfiguration? = TLSConfiguration(), _ change: Change) throws {
+    private func check(tls: MQTTTLSConfiguration? = MQTTTLSConfiguration(), _ change: Change) throws {
         var configuration = MQTTClientConfiguration(host: "broker", tls: tls)
         change(&configuration)
         try configuration.validate()

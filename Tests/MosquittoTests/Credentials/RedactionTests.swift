@@ -48,10 +48,10 @@ import Testing
     }
 
     @Test func `does not show in a client certificate's identity`() {
-        let identity = TLSConfiguration.Identity.pem(certificate: "certificate", key: MQTTSecret(Self.text))
+        let identity = MQTTTLSConfiguration.Identity.pem(certificate: "certificate", key: MQTTSecret(Self.text))
         #expect(identity.description == "client certificate in memory")
         expectHidden(identity)
-        expectHidden(TLSConfiguration(identity: identity))
+        expectHidden(MQTTTLSConfiguration(identity: identity))
     }
 
     @Test func `does not show in the error of credentials that cannot be sent`() {

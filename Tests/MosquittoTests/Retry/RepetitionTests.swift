@@ -170,7 +170,8 @@ import Testing
 
     private var refusedCertificate: MQTTError {
         var error = MQTTError(.tlsAlert, "expired")
-        error.tls = TLSFailure(.clientCertificate, alert: .init(received: true, code: 45, name: "certificate expired"))
+        error.tls = MQTTTLSFailure(
+            .clientCertificate, alert: .init(received: true, code: 45, name: "certificate expired"))
         return error
     }
 

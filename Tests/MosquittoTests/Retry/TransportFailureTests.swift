@@ -108,9 +108,9 @@ import Musl
 
     private func alert(_ code: UInt8, received: Bool = true) -> MQTTError {
         var error = MQTTError(.tlsAlert, "alert", phase: .tlsHandshake)
-        let alert = TLSFailure.Alert(received: received, code: code, name: "alert")
+        let alert = MQTTTLSFailure.Alert(received: received, code: code, name: "alert")
         let isAboutUs = alert.concernsClientCertificate(wasRequested: false)
-        error.tls = TLSFailure(isAboutUs ? .clientCertificate : .alert, alert: alert)
+        error.tls = MQTTTLSFailure(isAboutUs ? .clientCertificate : .alert, alert: alert)
         return error
     }
 
@@ -130,7 +130,7 @@ import Musl
     @Test(arguments: [Int32(9), 10, 18, 19, 20, 21, 23, 3, 62])
     func `a certificate that fails a check is slow, at the start too, and never ends the client`(code: Int32) {
         var error = MQTTError(.tlsVerification, "failed", phase: .tlsHandshake)
-        error.tls = TLSFailure(.verification, verification: .init(code: code, text: "", depth: 0))
+        error.tls = MQTTTLSFailure(.verification, verification: .init(code: code, text: "", depth: 0))
         #expect(decision(error, isInitial: true) == .retry(.slow))
         #expect(decision(error, repetitions: 1_000) == .retry(.slow))
     }

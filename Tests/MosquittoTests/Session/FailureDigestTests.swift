@@ -48,9 +48,9 @@ import Testing
         var banned = error(.refused)
         banned.reasonCode = .banned
         var tls = error(.tlsVerification)
-        tls.tls = TLSFailure(.protocolError, reason: "one")
+        tls.tls = MQTTTLSFailure(.protocolError, reason: "one")
         var otherTLS = tls
-        otherTLS.tls = TLSFailure(.protocolError, reason: "another")
+        otherTLS.tls = MQTTTLSFailure(.protocolError, reason: "another")
         for news in [error(.dns), error(at: "b:1"), error(at: nil), other, refused, banned, tls, otherTLS] {
             #expect(digest.verdict(on: news, now: start + .seconds(300)) == .tell)
         }

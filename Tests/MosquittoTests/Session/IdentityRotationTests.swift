@@ -120,7 +120,7 @@ import Testing
         var trace = connected()
         _ = rotated(&trace)
         var refusal = MQTTError(.tlsAlert, "certificate_expired")
-        refusal.tls = TLSFailure(.clientCertificate)
+        refusal.tls = MQTTTLSFailure(.clientCertificate)
         _ = trace.entered(.connect)
         _ = trace.entered(.tlsHandshake)
         let first = trace.failed(refusal)

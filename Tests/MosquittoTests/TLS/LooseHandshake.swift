@@ -38,7 +38,7 @@ final class LooseServer {
         let serverName: String?
         let applicationProtocol: String?
         /// The certificates that the client has sent, its own first.
-        let clientCertificates: [TLSCertificate]
+        let clientCertificates: [MQTTTLSCertificate]
     }
 
     /// Opens a connection with the context, receives the tickets that the server sends after the handshake, and closes
@@ -60,7 +60,7 @@ final class LooseServer {
         for _ in 0..<20 where !isFinished {
             let step = cmq_tls_handshake(record, client)
             if step == CMQ_TLS_FAILED {
-                throw TLSFailure(record, host: context.verifiedName).error(phase: .tlsHandshake)
+                throw MQTTTLSFailure(record, host: context.verifiedName).error(phase: .tlsHandshake)
             }
             _ = move(from: record.pointee.outbound, to: received)
             let isServed = SSL_do_handshake(server) == 1
@@ -103,7 +103,7 @@ final class LooseServer {
             isResumed: SSL_session_reused(client) == 1,
             serverName: SSL_get_servername(server, TLSEXT_NAMETYPE_host_name).map { String(cString: $0) },
             applicationProtocol: chosen.isEmpty ? nil : String(decoding: chosen, as: UTF8.self),
-            clientCertificates: shown.compactMap { $0.map { TLSCertificate($0) } })
+            clientCertificates: shown.compactMap { $0.map { MQTTTLSCertificate($0) } })
     }
 }
 
@@ -123,7 +123,7 @@ extension TLSContext {
 
     /// Prepared for a connection.
     static func prepared(
-        _ configuration: Mosquitto.TLSConfiguration, again known: TLSContext? = nil,
+        _ configuration: MQTTTLSConfiguration, again known: TLSContext? = nil,
         for endpoint: MQTTEndpoint = testEndpoint, turn: Int = 0
     ) async throws -> TLSContext {
         try await prepare(known, configuration, for: endpoint, turn: turn)

@@ -10,12 +10,12 @@ import Testing
     private func context(_ host: String = "a.example", serverName: String? = nil) async throws -> TLSContext {
         let authority = try TestCertificateAuthority()
         return try await prepare(
-            nil, TLSConfiguration(trust: .pem(authority.certificatePEM), serverName: serverName), host)
+            nil, MQTTTLSConfiguration(trust: .pem(authority.certificatePEM), serverName: serverName), host)
     }
 
     @discardableResult
     private func prepare(
-        _ known: TLSContext?, _ configuration: TLSConfiguration, _ host: String = "a.example", turn: Int = 0
+        _ known: TLSContext?, _ configuration: MQTTTLSConfiguration, _ host: String = "a.example", turn: Int = 0
     ) async throws(MQTTError) -> TLSContext {
         try await TLSContext.prepare(known, configuration, for: MQTTEndpoint(host: host, port: 8_883), turn: turn)
     }
@@ -66,7 +66,7 @@ import Testing
             #expect(checkedName(context) == "a.example")
             #expect(context.verifiedName == "a.example")
         }
-        var configuration = TLSConfiguration(trust: .pem(try TestCertificateAuthority().certificatePEM))
+        var configuration = MQTTTLSConfiguration(trust: .pem(try TestCertificateAuthority().certificatePEM))
         configuration.serverNameIndication = .name("c.example.")
         #expect(sentName(try await prepare(nil, configuration)) == "c.example")
     }
@@ -133,7 +133,7 @@ import Testing
     @Test func `reads a file of trust again that was away for a while, though it is the same one`() async throws {
         let directory = try TemporaryDirectory()
         let path = try directory.write(try TestCertificateAuthority().certificatePEM, to: "ca.pem")
-        let context = try await prepare(nil, TLSConfiguration(trust: .file(path)))
+        let context = try await prepare(nil, MQTTTLSConfiguration(trust: .file(path)))
         #expect(trusted(context) == 1)
         try FileManager.default.moveItem(atPath: path, toPath: path + ".away")
         let error = await #expect(throws: MQTTError.self) { try await prepare(context, for: "a.example") }
@@ -146,7 +146,7 @@ import Testing
     @Test func `looks at a directory again of which one file was overwritten in place (core 31)`() async throws {
         let directory = try TemporaryDirectory()
         _ = try directory.write(try TestCertificateAuthority().certificatePEM, to: "ca.pem")
-        let context = try await prepare(nil, TLSConfiguration(trust: .directory(directory.path)))
+        let context = try await prepare(nil, MQTTTLSConfiguration(trust: .directory(directory.path)))
         let first = context.record.pointee.trust
         try await prepare(context, for: "b.example")
         #expect(context.record.pointee.trust == first)
@@ -161,7 +161,7 @@ import Testing
         let directory = try TemporaryDirectory()
         let first = try TestCertificateAuthority().certificatePEM
         let path = try directory.write(first, to: "ca.pem")
-        let context = try await prepare(nil, TLSConfiguration(trust: .file(path)))
+        let context = try await prepare(nil, MQTTTLSConfiguration(trust: .file(path)))
         _ = try directory.write(first + "\n" + TestCertificateAuthority().certificatePEM, to: "ca.pem")
         try await prepare(context, for: "a.example")
         #expect(trusted(context) == 2)

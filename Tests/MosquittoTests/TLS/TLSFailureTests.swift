@@ -5,8 +5,8 @@ import Testing
 @testable import Mosquitto
 
 @Suite struct `A TLS failure` {
-    private func verification(_ code: Int32, certificate: TLSCertificate? = nil) -> TLSFailure {
-        TLSFailure(
+    private func verification(_ code: Int32, certificate: MQTTTLSCertificate? = nil) -> MQTTTLSFailure {
+        MQTTTLSFailure(
             .verification,
             verification: .init(
                 code: code, text: "certificate is not yet valid", depth: 1, certificate: certificate))
@@ -20,7 +20,7 @@ import Testing
 
     @Test func `shows the certificate that failed`() throws {
         let identity = try TestCertificateAuthority(commonName: "some CA").serverIdentity(names: ["a.example"])
-        let certificate = try #require(TLSCertificate(der: try identity.certificateDER))
+        let certificate = try #require(MQTTTLSCertificate(der: try identity.certificateDER))
         #expect(certificate.subject == "CN=a.example")
         #expect(certificate.issuer == "CN=some CA")
         #expect(
@@ -36,8 +36,8 @@ import Testing
     }
 
     @Test func `of what is no certificate is none`() {
-        #expect(TLSCertificate(der: [1, 2, 3]) == nil)
-        #expect(TLSCertificate(der: []) == nil)
+        #expect(MQTTTLSCertificate(der: [1, 2, 3]) == nil)
+        #expect(MQTTTLSCertificate(der: []) == nil)
     }
 
     @Test func `of a certificate that is not yet valid asks for the clock`() {
@@ -45,25 +45,26 @@ import Testing
     }
 
     @Test func `shows the broker's alert before OpenSSL's reason, and that before its own alert`() {
-        let received = TLSFailure.Alert(received: true, code: 48, name: "unknown CA")
-        let sent = TLSFailure.Alert(received: false, code: 70, name: "protocol version")
+        let received = MQTTTLSFailure.Alert(received: true, code: 48, name: "unknown CA")
+        let sent = MQTTTLSFailure.Alert(received: false, code: 70, name: "protocol version")
         #expect(
-            TLSFailure(.clientCertificate, alert: received, reason: "r").description
+            MQTTTLSFailure(.clientCertificate, alert: received, reason: "r").description
                 == "the broker sent the TLS alert unknown CA (48)")
-        #expect(TLSFailure(.protocolError, alert: sent, reason: "r").description == "TLS failed: r")
+        #expect(MQTTTLSFailure(.protocolError, alert: sent, reason: "r").description == "TLS failed: r")
         #expect(
-            TLSFailure(.protocolError, alert: sent).description == "TLS failed with the alert protocol version (70)")
-        #expect(TLSFailure(.protocolError).description == "TLS failed")
+            MQTTTLSFailure(.protocolError, alert: sent).description == "TLS failed with the alert protocol version (70)"
+        )
+        #expect(MQTTTLSFailure(.protocolError).description == "TLS failed")
     }
 
     @Test func `has one sentence of remedy, whatever it is`() {
-        var failures: [TLSFailure] = [
+        var failures: [MQTTTLSFailure] = [
             .init(.notTLS), .init(.tlsRequired), .init(.configuration), .init(.verification), .init(.clientCertificate),
             .init(.protocolError, reason: "unsupported protocol"), .init(.protocolError, reason: "anything"),
         ]
         failures += (Int32(1)...100).map { verification($0) }
         for code in UInt8.min ... .max {
-            let alert = TLSFailure.Alert(received: true, code: code)
+            let alert = MQTTTLSFailure.Alert(received: true, code: code)
             failures += [.init(.alert, alert: alert), .init(.clientCertificate, alert: alert)]
         }
         for failure in failures {

@@ -7,7 +7,7 @@ import Testing
 
 /// Tests of the comparison between the TLS material of a configuration and that of the previous attempt.
 @Suite struct `The material of TLS` {
-    private typealias Configuration = Mosquitto.TLSConfiguration
+    private typealias Configuration = MQTTTLSConfiguration
 
     /// Returns the material of a configuration before and after a change.
     private func materials(

@@ -6,8 +6,8 @@ import Testing
 
 /// Versions, ciphers, names and the key log: what a configuration says of the protocol.
 @Suite struct `The protocol of TLS` {
-    private typealias Configuration = Mosquitto.TLSConfiguration
-    typealias Change = @Sendable (inout Mosquitto.TLSConfiguration) -> Void
+    private typealias Configuration = MQTTTLSConfiguration
+    typealias Change = @Sendable (inout MQTTTLSConfiguration) -> Void
 
     private func configuration(_ change: Change) -> Configuration {
         var configuration = Configuration()

@@ -17,8 +17,8 @@ import Testing
         let text = try folder.text("server.pin").trimmingCharacters(in: .newlines)
 
         try await folder.openssl("x509 -in server.pem -outform der -out server.cer")
-        let certificate = try #require(TLSCertificate(der: try folder.bytes("server.cer")))
-        #expect(certificate.publicKeyPin == (try TLSPublicKeyPin(text)))
+        let certificate = try #require(MQTTTLSCertificate(der: try folder.bytes("server.cer")))
+        #expect(certificate.publicKeyPin == (try MQTTTLSPublicKeyPin(text)))
         #expect(certificate.publicKeyPin.sha256 == (try folder.bytes("server.digest")))
         #expect(certificate.publicKeyPin.description == "sha256/" + text)
     }
@@ -26,10 +26,10 @@ import Testing
     /// The alphabet of base64 has the slash too, which is the first character of each 64th digest.
     @Test(arguments: [UInt8(0), 0xFB, 0xFC, 0xFF])
     func `is read again from its description, and as curl writes it`(first: UInt8) throws {
-        let pin = try TLSPublicKeyPin(sha256: [first] + Array(repeating: 0xFF, count: 31))
+        let pin = try MQTTTLSPublicKeyPin(sha256: [first] + Array(repeating: 0xFF, count: 31))
         let base64 = Data(pin.sha256).base64EncodedString()
         for text in [pin.description, base64, "sha256/" + base64, "sha256//" + base64] {
-            #expect((try? TLSPublicKeyPin(text)) == pin, "\(text)")
+            #expect((try? MQTTTLSPublicKeyPin(text)) == pin, "\(text)")
         }
     }
 
@@ -41,14 +41,16 @@ import Testing
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "sha256/é",
     ])
     func `is 32 bytes in base64`(text: String) {
-        let error = #expect(throws: MQTTError.self) { try TLSPublicKeyPin(text) }
+        let error = #expect(throws: MQTTError.self) { try MQTTTLSPublicKeyPin(text) }
         #expect(error?.code == .invalidConfiguration)
         #expect(
             error?.message == "TLS: \(quoted(text)) is not a public key pin; give the base64 of a SHA-256 digest")
     }
 
     @Test(arguments: [0, 20, 31, 33, 64]) func `is 32 bytes`(count: Int) {
-        let error = #expect(throws: MQTTError.self) { try TLSPublicKeyPin(sha256: Array(repeating: 0, count: count)) }
+        let error = #expect(throws: MQTTError.self) {
+            try MQTTTLSPublicKeyPin(sha256: Array(repeating: 0, count: count))
+        }
         #expect(error?.code == .invalidConfiguration)
         #expect(error?.message == "TLS: a public key pin has \(count) bytes; a SHA-256 digest has 32")
     }

@@ -8,18 +8,18 @@ import Testing
 
 /// TLS sessions, kept for each endpoint.
 @Suite struct `TLS sessions` {
-    private typealias Configuration = Mosquitto.TLSConfiguration
+    private typealias Configuration = MQTTTLSConfiguration
 
     /// A client, and a server whose certificate it trusts.
     private struct Pair {
         let folder: OpenSSLFolder
         let server: LooseServer
-        let configuration: Mosquitto.TLSConfiguration
+        let configuration: MQTTTLSConfiguration
         let context: TLSContext
         private static let first = MQTTEndpoint(host: "a.example", port: 8_883)
 
         init(
-            _ version: Int32 = TLS1_3_VERSION, change: (inout Mosquitto.TLSConfiguration) -> Void = { _ in }
+            _ version: Int32 = TLS1_3_VERSION, change: (inout MQTTTLSConfiguration) -> Void = { _ in }
         ) async throws {
             folder = try OpenSSLFolder()
             let authority = try TestCertificateAuthority()
@@ -29,7 +29,7 @@ import Testing
             try folder.write(authority.certificatePEM, to: "ca.pem")
             try folder.write(identity.certificatePEM, to: "client.pem")
             try folder.write(identity.privateKeyPEM, to: "client.key")
-            var configuration = Mosquitto.TLSConfiguration(
+            var configuration = MQTTTLSConfiguration(
                 trust: .file(folder.path("ca.pem")),
                 identity: .files(certificate: folder.path("client.pem"), key: folder.path("client.key")))
             change(&configuration)

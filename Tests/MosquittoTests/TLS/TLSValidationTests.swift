@@ -4,7 +4,7 @@ import Testing
 @testable import Mosquitto
 
 @Suite struct `A TLS configuration` {
-    typealias Change = @Sendable (inout Mosquitto.TLSConfiguration) throws -> Void
+    typealias Change = @Sendable (inout MQTTTLSConfiguration) throws -> Void
 
     private static let key = MQTTSecret("-----BEGIN PRIVATE KEY-----")
 
@@ -47,13 +47,13 @@ import Testing
         ({ $0.preSharedKey = .init(identity: "", key: key) }, "has 0 bytes"),
         ({ $0.preSharedKey = .init(identity: "i", key: "") }, "has 0 bytes"),
         ({ $0.preSharedKey = try .init(identity: "i", hexadecimalKey: "abc") }, "hexadecimal"),
-        ({ $0.pins = [try TLSPublicKeyPin("sha256/AAAA")] }, "is not a public key pin"),
-        ({ $0.pins = [try TLSPublicKeyPin(sha256: [1])] }, "has 1 bytes"),
+        ({ $0.pins = [try MQTTTLSPublicKeyPin("sha256/AAAA")] }, "is not a public key pin"),
+        ({ $0.pins = [try MQTTTLSPublicKeyPin(sha256: [1])] }, "has 1 bytes"),
     ]
 
     @Test(arguments: bad) func `with a mistake says what it is, and no secret`(change: Change, text: String) throws {
         let error = try #require(throws: MQTTError.self) {
-            var configuration = Mosquitto.TLSConfiguration()
+            var configuration = MQTTTLSConfiguration()
             try change(&configuration)
             try configuration.validate()
         }
@@ -77,7 +77,7 @@ import Testing
     @Test(arguments: unusable) func `that OpenSSL cannot use names what is wrong`(change: Change, text: String)
         async throws
     {
-        var configuration = Mosquitto.TLSConfiguration()
+        var configuration = MQTTTLSConfiguration()
         try change(&configuration)
         try configuration.validate()
         let error = await #expect(throws: MQTTError.self) {
@@ -92,7 +92,7 @@ import Testing
 
     @Test func `asks for a passphrase only if the key needs one`() async throws {
         let identity = try TestCertificateAuthority().clientIdentity(commonName: "dev1")
-        var configuration = Mosquitto.TLSConfiguration()
+        var configuration = MQTTTLSConfiguration()
         configuration.identity = .pem(
             certificate: identity.certificatePEM, key: MQTTSecret(identity.privateKeyPEM),
             passphrase: {
@@ -103,7 +103,7 @@ import Testing
     }
 
     @Test func `is prepared by the newest attempt alone`() async throws {
-        let configuration = Mosquitto.TLSConfiguration(trust: .pem(try TestCertificateAuthority().certificatePEM))
+        let configuration = MQTTTLSConfiguration(trust: .pem(try TestCertificateAuthority().certificatePEM))
         let endpoint = MQTTEndpoint(host: "a.example", port: 1)
         let context = try await TLSContext.prepare(nil, configuration, for: endpoint, turn: 2)
         let error = await #expect(throws: MQTTError.self) {
@@ -113,26 +113,26 @@ import Testing
     }
 
     @Test func `shares its trust with an equal one`() async throws {
-        let configuration = Mosquitto.TLSConfiguration(trust: .pem(try TestCertificateAuthority().certificatePEM))
+        let configuration = MQTTTLSConfiguration(trust: .pem(try TestCertificateAuthority().certificatePEM))
         let material = try await TLSMaterial(configuration)
         let one = try await TrustStore.store(for: material)
         #expect(try await TrustStore.store(for: TLSMaterial(configuration)) === one)
-        let other = Mosquitto.TLSConfiguration(trust: .pem(try TestCertificateAuthority().certificatePEM))
+        let other = MQTTTLSConfiguration(trust: .pem(try TestCertificateAuthority().certificatePEM))
         #expect(try await TrustStore.store(for: TLSMaterial(other)) !== one)
     }
 
     @Test func `a provider may not give another provider`() async throws {
-        let nested = Mosquitto.TLSConfiguration(trust: .provider { .provider { .system } })
+        let nested = MQTTTLSConfiguration(trust: .provider { .provider { .system } })
         let error = await #expect(throws: MQTTError.self) { _ = try await TLSMaterial(nested) }
         #expect(error?.code == .credentials)
     }
 
     @Test func `a pin is the same in each of its forms`() throws {
         let base64 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
-        let pin = try TLSPublicKeyPin(base64)
-        #expect(pin == (try TLSPublicKeyPin("sha256/" + base64)))
-        #expect(pin == (try TLSPublicKeyPin("sha256//" + base64)))
-        #expect(pin == (try TLSPublicKeyPin(sha256: pin.sha256)))
+        let pin = try MQTTTLSPublicKeyPin(base64)
+        #expect(pin == (try MQTTTLSPublicKeyPin("sha256/" + base64)))
+        #expect(pin == (try MQTTTLSPublicKeyPin("sha256//" + base64)))
+        #expect(pin == (try MQTTTLSPublicKeyPin(sha256: pin.sha256)))
         #expect(pin.description == "sha256/" + base64)
     }
 }

@@ -7,8 +7,8 @@ import Testing
 @testable import Mosquitto
 
 @Suite struct `A trust store` {
-    private typealias Configuration = Mosquitto.TLSConfiguration
-    private typealias Trust = Mosquitto.TLSConfiguration.Trust
+    private typealias Configuration = MQTTTLSConfiguration
+    private typealias Trust = MQTTTLSConfiguration.Trust
 
     private static func makeFiles() async throws -> OpenSSLFolder {
         let folder = try OpenSSLFolder()
@@ -58,7 +58,7 @@ import Testing
 
     // MARK: Sources
 
-    typealias Source = @Sendable (OpenSSLFolder) throws -> Mosquitto.TLSConfiguration.Trust
+    typealias Source = @Sendable (OpenSSLFolder) throws -> MQTTTLSConfiguration.Trust
 
     static let sources: [(source: Source, count: Int32)] = [
         ({ .file($0.path("root.pem")) }, 1), ({ .file($0.path("root.cer")) }, 1), ({ .file($0.path("both.pem")) }, 2),
@@ -155,7 +155,7 @@ import Testing
 
     // MARK: Revocation lists
 
-    typealias List = @Sendable (OpenSSLFolder) throws -> Mosquitto.TLSConfiguration.Revocation.List
+    typealias List = @Sendable (OpenSSLFolder) throws -> MQTTTLSConfiguration.Revocation.List
 
     static let badLists: [(list: List, message: String)] = [
         (

@@ -78,7 +78,7 @@ struct OutboundPressure {
     }
 
     /// The observer's way is the client's, without the proxy.
-    private var proxyless: Mosquitto.TLSConfiguration? {
+    private var proxyless: MQTTTLSConfiguration? {
         client.configuration.tls == nil ? nil : .init(trust: .pem(TestTLS.authority.certificatePEM))
     }
 }

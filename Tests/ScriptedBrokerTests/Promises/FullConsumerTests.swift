@@ -39,8 +39,8 @@ struct FullConsumerTests {
         await broker.stop()
     }
 
-    private func tls(_ wire: Wire) -> Mosquitto.TLSConfiguration {
-        var tls = Mosquitto.TLSConfiguration(trust: .pem(TestTLS.authority.certificatePEM))
+    private func tls(_ wire: Wire) -> MQTTTLSConfiguration {
+        var tls = MQTTTLSConfiguration(trust: .pem(TestTLS.authority.certificatePEM))
         tls.maximumVersion = wire == .tls12 ? .v1_2 : .v1_3
         return tls
     }

@@ -109,7 +109,7 @@ struct LaneBroker: Sendable {
         _ name: String, port: Int, isTLS: Bool = false, version: MQTTVersion = .v5_0
     ) -> MQTTClientConfiguration {
         var configuration = MQTTClientConfiguration(
-            host: "localhost", port: port, tls: isTLS ? TLSConfiguration(trust: .pem(authority)) : nil)
+            host: "localhost", port: port, tls: isTLS ? MQTTTLSConfiguration(trust: .pem(authority)) : nil)
         configuration.clientID = name
         configuration.version = version
         configuration.retry.baseDelay = .milliseconds(2)

@@ -1,4 +1,4 @@
-extension TLSConfiguration {
+extension MQTTTLSConfiguration {
     /// Throws for errors that can be found without reading a file. Values that only OpenSSL can check, such as cipher
     /// names, are checked at the first attempt, before any I/O.
     func validate() throws(MQTTError) {
@@ -73,14 +73,14 @@ extension TLSConfiguration {
     }
 }
 
-extension TLSConfiguration.PreSharedKey {
+extension MQTTTLSConfiguration.PreSharedKey {
     fileprivate func validate() throws(MQTTError) {
         if !(1...255).contains(identity.utf8.count) || identity.utf8.contains(0) {
-            throw TLSConfiguration.invalid(
+            throw MQTTTLSConfiguration.invalid(
                 "the identity of a pre-shared key has \(identity.utf8.count) bytes; 1 to 255 without NUL are allowed")
         }
         if !(1...256).contains(key.count) {
-            throw TLSConfiguration.invalid("a pre-shared key has \(key.count) bytes; 1 to 256 are allowed")
+            throw MQTTTLSConfiguration.invalid("a pre-shared key has \(key.count) bytes; 1 to 256 are allowed")
         }
     }
 

@@ -2,9 +2,7 @@
 ///
 /// By default the client trusts the system's certificate authorities, verifies the broker's certificate and host name,
 /// and requires TLS 1.2. Files are read when the client connects, and again before each attempt if they have changed.
-///
-/// In a file that also imports NIOSSL, write `Mosquitto.TLSConfiguration`.
-public struct TLSConfiguration: Sendable {
+public struct MQTTTLSConfiguration: Sendable {
     // MARK: Trust
 
     /// The certificate authorities. Default ``Trust/system``.
@@ -15,13 +13,13 @@ public struct TLSConfiguration: Sendable {
     public var serverName: String?
     /// Pinned public keys, of which the broker's verified chain must contain one; with ``Verification/none``, which
     /// verifies no chain, the broker's own certificate must match. Empty, the default, for no pinning.
-    public var pins: Set<TLSPublicKeyPin> = []
+    public var pins: Set<MQTTTLSPublicKeyPin> = []
     /// A custom check of the broker, called after all others have passed. It throws to reject the broker.
     ///
     /// The check runs off the event loop, within the time limit of the handshake (``MQTTTimeouts/tlsHandshake``). It is
     /// not called when a TLS session is resumed, since the broker then sends no certificates; see ``resumesSessions``.
     /// (`SSL_set_retry_verify`, OpenSSL 3.0.2.)
-    public var customVerification: (@Sendable (_ peer: TLSPeer) async throws -> Void)?
+    public var customVerification: (@Sendable (_ peer: MQTTTLSPeer) async throws -> Void)?
     /// Certificate revocation lists, and the certificates to check against them. `nil`, the default, for no check.
     public var revocation: Revocation?
     /// True if the broker must staple a good OCSP response to its certificate (RFC 6066, section 8). TLS sessions are
@@ -83,8 +81,8 @@ public struct TLSConfiguration: Sendable {
         /// Verify everything except the name: any certificate of a trusted authority is accepted. The client logs a
         /// warning.
         case withoutHostName
-        /// Verify nothing: any broker is accepted, unless ``TLSConfiguration/pins`` or
-        /// ``TLSConfiguration/customVerification`` reject it. Without those two, the client logs a warning at each
+        /// Verify nothing: any broker is accepted, unless ``MQTTTLSConfiguration/pins`` or
+        /// ``MQTTTLSConfiguration/customVerification`` reject it. Without those two, the client logs a warning at each
         /// connection.
         case none
     }

@@ -2,7 +2,7 @@ import FoundationEssentials
 
 /// The SHA-256 digest of a certificate's public key (its SubjectPublicKeyInfo, RFC 7469, section 2.4). It stays the
 /// same when a certificate is renewed with the same key.
-public struct TLSPublicKeyPin: Sendable, Hashable, CustomStringConvertible {
+public struct MQTTTLSPublicKeyPin: Sendable, Hashable, CustomStringConvertible {
     /// 32 bytes.
     public let sha256: [UInt8]
 

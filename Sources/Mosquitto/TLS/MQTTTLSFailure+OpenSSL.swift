@@ -2,7 +2,7 @@ import CMosquitto
 import CMosquittoShim
 import FoundationEssentials
 
-extension TLSFailure {
+extension MQTTTLSFailure {
     /// Creates the failure from the callbacks' record of a failed connection. `host`: the verified name.
     init(_ record: UnsafeMutablePointer<cmq_tls>, host: String? = nil) {
         let reason = withUnsafeBytes(of: &record.pointee.reason) { text(of: $0) }
@@ -45,7 +45,7 @@ extension TLSFailure {
     }
 }
 
-extension TLSFailure.Verification {
+extension MQTTTLSFailure.Verification {
     fileprivate init?(_ record: UnsafeMutablePointer<cmq_tls>, host: String?) {
         let code = record.pointee.verify_error
         guard code != 0 else { return nil }
@@ -56,11 +56,11 @@ extension TLSFailure.Verification {
         }
         self.init(
             code: Int32(code), text: text, depth: record.pointee.verify_depth,
-            certificate: record.pointee.verify_certificate.map { TLSCertificate($0) }, host: host)
+            certificate: record.pointee.verify_certificate.map { MQTTTLSCertificate($0) }, host: host)
     }
 }
 
-extension TLSFailure.Alert {
+extension MQTTTLSFailure.Alert {
     init(received: Bool, code: UInt8) { self.init(received: received, code: code, name: Self.name(of: code)) }
 
     /// True if the broker rejects the client's certificate, or requires one (RFC 8446, section 6.2).
@@ -102,7 +102,7 @@ extension TLSFailure.Alert {
     }
 }
 
-extension TLSCertificate {
+extension MQTTTLSCertificate {
     init(_ certificate: OpaquePointer) {
         subject = field { cmq_certificate_subject(certificate, $0, $1) }
         issuer = field { cmq_certificate_issuer(certificate, $0, $1) }
@@ -113,7 +113,7 @@ extension TLSCertificate {
         subjectAlternativeNames = names.split(separator: "\n").map(String.init)
         var digest = [UInt8](repeating: 0, count: 32)
         cmq_certificate_pin(certificate, &digest)
-        publicKeyPin = TLSPublicKeyPin(unchecked: digest)
+        publicKeyPin = MQTTTLSPublicKeyPin(unchecked: digest)
         var bytes: UnsafeMutablePointer<UInt8>?
         let length = i2d_X509(certificate, &bytes)
         der = length > 0 ? Array(UnsafeBufferPointer(start: bytes, count: Int(length))) : []
@@ -135,16 +135,16 @@ extension TLSCertificate {
     }
 }
 
-extension TLSPeer {
+extension MQTTTLSPeer {
     /// Creates the peer of a handshake in which the broker has sent its certificates.
     init(_ ssl: OpaquePointer, host: String) {
-        var certificates: [TLSCertificate] = []
+        var certificates: [MQTTTLSCertificate] = []
         var index: Int32 = 0
         var bytes: UnsafeMutablePointer<UInt8>?
         while case let length = cmq_tls_peer_certificate(ssl, index, &bytes), length > 0 {
             defer { CRYPTO_free(bytes, "", 0) }
             let der = Array(UnsafeBufferPointer(start: bytes, count: length))
-            if let certificate = TLSCertificate(der: der) { certificates.append(certificate) }
+            if let certificate = MQTTTLSCertificate(der: der) { certificates.append(certificate) }
             index += 1
         }
         // In TLS 1.2 the cipher is still pending.

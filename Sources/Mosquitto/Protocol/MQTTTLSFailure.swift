@@ -1,11 +1,11 @@
 import FoundationEssentials
 
 /// A TLS failure: its cause, the side that failed, and the remedy.
-public struct TLSFailure: Error, Sendable, Hashable, CustomStringConvertible {
+public struct MQTTTLSFailure: Error, Sendable, Hashable, CustomStringConvertible {
     public enum Kind: Sendable, Hashable {
-        /// This side refused the broker's certificate; see ``TLSFailure/verification``.
+        /// This side refused the broker's certificate; see ``MQTTTLSFailure/verification``.
         case verification
-        /// The broker ended TLS with an alert; see ``TLSFailure/alert``.
+        /// The broker ended TLS with an alert; see ``MQTTTLSFailure/alert``.
         case alert
         /// The broker rejected the client's certificate, or required one. In TLS 1.3 it does so after the handshake.
         case clientCertificate
@@ -29,12 +29,12 @@ public struct TLSFailure: Error, Sendable, Hashable, CustomStringConvertible {
         /// The position in the chain: 0 is the broker's own certificate.
         public var depth: Int32
         /// The certificate that failed.
-        public var certificate: TLSCertificate?
+        public var certificate: MQTTTLSCertificate?
         /// The name that the broker's certificate must have.
         public var host: String?
 
         public init(
-            code: Int32, text: String, depth: Int32, certificate: TLSCertificate? = nil, host: String? = nil
+            code: Int32, text: String, depth: Int32, certificate: MQTTTLSCertificate? = nil, host: String? = nil
         ) {
             self.code = code
             self.text = text
@@ -92,7 +92,7 @@ public struct TLSFailure: Error, Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-extension TLSFailure.Verification: CustomStringConvertible {
+extension MQTTTLSFailure.Verification: CustomStringConvertible {
     public var description: String {
         var details = "error \(code) at depth \(depth)"
         if let certificate {

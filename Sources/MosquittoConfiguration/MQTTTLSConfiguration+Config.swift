@@ -1,10 +1,10 @@
 import Mosquitto
 
-extension TLSConfiguration {
+extension MQTTTLSConfiguration {
     /// `nil` if TLS is off. Files are named here, and read when the client connects.
-    static func configured(by keys: KeyReader) throws(MQTTError) -> TLSConfiguration? {
+    static func configured(by keys: KeyReader) throws(MQTTError) -> MQTTTLSConfiguration? {
         if try keys.bool("enabled") == false { return nil }
-        var tls = TLSConfiguration()
+        var tls = MQTTTLSConfiguration()
         try tls.readTrust(keys)
         try tls.readIdentity(keys)
         try tls.readProtocol(keys)
@@ -26,7 +26,7 @@ extension TLSConfiguration {
         serverName = try keys.string("serverName")
         for text in try keys.strings("pins") ?? [] {
             do throws(MQTTError) {
-                pins.insert(try TLSPublicKeyPin(text))
+                pins.insert(try MQTTTLSPublicKeyPin(text))
             } catch {
                 throw keys.error("pins", "has a wrong entry: \(error.message)")
             }

@@ -1,4 +1,4 @@
-extension TLSFailure {
+extension MQTTTLSFailure {
     /// The remedy, in one sentence.
     public var remedy: String {
         switch kind {
@@ -42,7 +42,7 @@ extension TLSFailure {
     }
 }
 
-extension TLSFailure.Verification {
+extension MQTTTLSFailure.Verification {
     var remedy: String {
         switch code {
         case 9: "Set the clock of this machine, or wait for the certificate's validity to begin."
@@ -66,7 +66,7 @@ extension TLSFailure.Verification {
     }
 }
 
-extension TLSFailure.Alert {
+extension MQTTTLSFailure.Alert {
     fileprivate var remedy: String? {
         switch code {
         case 40, 71:
