@@ -59,32 +59,32 @@ extension MQTTClientConfiguration {
         if let value = try keys.string("clientID") { clientID = value }
         if let value = try keys.choice("version", ["5.0": MQTTVersion.v5_0, "3.1.1": .v3_1_1]) { version = value }
         if let value = try keys.choice("endpointOrder", ["ordered": MQTTEndpointOrder.ordered, "shuffled": .shuffled]) {
-            endpointOrder = value
+            connection.endpointOrder = value
         }
         if let value = try keys.choice(
             "redirects", ["none": MQTTRedirectPolicy.none, "listed": .listed, "any": .any])
         {
-            redirects = value
+            connection.redirects = value
         }
         if let value = try keys.seconds("keepAlive") { keepAlive = value }
         let limit = try keys.seconds("firstConnectionLimit")
         if let value = try keys.choice(
             "firstConnection", ["background": MQTTFirstConnection.background, "failFast": .failFast])
         {
-            firstConnection = value
+            connection.firstConnection = value
         }
         if let limit {
-            guard firstConnection == .background else {
+            guard connection.firstConnection == .background else {
                 throw keys.error("firstConnectionLimit", "goes without \(keys.name("firstConnection"))")
             }
-            firstConnection = .waitUntilConnected(within: limit)
+            connection.firstConnection = .waitUntilConnected(within: limit)
         }
         if let value = try keys.strings("userProperties") {
-            userProperties = try keys.pairs("userProperties", value).map { MQTTUserProperty($0, $1) }
+            connect.userProperties = try keys.pairs("userProperties", value).map { MQTTUserProperty($0, $1) }
         }
-        responseTopic = try keys.string("responseTopic")
-        localAddress = try keys.string("localAddress")
-        proxy = try MQTTProxy.configured(by: keys.scoped(to: "proxy"))
+        connect.responseTopic = try keys.string("responseTopic")
+        connection.localAddress = try keys.string("localAddress")
+        connection.proxy = try MQTTProxy.configured(by: keys.scoped(to: "proxy"))
     }
 
     private mutating func readCredentials(_ keys: KeyReader) throws(MQTTError) {
@@ -103,14 +103,14 @@ extension MQTTClientConfiguration {
                 "reauthenticate": .reauthenticate,
             ])
         {
-            rotation = value
+            rotation.method = value
         }
-        if let value = try keys.double("refreshCredentialsAt") { refreshCredentialsAt = value == 0 ? nil : value }
-        if let value = try keys.double("refreshJitter") { refreshJitter = value }
+        if let value = try keys.double("refreshCredentialsAt") { rotation.refreshAt = value == 0 ? nil : value }
+        if let value = try keys.double("refreshJitter") { rotation.jitter = value }
     }
 
     private mutating func readSession(_ keys: KeyReader) throws(MQTTError) {
-        if let value = try keys.seconds("cleanSessionExpiry") { cleanSessionExpiry = value }
+        if let value = try keys.seconds("cleanSessionExpiry") { connect.cleanSessionExpiry = value }
         let expiry = try keys.seconds("sessionExpiry")
         guard let isPersistent = try keys.choice("session", ["clean": false, "persistent": true]) else {
             if expiry != nil { throw keys.error("sessionExpiry", "needs \(keys.name("session")) to be \"persistent\"") }
@@ -123,18 +123,18 @@ extension MQTTClientConfiguration {
     }
 
     private mutating func readLimits(_ keys: KeyReader) throws(MQTTError) {
-        if let value = try keys.number("receiveMaximum", as: UInt16.self) { receiveMaximum = value }
-        if let value = try keys.int("maximumInFlight") { maximumInFlight = value }
-        if let value = try keys.int("maximumFiltersPerSubscribe") { maximumFiltersPerSubscribe = value }
-        try queue.read(keys.scoped(to: "queue"))
-        if let value = try keys.int("maximumPacketSize") { maximumPacketSize = value }
+        if let value = try keys.number("receiveMaximum", as: UInt16.self) { receiving.receiveMaximum = value }
+        if let value = try keys.int("maximumInFlight") { publishing.maximumInFlight = value }
+        if let value = try keys.int("maximumFiltersPerSubscribe") { receiving.maximumFiltersPerSubscribe = value }
+        try publishing.queue.read(keys.scoped(to: "queue"))
+        if let value = try keys.int("maximumPacketSize") { receiving.maximumPacketSize = value }
         if let value = try keys.choice(
             "acknowledgement", ["onReceipt": MQTTAcknowledgement.onReceipt, "afterHandling": .afterHandling])
         {
             acknowledgement = value
         }
-        if let value = try keys.bool("requestsResponseInformation") { requestsResponseInformation = value }
-        if let value = try keys.bool("requestsProblemInformation") { requestsProblemInformation = value }
+        if let value = try keys.bool("requestsResponseInformation") { connect.requestsResponseInformation = value }
+        if let value = try keys.bool("requestsProblemInformation") { connect.requestsProblemInformation = value }
     }
 
     private mutating func readObservability(_ keys: KeyReader) throws(MQTTError) {

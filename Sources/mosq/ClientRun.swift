@@ -20,14 +20,16 @@ struct ClientRun: Sendable {
         timeout: Duration? = nil
     ) throws {
         var configuration = try options.configuration(behavior)
-        if configuration.receiveMaximum == .max { configuration.receiveMaximum = receiveMaximum ?? 20 }
+        if configuration.receiving.receiveMaximum == .max {
+            configuration.receiving.receiveMaximum = receiveMaximum ?? 20
+        }
         self.configuration = configuration
         self.behavior = behavior
         self.options = options
         self.timeout = timeout
         farewell = try options.farewell(isEarly: false)
         earlyFarewell = try options.farewell(isEarly: true)
-        if configuration.session == .clean, configuration.cleanSessionExpiry == .zero,
+        if configuration.session == .clean, configuration.connect.cleanSessionExpiry == .zero,
             farewell.sessionExpiry ?? .zero > .zero
         {
             // MQTT 5.0, section 3.14.2.2.2.

@@ -60,18 +60,18 @@ struct ConfigurationKeysTests {
         #expect(credentials == MQTTCredentials(username: "me", password: "secret"))
         #expect(configuration.keepAlive == .seconds(30))
         #expect(configuration.session == .persistent(expiry: .seconds(3_600)))
-        #expect(configuration.firstConnection == .waitUntilConnected(within: .seconds(2.5)))
-        #expect(configuration.rotation == .onNextConnect)
-        #expect(configuration.refreshCredentialsAt == nil && configuration.refreshJitter == 0.2)
-        #expect(configuration.receiveMaximum == 10 && configuration.maximumInFlight == 20)
-        #expect(configuration.maximumFiltersPerSubscribe == 3)
-        #expect(configuration.maximumPacketSize == 4_096)
+        #expect(configuration.connection.firstConnection == .waitUntilConnected(within: .seconds(2.5)))
+        #expect(configuration.rotation.method == .onNextConnect)
+        #expect(configuration.rotation.refreshAt == nil && configuration.rotation.jitter == 0.2)
+        #expect(configuration.receiving.receiveMaximum == 10 && configuration.publishing.maximumInFlight == 20)
+        #expect(configuration.receiving.maximumFiltersPerSubscribe == 3)
+        #expect(configuration.receiving.maximumPacketSize == 4_096)
         #expect(
-            configuration.queue
+            configuration.publishing.queue
                 == MQTTQueuePolicy(
                     maximumMessages: 30, maximumBytes: 4_000, whenFull: .dropOldestQoS0, queuesQoS0Offline: false))
         #expect(configuration.acknowledgement == .afterHandling)
-        #expect(configuration.responseTopic == "answers")
+        #expect(configuration.connect.responseTopic == "answers")
         #expect(configuration.will == MQTTWill(topic: "gone", payload: "bye", qos: .exactlyOnce, retain: true))
         #expect(configuration.retry.baseDelay == .seconds(0.5) && configuration.retry.limit == .attempts(4))
         #expect(configuration.timeouts.connect == .seconds(3) && configuration.timeouts.tlsHandshake == .seconds(4))
@@ -115,8 +115,10 @@ struct ConfigurationKeysTests {
             "host": "broker", "localAddress": "192.0.2.1", "proxy.host": "proxy", "proxy.username": "me",
             "proxy.password": "secret", "cleanSessionExpiry": 60,
         ])
-        #expect(configuration.localAddress == "192.0.2.1" && configuration.cleanSessionExpiry == .seconds(60))
-        let proxy = try #require(configuration.proxy)
+        #expect(
+            configuration.connection.localAddress == "192.0.2.1"
+                && configuration.connect.cleanSessionExpiry == .seconds(60))
+        let proxy = try #require(configuration.connection.proxy)
         #expect(proxy.host == "proxy" && proxy.port == 1_080 && proxy.username == "me")
         #expect(proxy.password == MQTTSecret("secret"))
         try configuration.validate()
@@ -140,7 +142,7 @@ struct ConfigurationKeysTests {
                 MQTTEndpoint(host: "::1", port: 1_885), MQTTEndpoint(host: "fe80::1%eth0", port: 1_883),
                 .unixSocket("/run/mqtt.sock"),
             ])
-        #expect(configuration.endpointOrder == .shuffled && configuration.redirects == .listed)
+        #expect(configuration.connection.endpointOrder == .shuffled && configuration.connection.redirects == .listed)
         try configuration.validate()
         #expect(message { try environment(["MQTT_ENDPOINTS": "::1"]) }.contains("\"endpoints\""))
         #expect(message { try environment(["MQTT_ENDPOINTS": "a:b"]) }.contains("\"endpoints\""))
@@ -153,8 +155,8 @@ struct ConfigurationKeysTests {
             "host": "b", "requestsResponseInformation": true, "requestsProblemInformation": false,
             "userProperties": list("a=1", "a=2", "b="), "tokenFile": "/run/token", "username": "me",
         ])
-        #expect(configuration.userProperties == [.init("a", "1"), .init("a", "2"), .init("b", "")])
-        #expect(configuration.requestsResponseInformation && !configuration.requestsProblemInformation)
+        #expect(configuration.connect.userProperties == [.init("a", "1"), .init("a", "2"), .init("b", "")])
+        #expect(configuration.connect.requestsResponseInformation && !configuration.connect.requestsProblemInformation)
         #expect(configuration.credentials?.source == "file")
     }
 

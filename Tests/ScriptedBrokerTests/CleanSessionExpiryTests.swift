@@ -8,7 +8,7 @@ struct CleanSessionExpiryTests {
     @Test func `every connection begins anew, and asks the broker to keep what it leaves`() async throws {
         let broker = try await ScriptedBroker.start()
         var configuration = testConfiguration(port: broker.port, tls: nil)
-        configuration.cleanSessionExpiry = .seconds(60)
+        configuration.connect.cleanSessionExpiry = .seconds(60)
         try await withRunningClient(configuration) { client, _ in
             try await client.waitUntilConnected()
             broker.dropAll()
@@ -29,9 +29,9 @@ struct CleanSessionExpiryTests {
         configuration.clientID = "c"
         configuration.version = version
         configuration.session = session
-        configuration.cleanSessionExpiry = expiry
+        configuration.connect.cleanSessionExpiry = expiry
         let error = #expect(throws: MQTTError.self) { try configuration.validate() }
-        #expect(error?.message.contains("cleanSessionExpiry") == true)
+        #expect(error?.message.contains("connect.cleanSessionExpiry") == true)
     }
 }
 

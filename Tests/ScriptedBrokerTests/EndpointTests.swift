@@ -85,7 +85,7 @@ struct EndpointTests {
         for _ in 0..<3 { brokers.append(try await start()) }
         for seed in 1...12 {
             var configuration = configuration(brokers.map(\.port))
-            configuration.endpointOrder = .shuffled
+            configuration.connection.endpointOrder = .shuffled
             configuration.retry.seed = UInt64(seed)
             try await withRunningClient(configuration) { client, _ in
                 _ = try await client.waitUntilConnected(timeout: .seconds(30))
@@ -100,7 +100,7 @@ struct EndpointTests {
         var brokers: [ScriptedBroker] = []
         for _ in 0..<3 { brokers.append(try await start([.refuse(code: 0x88, close: true)])) }
         var configuration = configuration(brokers.map(\.port))
-        configuration.endpointOrder = .shuffled
+        configuration.connection.endpointOrder = .shuffled
         try await withRunningClient(configuration) { _, log in
             #expect(await log.wait { $0.failures.count >= 6 })
             let ports = await log.failures.map(\.endpoint.port)

@@ -6,7 +6,7 @@ import Testing
 struct FirstConnectionModeTests {
     private func configuration(_ mode: MQTTFirstConnection, port: Int) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: port)
-        configuration.firstConnection = mode
+        configuration.connection.firstConnection = mode
         return configuration
     }
 

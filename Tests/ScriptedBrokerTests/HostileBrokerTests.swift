@@ -24,7 +24,7 @@ struct HostileBrokerTests {
             tls: tls, script: [.reply(violation.bytes, close: false), .serve])
         var configuration = testConfiguration(port: broker.port)
         if tls == nil { configuration.tls = nil }
-        configuration.maximumPacketSize = 1_000_000
+        configuration.receiving.maximumPacketSize = 1_000_000
         try await withRunningClient(configuration) { client, log in
             #expect(await broker.waitUntil { $0.connects.count == 2 })
             try await client.publish("alive", to: "a")

@@ -114,7 +114,7 @@ struct LogTests {
         let origin = try await ScriptedBroker.start(
             tls: TestTLS.identity, script: [redirectingScript(0x9C, to: "localhost:\(target.port)")])
         var configuration = testConfiguration(port: origin.port)
-        configuration.redirects = .listed
+        configuration.connection.redirects = .listed
         try await run(configuration) { client, _ in
             try await client.waitUntilConnected(timeout: .seconds(30))
             #expect(

@@ -13,7 +13,7 @@ struct RedirectionTests {
     ) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: ports[0])
         configuration.endpoints = ports.map { MQTTEndpoint(host: address, port: $0) }
-        configuration.redirects = policy
+        configuration.connection.redirects = policy
         configuration.credentials = provider
         return configuration
     }

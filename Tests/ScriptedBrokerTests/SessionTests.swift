@@ -222,7 +222,7 @@ struct SessionTests {
     @Test func `a full queue refuses, and an offline publish is sent later`() async throws {
         let port = try freePort()
         var configuration = testConfiguration(port: port)
-        configuration.queue.maximumMessages = 3
+        configuration.publishing.queue.maximumMessages = 3
         try await withRunningClient(configuration) { client, _ in
             for number in 0..<3 { try client.enqueue("\(number)", to: "a") }
             let error = #expect(throws: MQTTError.self) { try client.enqueue("3", to: "a") }

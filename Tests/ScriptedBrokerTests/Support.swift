@@ -26,7 +26,7 @@ func testConfiguration(
     configuration.retry.minimumDelay = .milliseconds(10)
     configuration.retry.minimumAuthenticationDelay = .milliseconds(200)
     configuration.retry.seed = 1
-    configuration.refreshJitter = 0
+    configuration.rotation.jitter = 0
     return configuration
 }
 

@@ -123,7 +123,7 @@ struct SuspectTests {
                 .disconnectOn(.publish, count: 8, reasonCode: code), .disconnectOn(.publish, count: 100, reasonCode: 0),
             ])
         var configuration = testConfiguration(port: broker.port)
-        configuration.maximumInFlight = 8
+        configuration.publishing.maximumInFlight = 8
         configuration.timeouts.drain = .zero
         try await withRunningClient(configuration) { client, log in
             for number in 0..<20 { try client.enqueue("\(number)", to: "a") }

@@ -31,7 +31,7 @@ struct ArgumentTests {
         #expect(configuration.version == .v3_1_1)
         #expect(configuration.keepAlive == .seconds(60))
         #expect(configuration.session == .clean)
-        #expect(configuration.maximumInFlight == 20)
+        #expect(configuration.publishing.maximumInFlight == 20)
         #expect(configuration.credentials == nil)
         #expect(configuration.will == nil)
         #expect(configuration.timeouts.attempt == .seconds(10))
@@ -87,12 +87,12 @@ struct ArgumentTests {
 
     @Test func `a proxy and an address of this machine are on the way to the broker`() throws {
         let proxy = try configuration("--proxy", "socks5h://me:a%40b%3a%25@proxy:99", "-A", "127.0.0.1")
-        #expect(proxy.proxy?.host == "proxy")
-        #expect(proxy.proxy?.port == 99)
-        #expect(proxy.proxy?.username == "me")
-        #expect(proxy.proxy?.password == "a@b:%")
-        #expect(proxy.localAddress == "127.0.0.1")
-        let short = try configuration("--proxy", "socks5h://proxy").proxy
+        #expect(proxy.connection.proxy?.host == "proxy")
+        #expect(proxy.connection.proxy?.port == 99)
+        #expect(proxy.connection.proxy?.username == "me")
+        #expect(proxy.connection.proxy?.password == "a@b:%")
+        #expect(proxy.connection.localAddress == "127.0.0.1")
+        let short = try configuration("--proxy", "socks5h://proxy").connection.proxy
         #expect(short?.port == 1_080)
         #expect(short?.username == nil)
     }

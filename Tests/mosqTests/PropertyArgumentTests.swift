@@ -20,12 +20,12 @@ struct PropertyArgumentTests {
             "connect session-expiry-interval 9"
         ).configuration(.publish)
         #expect(configuration.version == .v5_0)
-        #expect(configuration.receiveMaximum == 7)
-        #expect(configuration.maximumPacketSize == 1_000)
-        #expect(configuration.requestsResponseInformation)
-        #expect(!configuration.requestsProblemInformation)
-        #expect(configuration.userProperties == [MQTTUserProperty("a", "b"), MQTTUserProperty("a", "c")])
-        #expect(configuration.cleanSessionExpiry == .seconds(9))
+        #expect(configuration.receiving.receiveMaximum == 7)
+        #expect(configuration.receiving.maximumPacketSize == 1_000)
+        #expect(configuration.connect.requestsResponseInformation)
+        #expect(!configuration.connect.requestsProblemInformation)
+        #expect(configuration.connect.userProperties == [MQTTUserProperty("a", "b"), MQTTUserProperty("a", "c")])
+        #expect(configuration.connect.cleanSessionExpiry == .seconds(9))
     }
 
     @Test func `messages have theirs`() throws {

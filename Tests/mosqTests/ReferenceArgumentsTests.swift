@@ -81,7 +81,7 @@ struct ReferenceArgumentsTests {
             "-D", "connect", "User-Property", "-a", "-b", "-D", "publish", "content-type", "c", "-d",
         ])
         let pub = try Pub.parse(words)
-        #expect(try pub.connection.configuration(.publish).userProperties == [MQTTUserProperty("-a", "-b")])
+        #expect(try pub.connection.configuration(.publish).connect.userProperties == [MQTTUserProperty("-a", "-b")])
         #expect(try pub.connection.publishProperties().contentType == "c")
         #expect(pub.connection.debug)
         #expect(try pub.connection.protocolVersion() == .v5_0)

@@ -68,7 +68,7 @@ struct RetryArgumentTests {
         let configuration = try configuration("-u", "dev1", "--token-file", path, "--token-refresh-at", "0.5")
         let provider = try #require(configuration.credentials)
         #expect(provider.source == "file")
-        #expect(configuration.refreshCredentialsAt == 0.5)
+        #expect(configuration.rotation.refreshAt == 0.5)
         #expect(throws: CommandFailure.self) { try self.configuration("-u", "a", "-P", "b", "--token-file", path) }
         for fraction in ["0", "1", "nan"] {
             #expect(throws: CommandFailure.self) {
@@ -93,10 +93,10 @@ struct RetryArgumentTests {
     }
 
     @Test func `redirections are followed as far as is said`() throws {
-        #expect(try configuration().redirects == .none)
-        #expect(try configuration("--redirect", "none").redirects == .none)
-        #expect(try configuration("--redirect", "listed").redirects == .listed)
-        #expect(try configuration("--redirect", "any", "--tls-use-os-certs").redirects == .any)
+        #expect(try configuration().connection.redirects == .none)
+        #expect(try configuration("--redirect", "none").connection.redirects == .none)
+        #expect(try configuration("--redirect", "listed").connection.redirects == .listed)
+        #expect(try configuration("--redirect", "any", "--tls-use-os-certs").connection.redirects == .any)
         // Anybody on the way could redirect to himself and read the password.
         #expect(throws: CommandFailure.self) { try configuration("--redirect", "any") }
         #expect(throws: CommandFailure.self) { try configuration("--redirect", "some") }

@@ -34,7 +34,7 @@ struct SessionArgumentTests {
     @Test func `a session that is not resumed may be left for a later client`() throws {
         let configuration = try ConnectionOptions.parse(["-V", "5", "-x", "10"]).configuration(.subscribe)
         #expect(configuration.session == .clean)
-        #expect(configuration.cleanSessionExpiry == .seconds(10))
+        #expect(configuration.connect.cleanSessionExpiry == .seconds(10))
     }
 
     @Test func `a session that is resumed may end with the command`() throws {

@@ -178,8 +178,8 @@ package struct PromiseRun: Sendable {
         configuration.clientID = "peer-\(number)"
         configuration.version = role.version
         configuration.session = role.session
-        configuration.maximumInFlight = role.maximumInFlight
-        configuration.receiveMaximum = role.receiveMaximum
+        configuration.publishing.maximumInFlight = role.maximumInFlight
+        configuration.receiving.receiveMaximum = role.receiveMaximum
         configuration.retry.baseDelay = .milliseconds(2)
         configuration.retry.maximumDelay = .milliseconds(20)
         configuration.retry.minimumDelay = .milliseconds(1)

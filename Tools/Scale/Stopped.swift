@@ -83,9 +83,9 @@ struct Stopped: AsyncParsableCommand {
             return configuration
         }
         let loop = MosquittoEventLoop()
-        var publishing = configuration("publisher", broker.port)
-        publishing.queue.maximumMessages = tasks / 2
-        let publisher = MQTTClient(publishing, eventLoop: loop, logger: .criticalOnly)
+        var busy = configuration("publisher", broker.port)
+        busy.publishing.queue.maximumMessages = tasks / 2
+        let publisher = MQTTClient(busy, eventLoop: loop, logger: .criticalOnly)
         let neighbour = MQTTClient(configuration("neighbour", other.port), eventLoop: loop, logger: .criticalOnly)
         let subscriber = MQTTClient(
             configuration("subscriber", broker.port), eventLoop: MosquittoEventLoop(), logger: .criticalOnly)

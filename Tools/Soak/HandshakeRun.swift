@@ -67,7 +67,7 @@ struct HandshakeRun {
             tls = options
         }
         var configuration = MQTTClientConfiguration(host: "localhost", port: port, tls: tls)
-        configuration.firstConnection = .failFast
+        configuration.connection.firstConnection = .failFast
         configuration.clientID = "soak"
         configuration.credentials = CountingCredentials()
         return configuration

@@ -92,7 +92,7 @@ struct Stall: AsyncParsableCommand {
         let quiet = try await roundTrips(neighbour, for: .seconds(5))
         // The publisher is gone before anything is measured: what it takes is its own.
         var publisher = publisher
-        publisher.queue.maximumMessages = messages + 1
+        publisher.publishing.queue.maximumMessages = messages + 1
         let count = messages
         try await withMQTTClient(publisher, logger: .criticalOnly) { client in
             for number in 0..<count { try client.enqueue("\(number)", to: "stall", qos: .atLeastOnce) }

@@ -43,7 +43,7 @@ extension WireClient {
 
     private static func refuses(_ port: Int, _ tls: MQTTTLSConfiguration, _ code: MQTTError.Code) async throws {
         var configuration = encrypted(port, "08-ssl", tls)
-        configuration.firstConnection = .failFast
+        configuration.connection.firstConnection = .failFast
         do {
             try await run(configuration)
         } catch let error as MQTTError where error.code == code {

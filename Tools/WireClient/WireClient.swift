@@ -69,7 +69,7 @@ enum WireClient {
         configuration.clientID = clientID
         configuration.version = version
         configuration.keepAlive = .seconds(keepAlive)
-        configuration.receiveMaximum = 20
+        configuration.receiving.receiveMaximum = 20
         return configuration
     }
 

@@ -51,7 +51,7 @@ struct MosquittoSwift: ParsableCommand {
         var configuration = MQTTClientConfiguration(
             host: "localhost", port: port, tls: cafile.map { MQTTTLSConfiguration(trust: .file($0)) })
         configuration.version = .v3_1_1
-        configuration.maximumInFlight = window
+        configuration.publishing.maximumInFlight = window
         return configuration
     }
 }

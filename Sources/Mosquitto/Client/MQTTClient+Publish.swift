@@ -2,7 +2,7 @@ extension MQTTClient {
     /// Publishes a message and waits until the broker has received it (`mosquitto_publish_v5`).
     ///
     /// A publish of QoS 0 returns when the kernel has accepted the whole packet, QoS 1 at the PUBACK, QoS 2 at the
-    /// PUBCOMP. Without a connection the message waits, as configured by ``MQTTClientConfiguration/queue``; it survives
+    /// PUBCOMP. Without a connection the message waits, as configured by ``MQTTPublishingLimits/queue``; it survives
     /// reconnects and rotations. A message of QoS 0 is resent on the next connection if some of its bytes had not left
     /// the process; bytes that the kernel has accepted may be lost with the connection. A message with a Message Expiry
     /// Interval waits no longer than the interval, and is sent with the remaining time. A message that was sent, and
@@ -27,7 +27,7 @@ extension MQTTClient {
     ///
     /// The client sends the message as ``publish(_:to:qos:retain:properties:)`` does, but does not report the outcome;
     /// a refusal is logged. Throws ``MQTTError/Code/queueFull`` and ``MQTTError/Code/notConnected`` as configured by
-    /// ``MQTTClientConfiguration/queue``.
+    /// ``MQTTPublishingLimits/queue``.
     public func enqueue(
         _ payload: some MQTTPayload, to topic: MQTTTopic, qos: MQTTQoS = .atLeastOnce, retain: Bool = false,
         properties: MQTTPublishProperties = .init()

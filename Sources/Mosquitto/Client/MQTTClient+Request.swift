@@ -1,7 +1,7 @@
 extension MQTTClient {
     /// Publishes a request and waits for its response (MQTT 5.0, section 4.10).
     ///
-    /// The request carries a Response Topic, ``MQTTClientConfiguration/responseTopic``, and unique Correlation Data.
+    /// The request carries a Response Topic, ``MQTTConnectRequests/responseTopic``, and unique Correlation Data.
     /// With the first request the client subscribes to that topic until it stops; the broker must allow the
     /// subscription.
     ///

@@ -41,7 +41,7 @@ public final class MQTTClient: Sendable, Service {
         let configuration = configuration.drawingClientID()
         self.configuration = configuration
         shared = SharedState(
-            configuration.queue, metrics: ClientMetrics(configuration.metrics, loop: eventLoop.core))
+            configuration.publishing.queue, metrics: ClientMetrics(configuration.metrics, loop: eventLoop.core))
         session = Session(configuration, eventLoop: eventLoop, shared: shared, logger: logger, resolve: resolve)
         responses = ResponseRouter(session, topic: configuration.effectiveResponseTopic)
     }
@@ -60,7 +60,7 @@ public final class MQTTClient: Sendable, Service {
     /// Runs the client in the background until ``shutdown()``, or until the last reference to the client is released,
     /// which disconnects it.
     ///
-    /// Returns immediately or after the first connection, as configured by ``MQTTClientConfiguration/firstConnection``.
+    /// Returns immediately or after the first connection, as configured by ``MQTTConnectionOptions/firstConnection``.
     /// Throws if the configuration is invalid, if the client is already running, or if the awaited first connection
     /// fails, in which case the client has stopped. If the task is cancelled while it waits, the client stops and the
     /// call throws ``MQTTError/Code/cancelled``. Later errors are reported by ``state``, ``events()`` and waiting
@@ -72,7 +72,7 @@ public final class MQTTClient: Sendable, Service {
         }
         // The task retains the session and not the client, so that the client's deinit can stop the session.
         Task { [session] in await session.runInBackground() }
-        guard configuration.firstConnection != .background else { return }
+        guard configuration.connection.firstConnection != .background else { return }
         do throws(MQTTError) {
             _ = try await session.waitUntilConnected(timeout: nil)
         } catch {
@@ -161,7 +161,7 @@ public final class MQTTClient: Sendable, Service {
 /// Runs a client for as long as `body` runs, then shuts it down gracefully.
 ///
 /// `body` begins immediately or after the first connection, as configured by
-/// ``MQTTClientConfiguration/firstConnection``. If the client stops by itself, `body` is cancelled and the client's
+/// ``MQTTConnectionOptions/firstConnection``. If the client stops by itself, `body` is cancelled and the client's
 /// error is thrown. After `body` has returned, the messages that it enqueued are sent; the call throws
 /// ``MQTTError/Code/unsent`` if that fails, see ``MQTTClient/shutdown()``.
 @discardableResult
@@ -177,7 +177,7 @@ public func withMQTTClient<R: Sendable>(
             return nil
         }
         group.addTask {
-            if configuration.firstConnection != .background { try await client.waitUntilConnected() }
+            if configuration.connection.firstConnection != .background { try await client.waitUntilConnected() }
             return try await body(client)
         }
         do {

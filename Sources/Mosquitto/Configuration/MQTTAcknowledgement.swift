@@ -14,6 +14,6 @@ public enum MQTTAcknowledgement: Sendable, Hashable {
     /// ``MQTTSession/clean`` session nothing is redelivered; the client logs a warning at the start.
     ///
     /// Acknowledgements are sent in the order of the messages: a slow consumer delays those of other consumers, and
-    /// with ``MQTTClientConfiguration/receiveMaximum`` unacknowledged messages the broker sends no more.
+    /// with ``MQTTReceivingLimits/receiveMaximum`` unacknowledged messages the broker sends no more.
     case afterHandling
 }

@@ -20,7 +20,8 @@ extension MQTTDisconnect {
                     .invalidProperty, "session expiry is \(sessionExpiry); it must be from 0 to 4294967295 s")
             }
             // MQTT 5.0, section 3.14.2.2.2.
-            if configuration.session == .clean, configuration.cleanSessionExpiry == .zero, sessionExpiry > .zero {
+            if configuration.session == .clean, configuration.connect.cleanSessionExpiry == .zero, sessionExpiry > .zero
+            {
                 throw .invalid(.invalidProperty, "a clean session cannot be kept by its DISCONNECT")
             }
         }

@@ -66,7 +66,7 @@ final class Connection {
         address = winner.address
         socket = winner.socket
         decoder = PacketDecoder(
-            version: configuration.version, maximumPacketSize: configuration.maximumPacketSize,
+            version: configuration.version, maximumPacketSize: configuration.receiving.maximumPacketSize,
             expectsAuthentication: configuration.authenticator != nil, cleanStart: configuration.session == .clean,
             log: log)
         do throws(MQTTError) {

@@ -46,16 +46,16 @@ struct Opening {
     private func properties() throws(MQTTError) -> LibraryProperties {
         let properties = LibraryProperties()
         guard configuration.version == .v5_0 else { return properties }
-        var expiry = configuration.cleanSessionExpiry
+        var expiry = configuration.connect.cleanSessionExpiry
         if case .persistent(let kept) = configuration.session { expiry = kept }
         if expiry > .zero { try properties.add(0x11, int32: UInt32(clamping: expiry.components.seconds)) }
-        try properties.add(0x21, int16: configuration.receiveMaximum)
-        if configuration.maximumPacketSize < 268_435_460 {
-            try properties.add(0x27, int32: UInt32(configuration.maximumPacketSize))
+        try properties.add(0x21, int16: configuration.receiving.receiveMaximum)
+        if configuration.receiving.maximumPacketSize < 268_435_460 {
+            try properties.add(0x27, int32: UInt32(configuration.receiving.maximumPacketSize))
         }
-        if configuration.requestsResponseInformation { try properties.add(0x19, byte: 1) }
-        if !configuration.requestsProblemInformation { try properties.add(0x17, byte: 0) }
-        try properties.add(configuration.userProperties)
+        if configuration.connect.requestsResponseInformation { try properties.add(0x19, byte: 1) }
+        if !configuration.connect.requestsProblemInformation { try properties.add(0x17, byte: 0) }
+        try properties.add(configuration.connect.userProperties)
         try properties.add(0x15, string: authentication?.method)
         try properties.add(0x16, binary: authentication?.data)
         return properties

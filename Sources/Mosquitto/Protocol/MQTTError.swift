@@ -20,7 +20,7 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         public static let networkUnreachable = Code("networkUnreachable")
         /// A system call failed for a local reason, such as a lack of file descriptors.
         public static let system = Code("system")
-        /// The SOCKS proxy refused, or does not answer as one; see ``MQTTClientConfiguration/proxy``.
+        /// The SOCKS proxy refused, or does not answer as one; see ``MQTTConnectionOptions/proxy``.
         public static let proxy = Code("proxy")
         /// A deadline passed.
         public static let timeout = Code("timeout")

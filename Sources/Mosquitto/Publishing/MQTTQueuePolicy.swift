@@ -1,6 +1,6 @@
 /// The limits of the queue of outgoing messages, and its behaviour when it is full.
 ///
-/// A message waits while there is no connection, while ``MQTTClientConfiguration/maximumInFlight`` others are in
+/// A message waits while there is no connection, while ``MQTTPublishingLimits/maximumInFlight`` others are in
 /// flight, and while the socket accepts no more bytes. Messages wait in the order of their calls. Messages handed to
 /// the connection do not count, nor do those that returned to the queue when a connection ended.
 public struct MQTTQueuePolicy: Sendable, Hashable {
@@ -41,10 +41,12 @@ public struct MQTTQueuePolicy: Sendable, Hashable {
 
     func validate() throws(MQTTError) {
         if maximumMessages < 1 {
-            throw .invalid(.invalidConfiguration, "queue.maximumMessages is \(maximumMessages); it must be at least 1")
+            throw .invalid(
+                .invalidConfiguration, "publishing.queue.maximumMessages is \(maximumMessages); it must be at least 1")
         }
         if maximumBytes < 1 {
-            throw .invalid(.invalidConfiguration, "queue.maximumBytes is \(maximumBytes); it must be at least 1")
+            throw .invalid(
+                .invalidConfiguration, "publishing.queue.maximumBytes is \(maximumBytes); it must be at least 1")
         }
     }
 }

@@ -298,6 +298,6 @@ final class OutgoingQueue: Sendable {
         MQTTError(
             .queueFull,
             "\(policy.maximumMessages) messages or \(policy.maximumBytes) bytes wait to be published already; "
-                + "see MQTTClientConfiguration.queue")
+                + "see MQTTPublishingLimits.queue")
     }
 }

@@ -12,7 +12,7 @@ public struct MQTTRetryPolicy: Sendable {
         /// Ask the credential provider for fresh credentials and retry at once. If there is no provider, it has no new
         /// credentials, or fresh ones were already rejected, this is `.retry(.authentication)`.
         case retryWithFreshCredentials
-        /// Connect to the server named by the broker at once, if ``MQTTClientConfiguration/redirects`` allows it. If
+        /// Connect to the server named by the broker at once, if ``MQTTConnectionOptions/redirects`` allows it. If
         /// not, or if the broker named none, this is `.retry(.slow)`.
         case redirect
         /// Stop the client: `run()` and all waiting calls throw the error.

@@ -29,14 +29,14 @@ struct CredentialKeeper {
     init(_ configuration: MQTTClientConfiguration) {
         rotator = configuration.credentials.map {
             TokenRotator(
-                $0, timeout: configuration.timeouts.credentials, refreshAt: configuration.refreshCredentialsAt)
+                $0, timeout: configuration.timeouts.credentials, refreshAt: configuration.rotation.refreshAt)
         }
         authenticator = configuration.authenticator
         timeout = configuration.timeouts.credentials
-        rotation = configuration.rotation
-        let refreshes = configuration.credentials != nil && configuration.rotation != .onNextConnect
-        refreshFraction = refreshes ? configuration.refreshCredentialsAt : nil
-        refreshJitter = configuration.refreshJitter
+        rotation = configuration.rotation.method
+        let refreshes = configuration.credentials != nil && configuration.rotation.method != .onNextConnect
+        refreshFraction = refreshes ? configuration.rotation.refreshAt : nil
+        refreshJitter = configuration.rotation.jitter
         jitter = JitterGenerator(seed: configuration.retry.seed)
     }
 

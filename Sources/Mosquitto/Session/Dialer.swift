@@ -50,7 +50,7 @@ struct Dialer {
             }
             if endpoint.isUnixSocket { return Prepared(tls: context, addresses: .success([endpoint.host])) }
             // A proxy resolves the broker's name itself.
-            let host = configuration.proxy?.host ?? endpoint.host
+            let host = configuration.connection.proxy?.host ?? endpoint.host
             if let address = HostAddresses.numeric(host) {
                 return Prepared(tls: context, addresses: .success([address]))
             }
@@ -86,10 +86,11 @@ struct Dialer {
         opening = Opening(
             configuration: configuration, credentials: proof.credentials, authentication: proof.authentication,
             loop: loop, logger: logger)
-        let proxy = endpoint.isUnixSocket ? nil : configuration.proxy
+        let proxy = endpoint.isUnixSocket ? nil : configuration.connection.proxy
         race = ConnectRace(
             memory.order(addresses, of: endpoint, now: .now),
-            port: endpoint.isUnixSocket ? nil : proxy?.port ?? endpoint.port, from: configuration.localAddress,
+            port: endpoint.isUnixSocket ? nil : proxy?.port ?? endpoint.port,
+            from: configuration.connection.localAddress,
             through: proxy.map { SOCKSHandshake($0, to: endpoint) }, loop: loop, client: client)
         try race?.startNext()
     }

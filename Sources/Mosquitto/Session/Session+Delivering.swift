@@ -123,7 +123,7 @@ extension Inbox.Configuration {
         holds = configuration.acknowledgement == .afterHandling
         acknowledgesOnDelivery = configuration.acknowledgesOnDelivery
         isPersistent = configuration.session != .clean
-        receiveMaximum = configuration.receiveMaximum
+        receiveMaximum = configuration.receiving.receiveMaximum
         self.countsDropped = countsDropped
     }
 }

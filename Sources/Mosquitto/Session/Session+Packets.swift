@@ -105,7 +105,7 @@ extension Session {
     /// identifiers of an earlier process may still be in use.
     var mayIdentify: Bool {
         guard configuration.version == .v5_0 else { return false }
-        return configuration.usesSubscriptionIdentifiers ?? (configuration.session == .clean)
+        return configuration.receiving.usesSubscriptionIdentifiers ?? (configuration.session == .clean)
     }
 
     private func refused(_ refusal: MQTTError) {

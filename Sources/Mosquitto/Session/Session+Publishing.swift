@@ -113,7 +113,7 @@ extension Publisher.Configuration {
     init(_ configuration: MQTTClientConfiguration) {
         self.init(
             version: configuration.version, clientID: configuration.effectiveClientID,
-            maximumInFlight: configuration.maximumInFlight, isPersistent: configuration.session != .clean,
-            queuesQoS0Offline: configuration.queue.queuesQoS0Offline)
+            maximumInFlight: configuration.publishing.maximumInFlight, isPersistent: configuration.session != .clean,
+            queuesQoS0Offline: configuration.publishing.queue.queuesQoS0Offline)
     }
 }

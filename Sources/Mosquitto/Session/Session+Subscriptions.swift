@@ -217,6 +217,6 @@ extension Subscriber.Configuration {
         version = configuration.version
         clientID = configuration.effectiveClientID
         keepsFilters = configuration.session != .clean
-        maximumFilters = configuration.maximumFiltersPerSubscribe
+        maximumFilters = configuration.receiving.maximumFiltersPerSubscribe
     }
 }

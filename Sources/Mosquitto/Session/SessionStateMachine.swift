@@ -118,15 +118,15 @@ package struct SessionStateMachine: Sendable {
 
         package init(_ configuration: MQTTClientConfiguration) {
             endpoints = configuration.endpoints
-            endpointOrder = configuration.endpointOrder
-            redirects = configuration.redirects
-            firstConnection = configuration.firstConnection
+            endpointOrder = configuration.connection.endpointOrder
+            redirects = configuration.connection.redirects
+            firstConnection = configuration.connection.firstConnection
             retry = configuration.retry
             timeouts = configuration.timeouts
             hasProvider = configuration.credentials != nil || configuration.authenticator != nil
             hasFixedCredentials = configuration.credentials is MQTTStaticCredentials
             hasClientCertificate = configuration.tls?.identity != nil
-            rotation = configuration.rotation
+            rotation = configuration.rotation.method
         }
     }
 

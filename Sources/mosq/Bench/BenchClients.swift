@@ -12,7 +12,7 @@ final class BenchClients: Sendable {
 
     init(_ options: ConnectionOptions, count: Int, meter: BenchMeter, maximumInFlight: Int? = nil) throws {
         var configuration = try options.configuration(.publish)
-        if let maximumInFlight { configuration.maximumInFlight = min(maximumInFlight, 65_535) }
+        if let maximumInFlight { configuration.publishing.maximumInFlight = min(maximumInFlight, 65_535) }
         let name = configuration.clientID ?? ""
         var logger = Logger(label: "mosq") { _ in SwiftLogNoOpLogHandler() }
         if options.debug {

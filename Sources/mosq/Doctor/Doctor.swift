@@ -25,7 +25,7 @@ struct Doctor: AsyncParsableCommand {
         var configuration = try connection.configuration(.publish)
         configuration.retry = .none
         // One connection, which is not rotated, and of which nobody else should hear.
-        configuration.refreshCredentialsAt = nil
+        configuration.rotation.refreshAt = nil
         configuration.metrics = nil
         configuration.tracing = nil
         configuration.timeouts.drain = .seconds(1)

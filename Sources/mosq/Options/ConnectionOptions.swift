@@ -106,7 +106,7 @@ struct ConnectionOptions: ParsableArguments {
         configuration.keepAlive = .seconds(keepAlive)
         try session.apply(
             to: &configuration, hasStableID: id != nil, property: try properties.sessionExpiry())
-        configuration.maximumInFlight = min(maximumInFlight ?? 20, 65_535)
+        configuration.publishing.maximumInFlight = min(maximumInFlight ?? 20, 65_535)
         try network.apply(to: &configuration)
         if configuration.version == .v5_0 { try properties.apply(to: &configuration) }
         configuration.will = try will.will(configuration.version == .v5_0 ? properties : nil)

@@ -33,8 +33,8 @@ struct NetworkOptions: ParsableArguments {
             guard let address = NumericAddress.of(bindAddress) else {
                 throw CommandFailure(message: "-A \(bindAddress) is no address of this machine, nor the name of one.")
             }
-            configuration.localAddress = address
+            configuration.connection.localAddress = address
         }
-        if let proxy { configuration.proxy = try ProxyURL(proxy).proxy }
+        if let proxy { configuration.connection.proxy = try ProxyURL(proxy).proxy }
     }
 }

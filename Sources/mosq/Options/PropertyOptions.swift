@@ -44,18 +44,18 @@ struct PropertyOptions: ParsableArguments {
             case ("session-expiry-interval", _): break
             case ("receive-maximum", .number(let number)):
                 if number == 0 { throw Self.breach("CONNECT") }
-                configuration.receiveMaximum = UInt16(number)
+                configuration.receiving.receiveMaximum = UInt16(number)
             case ("maximum-packet-size", .number(let number)):
                 if number == 0 { throw Self.breach("CONNECT") }
-                configuration.maximumPacketSize = min(Int(number), configuration.maximumPacketSize)
+                configuration.receiving.maximumPacketSize = min(Int(number), configuration.receiving.maximumPacketSize)
             case ("request-response-information", .number(let number)):
                 if number > 1 { throw Self.breach("CONNECT") }
-                configuration.requestsResponseInformation = number == 1
+                configuration.connect.requestsResponseInformation = number == 1
             case ("request-problem-information", .number(let number)):
                 if number > 1 { throw Self.breach("CONNECT") }
-                configuration.requestsProblemInformation = number == 1
+                configuration.connect.requestsProblemInformation = number == 1
             case ("user-property", .pair(let name, let value)):
-                configuration.userProperties.append(MQTTUserProperty(name, value))
+                configuration.connect.userProperties.append(MQTTUserProperty(name, value))
             case ("authentication-method", .text(let text)): method = text
             case ("authentication-data", .text(let text)): data = Array(text.utf8)
             case ("topic-alias-maximum", .number(0)): break

@@ -62,7 +62,7 @@ struct RetryOptions: ParsableArguments {
         configuration.timeouts.connack = limit
 
         configuration.endpoints += try endpoints.map(Self.endpoint)
-        if let redirect { configuration.redirects = try Self.redirects(redirect) }
+        if let redirect { configuration.connection.redirects = try Self.redirects(redirect) }
     }
 
     private func policy() throws -> MQTTRetryPolicy {

@@ -38,7 +38,7 @@ struct SessionOptions: ParsableArguments {
             configuration.session = .persistent(expiry: .seconds(max(kept, 1)))
         } else {
             configuration.session = .clean
-            configuration.cleanSessionExpiry = .seconds(kept)
+            configuration.connect.cleanSessionExpiry = .seconds(kept)
         }
     }
 

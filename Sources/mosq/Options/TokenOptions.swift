@@ -99,7 +99,7 @@ struct TokenOptions: ParsableArguments {
             guard refreshAt > 0, refreshAt < 1 else {
                 throw CommandFailure(message: "--token-refresh-at \(refreshAt) is not between 0 and 1.")
             }
-            configuration.refreshCredentialsAt = refreshAt
+            configuration.rotation.refreshAt = refreshAt
         }
     }
 

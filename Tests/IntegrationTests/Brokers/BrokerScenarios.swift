@@ -50,7 +50,7 @@ extension RealBroker {
                 try tokens.credentials(lifetime: .seconds(given == 0 ? 4 : 60))
             }
             configuration.clientID = "expiry-\(name)-\(version)"
-            configuration.refreshCredentialsAt = nil
+            configuration.rotation.refreshAt = nil
             return configuration
         }
         let traffic = try await BrokerTraffic.run(

@@ -37,7 +37,7 @@ struct MosquittoJWTTests {
         var configuration = broker.configuration(version: version) { given in
             try broker.tokens.credentials(lifetime: .seconds(given == 0 ? 2 : 60))
         }
-        configuration.refreshCredentialsAt = nil
+        configuration.rotation.refreshAt = nil
         try await withMQTTClient(configuration, logger: quiet) { client in
             let log = ClientLog(client)
             #expect(await eventually { log.connections == 2 })

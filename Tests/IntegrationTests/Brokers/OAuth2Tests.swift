@@ -125,7 +125,7 @@ struct OAuth2Tests {
             try await issuer.turn(#"{"ttl": 8}"#)
             var configuration = issuer.configuration(issuer.source())
             configuration.authenticator = .token(method: "JWT")
-            configuration.rotation = .reauthenticate
+            configuration.rotation.method = .reauthenticate
             let client = MQTTClient(configuration, logger: quiet)
             let log = ClientLog(client)
             try await client.start()
@@ -186,7 +186,7 @@ struct OAuth2Tests {
             var source = issuer.source()
             source.certificateAuthorities = nil
             var configuration = issuer.configuration(source)
-            configuration.firstConnection = .failFast
+            configuration.connection.firstConnection = .failFast
             let client = MQTTClient(configuration, logger: quiet)
             let error = await #expect(throws: MQTTError.self) { try await client.run() }
             #expect(error?.code == .credentials)

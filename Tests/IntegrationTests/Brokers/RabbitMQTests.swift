@@ -65,7 +65,7 @@ struct RabbitMQTests {
         var configuration = broker.configuration(version: .v3_1_1) { given in
             try broker.tokens.credentials(lifetime: .seconds(given == 0 ? 3 : 60))
         }
-        configuration.refreshCredentialsAt = nil
+        configuration.rotation.refreshAt = nil
         try await withMQTTClient(configuration, logger: quiet) { client in
             let log = ClientLog(client)
             try await client.subscribe(to: MQTTSubscription("unknown")) { messages in

@@ -10,7 +10,7 @@ struct ReauthenticationTests {
     ) -> MQTTClientConfiguration {
         var configuration = broker.configuration(version: .v5_0, credentials: credentials)
         configuration.authenticator = .token(method: "JWT")
-        configuration.rotation = .reauthenticate
+        configuration.rotation.method = .reauthenticate
         return configuration
     }
 

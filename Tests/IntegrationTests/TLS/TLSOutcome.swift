@@ -30,7 +30,7 @@ enum TLSOutcome: Sendable, Hashable, CustomStringConvertible {
     /// Runs a client until it has connected or failed. Messages name the files of `certificates` without their folder.
     static func of(_ configuration: MQTTClientConfiguration, _ certificates: Certificates) async -> TLSOutcome {
         var configuration = configuration
-        configuration.firstConnection = .failFast
+        configuration.connection.firstConnection = .failFast
         // What does not answer is a failure of its own.
         configuration.timeouts.attempt = .seconds(20)
         do {

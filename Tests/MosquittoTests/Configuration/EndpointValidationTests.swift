@@ -91,28 +91,30 @@ import Testing
     // MARK: Redirections
 
     @Test func `any host without TLS is refused`() throws {
-        #expect(try error(tls: nil) { $0.redirects = .any }.message.contains("redirects .any without TLS"))
-        try check { $0.redirects = .any }
+        #expect(
+            try error(tls: nil) { $0.connection.redirects = .any }.message.contains(
+                "connection.redirects .any without TLS"))
+        try check { $0.connection.redirects = .any }
     }
 
     @Test(arguments: [MQTTRedirectPolicy.none, .listed])
     func `the listed hosts are fine without TLS`(policy: MQTTRedirectPolicy) throws {
-        try check(tls: nil) { $0.redirects = policy }
+        try check(tls: nil) { $0.connection.redirects = policy }
     }
 
     @Test func `the defaults follow no redirection, and wait for nothing`() {
         let configuration = MQTTClientConfiguration(host: "broker")
-        #expect(configuration.redirects == .none)
-        #expect(configuration.firstConnection == .background)
-        #expect(configuration.endpointOrder == .ordered)
+        #expect(configuration.connection.redirects == .none)
+        #expect(configuration.connection.firstConnection == .background)
+        #expect(configuration.connection.endpointOrder == .ordered)
     }
 
     // MARK: The first connection
 
     @Test(arguments: [Duration.zero, .seconds(-1), .nanoseconds(-1)])
     func `a first connection without time is refused`(limit: Duration) throws {
-        let error = try error { $0.firstConnection = .waitUntilConnected(within: limit) }
-        #expect(error.message.contains("firstConnection has a limit of \(limit)"))
+        let error = try error { $0.connection.firstConnection = .waitUntilConnected(within: limit) }
+        #expect(error.message.contains("connection.firstConnection has a limit of \(limit)"))
     }
 
     @Test(arguments: [
@@ -120,6 +122,6 @@ import Testing
         .waitUntilConnected(within: .seconds(60)),
     ])
     func `a first connection with time is valid`(firstConnection: MQTTFirstConnection) throws {
-        try check { $0.firstConnection = firstConnection }
+        try check { $0.connection.firstConnection = firstConnection }
     }
 }

@@ -18,10 +18,10 @@ import Testing
     @Test(arguments: texts)
     func `of CONNECT and the will`(text: String) {
         refuses { $0.clientID = text }
-        refuses { $0.userProperties = [.init(text, "")] }
-        refuses { $0.userProperties = [.init("", text)] }
+        refuses { $0.connect.userProperties = [.init(text, "")] }
+        refuses { $0.connect.userProperties = [.init("", text)] }
         refuses { $0.authenticator = MQTTTokenAuthenticator(method: text) }
-        refuses { $0.responseTopic = text }
+        refuses { $0.connect.responseTopic = text }
         refuses { $0.will = MQTTWill(topic: MQTTTopic(text), payload: "") }
         refuses { $0.will = MQTTWill(topic: "a", payload: "", properties: .init(contentType: text)) }
         refuses { $0.will = MQTTWill(topic: "a", payload: "", properties: .init(responseTopic: text)) }

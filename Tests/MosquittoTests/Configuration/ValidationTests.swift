@@ -101,22 +101,26 @@ import Testing
     @Test(arguments: [0, 1, -0.5, 1.5, .nan, .infinity])
     func `with a bad fraction for the rotation is refused`(fraction: Double) throws {
         #expect(
-            try error { $0.refreshCredentialsAt = fraction }.message.contains("refreshCredentialsAt is \(fraction)"))
+            try error { $0.rotation.refreshAt = fraction }.message.contains("rotation.refreshAt is \(fraction)"))
     }
 
     @Test(arguments: [-0.1, 0.51, .nan])
     func `with a bad jitter is refused`(jitter: Double) throws {
-        #expect(try error { $0.refreshJitter = jitter }.message.contains("refreshJitter is \(jitter)"))
+        #expect(try error { $0.rotation.jitter = jitter }.message.contains("rotation.jitter is \(jitter)"))
     }
 
     private static let badValues: [(Change, String)] = [
-        ({ $0.receiveMaximum = 0 }, "receiveMaximum is 0"), ({ $0.maximumInFlight = 0 }, "maximumInFlight is 0"),
-        ({ $0.maximumInFlight = 65_536 }, "maximumInFlight is 65536"),
-        ({ $0.maximumFiltersPerSubscribe = 0 }, "maximumFiltersPerSubscribe is 0"),
-        ({ $0.queue.maximumMessages = 0 }, "queue.maximumMessages is 0"),
-        ({ $0.queue.maximumBytes = 0 }, "queue.maximumBytes is 0"),
-        ({ $0.maximumPacketSize = 127 }, "maximumPacketSize is 127"),
-        ({ $0.maximumPacketSize = 268_435_461 }, "maximumPacketSize is 268435461"),
+        ({ $0.receiving.receiveMaximum = 0 }, "receiving.receiveMaximum is 0"),
+        ({ $0.publishing.maximumInFlight = 0 }, "publishing.maximumInFlight is 0"),
+        ({ $0.publishing.maximumInFlight = 65_536 }, "publishing.maximumInFlight is 65536"),
+        ({ $0.receiving.maximumFiltersPerSubscribe = 0 }, "receiving.maximumFiltersPerSubscribe is 0"),
+        ({ $0.publishing.queue.maximumMessages = 0 }, "publishing.queue.maximumMessages is 0"),
+        ({ $0.publishing.queue.maximumBytes = 0 }, "publishing.queue.maximumBytes is 0"),
+        ({ $0.receiving.maximumPacketSize = 127 }, "receiving.maximumPacketSize is 127"),
+        ({ $0.receiving.maximumPacketSize = 268_435_461 }, "receiving.maximumPacketSize is 268435461"),
+        ({ $0.connection.localAddress = "broker" }, "connection.localAddress \"broker\""),
+        ({ $0.connect.cleanSessionExpiry = .milliseconds(999) }, "connect.cleanSessionExpiry is 0.999 seconds"),
+        ({ $0.rotation.method = .reauthenticate }, "rotation.method .reauthenticate needs an authenticator"),
         ({ $0.retry.baseDelay = .zero }, "baseDelay is 0.0 seconds"),
         ({ $0.retry.maximumDelay = .milliseconds(1) }, "maximumDelay 0.001 seconds"),
         ({ $0.retry.minimumDelay = .seconds(-1) }, "minimumDelay"),
@@ -144,12 +148,12 @@ import Testing
         ({ $0.will = MQTTWill(topic: "a/#", payload: "") }, MQTTError.Code.invalidTopic),
         ({ $0.will = MQTTWill(topic: "a", payload: [UInt8](repeating: 0, count: 65_536)) }, .payloadTooLarge),
         ({ $0.will = MQTTWill(topic: "a", payload: "", properties: .init(responseTopic: "+")) }, .invalidTopic),
-        ({ $0.userProperties = [.init("a\0", "")] }, .invalidProperty),
-        ({ $0.userProperties = [.init("", String(repeating: "v", count: 65_536))] }, .invalidProperty),
+        ({ $0.connect.userProperties = [.init("a\0", "")] }, .invalidProperty),
+        ({ $0.connect.userProperties = [.init("", String(repeating: "v", count: 65_536))] }, .invalidProperty),
         (
             {
                 $0.version = .v3_1_1
-                $0.userProperties = [.init("a", "b")]
+                $0.connect.userProperties = [.init("a", "b")]
             }, .unsupported
         ),
         (

@@ -21,7 +21,7 @@ final class LooseConnection {
     init(_ version: MQTTVersion, _ loop: EventLoopCore) throws {
         var configuration = MQTTClientConfiguration(host: "nobody", tls: nil)
         configuration.version = version
-        configuration.maximumPacketSize = 100_000
+        configuration.receiving.maximumPacketSize = 100_000
         opening = Opening(
             configuration: configuration, credentials: .anonymous, authentication: nil, loop: loop)
         let (mine, brokers) = try #require(StreamSocket.pair(bufferSize: 1 << 18))

@@ -83,7 +83,7 @@ struct SOCKSHandshakeTests {
     ])
     func `a proxy that cannot be is refused before any connection`(proxy: MQTTProxy) {
         var configuration = MQTTClientConfiguration(host: "b")
-        configuration.proxy = proxy
+        configuration.connection.proxy = proxy
         let error = #expect(throws: MQTTError.self) { try configuration.validate() }
         #expect(error?.code == .invalidConfiguration)
         #expect(error?.message.contains("proxy") == true)

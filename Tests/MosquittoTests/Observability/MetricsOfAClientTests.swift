@@ -97,7 +97,7 @@ struct MetricsOfAClientTests {
     @Test(arguments: [MQTTQueuePolicy.WhenFull.refuse, .dropOldestQoS0])
     func `what finds no room in the queue is counted`(whenFull: MQTTQueuePolicy.WhenFull) async throws {
         var configuration = configuration(port: try freePort())
-        configuration.queue = MQTTQueuePolicy(maximumMessages: 2, whenFull: whenFull)
+        configuration.publishing.queue = MQTTQueuePolicy(maximumMessages: 2, whenFull: whenFull)
         let client = MQTTClient(configuration, logger: quiet)
         try await client.start()
         for number in 0..<5 { try? client.enqueue("\(number)", to: "a", qos: .atMostOnce) }

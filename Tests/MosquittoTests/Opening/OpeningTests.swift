@@ -26,9 +26,9 @@ import Testing
 
     @Test func `composes the CONNECT of 5_0, with its properties and a will`() throws {
         let packet = try opening(.v5_0) {
-            $0.receiveMaximum = 258
-            $0.maximumPacketSize = 65_536
-            $0.userProperties = [MQTTUserProperty("k", "v")]
+            $0.receiving.receiveMaximum = 258
+            $0.receiving.maximumPacketSize = 65_536
+            $0.connect.userProperties = [MQTTUserProperty("k", "v")]
             $0.will = MQTTWill(topic: "w", payload: "x")
         }.connectPacket()
         let properties: [UInt8] = [15, 0x21, 1, 2, 0x27, 0, 1, 0, 0, 0x26, 0, 1, 0x6B, 0, 1, 0x76]
@@ -42,7 +42,7 @@ import Testing
     @Test func `composes a CONNECT that no socket takes at once`() throws {
         let value = String(repeating: "v", count: 60_000)
         let packet = try opening(.v5_0) {
-            $0.userProperties = (0..<20).map { _ in MQTTUserProperty("k", value) }
+            $0.connect.userProperties = (0..<20).map { _ in MQTTUserProperty("k", value) }
         }.connectPacket()
         #expect(packet.count > 1_200_000)
         #expect(packet.count { $0 == 0x76 } == 1_200_000)
@@ -92,7 +92,7 @@ import Testing
 
     @Test func `a value that libmosquitto does not take is an error`() {
         let error = #expect(throws: MQTTError.self) {
-            try opening(.v5_0) { $0.userProperties = [MQTTUserProperty("a\0", "")] }.connectPacket()
+            try opening(.v5_0) { $0.connect.userProperties = [MQTTUserProperty("a\0", "")] }.connectPacket()
         }
         #expect(error?.code == .invalidProperty)
     }

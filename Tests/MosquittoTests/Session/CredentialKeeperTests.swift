@@ -25,7 +25,7 @@ struct CredentialKeeperTests {
     ) -> CredentialKeeper {
         var configuration = MQTTClientConfiguration(host: "broker")
         configuration.credentials = provider
-        configuration.refreshJitter = 0
+        configuration.rotation.jitter = 0
         change(&configuration)
         return CredentialKeeper(configuration)
     }
@@ -117,7 +117,7 @@ struct CredentialKeeperTests {
 
     @Test func `a refusal calls for new credentials only when the old ones have expired`() async {
         for rotation in [MQTTRotation.reconnectNow, .onNextConnect] {
-            var keeper = keeper(Self.provider(life: 100)) { $0.rotation = rotation }
+            var keeper = keeper(Self.provider(life: 100)) { $0.rotation.method = rotation }
             _ = await ask(&keeper)
             let later = ContinuousClock.now + .seconds(101)
             #expect(!keeper.isRefreshed(after: .notAuthorized, now: .now))

@@ -31,7 +31,7 @@ import Testing
     }
 
     @Test func `leaves the broker's name to a proxy`() async throws {
-        var dialer = dialer { $0.proxy = MQTTProxy(host: "192.0.2.9", port: 1_080) }
+        var dialer = dialer { $0.connection.proxy = MQTTProxy(host: "192.0.2.9", port: 1_080) }
         let addresses = try await addresses(&dialer, MQTTEndpoint(host: "broker", port: 1_883))
         #expect(addresses == ["192.0.2.9"])
     }

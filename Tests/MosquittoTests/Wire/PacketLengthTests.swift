@@ -57,7 +57,7 @@ struct PacketLengthTests {
     @Test func `the context of a span is left out where it would be too much`() async throws {
         var configuration = client.configuration
         configuration.tracing = MQTTTracing(tracer: W3CTracer())
-        configuration.queue = MQTTQueuePolicy(maximumMessages: 2)
+        configuration.publishing.queue = MQTTQueuePolicy(maximumMessages: 2)
         let client = MQTTClient(configuration, logger: quiet)
         let payload = [UInt8](repeating: 0, count: 268_435_400)
         try client.enqueue(payload, to: "t")

@@ -17,7 +17,7 @@ struct OutboundPressure {
         broker.recordPublishes = false
         let proxy = try TamperingProxy(to: broker.port, kernelBuffer: 65_536)
         var configuration = configuration(of: proxy, wire)
-        configuration.queue.maximumMessages = queueLimit
+        configuration.publishing.queue.maximumMessages = queueLimit
         configuration.timeouts.drain = .seconds(30)
         configuration.timeouts.close = .seconds(30)
         let result = try await withBusyClient(configuration) { client, log in

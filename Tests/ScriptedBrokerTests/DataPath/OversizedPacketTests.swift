@@ -47,7 +47,7 @@ extension DataPath.UnderLoad {
                     tls: tls, script: [.serve] + Array(repeating: hostile, count: 10) + [.serve])
                 var configuration = testConfiguration(port: broker.port, version: version)
                 if tls == nil { configuration.tls = nil }
-                configuration.maximumPacketSize = 1_000_000
+                configuration.receiving.maximumPacketSize = 1_000_000
                 let client = MQTTClient(configuration, logger: quiet)
                 let log = EventLog(client)
                 try await client.start()

@@ -8,7 +8,7 @@ import Testing
 struct DroppedMessageTests {
     private func configuration(_ port: Int, _ maximumMessages: Int) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: port, tls: nil)
-        configuration.queue = MQTTQueuePolicy(maximumMessages: maximumMessages, whenFull: .dropOldestQoS0)
+        configuration.publishing.queue = MQTTQueuePolicy(maximumMessages: maximumMessages, whenFull: .dropOldestQoS0)
         return configuration
     }
 

@@ -26,7 +26,7 @@ struct ExactlyOnceTests {
         configuration.session = .persistent
         configuration.acknowledgement = acknowledgement
         // libmosquitto counts a repeated message twice against this, for ever.
-        configuration.receiveMaximum = 3
+        configuration.receiving.receiveMaximum = 3
         try await withRunningClient(configuration) { client, log in
             try await client.subscribe(to: MQTTSubscription("a", qos: .exactlyOnce)) { messages in
                 var iterator = messages.makeAsyncIterator()

@@ -85,7 +85,7 @@ struct FilterLimitTests {
         let broker = try await ScriptedBroker.start()
         broker.objections = [.init(.filters(moreThan: 2))]
         var configuration = configuration(broker)
-        configuration.maximumFiltersPerSubscribe = 100
+        configuration.receiving.maximumFiltersPerSubscribe = 100
         try await withRunningClient(configuration) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(30))
             try await client.subscribe(to: nine) { messages in

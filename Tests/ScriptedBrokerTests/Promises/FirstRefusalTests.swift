@@ -48,7 +48,7 @@ struct FirstRefusalTests {
         configuration.retry.baseDelay = .milliseconds(10)
         configuration.retry.minimumAuthenticationDelay = .milliseconds(10)
         configuration.retry.maximumDelay = .milliseconds(20)
-        configuration.refreshCredentialsAt = nil
+        configuration.rotation.refreshAt = nil
         let issuer = Issuer(life: 4)
         configuration.credentials = issuer
         try await withRunningClient(configuration) { client, log in

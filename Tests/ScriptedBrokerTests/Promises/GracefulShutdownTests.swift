@@ -38,7 +38,7 @@ struct GracefulShutdownTests {
         var configuration = testConfiguration(port: port, tls: nil)
         configuration.clientID = "service"
         configuration.session = .persistent
-        configuration.queue.maximumMessages = 1
+        configuration.publishing.queue.maximumMessages = 1
         return configuration
     }
 

@@ -26,7 +26,7 @@ struct LateRotationTests {
     ) async throws {
         let broker = try await ScriptedBroker.start()
         var configuration = testConfiguration(port: broker.port, tls: nil)
-        configuration.refreshCredentialsAt = 0.01
+        configuration.rotation.refreshAt = 0.01
         let file = LateFile(life: life)
         configuration.credentials = file
         try await withRunningClient(configuration) { client, log in

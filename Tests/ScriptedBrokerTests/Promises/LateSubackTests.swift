@@ -11,7 +11,7 @@ struct LateSubackTests {
     ) async throws {
         var configuration = testConfiguration(port: broker.port, tls: nil)
         configuration.session = .persistent
-        configuration.maximumFiltersPerSubscribe = 1
+        configuration.receiving.maximumFiltersPerSubscribe = 1
         try await withRunningClient(configuration) { client, _ in
             let consumer = Task {
                 try await client.subscribe(to: "a") { _ in

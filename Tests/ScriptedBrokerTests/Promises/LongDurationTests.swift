@@ -28,7 +28,7 @@ struct LongDurationTests {
     @Test func `no time-out and no delay traps`() async throws {
         let broker = try await ScriptedBroker.start()
         var configuration = configuration(port: broker.port)
-        configuration.firstConnection = .waitUntilConnected(within: Self.forever)
+        configuration.connection.firstConnection = .waitUntilConnected(within: Self.forever)
         configuration.credentials = .closure { _ in MQTTCredentials(username: "u", password: "p") }
         try await withRunningClient(configuration) { client, log in
             try await client.waitUntilConnected(timeout: Self.forever)

@@ -7,8 +7,8 @@ struct QueuePolicyTests {
     @Test func `callers wait for room, and everything is sent in order`() async throws {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
         var configuration = testConfiguration(port: broker.port)
-        configuration.queue = MQTTQueuePolicy(maximumMessages: 3, maximumBytes: 1_000)
-        configuration.maximumInFlight = 2
+        configuration.publishing.queue = MQTTQueuePolicy(maximumMessages: 3, maximumBytes: 1_000)
+        configuration.publishing.maximumInFlight = 2
         try await withRunningClient(configuration) { client, _ in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<500 {
@@ -24,7 +24,7 @@ struct QueuePolicyTests {
     @Test func `without a connection QoS 0 is refused if it is not to wait, and QoS 1 waits`() async throws {
         let port = try freePort()
         var configuration = testConfiguration(port: port)
-        configuration.queue.queuesQoS0Offline = false
+        configuration.publishing.queue.queuesQoS0Offline = false
         try await withRunningClient(configuration) { client, log in
             let error = await #expect(throws: MQTTError.self) {
                 try await client.publish("0", to: "a", qos: .atMostOnce)
@@ -64,7 +64,7 @@ struct QueuePolicyTests {
     @Test func `a cancelled call frees its place`() async throws {
         let port = try freePort()
         var configuration = testConfiguration(port: port)
-        configuration.queue.maximumMessages = 1
+        configuration.publishing.queue.maximumMessages = 1
         try await withRunningClient(configuration) { client, _ in
             for number in 0..<100 {
                 let call = Task { try await client.publish("\(number)", to: "a") }

@@ -10,7 +10,7 @@ struct RedundantCopiesTests {
         var configuration = testConfiguration(port: broker.port, tls: nil)
         configuration.session = .persistent
         configuration.acknowledgement = acknowledgement
-        configuration.usesSubscriptionIdentifiers = true
+        configuration.receiving.usesSubscriptionIdentifiers = true
         try await withRunningClient(configuration) { client, _ in
             try await client.subscribe(to: MQTTSubscription("a/#", qos: qos), MQTTSubscription("a/b", qos: qos)) {
                 messages in

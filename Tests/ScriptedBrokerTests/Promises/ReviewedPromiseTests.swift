@@ -52,7 +52,7 @@ struct ReviewedPromiseTests {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
         var configuration = testConfiguration(port: broker.port)
         // A shared subscription without a filter, which no broker grants.
-        configuration.responseTopic = "$share/x"
+        configuration.connect.responseTopic = "$share/x"
         try await withRunningClient(configuration) { client, _ in
             for _ in 0..<3 {
                 let error = await #expect(throws: MQTTError.self) {

@@ -43,7 +43,7 @@ struct UnreadAtTheEndTests {
         struct Failure: Error {}
         let broker = try await ScriptedBroker.start()
         var configuration = configuration(broker, .clean)
-        configuration.cleanSessionExpiry = .seconds(60)
+        configuration.connect.cleanSessionExpiry = .seconds(60)
         try await withRunningClient(configuration) { client, _ in
             await #expect(throws: Failure.self) {
                 try await client.subscribe(to: "a") { messages in

@@ -1,0 +1,39 @@
+/// The way to a broker: the order of the endpoints, where a broker may send the client, and through what it connects.
+public struct MQTTConnectionOptions: Sendable {
+    /// The order in which ``MQTTClientConfiguration/endpoints`` are tried. Default ``MQTTEndpointOrder/ordered``.
+    public var endpointOrder: MQTTEndpointOrder
+    /// The policy for redirections by a broker. Default ``MQTTRedirectPolicy/none``.
+    public var redirects: MQTTRedirectPolicy
+    /// The handling of the first connection. Default ``MQTTFirstConnection/background``.
+    public var firstConnection: MQTTFirstConnection
+    /// The local IPv4 or IPv6 address to connect from. Default `nil`: the system chooses. Broker addresses of the other
+    /// family are then unreachable. Not for Unix sockets.
+    public var localAddress: String?
+    /// The SOCKS proxy to connect through; `nil`, the default, for a direct connection. Not for Unix sockets.
+    public var proxy: MQTTProxy?
+
+    public init(
+        endpointOrder: MQTTEndpointOrder = .ordered, redirects: MQTTRedirectPolicy = .none,
+        firstConnection: MQTTFirstConnection = .background, localAddress: String? = nil, proxy: MQTTProxy? = nil
+    ) {
+        self.endpointOrder = endpointOrder
+        self.redirects = redirects
+        self.firstConnection = firstConnection
+        self.localAddress = localAddress
+        self.proxy = proxy
+    }
+
+    func validate() throws(MQTTError) {
+        if case .waitUntilConnected(let limit) = firstConnection, limit <= .zero {
+            throw .invalid(
+                .invalidConfiguration,
+                "connection.firstConnection has a limit of \(limit); it must be above zero, or use .failFast")
+        }
+        if let localAddress, HostAddresses.numeric(localAddress) == nil {
+            throw .invalid(
+                .invalidConfiguration,
+                "connection.localAddress \(quoted(localAddress)) is not an IPv4 or IPv6 address")
+        }
+        try proxy?.validate()
+    }
+}

@@ -1,0 +1,22 @@
+/// The most that may be in flight to the broker, and wait to be.
+public struct MQTTPublishingLimits: Sendable, Hashable {
+    /// Maximum number of QoS 1 and 2 publishes in flight, 1 to 65,535, lowered to the broker's Receive Maximum. Default
+    /// 100; with MQTT 3.1.1 at most 20 of QoS 2: this is mosquitto's own limit, which MQTT 3.1.1 cannot announce.
+    public var maximumInFlight: Int
+    /// The limits of the queue of outgoing messages, and its behaviour when it is full.
+    public var queue: MQTTQueuePolicy
+
+    public init(maximumInFlight: Int = 100, queue: MQTTQueuePolicy = MQTTQueuePolicy()) {
+        self.maximumInFlight = maximumInFlight
+        self.queue = queue
+    }
+
+    func validate() throws(MQTTError) {
+        if !(1...65_535).contains(maximumInFlight) {
+            throw .invalid(
+                .invalidConfiguration,
+                "publishing.maximumInFlight is \(maximumInFlight); it must be from 1 to 65535")
+        }
+        try queue.validate()
+    }
+}

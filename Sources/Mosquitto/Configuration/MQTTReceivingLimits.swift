@@ -1,0 +1,47 @@
+/// The limits of subscriptions, and of what the broker may send.
+public struct MQTTReceivingLimits: Sendable, Hashable {
+    /// Maximum number of unacknowledged QoS 1 and 2 messages from the broker, 1 to 65,535; MQTT 5.0 only. Default
+    /// 65,535.
+    public var receiveMaximum: UInt16
+    /// Size in bytes of the largest packet accepted from the broker; a larger one ends the connection before memory is
+    /// allocated for it. Default 268,435,460, the protocol's own limit.
+    public var maximumPacketSize: Int
+    /// Maximum number of filters in a SUBSCRIBE or UNSUBSCRIBE, at least 1. More filters are split into several
+    /// packets, also when subscriptions are restored after a reconnect. Default 8, the limit of some brokers, such as
+    /// AWS IoT Core. The client halves the number, down to 1, each time a broker closes the connection within a second
+    /// after a packet with several filters.
+    public var maximumFiltersPerSubscribe: Int
+    /// True to give overlapping subscriptions Subscription Identifiers (MQTT 5.0, section 3.8.2.1.2). With them each
+    /// consumer receives a message once, even if the broker sends a copy for each matching subscription, as mosquitto
+    /// does.
+    ///
+    /// Default `nil`: only in clean sessions, since in a persistent session the identifiers of an earlier process may
+    /// still be assigned to other filters. Set `true` if no other process uses the session.
+    public var usesSubscriptionIdentifiers: Bool?
+
+    public init(
+        receiveMaximum: UInt16 = 65_535, maximumPacketSize: Int = 268_435_460, maximumFiltersPerSubscribe: Int = 8,
+        usesSubscriptionIdentifiers: Bool? = nil
+    ) {
+        self.receiveMaximum = receiveMaximum
+        self.maximumPacketSize = maximumPacketSize
+        self.maximumFiltersPerSubscribe = maximumFiltersPerSubscribe
+        self.usesSubscriptionIdentifiers = usesSubscriptionIdentifiers
+    }
+
+    func validate() throws(MQTTError) {
+        if receiveMaximum == 0 {
+            throw .invalid(.invalidConfiguration, "receiving.receiveMaximum is 0; it must be at least 1")
+        }
+        if !(128...268_435_460).contains(maximumPacketSize) {
+            throw .invalid(
+                .invalidConfiguration,
+                "receiving.maximumPacketSize is \(maximumPacketSize); it must be from 128 to 268435460")
+        }
+        if maximumFiltersPerSubscribe < 1 {
+            throw .invalid(
+                .invalidConfiguration,
+                "receiving.maximumFiltersPerSubscribe is \(maximumFiltersPerSubscribe); it must be at least 1")
+        }
+    }
+}
