@@ -3,8 +3,8 @@ import Mosquitto
 import NIOSSL
 
 extension HTTPClient {
-    /// The client of ``MQTTOAuth2Credentials``: it trusts the system's certificate authorities and follows no redirection, which
-    /// would take a secret elsewhere. It lives as long as the process.
+    /// The client of ``MQTTOAuth2Credentials``: it trusts the system's certificate authorities and follows no
+    /// redirection, which would take a secret elsewhere. It lives as long as the process.
     public static let oauth2: HTTPClient = {
         var configuration = Configuration()
         configuration.redirectConfiguration = .disallow

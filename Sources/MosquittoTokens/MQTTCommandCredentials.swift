@@ -11,8 +11,8 @@ import SystemPackage
 /// Runs a program that prints a token: a credential helper.
 ///
 /// The program prints at most 64 KiB: the bare token, with or without a newline, or a JSON object
-/// `{"token": "...", "expiresAt": RFC 3339, "username": "..."}`, of which only `token` is required. No shell is involved,
-/// and standard input is empty.
+/// `{"token": "...", "expiresAt": RFC 3339, "username": "..."}`, of which only `token` is required. No shell is
+/// involved, and standard input is empty.
 ///
 /// A missing program is a permanent failure. All other failures are transient: a status other than 0, output that is
 /// empty, too long or malformed, and a program that runs longer than ``timeout``. After the timeout, and when the
@@ -55,7 +55,8 @@ public struct MQTTCommandCredentials: MQTTCredentialProvider {
     /// A token is used until it is due or refused.
     public var reuse: MQTTCredentialReuse { .untilRefresh }
 
-    /// Runs the program. Throws ``MQTTCredentialError`` if it fails, and `CancellationError` if the question is cancelled.
+    /// Runs the program. Throws ``MQTTCredentialError`` if it fails, and `CancellationError` if the question is
+    /// cancelled.
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
         let output = try await withDeadline(timeout, orFailWith: "\(name) took longer than \(timeout)") {
             try await run()

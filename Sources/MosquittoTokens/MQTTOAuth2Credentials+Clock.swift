@@ -4,8 +4,8 @@ import Mosquitto
 import NIOCore
 
 extension MQTTOAuth2Credentials {
-    /// The issuer's clock less this machine's, in seconds, to about a second: from the `Date` of its answer (RFC 9110, section
-    /// 6.6.1) to a request without a secret. `nil` if it cannot be asked or does not say.
+    /// The issuer's clock less this machine's, in seconds, to about a second: from the `Date` of its answer (RFC 9110,
+    /// section 6.6.1) to a request without a secret. `nil` if it cannot be asked or does not say.
     package func clockSkew(timeout: Duration = .seconds(5)) async -> Double? {
         var request = HTTPClientRequest(url: tokenURL)
         // Token endpoints answer POST alone; what they say to others has a date too.

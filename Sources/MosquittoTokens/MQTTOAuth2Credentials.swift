@@ -21,8 +21,8 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
         case basic(MQTTSecret)
         /// `client_secret_post`: the secret in the body.
         case post(MQTTSecret)
-        /// `private_key_jwt` (RFC 7523, section 2.2): a token signed with the client's key, valid for a minute. `audience` is
-        /// the token URL unless the issuer wants another.
+        /// `private_key_jwt` (RFC 7523, section 2.2): a token signed with the client's key, valid for a minute.
+        /// `audience` is the token URL unless the issuer wants another.
         case privateKey(MQTTSigningKey, keyID: String? = nil, audience: String? = nil)
         /// `client_secret_basic` with a secret that is read from a file for each request, less one trailing newline.
         case basicFile(String)
@@ -76,7 +76,8 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
     /// A token is used until it is due or refused.
     public var reuse: MQTTCredentialReuse { .untilRefresh }
 
-    /// Asks the issuer once. Throws ``MQTTCredentialError`` if it fails, and `CancellationError` if the question is cancelled.
+    /// Asks the issuer once. Throws ``MQTTCredentialError`` if it fails, and `CancellationError` if the question is
+    /// cancelled.
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
         let endpoint = try endpoint()
         let (request, secrets) = try await request()

@@ -16,8 +16,8 @@ public struct MQTTSignedCredentials: MQTTCredentialProvider {
     public var audience: [String] = []
     /// From `iat`, which is now, to `exp`: whole seconds, from 1 s to ten years. Default one hour.
     public var lifetime: Duration = .seconds(3_600)
-    /// The claim `nbf`, so long before `iat`, for a broker whose clock is behind: whole seconds, `.zero` to ten years. Default
-    /// none: there is no such claim.
+    /// The claim `nbf`, so long before `iat`, for a broker whose clock is behind: whole seconds, `.zero` to ten years.
+    /// Default none: there is no such claim.
     public var notBeforeLeeway: Duration?
     /// Further claims. They replace those above where they have the same name. Default none.
     public var claims: [String: MQTTTokenClaim] = [:]
@@ -47,8 +47,8 @@ public struct MQTTSignedCredentials: MQTTCredentialProvider {
 
     private static let tenYears: Int64 = 315_360_000
 
-    /// Signs a token, with a new random `jti`. Throws ``MQTTCredentialError`` if the key cannot be used (permanent if it is in
-    /// memory), or if a duration is out of its range (permanent).
+    /// Signs a token, with a new random `jti`. Throws ``MQTTCredentialError`` if the key cannot be used (permanent if
+    /// it is in memory), or if a duration is out of its range (permanent).
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
         let seconds = lifetime.components.seconds
         guard (1...Self.tenYears).contains(seconds) else {

@@ -1,7 +1,8 @@
 import FoundationEssentials
 import Mosquitto
 
-/// The user name that goes with a token. Brokers differ: RabbitMQ ignores it, EMQX and ejabberd compare it with a claim.
+/// The user name that goes with a token. Brokers differ: RabbitMQ ignores it, EMQX and ejabberd compare it with a
+/// claim.
 public enum MQTTTokenUsername: Sendable, Hashable, ExpressibleByStringLiteral {
     /// None with MQTT 5.0, an empty one with MQTT 3.1.1.
     case none

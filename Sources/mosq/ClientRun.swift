@@ -58,8 +58,8 @@ struct ClientRun: Sendable {
             return error
         }
         let end = FirstValue<End>()
-        // The client is shut down, and not the task cancelled: what was received is still printed, and a subscription whose
-        // scope ends on a live connection would be given up, with all that a persistent session has kept for it.
+        // The client is shut down, and not the task cancelled: what was received is still printed, and a subscription
+        // whose scope ends on a live connection would be given up, with all that a persistent session has kept for it.
         let limit = timeout.map { timeout in
             Task {
                 try await Task.sleep(for: timeout)

@@ -25,8 +25,8 @@ enum CommandBehavior: Sendable {
         return policy
     }
 
-    /// `mosquitto_loop_forever` ends at a refusal and at what it takes for fatal. Before it, `mosquitto_connect` has made the
-    /// first connection, up to the CONNECT packet, and its failure is the end.
+    /// `mosquitto_loop_forever` ends at a refusal and at what it takes for fatal. Before it, `mosquitto_connect` has
+    /// made the first connection, up to the CONNECT packet, and its failure is the end.
     @Sendable
     private static func loopForever(_ failure: MQTTFailure) -> MQTTRetryPolicy.Decision {
         switch failure.error.phase {

@@ -10,8 +10,8 @@ import Glibc
 
 /// The exit status and the last words of a command whose client has failed.
 ///
-/// The status is always that of mosquitto's commands, whose numbers are the broker's refusal or libmosquitto's `MOSQ_ERR_…`.
-/// So are the words, as long as nobody asked for more than mosquitto's commands do.
+/// The status is always that of mosquitto's commands, whose numbers are the broker's refusal or libmosquitto's
+/// `MOSQ_ERR_…`. So are the words, as long as nobody asked for more than mosquitto's commands do.
 struct CommandExit {
     let code: Int32
     let lines: [String]

@@ -9,7 +9,8 @@ import Musl
 import Glibc
 #endif
 
-/// Not top-level code, which would be on the main actor: callbacks that C calls on another thread must not be formed there.
+/// Not top-level code, which would be on the main actor: callbacks that C calls on another thread must not be formed
+/// there.
 @main
 enum Main {
     static func main() async {

@@ -15,7 +15,8 @@ struct RetainedRemover: ParsableArguments {
         do {
             try client.enqueue([UInt8](), to: topic, qos: .atLeastOnce, retain: true)
         } catch {
-            // The queue is full: waits for its turn. A broker that refuses keeps the message, of which mosquitto_sub says nothing.
+            // The queue is full: waits for its turn. A broker that refuses keeps the message, of which mosquitto_sub
+            // says nothing.
             _ = try? await client.publish([UInt8](), to: topic, qos: .atLeastOnce, retain: true)
         }
     }

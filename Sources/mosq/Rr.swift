@@ -1,7 +1,8 @@
 import ArgumentParser
 import Mosquitto
 
-/// `mosq rr`, which does what `mosquitto_rr` does: publishes a request, and prints the first message on the response topic.
+/// `mosq rr`, which does what `mosquitto_rr` does: publishes a request, and prints the first message on the response
+/// topic.
 struct Rr: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Publish a request and print its response.")
 

@@ -76,8 +76,8 @@ enum StandardInput {
     }
 }
 
-/// Somebody else who has the same terminal or pipe may have made it non-blocking: that it is not ready is neither the end of the input
-/// nor of the output. Waits until it is, if that was the reason of a failed call.
+/// Somebody else who has the same terminal or pipe may have made it non-blocking: that it is not ready is neither the
+/// end of the input nor of the output. Waits until it is, if that was the reason of a failed call.
 private func waitIfBusy(_ descriptor: Int32, _ events: Int32) -> Bool {
     guard errno == EAGAIN || errno == EWOULDBLOCK else { return false }
     var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)

@@ -24,8 +24,8 @@ internal import Glibc
 /// await broker.stop()
 /// ```
 ///
-/// It listens on 127.0.0.1, or where it is told to, and runs on one thread of its own. Everything is recorded, and can be read from any
-/// thread. What it leaves out: it does not enforce keep alive, message expiry and the limits that
+/// It listens on 127.0.0.1, or where it is told to, and runs on one thread of its own. Everything is recorded, and can
+/// be read from any thread. What it leaves out: it does not enforce keep alive, message expiry and the limits that
 /// ``connackProperties`` promises, and it offers no extended authentication.
 public final class ScriptedBroker: Sendable {
     /// The port it listens on; 0 for a Unix socket.
@@ -43,8 +43,8 @@ public final class ScriptedBroker: Sendable {
     ///
     /// - Parameters:
     ///   - address: The numeric address to listen on.
-    ///   - port: The port, or 0 for any free one. One that is in use is tried again for five seconds: a child process that is
-    ///     being spawned holds a listener of this process that was closed, until it becomes its program.
+    ///   - port: The port, or 0 for any free one. One that is in use is tried again for five seconds: a child process
+    ///     that is being spawned holds a listener of this process that was closed, until it becomes its program.
     ///   - tls: The server's certificate and key. Without it the broker speaks plain TCP.
     ///   - clientAuthority: If given, a client must present a certificate of this authority (PEM).
     ///   - authentication: Who may connect.

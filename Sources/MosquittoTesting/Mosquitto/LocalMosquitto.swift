@@ -106,7 +106,8 @@ public final class LocalMosquitto: Sendable {
         process.withLock { $0 }?.kill()
     }
 
-    /// Stops the process (SIGSTOP) until ``resume()``: its connections stay, and nothing answers. Nothing happens if it does not run.
+    /// Stops the process (SIGSTOP) until ``resume()``: its connections stay, and nothing answers. Nothing happens if it
+    /// does not run.
     public func suspend() {
         process.withLock { $0 }?.setSuspended(true)
     }

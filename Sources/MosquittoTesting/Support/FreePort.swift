@@ -11,8 +11,8 @@ internal import Glibc
 /// Finds a TCP port of 127.0.0.1 at which nothing is, and which this process was not given before.
 ///
 /// It is below the ports that systems give to clients and to listeners at port 0 (Linux from 32768, macOS from 49152):
-/// tests that run at the same time use up many of those, and would soon take a port of that range from under its finder.
-/// It is not reserved all the same. Prefer `port: 0` where a server takes it.
+/// tests that run at the same time use up many of those, and would soon take a port of that range from under its
+/// finder. It is not reserved all the same. Prefer `port: 0` where a server takes it.
 ///
 /// - Throws: ``MosquittoTestingError/systemCall(_:errno:)``.
 public func freePort() throws(MosquittoTestingError) -> Int {

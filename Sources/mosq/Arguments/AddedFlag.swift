@@ -1,4 +1,5 @@
-/// The flags that `mosq` has beside those of mosquitto's commands 2.0.11, as far as a value follows them, which may look like a flag.
+/// The flags that `mosq` has beside those of mosquitto's commands 2.0.11, as far as a value follows them, which may
+/// look like a flag.
 enum AddedFlag {
     static let withValue: Set<String> = [
         "--retry-limit", "--retry-base-delay", "--retry-max-delay", "--retry-reset-after", "--retry-seed",

@@ -1,4 +1,5 @@
-/// The URL of `-L`: `mqtt(s)://[username[:password]@]host[:port]/topic`. Nothing in it is decoded, as in mosquitto's commands.
+/// The URL of `-L`: `mqtt(s)://[username[:password]@]host[:port]/topic`. Nothing in it is decoded, as in mosquitto's
+/// commands.
 ///
 /// Error messages never quote the URL: the apparent port may be the beginning of a password.
 struct BrokerURL {

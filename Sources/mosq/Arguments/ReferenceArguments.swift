@@ -1,5 +1,5 @@
-/// Walks through arguments as `client_config_line_proc` does, in order and with its complaints, and gives the argument parser what
-/// it can take: one value for each option.
+/// Walks through arguments as `client_config_line_proc` does, in order and with its complaints, and gives the argument
+/// parser what it can take: one value for each option.
 ///
 /// An option takes the next word, whatever it begins with; no word stands on its own.
 struct ReferenceArguments {
@@ -12,8 +12,8 @@ struct ReferenceArguments {
 
     private let command: ReferenceCommand?
 
-    /// - Parameter command: `nil` for a command of `mosq` alone that takes the flags of a connection. Words that are none of those are
-    ///   left to the argument parser.
+    /// - Parameter command: `nil` for a command of `mosq` alone that takes the flags of a connection. Words that are
+    ///   none of those are left to the argument parser.
     init(of command: ReferenceCommand?) { self.command = command }
 
     /// Takes the words of the command line, or of one line of an options file.
@@ -62,8 +62,8 @@ struct ReferenceArguments {
         return value
     }
 
-    /// A number as the argument parser takes it: `atoi` passes over spaces before it and takes a sign, and a line of an options
-    /// file may end with a space.
+    /// A number as the argument parser takes it: `atoi` passes over spaces before it and takes a sign, and a line of an
+    /// options file may end with a space.
     private func number(_ word: String, _ text: String) throws -> String {
         var digits = text.split(separator: " ").joined(separator: " ")
         if digits.hasPrefix("+") { digits.removeFirst() }

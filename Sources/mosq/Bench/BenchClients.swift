@@ -50,8 +50,8 @@ final class BenchClients: Sendable {
         return (try? await client.waitUntilConnected()) != nil
     }
 
-    /// Connects all of them, so many at a time that none waits for its handshake longer than its timeout allows. Throws if one
-    /// fails.
+    /// Connects all of them, so many at a time that none waits for its handshake longer than its timeout allows. Throws
+    /// if one fails.
     func connectAll() async throws {
         try await withThrowingTaskGroup(of: Bool.self) { group in
             for (index, client) in clients.enumerated() {

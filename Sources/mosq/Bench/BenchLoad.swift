@@ -34,8 +34,8 @@ struct BenchLoad: Sendable {
         }
     }
 
-    /// Each client queues its share, and waits for the last message: the broker acknowledges them in their order (MQTT 5.0,
-    /// section 4.6), so that it has all the others then.
+    /// Each client queues its share, and waits for the last message: the broker acknowledges them in their order (MQTT
+    /// 5.0, section 4.6), so that it has all the others then.
     func enqueue(_ clients: [MQTTClient], _ meter: BenchMeter) async {
         let pace = BenchPace(rate: rate)
         let (share, rest) = meter.goal.quotientAndRemainder(dividingBy: clients.count)

@@ -8,8 +8,8 @@ struct BenchPace: Sendable {
 
     /// Waits until the message is due, and returns the time from which its latency counts.
     ///
-    /// For a message that comes too late it is when it was due: otherwise a stall would hide the waiting of all that come after
-    /// it. What this process oversleeps, up to a millisecond, is not the broker's.
+    /// For a message that comes too late it is when it was due: otherwise a stall would hide the waiting of all that
+    /// come after it. What this process oversleeps, up to a millisecond, is not the broker's.
     func wait(for number: Int) async throws -> ContinuousClock.Instant {
         guard let interval else { return .now }
         let due = start + interval * number

@@ -6,8 +6,8 @@ import Musl
 import Glibc
 #endif
 
-/// The time at which `mosq bench pub` sent a message, at the beginning of its payload: what `mosq bench sub` takes the latency
-/// from. The clocks of two machines have to agree for that; on one machine they do.
+/// The time at which `mosq bench pub` sent a message, at the beginning of its payload: what `mosq bench sub` takes the
+/// latency from. The clocks of two machines have to agree for that; on one machine they do.
 enum BenchStamp {
     private static let mark = Array("mosqtime".utf8)
     private static let size = 16

@@ -41,7 +41,8 @@ struct BenchSub: AsyncParsableCommand {
         let run = try BenchRun(connection, bench, goal: count)
         try await run.run { clients, meter in
             let readers = clients.clients.map { client in
-                // Before the client runs, and here up to its first wait: a session that is resumed may have messages at once.
+                // Before the client runs, and here up to its first wait: a session that is resumed may have messages at
+                // once.
                 Task.immediate { await Self.read(client, subscriptions, clients, meter) }
             }
             do {

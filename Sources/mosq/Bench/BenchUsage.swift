@@ -21,8 +21,8 @@ struct BenchUsage: Sendable {
     /// The most memory that this process has had.
     static var peakBytes: Int {
         #if os(Linux)
-        // ru_maxrss would be that of the shell or the test that started the command, if it was larger: the kernel keeps it
-        // over execve(2).
+        // ru_maxrss would be that of the shell or the test that started the command, if it was larger: the kernel keeps
+        // it over execve(2).
         let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)
         let line = status?.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
         if let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap({ Int($0) }) {

@@ -12,7 +12,8 @@ struct Finding<Facts: Encodable & Sendable>: Encodable, Sendable {
         self.diagnosis = diagnosis
     }
 
-    /// Not tried, since an earlier step has failed or there is nothing to examine; what is known all the same is `facts`.
+    /// Not tried, since an earlier step has failed or there is nothing to examine; what is known all the same is
+    /// `facts`.
     static func skipped(_ facts: Facts? = nil) -> Finding { Finding(status: .skipped, facts: facts) }
 
     private init(status: FindingStatus, facts: Facts?) {

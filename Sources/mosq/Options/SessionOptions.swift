@@ -34,7 +34,8 @@ struct SessionOptions: ParsableArguments {
         }
         let kept = property ?? seconds
         if disableCleanSession {
-            // With an expiry of 0, DISCONNECT ends the session: see `endsSession`. A lost connection ends it a second later.
+            // With an expiry of 0, DISCONNECT ends the session: see `endsSession`. A lost connection ends it a second
+            // later.
             configuration.session = .persistent(expiry: .seconds(max(kept, 1)))
         } else {
             configuration.session = .clean
