@@ -47,7 +47,7 @@ final class LineReader: Sendable {
             guard let chunk = await nextChunk() else { return nil }
             rest.withLock { rest in
                 rest.bytes.removeFirst(rest.start)
-                // What was there has no newline.
+                // The bytes kept from before have no newline.
                 let searched = rest.bytes.count
                 rest.start = 0
                 rest.bytes += chunk

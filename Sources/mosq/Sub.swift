@@ -50,7 +50,7 @@ struct Sub: AsyncParsableCommand {
         let subscriptions = try topics.map {
             try subscription.subscription(try filter($0, "subscription"), noRetained: output.noRetained, connection)
         }
-        // What is subscribed to in the same breath stays.
+        // A filter that this command also subscribes to stays.
         let unwanted = try unsubscribedTopics.map { try filter($0, "unsubscribe") }
             .filter { filter in !subscriptions.contains { $0.filter == filter } }
         if let count, count < 1 { throw CommandFailure.usage("Invalid message count \"\(count)\".") }

@@ -1,4 +1,4 @@
-// What Swift cannot write itself: OpenSSL's macros and callbacks, the TLS stream over memory BIOs, and a libmosquitto
+// Functions that Swift cannot express: OpenSSL's macros and callbacks, the TLS stream over memory BIOs, a libmosquitto
 // whose side effects on the process are undone. Nothing here decides anything; Sources/Mosquitto does.
 #pragma once
 

@@ -10,9 +10,9 @@ extension Session {
         _ = connection?.hasMoved()
         connection?.promiseDelivery()
         let isShutdown = if case .draining(.shutdown) = machine.state { true } else { false }
-        // Who has PUBREC sends PUBREL.
+        // A broker that has the PUBREC sends PUBREL.
         inbox.awaitReleases(isShutdown && connection?.isReadingPaused == false)
-        // What this turn has queued is not sent yet.
+        // Packets queued in this turn are not sent yet.
         needsFlush()
         checkDrained()
     }

@@ -130,7 +130,7 @@ struct Inbox {
             return IncomingMessage(message: message, receipt: makeReceipt(of: message, packetID))
         }
         if let known = unreleased[packetID] {
-            // Of one that is being handled, the receipt is yet to come.
+            // A message that is still being handled is acknowledged by its receipt.
             if case .handled = known {
                 if configuration.holds {
                     release(packetID, isHandled: true)
@@ -181,8 +181,8 @@ struct Inbox {
     }
 
     private mutating func take(_ receipt: Receipt) {
-        // What a clean session does not acknowledge never comes again, since the client resumes none, however long the
-        // broker keeps it; and it takes one of the few places that the broker has for messages under way.
+        // An unacknowledged message of a clean session never comes again, since the client does not resume the session;
+        // and it occupies one of the few places that the broker has for messages in flight.
         let isDone = receipt.isHandled || !configuration.isPersistent
         let packetID = receipt.packetID
         if case .handling(let pending) = unreleased[packetID], pending === receipt {

@@ -90,8 +90,8 @@ final class BrokerSettings: Sendable {
             configuration = .makeServerConfiguration(certificateChain: chain, privateKey: .privateKey(key))
         }
         configuration.minimumTLSVersion = .tlsv12
-        // How long an orderly close waits for the client's close_notify. A client that never sends one must not stall
-        // a test.
+        // The time for which an orderly close waits for the client's close_notify: a client that never sends one must
+        // not stall a test.
         configuration.shutdownTimeout = .milliseconds(200)
         return try NIOSSLContext(configuration: configuration)
     }

@@ -41,7 +41,7 @@ final class BenchClients: Sendable {
             }
         }
         let runner = Task {
-            // What ends it is an event too.
+            // An event reports the end too.
             try? await client.run()
             await watcher.value
         }

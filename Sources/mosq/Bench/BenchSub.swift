@@ -73,7 +73,7 @@ struct BenchSub: AsyncParsableCommand {
                 await clients.shutdown()
             }
         } catch {
-            // That its client has stopped was counted when it did.
+            // The end of the client was counted when it happened.
             if (error as? MQTTError)?.code == .operationRefused { meter.fail(error) }
             await clients.shutdown()
         }
