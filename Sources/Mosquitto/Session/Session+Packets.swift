@@ -13,11 +13,11 @@ extension Session {
                 swap(&packets, &emptyPackets)
             }
         }
-        noteAnswers(to: packets)
-        writeAcknowledgements(connection)
         var messages: [IncomingMessage] = []
-        for packet in packets {
-            if case .publish(let message, let packetID) = packet {
+        var hasNotedAnswers = false
+        for index in packets.indices {
+            if case .publish(let message, let packetID) = packets[index] {
+                if !hasNotedAnswers { inbox.published(packetID, message.qos) }
                 if inbox.configuration.acknowledgesOnDelivery, message.isRepetition, message.qos != .atMostOnce,
                     !messages.isEmpty
                 {
@@ -29,20 +29,26 @@ extension Session {
                 if let message = inbox.receive(message, packetID) { messages.append(message) }
                 continue
             }
+            if !hasNotedAnswers {
+                noteAnswers(to: packets[index...])
+                hasNotedAnswers = true
+            }
             writeAcknowledgements(connection)
             if !messages.isEmpty {
                 deliver(messages, connection)
                 messages = []
             }
-            handle(packet, connection)
+            handle(packets[index], connection)
             guard self.connection === connection else { return }
         }
+        writeAcknowledgements(connection)
         if !messages.isEmpty { deliver(messages, connection) }
         writeAcknowledgements(connection)
     }
 
-    /// Notes what is to be answered, whatever comes of the packets: a DISCONNECT may be among the consequences.
-    private func noteAnswers(to packets: [ServerPacket]) {
+    /// Notes all answers to the rest of a batch before the first packet that is not a message is handled: a DISCONNECT
+    /// may be among its consequences, and no acknowledgement follows it.
+    private func noteAnswers(to packets: ArraySlice<ServerPacket>) {
         for packet in packets {
             switch packet {
             case .publish(let message, let packetID): inbox.published(packetID, message.qos)
