@@ -3,7 +3,7 @@ public import Mosquitto
 
 extension MQTTClientConfiguration {
     /// A configuration from environment variables, a file, or any other source that
-    /// [swift-configuration](https://github.com/apple/swift-configuration) reads. `docs/configuration.md` lists the
+    /// [swift-configuration](https://github.com/apple/swift-configuration) reads. ``MosquittoConfiguration`` lists the
     /// keys.
     ///
     /// ```swift

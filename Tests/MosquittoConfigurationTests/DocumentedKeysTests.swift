@@ -10,12 +10,13 @@ struct DocumentedKeysTests {
     private func documented() throws -> Set<String> {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
-        let page = try String(contentsOf: root.appending(path: "docs/configuration.md"), encoding: .utf8)
+        let catalogue = root.appending(path: "Sources/MosquittoConfiguration/MosquittoConfiguration.docc")
+        let page = try String(contentsOf: catalogue.appending(path: "MosquittoConfiguration.md"), encoding: .utf8)
         let rows = page.split(separator: "\n").filter { $0.hasPrefix("| `") }
         return Set(rows.compactMap { $0.split(separator: "`").dropFirst().first.map(String.init) })
     }
 
-    @Test func `docs_configuration_md has each key that is read, and no other`() throws {
+    @Test func `its front page has each key that is read, and no other`() throws {
         let reports = Reports()
         let provider = InMemoryProvider(values: ["host": "broker"])
         _ = try MQTTClientConfiguration(config: ConfigReader(provider: provider, accessReporter: reports))

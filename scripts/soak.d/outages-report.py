@@ -21,7 +21,7 @@ ENDINGS = {
 # What the other side sees of an attempt: one SYN, or the questions for A and AAAA. Where nothing answers, they are repeated.
 PACKETS = {"refused": 1, "nxdomain": 2, "tls_reset": 1}
 
-# The retry policy of docs/retry.md, in seconds.
+# The default of MQTTRetryPolicy, in seconds.
 BASE_DELAY = 1
 MINIMUM_DELAY = 0.1
 # A name that stays missing is in the slow tier, whose upper bound starts at a quarter of the longest delay.

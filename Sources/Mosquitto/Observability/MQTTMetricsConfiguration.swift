@@ -1,7 +1,7 @@
 public import CoreMetrics
 
 /// The configuration of the metrics that a client reports through
-/// [swift-metrics](https://github.com/apple/swift-metrics). The names are in `docs/observability.md`.
+/// [swift-metrics](https://github.com/apple/swift-metrics). <doc:Observability> lists the names.
 ///
 /// If the process has bootstrapped no metrics system and `factory` is `nil`, the client counts nothing.
 public struct MQTTMetricsConfiguration: Sendable {

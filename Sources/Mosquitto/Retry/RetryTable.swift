@@ -1,5 +1,5 @@
 extension MQTTRetryPolicy.Decision {
-    /// The standard table: the decision for each failure. `docs/retry.md` gives the reasons for each line.
+    /// The standard table: the decision for each failure. <doc:Retries> gives the reasons for each line.
     public static func standard(for failure: MQTTFailure) -> MQTTRetryPolicy.Decision {
         let error = failure.error
         if let reasonCode = error.reasonCode {

@@ -10,10 +10,11 @@ struct DocumentedMetricsTests {
         .deletingLastPathComponent().deletingLastPathComponent()
 
     private func page() throws -> String {
-        try String(contentsOf: root.appending(path: "docs/observability.md"), encoding: .utf8)
+        let article = root.appending(path: "Sources/Mosquitto/Mosquitto.docc/Observability.md")
+        return try String(contentsOf: article, encoding: .utf8)
     }
 
-    @Test func `docs_observability_md has each metric, and no other`() throws {
+    @Test func `the article has each metric, and no other`() throws {
         let system = TestMetrics()
         let metrics = try #require(ClientMetrics(MQTTMetricsConfiguration(factory: system)) { _, _ in })
         let endpoint = MQTTEndpoint(host: "h", port: 1)
@@ -32,7 +33,7 @@ struct DocumentedMetricsTests {
         #expect(Set(told) == Set(rows.map { String($0.split(separator: "`")[1]) }))
     }
 
-    @Test func `docs_observability_md has each key of the log`() throws {
+    @Test func `the article has each key of the log`() throws {
         let page = try page()
         let sources = root.appending(path: "Sources/Mosquitto").path
         let files = try FileManager.default.subpathsOfDirectory(atPath: sources)
