@@ -1,9 +1,10 @@
-// What a caller catches. A closure infers no typed `throws` by itself: `do throws(MQTTError)` says it.
+// Errors to catch. A closure infers no typed `throws`: write `do throws(MQTTError)`.
 
 import Mosquitto
 
 let configuration = MQTTClientConfiguration(host: "broker.example.com")
 try await withMQTTClient(configuration) { client in
+    // snippet.catching
     do throws(MQTTError) {
         try await client.publish("21.5", to: "kitchen/temperature")
     } catch {
@@ -13,4 +14,5 @@ try await withMQTTClient(configuration) { client in
         default: print(error)
         }
     }
+    // snippet.end
 }

@@ -31,7 +31,7 @@ public struct MQTTCommandCredentials: MQTTCredentialProvider {
     public var inheritsEnvironment: Bool = true
     /// The user name, unless the program prints one. Default none.
     public var username: MQTTTokenUsername
-    /// Maximum run time of the program, at most an hour. Default 10 s; ``MQTTTimeouts/credentials`` is a limit too.
+    /// Maximum run time of the program, at most an hour. Default 10 s; `MQTTTimeouts.credentials` is a limit too.
     public var timeout: Duration = .seconds(10)
 
     /// Maximum size of the program's output: the longest password of a CONNECT, and a newline.
@@ -55,7 +55,7 @@ public struct MQTTCommandCredentials: MQTTCredentialProvider {
     /// A token is used until it is due or refused.
     public var reuse: MQTTCredentialReuse { .untilRefresh }
 
-    /// Runs the program. Throws ``MQTTCredentialError`` if it fails, and `CancellationError` if the question is
+    /// Runs the program. Throws `MQTTCredentialError` if it fails, and `CancellationError` if the question is
     /// cancelled.
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
         let output = try await withDeadline(timeout, orFailWith: "\(name) took longer than \(timeout)") {

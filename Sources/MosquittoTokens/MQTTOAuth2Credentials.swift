@@ -42,7 +42,7 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
     public var parameters: [String: String] = [:]
     /// The user name. Default none.
     public var username: MQTTTokenUsername = .none
-    /// Time limit for the request and its answer together, at most an hour. Default 10 s; ``MQTTTimeouts/credentials``
+    /// Time limit for the request and its answer together, at most an hour. Default 10 s; `MQTTTimeouts.credentials`
     /// is a limit too.
     public var timeout: Duration = .seconds(10)
     /// A PEM file with the certificate authorities of the issuer, which replaces all TLS settings of ``httpClient``.
@@ -76,7 +76,7 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
     /// A token is used until it is due or refused.
     public var reuse: MQTTCredentialReuse { .untilRefresh }
 
-    /// Asks the issuer once. Throws ``MQTTCredentialError`` if it fails, and `CancellationError` if the question is
+    /// Asks the issuer once. Throws `MQTTCredentialError` if it fails, and `CancellationError` if the question is
     /// cancelled.
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
         let endpoint = try endpoint()

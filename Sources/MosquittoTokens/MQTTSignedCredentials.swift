@@ -47,7 +47,7 @@ public struct MQTTSignedCredentials: MQTTCredentialProvider {
 
     private static let tenYears: Int64 = 315_360_000
 
-    /// Signs a token, with a new random `jti`. Throws ``MQTTCredentialError`` if the key cannot be used (permanent if
+    /// Signs a token, with a new random `jti`. Throws `MQTTCredentialError` if the key cannot be used (permanent if
     /// it is in memory), or if a duration is out of its range (permanent).
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
         let seconds = lifetime.components.seconds

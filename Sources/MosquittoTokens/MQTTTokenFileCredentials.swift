@@ -4,7 +4,7 @@ public import Mosquitto
 ///
 /// Such as a Kubernetes projected service account token for a broker that compares the user name with `sub`: the file
 /// is a symbolic link that is swapped when the token is renewed. For a fixed user name there is
-/// ``MQTTFileCredentials``, which says what is read and refused; here control characters inside the token are refused
+/// `MQTTFileCredentials`, which says what is read and refused; here control characters inside the token are refused
 /// too.
 public struct MQTTTokenFileCredentials: MQTTCredentialProvider {
     /// The file's path.

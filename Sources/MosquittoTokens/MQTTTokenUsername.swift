@@ -13,7 +13,7 @@ public enum MQTTTokenUsername: Sendable, Hashable, ExpressibleByStringLiteral {
 
     public init(stringLiteral value: String) { self = .fixed(value) }
 
-    /// Returns the credentials of a token. Throws ``MQTTCredentialError`` if the token cannot be sent or lacks the
+    /// Returns the credentials of a token. Throws `MQTTCredentialError` if the token cannot be sent or lacks the
     /// claim.
     func credentials(_ token: String, expiresAt: Date? = nil) throws(MQTTCredentialError) -> MQTTCredentials {
         try Self.check(token)

@@ -6,6 +6,9 @@ extension MQTTClient {
     /// subscription.
     ///
     /// - Parameters:
+    ///   - payload: the payload of the request.
+    ///   - topic: the topic on which the responder listens.
+    ///   - qos: the QoS of the request; the responder determines the QoS of the response.
     ///   - properties: the request's properties. This call sets `responseTopic` and `correlationData`.
     ///   - timeout: the time limit for the whole call: the connection, if there is none, the request and the response.
     /// - Throws: ``MQTTError``: ``MQTTError/Code/timeout``; ``MQTTError/Code/operationRefused`` if the broker refuses

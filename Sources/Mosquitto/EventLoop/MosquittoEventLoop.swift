@@ -39,6 +39,7 @@ public final class MosquittoEventLoop: SerialExecutor, Sendable {
     /// ```swift
     /// try await withTaskExecutorPreference(MosquittoEventLoop.shared.taskExecutor) {
     ///     try await client.publish("on", to: "lamp")
+    ///     try await client.publish("off", to: "lamp")
     /// }
     /// ```
     ///

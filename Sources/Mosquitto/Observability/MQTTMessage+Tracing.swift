@@ -17,7 +17,7 @@ extension MQTTMessage {
     /// ```swift
     /// for await message in messages {
     ///     await message.withConsumerSpan { span in
-    ///         span.attributes["rows"] = await store(message)
+    ///         span.attributes["rows"] = await countRows(message)
     ///     }
     /// }
     /// ```
@@ -25,8 +25,11 @@ extension MQTTMessage {
     /// Messages that `body` publishes, also by ``MQTTClient/respond(to:with:qos:properties:)``, belong to the same
     /// trace. If `body` throws, the span records the error.
     ///
-    /// - Parameter tracing: the tracer and the template. Pass ``MQTTClientConfiguration/tracing`` if the client has its
-    ///   own. With `nil` there is no span.
+    /// - Parameters:
+    ///   - tracing: the tracer and the template. Pass ``MQTTClientConfiguration/tracing`` if the client has its own.
+    ///     With `nil` there is no span.
+    ///   - isolation: the actor on which `body` runs. Default: the caller's.
+    ///   - body: the closure that handles the message.
     public func withConsumerSpan<R>(
         _ tracing: MQTTTracing? = MQTTTracing(), isolation: isolated (any Actor)? = #isolation,
         _ body: (any Span) async throws -> R

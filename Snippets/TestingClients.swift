@@ -1,0 +1,37 @@
+// Tests against a broker in the process, which refuses the first connection.
+
+#if canImport(Testing)
+import Mosquitto
+import MosquittoTesting
+import Testing
+
+func refused() async throws {
+    // snippet.refused
+    let authority = try TestCertificateAuthority()
+    let broker = try await ScriptedBroker.start(
+        tls: authority.serverIdentity(), script: [.refuse(code: 0x88, close: true), .serve])
+    var configuration = MQTTClientConfiguration(
+        host: "localhost", port: broker.port, tls: .init(trust: .pem(authority.certificatePEM)))
+    configuration.retry.baseDelay = .milliseconds(10)
+    configuration.retry.minimumDelay = .milliseconds(1)
+    try await withMQTTClient(configuration) { client in
+        try await client.publish("hello", to: "greeting")
+        #expect(broker.connects.count == 2)
+    }
+    await broker.stop()
+    // snippet.end
+}
+
+func resetAndRefused() async throws {
+    // snippet.script
+    let authority = try TestCertificateAuthority()
+    let broker = try await ScriptedBroker.start(
+        tls: authority.serverIdentity(),
+        script: [.resetMidHandshake, .refuse(code: 0x88, close: true), .serve]
+    )
+    // ... connect a client to 127.0.0.1:broker.port ...
+    #expect(await broker.waitUntil { $0.connects.count == 2 })
+    await broker.stop()
+    // snippet.end
+}
+#endif
