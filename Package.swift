@@ -133,7 +133,7 @@ let package = Package(
             path: "Tools/RetrySimulation",
             swiftSettings: settings
         ),
-        // What scripts/soak and a test in IntegrationTests share.
+        // The common part of scripts/soak and a test in IntegrationTests.
         .target(
             name: "Promises",
             dependencies: [

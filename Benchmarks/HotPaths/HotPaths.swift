@@ -8,7 +8,7 @@ let benchmarks: @Sendable () -> Void = {
     for work in [
         "publish-qos0", "publish-qos0-awaited", "publish-qos1", "publish-qos1-awaited", "receive-qos0", "receive-qos1",
     ] {
-        // How many tasks are resumed together, and how often the queue is full and a publish waits, differs from run to run.
+        // Runs differ in the number of tasks resumed together, and in how often the queue is full and a publish waits.
         let tolerance = work.hasSuffix("awaited") ? 1.5 : 0.3
         Benchmark(work, configuration: configuration(allocationTolerance: tolerance)) { benchmark in
             let sink = try ["--port", environment("HOT_PATHS_PORT"), "--cafile", environment("HOT_PATHS_AUTHORITY")]

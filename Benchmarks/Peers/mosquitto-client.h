@@ -1,4 +1,4 @@
-// What both programs on libmosquitto do in the same way.
+// The common part of both programs on libmosquitto.
 #ifndef MOSQUITTO_CLIENT_H
 #define MOSQUITTO_CLIENT_H
 

@@ -1,4 +1,4 @@
-// What the C programs share: their arguments, the clock, the report, and a count to wait for.
+// The common part of the C programs: their arguments, the clock, the report, and a count to wait for.
 #ifndef PEER_H
 #define PEER_H
 

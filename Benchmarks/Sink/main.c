@@ -95,7 +95,7 @@ static void take_turn(struct connection *connection) {
         return;
     }
     stream_flush(&connection->stream);
-    // Of what lies in this process epoll says nothing. Asked when the socket is writable, it soon calls again.
+    // epoll does not report bytes that already lie in this process. Waiting for a writable socket makes it return soon.
     bool has_more = buffer_count(&connection->output) > 0 || stream_has_gathered(&connection->stream) ||
                     stream_has_input(&connection->stream) || session_may_send(&connection->session);
     wait_for(connection, EPOLLIN | (has_more ? EPOLLOUT : 0));

@@ -10,7 +10,7 @@ enum {
     SUBSCRIBE = 8, UNSUBSCRIBE = 10, PINGREQ = 12, DISCONNECT = 14
 };
 
-// What follows the first byte and the length of a packet.
+// The part of a packet after the first byte and the length.
 struct body {
     const unsigned char *bytes;
     size_t count;
@@ -20,7 +20,7 @@ static size_t uint16_at(const unsigned char *bytes) {
     return (size_t)bytes[0] << 8 | bytes[1];
 }
 
-/// How many bytes the variable byte integer takes; 0: more than there are.
+/// The length of the variable byte integer in bytes; 0 if it is incomplete.
 static size_t read_length(const unsigned char *bytes, size_t count, size_t *value) {
     *value = 0;
     for (size_t i = 0; i < count && i < 4; i++) {

@@ -1,4 +1,4 @@
-// What a broker does with packets: it answers them, and sends what a subscription asks for.
+// A broker's handling of packets: answers, and the messages that a subscription asks for.
 #ifndef SINK_SESSION_H
 #define SINK_SESSION_H
 
@@ -23,11 +23,11 @@ struct session {
 
 /// Takes the whole packets off `input`, and appends the answers to `output`. False: it broke the protocol, or left.
 bool session_receive(struct session *session, struct buffer *input, struct buffer *output);
-/// Whether the source has a message, and the client takes one more.
+/// True if the source has a message and the client takes one more.
 bool session_may_send(const struct session *session);
 /// Appends what the source may send now, as long as `output` has less than `limit` bytes.
 void session_produce(struct session *session, struct buffer *output, size_t limit);
-/// How long the packet is that begins here; 0: its first bytes are not all here, or make no sense.
+/// The length of the packet that begins here; 0 if its first bytes are incomplete or invalid.
 size_t packet_size(const unsigned char *bytes, size_t count);
 void session_free(struct session *session);
 

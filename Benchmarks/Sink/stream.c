@@ -55,7 +55,7 @@ void stream_flush(struct stream *stream) {
     if (stream->gathered != NULL) (void)BIO_flush(stream->gathered);
 }
 
-// Of TLS: also a handshake goes on in what reads and writes.
+// The result of a TLS call: a handshake, too, continues within reads and writes.
 static int result_of(SSL *ssl, int result) {
     if (result > 0) return result;
     int error = SSL_get_error(ssl, result);

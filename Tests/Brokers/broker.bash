@@ -1,4 +1,4 @@
-# What the start scripts share. It is sourced, and takes their argument, DIRECTORY.
+# The common part of the start scripts, which source this file. It takes their argument, DIRECTORY.
 #
 # A start script becomes its broker by exec, so that one signal to its process ends the broker: SIGTERM or SIGKILL. All
 # files of the broker are below DIRECTORY, and it listens on 127.0.0.1 only.

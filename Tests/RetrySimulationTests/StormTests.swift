@@ -19,7 +19,7 @@ import Testing
         for peer in Self.report.peers { #expect(ours < peer.outcome.busiest(seconds: 20), "\(peer.name)") }
     }
 
-    // Of twelve seeds our slowest was 99.3 s, and the quickest median 102.5 s.
+    // With twelve seeds our slowest recovery took 99.3 s, and the quickest median 102.5 s.
     @Test func `our full recovery is not slower than that of the median peer`() {
         #expect(Self.report.ours.outcome.fullRecovery <= Self.report.medianPeerRecovery)
     }

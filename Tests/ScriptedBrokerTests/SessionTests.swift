@@ -29,7 +29,7 @@ struct SessionTests {
                 return await messages.first { _ in true }
             }
             var received = try #require(message?.properties)
-            // What it has waited for a connection is taken off.
+            // The time spent waiting for a connection is subtracted.
             #expect((1...60).contains(received.messageExpiryInterval ?? 0))
             received.messageExpiryInterval = 60
             #expect(received == properties)

@@ -11,7 +11,7 @@ struct StampedeTests {
         var broker = try await ScriptedBroker.start(port: port, tls: TestTLS.identity)
         let clients = (0..<count).map { number in
             var configuration = testConfiguration(port: port)
-            // What a user gets, with an end to the test's patience.
+            // The policy of a user, with delays that the test can wait for.
             configuration.retry = .production
             configuration.retry.maximumDelay = .seconds(4)
             configuration.clientID = "herd-\(number)"

@@ -23,7 +23,7 @@ struct DoctorTLSTests {
         #expect(run.status == 1)
         #expect(run.status("tls") == "failed")
         #expect(run.status("connack") == "skipped")
-        // What was shown is in the report, whichever check failed.
+        // The report contains the shown certificates, whichever check failed.
         #expect(run.report["tls"]?["chain"]?[0]?["subject"] != nil)
         #expect(run.report["tls"]?["version"] == "TLSv1.3")
         #expect(run.report["tls"]?["cipher"]?.string?.hasPrefix("TLS_") == true)

@@ -142,7 +142,7 @@ struct EverySpellingTests {
         case .help: #expect(spelling.name == "--help")
         case .version: #expect(spelling.name == "--version")
         case .run where command != ReferenceCommand.allCases.first { spelling.isOf($0) }:
-            // That the parser has it is enough: it is in the same group as in the first command.
+            // It suffices that the parser knows the flag, whose group is that of the first command.
             let help = try #require(Self.help[command])
             #expect(help.contains(try Regex("[ (]\(spelling.name)[ ,)\n]")))
         case .run(let words):

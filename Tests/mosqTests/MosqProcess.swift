@@ -39,7 +39,7 @@ final class MosqProcess: Sendable {
             process.executableURL = executable.map { URL(fileURLWithPath: $0) } ?? Self.executable
         }
         process.arguments = arguments
-        // What the machine's user has there is none of a test's business.
+        // An empty folder keeps the user's own options files out of the test.
         let configuration = "\(folder.path)/config"
         try FileManager.default.createDirectory(atPath: configuration, withIntermediateDirectories: true)
         process.environment = ProcessInfo.processInfo.environment.merging(

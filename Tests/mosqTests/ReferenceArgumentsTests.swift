@@ -72,7 +72,7 @@ struct ReferenceArgumentsTests {
         let secure = try configuration(["-L", "mqtts://h/t"])
         #expect(secure.endpoints == [MQTTEndpoint(host: "h", port: 8_883)])
         #expect(secure.tls?.trust.description == "the system's authorities")
-        // What follows counts more.
+        // A later flag takes precedence.
         #expect(try words(["-L", "mqtt://h/t", "-h", "g"]).suffix(2) == ["-h", "g"])
     }
 

@@ -134,7 +134,7 @@ struct Connects: AsyncParsableCommand {
         bound("resident memory in KB", last.residentKB - first.residentKB, 4_096)
         bound("the number of descriptors", last.descriptors - first.descriptors, 0)
         bound("the number of the library's threads", last.libraryThreads - first.libraryThreads, 0)
-        // Those of Swift's pool and of Foundation come and go, whatever the clients do.
+        // Threads of Swift's pool and of Foundation come and go, whatever the clients do.
         bound("the number of threads", last.threads - first.threads, 2)
         failures += tally.leftBehind.sorted { $0.key < $1.key }.map { "\($1) times in OpenSSL's queue of \($0)" }
         for failure in failures { print("failed: \(failure)") }

@@ -29,7 +29,7 @@ struct DayBroker {
             [
                 // The forwarder's delayed acknowledgements would add 40 ms to each connection.
                 "set_tcp_nodelay true", "persistence true", "persistence_location \(folder.path)/",
-                // What mosquitto logs is read at each start, in this process.
+                // This process reads mosquitto's log at each start.
                 "log_type none", "log_type information",
             ]
             + (try Self.listener(foreignPort, stranger.serverIdentity(), authority, "foreign", folder))

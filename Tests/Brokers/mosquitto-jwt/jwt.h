@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What a token must be. An algorithm without its key is not allowed, and what is NULL is not asked for. */
+/* The requirements for a token. An algorithm without its key is not allowed; a NULL field requires nothing. */
 struct jwt_rules {
     EVP_PKEY *rsa_key;          /* for RS256 */
     EVP_PKEY *ec_key;           /* for ES256: P-256 */

@@ -33,7 +33,7 @@
 
 #define NONCE_LENGTH 16
 
-/* What the plugin knows of a client between its authentication and its end. */
+/* The state of a client between its authentication and its end. */
 struct client {
     struct client *next;
     const struct mosquitto *connection;
@@ -80,7 +80,7 @@ static int admit(struct mosquitto *connection, const char *token, size_t length,
     mosquitto_log_printf(MOSQ_LOG_NOTICE, "jwt: %s: %s", id ? id : "", claims ? "accepted" : reason);
     if (!claims) return MOSQ_ERR_AUTH;
 
-    /* Who connects again takes the place of his old connection: the old expiry must not hit the new one. */
+    /* A client that reconnects replaces its old connection: the old expiry must not end the new one. */
     for (struct client **link = &clients; id && *link;) {
         bool is_old = (*link)->connection != connection && (*link)->id && strcmp((*link)->id, id) == 0;
         if (is_old) forget(link);

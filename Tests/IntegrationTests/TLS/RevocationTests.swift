@@ -81,7 +81,7 @@ extension TLSTests {
             TLSRow("none", server: showing("server-ecdsa"), refused(73)) { tls, _ in tls.requiresOCSPStaple = true },
             TLSRow("none, and none is required", server: showing("server-ecdsa"), .connects()),
             TLSRow("revoked, and none is required", server: revoked, .connects()),
-            // What is wrong with the certificate itself comes first.
+            // A fault of the certificate itself is reported first.
             TLSRow(
                 "good, of an expired certificate", server: showing("server-expired", "-status_file good.ocsp"),
                 .refused(10, "server-expired", sends: "certificate_expired")

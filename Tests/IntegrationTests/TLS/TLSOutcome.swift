@@ -31,7 +31,7 @@ enum TLSOutcome: Sendable, Hashable, CustomStringConvertible {
     static func of(_ configuration: MQTTClientConfiguration, _ certificates: Certificates) async -> TLSOutcome {
         var configuration = configuration
         configuration.connection.firstConnection = .failFast
-        // What does not answer is a failure of its own.
+        // A server that does not answer is a failure of its own.
         configuration.timeouts.attempt = .seconds(20)
         do {
             let info = try await withMQTTClient(configuration, logger: quiet) { client in

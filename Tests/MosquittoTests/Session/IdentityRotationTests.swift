@@ -81,7 +81,7 @@ import Testing
         #expect(Array(trace.timers.keys) == [.drain])
         #expect(trace.reauthenticated() == [])
         #expect(trace.reauthenticationFailed() == [])
-        // What the broker says of the AUTH packet now is the end of a connection that is to end.
+        // The broker's answer to the AUTH packet now ends a connection that is being closed anyway.
         #expect(trace.lost(.reason(.notAuthorized)).contains { $0.hasPrefix("[disconnected") })
     }
 

@@ -59,7 +59,7 @@ extension DataPath.UnderLoad {
                 return outcome.delivered == experiment.order && error.code == .closed
                     ? nil : "nothing was changed, but \(error), and delivered was \(outcome.delivered)"
             }
-            // Of a record, and of a message in a record of the handshake, which may not be encrypted.
+            // The length of a record, or of a message in a handshake record, which may not be encrypted.
             let isLength = [3, 4].contains(address.byte)
             if error.code == .timeout, !isLength, ![6, 7, 8].contains(address.byte) {
                 return "it was waited for: \(error)"

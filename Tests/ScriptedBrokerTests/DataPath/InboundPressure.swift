@@ -19,7 +19,7 @@ struct InboundPressure {
         let buffer = MQTTBufferPolicy(capacity: 16, whenFull: .pauseReading)
         let result = try await withBusyClient(configuration(of: proxy, wire)) { client, _ in
             try await client.subscribe(to: MQTTSubscription("down", qos: .atMostOnce), buffer: buffer) { messages in
-                // What the broker has accepted and the proxy has not seen is the test's own memory.
+                // Messages that the broker has accepted and the proxy has not seen occupy the test's own memory.
                 let publisher = Task {
                     for number in 0..<count {
                         let isDue = await eventually(pollEvery: .milliseconds(1)) {

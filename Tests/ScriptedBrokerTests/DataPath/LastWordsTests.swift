@@ -69,7 +69,7 @@ extension DataPath.UnderLoad {
                     proxy.set(.toClient, .open)
                     try #require(await eventually { !proxy.isConnected })
                     received += await numbers(messages, until: .max)
-                    // What was acknowledged is with the client's kernel. What was not is of the last messages.
+                    // The client's kernel has the acknowledged bytes. The others belong to the last messages.
                     let missing = proxy[.toClient].received - proxy[.toClient].acknowledged
                     let lost = missing == 0 ? 0 : missing / NumberedPayload.size + 1
                     #expect(received.count >= count - lost)

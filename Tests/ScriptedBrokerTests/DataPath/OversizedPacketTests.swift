@@ -51,7 +51,7 @@ extension DataPath.UnderLoad {
                 let client = MQTTClient(configuration, logger: quiet)
                 let log = EventLog(client)
                 try await client.start()
-                // What the first connection takes is taken once.
+                // The memory of the first connection is allocated once.
                 try await client.publish("first", to: "a")
                 let before = try PeakMemory.now()
                 broker.dropAll()

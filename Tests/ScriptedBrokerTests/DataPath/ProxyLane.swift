@@ -135,7 +135,7 @@ struct ProxyLane {
 
     private mutating func send() -> Bool {
         while !isEmpty, valve == .open, !isBlocked {
-            // That it was read is no event of poll(2).
+            // poll(2) has no event for bytes that the peer has read.
             if isStepping, sink.unread > 0 {
                 usleep(20)
                 return true

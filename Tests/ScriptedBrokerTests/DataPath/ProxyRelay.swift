@@ -62,7 +62,7 @@ struct ProxyRelay: Sendable {
             if isStopping { return }
             var isAlive = true
             for index in lanes.indices { isAlive = lanes[index].read() && isAlive }
-            // What a client can have seen has been counted before.
+            // Bytes are counted before the client can see them.
             report(&lanes)
             for index in lanes.indices { isAlive = lanes[index].write() && isAlive }
             report(&lanes)

@@ -50,7 +50,7 @@ extension DataPath {
                 let before = proxy[.toClient].sent
                 proxy.inject(half)
                 #expect(await eventually { proxy[.toClient].sent == before + half.count })
-                // What the broker still says would end the wait.
+                // Further bytes of the broker would end the wait.
                 proxy.set(.toClient, .collecting)
                 #expect(await log.wait { $0.stopped != nil })
                 #expect(await log.terminalError?.code == .keepAliveTimeout, "\(wire)")

@@ -158,7 +158,7 @@ struct ConsumerScopeTests {
             #expect(broker.count(of: .puback) == 0)
             try await client.unsubscribe(from: ["a"])
             #expect(await broker.waitUntil { $0.count(of: .puback) == 3 })
-            // What the broker had under way still.
+            // A message that the broker still had in flight.
             broker.inject([0x32, 6, 0, 1, 0x61, 0, 77, 0])
             #expect(await broker.waitUntil { $0.count(of: .puback) == 4 })
         }

@@ -70,7 +70,7 @@ struct RecoveryCodeTests {
             let call = publish(client, qos)
             #expect(await broker.waitUntil { $0.count(of: .publish) == 4 })
             let first = publishes(broker).map(\.packetID)
-            // Of the four, the last three are in use.
+            // The identifiers of the last three of four are in use.
             let answer: UInt8 = qos == .atLeastOnce ? 0x40 : 0x50
             broker.inject(first.dropFirst().flatMap { [answer, 4] + $0 + [0x91, 0] })
             #expect(await broker.waitUntil { $0.count(of: .publish) == 7 })
