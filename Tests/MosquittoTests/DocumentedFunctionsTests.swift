@@ -29,7 +29,7 @@ struct DocumentedFunctionsTests {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
         let page = try String(contentsOf: root.appending(path: "docs/mosquitto-functions.md"), encoding: .utf8)
-        let table = try #require(page.split(separator: "## What libmosquitto 2.1 adds").first)
+        let table = try #require(page.split(separator: "## Additions of libmosquitto 2.1").first)
         let rows = table.matches(of: #/\n\| `(mosquitto_[a-z0-9_]+)` \| ([^\n]+) \|/#)
         #expect(rows.map { String($0.1) } == header.functions)
     }
