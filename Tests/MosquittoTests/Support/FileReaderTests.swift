@@ -5,9 +5,10 @@ import Testing
 
 @testable import Mosquitto
 
-/// Looks that take until they are let go, on the reader's threads.
+/// Looks that take until they are let go, on the reader's threads. Each path has a gate of its own: a thread that goes
+/// on to its next look must not pass the gate that was opened for another.
 private final class HungFiles: Sendable {
-    private let gate = DispatchSemaphore(value: 0)
+    private let gates = Mutex<[String: DispatchSemaphore]>([:])
     private let begun = Mutex<[String]>([])
     private let content = Mutex("old")
 
@@ -15,13 +16,24 @@ private final class HungFiles: Sendable {
 
     func setContent(_ text: String) { content.withLock { $0 = text } }
 
-    func letGo(_ count: Int) { for _ in 0..<count { gate.signal() } }
+    func letGo(_ path: String, count: Int = 1) {
+        let gate = gate(of: path)
+        for _ in 0..<count { gate.signal() }
+    }
+
+    private func gate(of path: String) -> DispatchSemaphore {
+        gates.withLock { gates in
+            let gate = gates[path] ?? DispatchSemaphore(value: 0)
+            gates[path] = gate
+            return gate
+        }
+    }
 
     var look: @Sendable (String, FileReader.Look) -> FileReader.Finding {
         { path, _ in
             self.begun.withLock { $0.append(path) }
             let content = self.content.withLock { $0 }
-            self.gate.wait()
+            self.gate(of: path).wait()
             return .content(MQTTSecret(content))
         }
     }
@@ -58,7 +70,7 @@ struct HungFileTests {
         }
         #expect(ContinuousClock.now - start < .seconds(20))
         #expect(files.paths.count <= 16)
-        files.letGo(64)
+        for index in 0..<64 { files.letGo("file\(index)") }
     }
 
     @Test func `one look at a path is under way, and who waits for it shares the next`() async {
@@ -68,10 +80,11 @@ struct HungFileTests {
         let others = (0..<10).map { _ in read("a") }
         let other = read("b")
         #expect(await eventually { files.paths == ["a", "b"] })
-        files.letGo(2)
+        files.letGo("a")
+        files.letGo("b")
         #expect(await first.value == "old")
         #expect(await other.value == "new")
-        files.letGo(10)
+        files.letGo("a", count: 10)
         for task in others { #expect(await task.value == "new", "not older than the question") }
         // Ten questions, of which some may have come after the second look had begun.
         #expect(files.paths.count <= 12)
@@ -84,14 +97,14 @@ struct HungFileTests {
         for task in impatient { #expect(await task.value == nil) }
         #expect(files.paths == ["a"])
         let patient = read("a")
-        files.letGo(2)
+        files.letGo("a", count: 2)
         #expect(await patient.value == "old")
     }
 
     @Test func `more paths than threads are read in turn`() async {
         let tasks = (0..<40).map { read("file\($0)") }
         #expect(await eventually { files.paths.count == 16 })
-        files.letGo(40)
+        for index in 0..<40 { files.letGo("file\(index)") }
         for task in tasks { #expect(await task.value == "old") }
         #expect(Set(files.paths).count == 40)
     }
