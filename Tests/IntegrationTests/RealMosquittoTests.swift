@@ -56,4 +56,28 @@ struct RealMosquittoTests {
             }
         }
     }
+
+    /// mosquitto acknowledges a QoS 1 publish and drops it while it holds 20 QoS 2 publishes without their PUBREL. With
+    /// MQTT 3.1.1 its PUBACK cannot say so.
+    @Test(arguments: [MQTTVersion.v3_1_1, .v5_0])
+    func `a burst of QoS 1 among QoS 2 arrives whole`(version: MQTTVersion) async throws {
+        let broker = try await Broker.start()
+        let received = Tally()
+        try await withMQTTClient(broker.configuration(), logger: quiet) { observer in
+            try await observer.subscribe(to: MQTTSubscription("burst", qos: .exactlyOnce)) { messages in
+                try await withMQTTClient(broker.configuration(version: version), logger: quiet) { client in
+                    for number in 0..<400 {
+                        let qos: MQTTQoS = number.isMultiple(of: 2) ? .exactlyOnce : .atLeastOnce
+                        try client.enqueue("\(number)", to: "burst", qos: qos)
+                    }
+                    try await client.publish("last", to: "burst", qos: .exactlyOnce)
+                }
+                for await message in messages {
+                    guard let number = Int(message.payloadString) else { break }
+                    received.add(number)
+                }
+            }
+        }
+        #expect(received.missing(of: 0..<400) == [])
+    }
 }

@@ -1,7 +1,10 @@
 /// The most that may be in flight to the broker, and wait to be.
 public struct MQTTPublishingLimits: Sendable, Hashable {
-    /// Maximum number of QoS 1 and 2 publishes in flight, 1 to 65,535, lowered to the broker's Receive Maximum. Default
-    /// 100; with MQTT 3.1.1 at most 20 of QoS 2: this is mosquitto's own limit, which MQTT 3.1.1 cannot announce.
+    /// Maximum number of QoS 1 and 2 publishes in flight, 1 to 65,535, lowered to the broker's Receive Maximum.
+    /// Default 100.
+    ///
+    /// With MQTT 3.1.1 at most 19 are of QoS 2: mosquitto takes 20 by default, cannot announce the limit, and drops a
+    /// QoS 1 message behind them that it has acknowledged.
     public var maximumInFlight: Int
     /// The limits of the queue of outgoing messages, and its behaviour when it is full.
     public var queue: MQTTQueuePolicy

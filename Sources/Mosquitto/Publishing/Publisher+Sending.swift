@@ -83,9 +83,10 @@ extension Publisher {
             exactlyOnce: exactlyOnceLimit - inFlight.exactlyOnce)
     }
 
-    /// Maximum number of QoS 2 messages in flight. MQTT 3.1.1 has no Receive Maximum, and mosquitto up to 2.0 closes
-    /// the connection if they exceed its `max_inflight_messages`, by default 20, which is libmosquitto's default too.
-    private var exactlyOnceLimit: Int { configuration.version == .v3_1_1 ? 20 : .max }
+    /// Maximum number of QoS 2 messages in flight. MQTT 3.1.1 has no Receive Maximum, but mosquitto up to 2.0 has
+    /// `max_inflight_messages`, by default 20: more QoS 2 messages make it close the connection. As many make it
+    /// acknowledge a QoS 1 message and drop it, hence one less.
+    private var exactlyOnceLimit: Int { configuration.version == .v3_1_1 ? 19 : .max }
 
     private func mayPublish(_ publish: OutgoingPublish, _ suspects: borrowing Suspects, isConnected: Bool) -> Bool {
         suspects.permits(
