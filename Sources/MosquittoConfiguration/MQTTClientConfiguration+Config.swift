@@ -13,10 +13,10 @@ extension MQTTClientConfiguration {
     /// ```
     ///
     /// A property keeps its default if no provider has its key. The values are read once. Set a property that is not a
-    /// single value, such as your own credential provider, afterwards; ``validate()`` checks the whole configuration
+    /// single value, such as your own credential provider, afterwards; `validate()` checks the whole configuration
     /// when the client starts.
     ///
-    /// - Throws: ``MQTTError/Code/invalidConfiguration`` with the name of the key, if a value has the wrong type or is
+    /// - Throws: `MQTTError.Code.invalidConfiguration` with the name of the key, if a value has the wrong type or is
     ///   not valid for the key. The error never contains a secret.
     public init(config: ConfigReader) throws(MQTTError) {
         let keys = KeyReader(config)
