@@ -22,7 +22,7 @@ struct KeyReader {
         KeyReader(config.scoped(to: ConfigKey(part)), prefix: prefix + part + ".")
     }
 
-    /// The name of a key as the page of the keys has it.
+    /// The name of a key, as on the module's front page.
     func name(_ key: String) -> String { "\"" + prefix + key + "\"" }
 
     func error(_ key: String, _ problem: String) -> MQTTError {
@@ -66,7 +66,7 @@ struct KeyReader {
         return try missing(key) { _ = try config.requiredStringArray(forKey: key.key) }
     }
 
-    /// A number that has to fit into its type.
+    /// A number that must fit into its type.
     func number<N: FixedWidthInteger>(_ key: String, as type: N.Type) throws(MQTTError) -> N? {
         guard let value = try int(key) else { return nil }
         guard let number = N(exactly: value) else {
@@ -77,14 +77,14 @@ struct KeyReader {
 
     func seconds(_ key: String) throws(MQTTError) -> Duration? {
         guard let value = try double(key) else { return nil }
-        // A Duration has 64 bits of seconds; no deadline here needs more than a thousand years.
+        // A Duration has 64 bits of seconds; no deadline needs more than a thousand years.
         guard value.isFinite, abs(value) < 3.2e10 else {
             throw error(key, "is \(value); it must be a number of seconds")
         }
         return .seconds(value)
     }
 
-    /// One of a few names.
+    /// The value for one of a few names.
     func choice<T>(_ key: String, _ names: KeyValuePairs<String, T>) throws(MQTTError) -> T? {
         guard let value = try string(key) else { return nil }
         if let match = names.first(where: { $0.key == value }) { return match.value }
@@ -92,7 +92,7 @@ struct KeyReader {
         throw error(key, "is \"\(value)\"; it must be one of \(known)")
     }
 
-    // MARK: What is missing
+    // MARK: Missing keys
 
     private struct Key {
         let name: String
@@ -106,7 +106,7 @@ struct KeyReader {
         }
     }
 
-    /// `nil` if no provider has the key. If one has it with another type, throws what `read` does.
+    /// Returns `nil` if no provider has the key. If a provider has a value of another type, throws the error of `read`.
     private func missing<T>(_ key: Key, _ read: () throws -> Void) throws(MQTTError) -> T? {
         guard isPresent(key) else { return nil }
         do {

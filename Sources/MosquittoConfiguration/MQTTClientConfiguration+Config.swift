@@ -2,7 +2,7 @@ public import Configuration
 public import Mosquitto
 
 extension MQTTClientConfiguration {
-    /// A configuration from environment variables, a file, or any other source that
+    /// Creates a configuration from environment variables, a file, or any other source that
     /// [swift-configuration](https://github.com/apple/swift-configuration) reads. ``MosquittoConfiguration`` lists the
     /// keys.
     ///
@@ -151,7 +151,7 @@ extension MQTTClientConfiguration {
 }
 
 extension KeyReader {
-    /// Entries of the form "name=value".
+    /// Parses entries of the form "name=value".
     fileprivate func pairs(_ key: String, _ entries: [String]) throws(MQTTError) -> [(String, String)] {
         var pairs: [(String, String)] = []
         for entry in entries {
@@ -165,7 +165,7 @@ extension KeyReader {
 }
 
 extension MQTTEndpoint {
-    /// "host", "host:port", "[address]", "[address]:port", or "unix:" and a path.
+    /// Parses "host", "host:port", "[address]", "[address]:port", or "unix:" and a path.
     fileprivate init?(text: String, standardPort: Int) {
         if text.hasPrefix("unix:") {
             self = .unixSocket(String(text.dropFirst(5)))

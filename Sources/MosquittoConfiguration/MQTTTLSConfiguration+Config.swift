@@ -1,7 +1,7 @@
 import Mosquitto
 
 extension MQTTTLSConfiguration {
-    /// `nil` if TLS is off. Files are named here, and read when the client connects.
+    /// Returns `nil` if TLS is disabled. The client reads the named files when it connects.
     static func configured(by keys: KeyReader) throws(MQTTError) -> MQTTTLSConfiguration? {
         if try keys.bool("enabled") == false { return nil }
         var tls = MQTTTLSConfiguration()
@@ -14,7 +14,7 @@ extension MQTTTLSConfiguration {
     private mutating func readTrust(_ keys: KeyReader) throws(MQTTError) {
         var sources: [Trust] = try (keys.strings("trustFiles") ?? []).map { .file($0) }
         sources += try (keys.strings("trustDirectories") ?? []).map { .directory($0) }
-        // Authorities of one's own are instead of the system's, unless both are asked for.
+        // Configured authorities replace the system's, unless both are requested.
         if try keys.bool("trustSystem") ?? sources.isEmpty { sources.append(.system) }
         trust = Self.union(sources)
         if let value = try keys.choice(

@@ -1,7 +1,7 @@
 import Mosquitto
 
 extension MQTTProxy {
-    /// `nil` without a host.
+    /// Returns `nil` without a host.
     static func configured(by keys: KeyReader) throws(MQTTError) -> MQTTProxy? {
         let host = try keys.string("host")
         let port = try keys.int("port")
@@ -18,7 +18,7 @@ extension MQTTProxy {
 }
 
 extension MQTTWill {
-    /// `nil` without a topic.
+    /// Returns `nil` without a topic.
     static func configured(by keys: KeyReader) throws(MQTTError) -> MQTTWill? {
         let topic = try keys.string("topic")
         let payload = try keys.string("payload")

@@ -1,13 +1,13 @@
 import Mosquitto
 
-/// Runs an operation that heeds its cancellation, for so long at most, and an hour at the very most.
+/// Runs an operation that responds to its cancellation, with a time limit of at most an hour.
 ///
-/// Throws ``MQTTCredentialError`` with this message after that time, but not before the operation has cleaned up.
+/// Throws `MQTTCredentialError` with this message after that time, once the operation has cleaned up.
 func withDeadline<Value: Sendable>(
     _ timeout: Duration, orFailWith message: @autoclosure () -> String,
     _ operation: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {
-    // A time-out of any length does not trap.
+    // Any duration is accepted: none traps.
     let timeout = min(max(timeout, .milliseconds(1)), .seconds(3_600))
     let value = try await withThrowingTaskGroup(of: Value?.self) { group in
         group.addTask { try await operation() }

@@ -4,16 +4,16 @@ import NIOSSL
 
 extension HTTPClient {
     /// The client of ``MQTTOAuth2Credentials``: it trusts the system's certificate authorities and follows no
-    /// redirection, which would take a secret elsewhere. It lives as long as the process.
+    /// redirection, which would send a secret elsewhere. It lives as long as the process.
     public static let oauth2: HTTPClient = {
         var configuration = Configuration()
         configuration.redirectConfiguration = .disallow
-        // The MQTT client asks again by itself; a certificate that is not trusted is to be heard of at once.
+        // The MQTT client retries by itself, and an untrusted certificate must be reported at once.
         configuration.connectionPool.retryConnectionEstablishment = false
         return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }()
 
-    /// Trust in the certificate authorities of a PEM file, which may just be being replaced.
+    /// Returns the trust in the certificate authorities of a PEM file, which may be in the middle of its replacement.
     static func trust(_ path: String) async throws(MQTTCredentialError) -> NIOSSL.TLSConfiguration {
         var configuration = NIOSSL.TLSConfiguration.makeClientConfiguration()
         let file = "the certificate authority file \"\(path)\""

@@ -55,7 +55,7 @@ public struct MQTTCommandCredentials: MQTTCredentialProvider {
     /// A token is used until it is due or refused.
     public var reuse: MQTTCredentialReuse { .untilRefresh }
 
-    /// Runs the program. Throws `MQTTCredentialError` if it fails, and `CancellationError` if the question is
+    /// Runs the program. Throws `MQTTCredentialError` if it fails, and `CancellationError` if the request is
     /// cancelled.
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
         let output = try await withDeadline(timeout, orFailWith: "\(name) took longer than \(timeout)") {
@@ -72,7 +72,7 @@ public struct MQTTCommandCredentials: MQTTCredentialProvider {
     /// Runs the program and returns its standard output.
     private func run() async throws -> [UInt8] {
         var options = PlatformOptions()
-        // A group of its own, so that what it has started goes with it.
+        // A separate group, so that processes that the program has started end with it.
         options.processGroupID = 0
         options.teardownSequence = [
             .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(500))
@@ -89,7 +89,7 @@ public struct MQTTCommandCredentials: MQTTCredentialProvider {
                 }
                 return said
             }
-            // A program that was killed for a question that nobody asks any more has not failed.
+            // A program that was killed because its request was cancelled has not failed.
             try Task.checkCancellation()
             guard result.terminationStatus.isSuccess else {
                 let said = Redaction.standardError(result.closureResult, without: Array(environment.values))
@@ -161,9 +161,9 @@ extension MQTTCredentialProvider where Self == MQTTCommandCredentials {
     /// A program that prints a token.
     ///
     /// - Parameters:
-    ///   - executable: A path, or a name that is looked for in `PATH`.
-    ///   - arguments: As they are, without a shell.
-    ///   - environment: Variables besides those of this process.
+    ///   - executable: A path, or a name that is looked up in `PATH`.
+    ///   - arguments: The arguments, passed unchanged without a shell.
+    ///   - environment: Environment variables, in addition to those of this process.
     ///   - username: The user name, unless the program prints one.
     public static func command(
         _ executable: String, _ arguments: [String] = [], environment: [String: String] = [:],

@@ -4,11 +4,11 @@ import Mosquitto
 import NIOCore
 
 extension MQTTOAuth2Credentials {
-    /// The issuer's clock less this machine's, in seconds, to about a second: from the `Date` of its answer (RFC 9110,
-    /// section 6.6.1) to a request without a secret. `nil` if it cannot be asked or does not say.
+    /// The difference between the issuer's clock and this machine's, in seconds, accurate to about a second: from the
+    /// `Date` of the answer (RFC 9110, section 6.6.1) to a request without a secret. `nil` without such an answer.
     package func clockSkew(timeout: Duration = .seconds(5)) async -> Double? {
         var request = HTTPClientRequest(url: tokenURL)
-        // Token endpoints answer POST alone; what they say to others has a date too.
+        // Token endpoints accept POST alone, but their refusals of other methods have a date too.
         request.method = .HEAD
         do {
             if let certificateAuthorities {
@@ -19,7 +19,7 @@ extension MQTTOAuth2Credentials {
             guard let text = response.headers.first(name: "date"),
                 let seconds = OAuth2Answer.secondsSince1970(httpDate: text)
             else { return nil }
-            // The date is of the beginning of a second.
+            // The date is the beginning of a second.
             let skew = Double(seconds) + 0.5 - Date.now.timeIntervalSince1970
             return (skew * 10).rounded() / 10
         } catch {

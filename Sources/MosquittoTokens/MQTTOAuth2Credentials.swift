@@ -76,7 +76,7 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
     /// A token is used until it is due or refused.
     public var reuse: MQTTCredentialReuse { .untilRefresh }
 
-    /// Asks the issuer once. Throws `MQTTCredentialError` if it fails, and `CancellationError` if the question is
+    /// Asks the issuer once. Throws `MQTTCredentialError` if it fails, and `CancellationError` if the request is
     /// cancelled.
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
         let endpoint = try endpoint()
@@ -89,7 +89,7 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
             token.text, expiresAt: token.expiresIn.map { Date.now + $0 })
     }
 
-    /// The issuer's host and port, for messages. Throws if it may not be sent a secret.
+    /// Returns the issuer's host and port, for messages. Throws if the client must not send it a secret.
     private func endpoint() throws(MQTTCredentialError) -> String {
         guard let url = URL(string: tokenURL), let scheme = url.scheme?.lowercased(), let host = url.host(),
             !host.isEmpty, ["http", "https"].contains(scheme)
@@ -103,7 +103,7 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
 
     private func send(_ request: HTTPClientRequest, to endpoint: String) async throws -> OAuth2Answer {
         do {
-            // The deadline is around all of this; the HTTP client's own would end with the answer's head.
+            // The caller's deadline covers the whole answer; the HTTP client's own would end with the head.
             let response = try await httpClient.execute(request, deadline: .distantFuture)
             if response.history.count > 1 {
                 throw MQTTCredentialError.permanent(
@@ -120,7 +120,7 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
             throw MQTTCredentialError.transient("the issuer's answer has more than \(Self.responseLimit) bytes")
         } catch {
             if Task.isCancelled { throw CancellationError() }
-            // The error may name the URL, and a URL may have a secret in it.
+            // The error may contain the URL, and a URL may contain a secret.
             throw MQTTCredentialError.transient(
                 "the issuer \(endpoint) could not be asked: \(OAuth2Answer.short(error))")
         }
@@ -128,7 +128,7 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
 
     // MARK: The request
 
-    /// The request, and what in it no message may have.
+    /// Returns the request, and its secrets, which no message may contain.
     private func request() async throws -> (HTTPClientRequest, secrets: [String]) {
         var request = HTTPClientRequest(url: tokenURL)
         request.method = .POST
@@ -204,7 +204,7 @@ extension MQTTCredentialProvider where Self == MQTTOAuth2Credentials {
     ///   - parameters: Further parameters of the request.
     ///   - username: The user name.
     ///   - certificateAuthorities: A PEM file with the certificate authorities of the issuer, instead of the system's.
-    ///   - timeout: For the whole request. Default 10 s.
+    ///   - timeout: The time limit for the whole request. Default 10 s.
     ///   - httpClient: One of yours that follows no redirection. Default: one that all share.
     public static func oauth2ClientCredentials(
         tokenURL: String, clientID: String, authentication: MQTTOAuth2Credentials.Authentication,

@@ -14,17 +14,17 @@ public struct MQTTSignedCredentials: MQTTCredentialProvider {
     public var subject: String?
     /// The claim `aud`: a text if there is one, a list if there are several. Default none.
     public var audience: [String] = []
-    /// From `iat`, which is now, to `exp`: whole seconds, from 1 s to ten years. Default one hour.
+    /// The time from `iat`, which is now, to `exp`: whole seconds, from 1 s to ten years. Default one hour.
     public var lifetime: Duration = .seconds(3_600)
-    /// The claim `nbf`, so long before `iat`, for a broker whose clock is behind: whole seconds, `.zero` to ten years.
-    /// Default none: there is no such claim.
+    /// The time by which the claim `nbf` precedes `iat`, for a broker whose clock is behind: whole seconds, `.zero` to
+    /// ten years. Default `nil`: no such claim.
     public var notBeforeLeeway: Duration?
-    /// Further claims. They replace those above where they have the same name. Default none.
+    /// Further claims, which replace those above of the same name. Default none.
     public var claims: [String: MQTTTokenClaim] = [:]
     /// The user name. Default: the claim `sub` if there is a subject, else none.
     public var username: MQTTTokenUsername
 
-    /// A source of tokens. The key is not touched before credentials are asked for.
+    /// A source of tokens. The key is not used until credentials are requested.
     public init(
         key: MQTTSigningKey, keyID: String? = nil, issuer: String? = nil, subject: String? = nil,
         audience: [String] = [], lifetime: Duration = .seconds(3_600), claims: [String: MQTTTokenClaim] = [:],
@@ -75,7 +75,7 @@ public struct MQTTSignedCredentials: MQTTCredentialProvider {
     }
 }
 
-/// The payload of a token that is signed here.
+/// The payload of a signed token.
 struct SignedClaims: JWTPayload {
     var claims: [String: MQTTTokenClaim]
 
@@ -86,16 +86,16 @@ struct SignedClaims: JWTPayload {
 }
 
 extension MQTTCredentialProvider where Self == MQTTSignedCredentials {
-    /// Tokens that are signed here.
+    /// Tokens that the client signs.
     ///
     /// - Parameters:
-    ///   - key: What signs.
+    ///   - key: The key that signs the tokens.
     ///   - keyID: The header `kid`, by which a broker finds the key.
     ///   - issuer: The claim `iss`.
     ///   - subject: The claim `sub`.
     ///   - audience: The claim `aud`.
-    ///   - lifetime: From `iat`, which is now, to `exp`. Default one hour.
-    ///   - claims: Further claims. They replace those above where they have the same name.
+    ///   - lifetime: The time from `iat`, which is now, to `exp`. Default one hour.
+    ///   - claims: Further claims, which replace those above of the same name.
     ///   - username: The user name. Default: the subject if there is one, else none.
     public static func signed(
         _ key: MQTTSigningKey, keyID: String? = nil, issuer: String? = nil, subject: String? = nil,

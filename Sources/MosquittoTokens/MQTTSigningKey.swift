@@ -40,9 +40,9 @@ public struct MQTTSigningKey: Sendable, CustomStringConvertible, CustomDebugStri
         MQTTSigningKey(algorithm: .hs256, material: .memory(Array(bytes)))
     }
 
-    /// The same from a file of at most 64 KiB, which is read for each token, so that a key can be replaced while the
-    /// client runs. One trailing newline is removed from a secret that is text. An unusable file is a transient
-    /// failure.
+    /// A key or secret from a file of at most 64 KiB. The file is read for each token, so that a key can be replaced
+    /// while the client runs. One trailing newline is removed from a secret that is text. An unusable file is a
+    /// transient failure.
     public static func file(_ path: String, _ algorithm: Algorithm) -> MQTTSigningKey {
         MQTTSigningKey(algorithm: algorithm, material: .file(path))
     }
@@ -101,7 +101,7 @@ public struct MQTTSigningKey: Sendable, CustomStringConvertible, CustomDebugStri
         return Array(SecretFile.withoutNewline(text).utf8)
     }
 
-    /// A file may be just being replaced.
+    /// A file may be in the middle of its replacement.
     private func unusable(_ message: String) -> MQTTCredentialError {
         if case .file(let path) = material { .transient(message + " (\(path))") } else { .permanent(message) }
     }

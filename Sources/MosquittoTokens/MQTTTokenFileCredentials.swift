@@ -1,18 +1,17 @@
 public import Mosquitto
 
-/// A token file, read anew before every CONNECT, whose user name is a claim of the token.
+/// A token file, read before every CONNECT, whose user name is a claim of the token.
 ///
-/// Such as a Kubernetes projected service account token for a broker that compares the user name with `sub`: the file
-/// is a symbolic link that is swapped when the token is renewed. For a fixed user name there is
-/// `MQTTFileCredentials`, which says what is read and refused; here control characters inside the token are refused
-/// too.
+/// An example is a Kubernetes projected service account token, for a broker that compares the user name with `sub`: the
+/// file is a symbolic link that is swapped when the token is renewed. `MQTTFileCredentials` is for a fixed user name,
+/// and documents which files are rejected; this type also rejects control characters in the token.
 public struct MQTTTokenFileCredentials: MQTTCredentialProvider {
     /// The file's path.
     public var path: String
-    /// The claim, such as "sub": its value has to be a text or a whole number.
+    /// The claim, such as "sub": its value must be a text or a whole number.
     public var usernameClaim: String
 
-    /// A token file, and the claim that is the user name. The file is not touched before credentials are asked for.
+    /// A token file, and the claim that is the user name. The file is not read until credentials are requested.
     public init(path: String, usernameClaim: String) {
         self.path = path
         self.usernameClaim = usernameClaim
@@ -21,7 +20,7 @@ public struct MQTTTokenFileCredentials: MQTTCredentialProvider {
     /// "file".
     public var source: String { "file" }
 
-    /// Reads the file. Throws if it cannot be used, or if the token has no such claim; all of that counts as transient.
+    /// Reads the file. An unusable file and a token without the claim are transient failures.
     public func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
         let credentials = try await MQTTFileCredentials(path: path).credentials(for: attempt)
         return try MQTTTokenUsername.claim(usernameClaim).credentials(credentials.password?.text ?? "")
@@ -29,7 +28,7 @@ public struct MQTTTokenFileCredentials: MQTTCredentialProvider {
 }
 
 extension MQTTCredentialProvider where Self == MQTTTokenFileCredentials {
-    /// A token file, read anew before every CONNECT; the user name is this claim of the token, such as "sub".
+    /// A token file, read before every CONNECT; the user name is this claim of the token, such as "sub".
     public static func file(_ path: String, usernameClaim: String) -> MQTTTokenFileCredentials {
         MQTTTokenFileCredentials(path: path, usernameClaim: usernameClaim)
     }

@@ -32,13 +32,13 @@ struct OAuth2Answer {
         var error_description: String?
     }
 
-    /// Section 5.2: what only a person can put right.
+    /// The errors of section 5.2 that only a person can correct.
     private static let permanent: Set<String> = [
         "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
         "invalid_request",
     ]
 
-    /// `secrets`: what was sent, and must not come back in a message.
+    /// Returns the token. `secrets`: the secrets of the request, which no message may contain.
     func token(without secrets: [String] = []) throws(MQTTCredentialError) -> Token {
         guard status == 200 else { throw failure(without: secrets) }
         guard let success = try? JSONDecoder().decode(Success.self, from: body) else {
@@ -68,7 +68,7 @@ struct OAuth2Answer {
             message += " " + (isKnown ? refusal.error : Redaction.printable(refusal.error, without: secrets))
             if let more = refusal.error_description { message += ": " + Redaction.printable(more, without: secrets) }
         }
-        // 408 and 429 are about this request and its time, whatever they say.
+        // 408 and 429 concern the time of this request, whatever their error.
         if (400..<500).contains(status), status != 408, status != 429, let refusal,
             Self.permanent.contains(refusal.error)
         {
@@ -77,7 +77,7 @@ struct OAuth2Answer {
         return .transient(message, retryAfter: retryAfter.flatMap { Self.delay($0, now: Date.now) })
     }
 
-    /// RFC 9110, section 10.2.3: seconds, or a date. At most a day.
+    /// Returns the delay of a `Retry-After` (RFC 9110, section 10.2.3), in seconds or as a date; at most a day.
     static func delay(_ text: String, now: Date) -> Duration? {
         let seconds: Double
         if let number = Double(text) {
@@ -91,7 +91,7 @@ struct OAuth2Answer {
         return .seconds(min(seconds, 86_400))
     }
 
-    /// RFC 9110, section 5.6.7: "Sun, 06 Nov 1994 08:49:37 GMT".
+    /// Parses a date of HTTP (RFC 9110, section 5.6.7): "Sun, 06 Nov 1994 08:49:37 GMT".
     static func secondsSince1970(httpDate text: String) -> Int? {
         let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
         let parts = text.split(whereSeparator: { $0 == " " || $0 == ":" })
@@ -107,7 +107,7 @@ struct OAuth2Answer {
         return ((days * 24 + hour) * 60 + minute) * 60 + second
     }
 
-    /// The kind of an HTTP failure, without what it may quote.
+    /// Returns the kind of an HTTP failure, without any text that it may quote.
     static func short(_ error: any Error) -> String {
         switch error {
         case let error as HTTPClientError: error.shortDescription

@@ -4,7 +4,7 @@ import FoundationEssentials
 struct OAuth2Form {
     private var fields: [(name: String, value: String)] = []
 
-    /// RFC 6749, section 3.2: no parameter more than once. The last one stays.
+    /// Adds a parameter, or replaces it: none may occur twice (RFC 6749, section 3.2).
     mutating func add(_ name: String, _ value: String) {
         fields.removeAll { $0.name == name }
         fields.append((name, value))

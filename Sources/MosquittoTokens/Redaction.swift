@@ -36,6 +36,7 @@ enum Redaction {
         }
     }
 
-    /// RFC 7519, section 3: its header is a JSON object, and `{"` in base64url begins with these letters.
+    /// Returns true for a word that may be a JWT: its header is a JSON object (RFC 7519, section 3), and
+    /// `{"` begins with these letters in base64url.
     private static func mayBeJWT(_ word: Substring) -> Bool { word.contains("eyJ") }
 }

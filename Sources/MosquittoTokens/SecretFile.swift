@@ -1,10 +1,10 @@
 import Mosquitto
 
-/// A file with a key or a secret, which somebody may replace at any time: it is read whenever it is needed.
+/// A file with a key or a secret, which may be replaced at any time, and is therefore read for each use.
 enum SecretFile {
     private static let limit = 65_536
 
-    /// Its bytes, at most 64 KiB, of a regular file. `what` names it in the error, as in "key".
+    /// Returns the bytes of a regular file, at most 64 KiB. `what` names the file in the error, as in "key".
     static func bytes(_ path: String, _ what: String) async throws(MQTTCredentialError) -> MQTTSecret {
         let content: MQTTSecret
         do throws(FileFailure) {
@@ -16,7 +16,7 @@ enum SecretFile {
         return content
     }
 
-    /// Its text, less one trailing newline.
+    /// Returns the text of the file without one trailing newline.
     static func text(_ path: String, _ what: String) async throws(MQTTCredentialError) -> String {
         let content = try await bytes(path, what)
         guard let text = content.withBytes({ String(validating: $0, as: UTF8.self) }) else {
@@ -27,7 +27,7 @@ enum SecretFile {
         return line
     }
 
-    /// Less one trailing newline: LF, or CR and LF, which Swift takes for one character.
+    /// Removes one trailing newline: LF, or CR and LF, which are one character in Swift.
     static func withoutNewline(_ text: String) -> String {
         text.hasSuffix("\n") || text.hasSuffix("\r\n") ? String(text.dropLast()) : text
     }

@@ -4,18 +4,18 @@ extension ScriptedBroker {
     /// A refused client receives CONNACK 5 (3.1.1, not authorized) or 0x87 (5.0, not authorized), and its connection is
     /// closed.
     public enum Authentication: Sendable {
-        /// Everybody is accepted.
+        /// Accepts every client.
         case none
 
-        /// The password of CONNECT is a token of this issuer, not expired.
+        /// Accepts a CONNECT whose password is an unexpired token of this issuer.
         ///
         /// - Parameters:
         ///   - issuer: The issuer that signed the tokens.
-        ///   - kickOnExpiry: Whether a live connection ends when its token expires: DISCONNECT 0x87 and close for
-        ///     5.0, close without a packet for 3.1.1.
+        ///   - kickOnExpiry: True to end an established connection when its token expires: with DISCONNECT 0x87 for
+        ///     5.0, without a packet for 3.1.1.
         case token(TestTokenIssuer, kickOnExpiry: Bool)
 
-        /// One user name and password.
+        /// Accepts one user name with its password.
         case password(_ username: String, _ password: String)
     }
 }

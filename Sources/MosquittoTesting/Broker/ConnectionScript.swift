@@ -7,8 +7,8 @@ public enum ConnectionScript: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - code: The return code (3.1.1) or the reason code (5.0).
-    ///   - close: Whether the broker then closes the connection, as the specification demands. If not, the connection
-    ///     stays open and silent.
+    ///   - close: True to close the connection afterwards, as the specification demands; false to leave it open and
+    ///     silent.
     case refuse(code: UInt8, close: Bool)
 
     /// Accepts the TCP connection, then reads and sends nothing: not even the TLS handshake begins.
@@ -34,21 +34,21 @@ public enum ConnectionScript: Sendable, Equatable {
 
     /// Behaves as a broker, then ends the connection some time after CONNACK.
     ///
-    /// An MQTT 5.0 client is sent DISCONNECT first. MQTT 3.1.1 has no such packet: there the connection is closed.
+    /// An MQTT 5.0 client receives DISCONNECT first. MQTT 3.1.1 has no such packet: the connection is just closed.
     ///
     /// - Parameters:
     ///   - reasonCode: The reason code of DISCONNECT.
     ///   - properties: The properties of DISCONNECT in wire format, without their length.
-    ///   - after: Counted from CONNACK.
+    ///   - after: The time from CONNACK to DISCONNECT.
     case serveThenDisconnect(reasonCode: UInt8, properties: [UInt8] = [], after: Duration)
 
-    /// Behaves as a broker, then closes the connection without a packet, this long after CONNACK.
+    /// Behaves as a broker, then closes the connection without a packet, this time after CONNACK.
     case serveThenClose(after: Duration)
 
     /// Behaves as a broker, but leaves packets of one type unanswered, and ends the connection when `count` of them
     /// have arrived.
     ///
-    /// An MQTT 5.0 client is sent DISCONNECT first, as in ``serveThenDisconnect(reasonCode:properties:after:)``.
+    /// An MQTT 5.0 client receives DISCONNECT first, as in ``serveThenDisconnect(reasonCode:properties:after:)``.
     ///
     /// - Parameters:
     ///   - type: The type of the packets, such as ``ReceivedPacketType/subscribe``.
@@ -59,7 +59,7 @@ public enum ConnectionScript: Sendable, Equatable {
     /// Behaves as a broker, but never acknowledges the first QoS 1 message of the connection.
     case withholdFirstAcknowledgement
 
-    /// Sends these bytes on accept, before and without TLS, and keeps the connection open. What arrives is discarded.
+    /// Sends these bytes on accept, before and without TLS, keeps the connection open, and discards received bytes.
     case raw([UInt8])
 
     /// True if the connection never gets as far as TLS and MQTT.

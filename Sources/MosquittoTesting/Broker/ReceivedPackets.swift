@@ -67,7 +67,7 @@ public struct ReceivedConnect: Sendable, Equatable {
     /// The index of the TCP connection that carried the packet, in order of acceptance from 0.
     public let connection: Int
 
-    /// When it arrived.
+    /// The time of arrival.
     public let at: ContinuousClock.Instant
 }
 

@@ -6,7 +6,7 @@ public struct ReceivedProperty: Sendable, Equatable {
     /// The value's bytes, with the length prefixes that strings and binary data have.
     public let value: [UInt8]
 
-    /// Makes a property of its wire format.
+    /// Creates a property from its wire format.
     public init(identifier: UInt8, value: [UInt8]) {
         self.identifier = identifier
         self.value = value

@@ -15,11 +15,11 @@ extension ScriptedBroker {
 
         /// The manner in which the connection ends.
         public enum Ending: Sendable, Hashable {
-            /// Closed, after the answers to what came before.
+            /// Close, after the answers to earlier packets.
             case close
-            /// Closed at once: answers to what came in the same read are lost.
+            /// Close at once: the answers to packets of the same read are lost.
             case closeWithoutAnswers
-            /// With a DISCONNECT, where the protocol has one.
+            /// Send DISCONNECT, if the protocol has one, and close.
             case disconnect(reasonCode: UInt8)
         }
 

@@ -46,7 +46,7 @@ extension ScriptedBroker {
 
     /// Waits until a condition on the record holds.
     ///
-    /// The condition is evaluated every 2 ms, hence it should be one that stays true once it is.
+    /// The condition is evaluated every 2 ms: choose a condition that stays true.
     ///
     /// - Returns: `false` after the timeout, or if the task is cancelled.
     public func waitUntil(

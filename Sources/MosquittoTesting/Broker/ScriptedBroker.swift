@@ -24,11 +24,11 @@ internal import Glibc
 /// await broker.stop()
 /// ```
 ///
-/// It listens on 127.0.0.1, or where it is told to, and runs on one thread of its own. Everything is recorded, and can
-/// be read from any thread. What it leaves out: it does not enforce keep alive, message expiry and the limits that
-/// ``connackProperties`` promises, and it offers no extended authentication.
+/// The broker listens on 127.0.0.1 by default, and runs on a thread of its own. It records all packets; any thread can
+/// read the record. It does not enforce keep-alive, message expiry and the limits that ``connackProperties`` announces,
+/// and supports no enhanced authentication.
 public final class ScriptedBroker: Sendable {
-    /// The port it listens on; 0 for a Unix socket.
+    /// The port on which the broker listens; 0 for a Unix socket.
     public let port: Int
 
     let record: BrokerRecord
@@ -43,12 +43,12 @@ public final class ScriptedBroker: Sendable {
     ///
     /// - Parameters:
     ///   - address: The numeric address to listen on.
-    ///   - port: The port, or 0 for any free one. One that is in use is tried again for five seconds: a child process
-    ///     that is being spawned holds a listener of this process that was closed, until it becomes its program.
+    ///   - port: The port, or 0 for any free one. A port in use is retried for five seconds: a child process that is
+    ///     being spawned holds a closed listener of this process until it executes its program.
     ///   - tls: The server's certificate and key. Without it the broker speaks plain TCP.
     ///   - clientAuthority: If given, a client must present a certificate of this authority (PEM).
-    ///   - authentication: Who may connect.
-    ///   - script: What happens to the first, second, ... connection. The last entry repeats.
+    ///   - authentication: The rule by which clients may connect.
+    ///   - script: The treatment of the first, second, ... connection. The last entry repeats.
     /// - Throws: An error of SwiftNIO, for example if the port is in use or the PEM text is not PEM.
     public static func start(
         address: String = "127.0.0.1",
@@ -72,9 +72,9 @@ public final class ScriptedBroker: Sendable {
         }
     }
 
-    /// Starts a broker on a Unix socket, which is made at this path and removed by ``stop()``.
+    /// Starts a broker on a Unix socket, which is created at this path and removed by ``stop()``.
     ///
-    /// - Throws: An error of SwiftNIO, for example if there is something at this path.
+    /// - Throws: An error of SwiftNIO, for example if the path exists.
     public static func start(
         unixSocket path: String,
         tls: TestIdentity? = nil,
@@ -168,7 +168,7 @@ public final class ScriptedBroker: Sendable {
         await task.value
     }
 
-    /// Replaces the script. The next connection gets its first entry.
+    /// Replaces the script. The first entry applies to the next connection.
     public func setScript(_ script: [ConnectionScript]) {
         settings.setScript(script)
     }
@@ -182,7 +182,7 @@ public final class ScriptedBroker: Sendable {
 
     /// The properties of each successful MQTT 5.0 CONNACK, in wire format without their length. Empty by default.
     ///
-    /// They are sent, not enforced: a Maximum QoS of 0 does not make the broker refuse QoS 1.
+    /// The broker sends them without enforcing them: with a Maximum QoS of 0 it still accepts QoS 1.
     public var connackProperties: [UInt8] {
         get { settings.connackProperties }
         set { settings.connackProperties = newValue }
@@ -219,7 +219,7 @@ public final class ScriptedBroker: Sendable {
         onLoop { $0.inject(bytes) }
     }
 
-    /// Publishes a message as if a client had: it is routed, and retained if asked to.
+    /// Publishes a message as a client does: the broker routes it, and retains it on request.
     public func publish(topic: String, payload: [UInt8], qos: UInt8 = 0, retain: Bool = false) {
         onLoop { core in
             core.route(
@@ -236,12 +236,12 @@ public final class ScriptedBroker: Sendable {
         }
     }
 
-    /// Publishes a text.
+    /// Publishes a message with a text as its payload.
     public func publish(topic: String, payload: String, qos: UInt8 = 0, retain: Bool = false) {
         publish(topic: topic, payload: Array(payload.utf8), qos: qos, retain: retain)
     }
 
-    /// Runs something on the broker's thread. After ``stop()`` there is none, and nothing to do.
+    /// Runs a closure on the broker's thread. Does nothing after ``stop()``.
     private func onLoop(_ body: @escaping @Sendable (BrokerCore) -> Void) {
         shutdown.withLock { shutdown in
             guard shutdown == nil else { return }
@@ -273,7 +273,7 @@ extension BrokerCore {
         try pipeline.addHandler(BrokerConnection(gate: gate, script: script, core: self))
     }
 
-    /// Reads a piece fifty times a second.
+    /// Reads at most a fiftieth of the rate, fifty times a second.
     private func throttle(_ channel: any Channel, bytesPerSecond rate: Int) throws {
         let options = channel.syncOptions
         try options?.setOption(.autoRead, value: false)

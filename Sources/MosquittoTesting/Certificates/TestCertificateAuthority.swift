@@ -15,25 +15,25 @@ internal import Musl
 internal import Glibc
 #endif
 
-/// A throw-away certificate authority whose key never leaves the process.
+/// A temporary certificate authority whose key never leaves the process.
 ///
 /// Its chains satisfy OpenSSL 3, BoringSSL and macOS: the root has critical basic constraints and key usage, each
 /// leaf has a subject alternative name, an extended key usage and the key identifiers that link it to the root.
 public struct TestCertificateAuthority: Sendable {
-    /// The root certificate in PEM: what a client is given as its certificate authority.
+    /// The root certificate in PEM, for the trust of clients.
     public let certificatePEM: String
 
     private let name: DistinguishedName
     private let keyAlgorithm: TestKeyAlgorithm
     private let key: TestKey
 
-    /// Mints a root certificate over a new key.
+    /// Creates a root certificate with a new key.
     ///
-    /// Two authorities with the same name have different keys, hence a leaf of one is not trusted by the other.
+    /// Two authorities with the same name have different keys: neither trusts the leaves of the other.
     ///
     /// - Parameters:
     ///   - commonName: The common name of the root certificate.
-    ///   - keyAlgorithm: What the keys are, its own and those of the identities that it mints.
+    ///   - keyAlgorithm: The algorithm of the root key, and of the keys of all identities.
     /// - Throws: An error of swift-certificates if the name cannot be encoded.
     public init(commonName: String = "swift-mosquitto test CA", keyAlgorithm: TestKeyAlgorithm = .p256) throws {
         let name = try DistinguishedName { CommonName(commonName) }
@@ -61,14 +61,14 @@ public struct TestCertificateAuthority: Sendable {
         certificatePEM = try certificate.serializeAsPEM().pemString
     }
 
-    /// Mints the identity of a server.
+    /// Issues the identity of a server.
     ///
     /// - Parameters:
     ///   - names: The DNS names of the subject alternative name. The first is also the common name.
     ///   - addresses: The IPv4 and IPv6 addresses of the subject alternative name.
     ///   - notBefore: The start of validity. By default one hour ago.
     ///   - notAfter: The end of validity. By default one day ahead; in the past for an expired certificate.
-    /// - Throws: ``MosquittoTestingError/invalidAddress(_:)`` for an address that is not one.
+    /// - Throws: ``MosquittoTestingError/invalidAddress(_:)`` for an invalid address.
     public func serverIdentity(
         names: [String] = ["localhost"],
         addresses: [String] = ["127.0.0.1", "::1"],
@@ -86,7 +86,7 @@ public struct TestCertificateAuthority: Sendable {
         )
     }
 
-    /// Mints the identity of a client, for mutual TLS.
+    /// Issues the identity of a client, for mutual TLS.
     ///
     /// - Parameters:
     ///   - commonName: The subject's common name, which brokers can take as the user name.

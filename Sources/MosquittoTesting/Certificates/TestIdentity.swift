@@ -1,4 +1,4 @@
-/// A certificate with its private key, minted for one test run.
+/// A certificate with its private key, issued for one test run.
 ///
 /// Its description, its debug description and `dump()` show no key, so that a failing test does not print one.
 public struct TestIdentity: Sendable {
@@ -8,7 +8,7 @@ public struct TestIdentity: Sendable {
     /// The private key in PEM (PKCS#8), not encrypted.
     public let privateKeyPEM: String
 
-    /// Makes an identity from PEM text, for example one that was minted elsewhere.
+    /// Creates an identity from PEM text, for example one that was issued elsewhere.
     ///
     /// - Parameters:
     ///   - certificatePEM: The leaf certificate, followed by any intermediate certificates.

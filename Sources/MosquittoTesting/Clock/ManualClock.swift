@@ -2,15 +2,15 @@ internal import Synchronization
 
 /// A clock that stands still until a test advances it.
 ///
-/// It can be used from any thread. A test advances it only after the code under test sleeps, which
-/// ``waitForSleepers(_:timeout:)`` makes sure of.
+/// The clock can be used from any thread. Advance it after the code under test has begun to sleep, which
+/// ``waitForSleepers(_:timeout:)`` ensures.
 public final class ManualClock: Clock {
     /// A point in time, counted from the clock's creation.
     public struct Instant: InstantProtocol {
         /// The time since the clock's creation.
         public let offset: Duration
 
-        /// Makes the instant that is `offset` after the clock's creation.
+        /// Creates the instant that is `offset` after the clock's creation.
         public init(offset: Duration = .zero) {
             self.offset = offset
         }
@@ -37,7 +37,7 @@ public final class ManualClock: Clock {
     private struct State {
         var now: Instant
         var nextID: UInt64 = 0
-        /// In the order in which they wake: by deadline, then by arrival.
+        /// The sleepers in the order in which they wake: by deadline, then by arrival.
         var sleepers: [Sleeper] = []
         /// Sleeps that were cancelled before they registered: a cancellation handler can run first.
         var cancelled: Set<UInt64> = []
@@ -51,7 +51,7 @@ public final class ManualClock: Clock {
 
     private let state: Mutex<State>
 
-    /// Makes a clock that shows `now`.
+    /// Creates a clock that shows `now`.
     public init(now: Instant = Instant()) {
         state = Mutex(State(now: now))
     }
@@ -92,9 +92,9 @@ public final class ManualClock: Clock {
 
     /// Moves the clock forward and wakes every task whose deadline was reached, earliest deadline first.
     ///
-    /// The woken tasks run on their own executors after this call returned.
+    /// The woken tasks run on their own executors after this call has returned.
     ///
-    /// - Parameter duration: How far to advance. A negative duration is taken as zero.
+    /// - Parameter duration: The time by which to advance. A negative duration counts as zero.
     public func advance(by duration: Duration) {
         let due = state.withLock { state in
             state.now = state.now.advanced(by: max(duration, .zero))

@@ -14,9 +14,9 @@ internal import FoundationEssentials
 internal import Foundation
 #endif
 
-/// A real `mosquitto` broker for one test: a process of its own on a port of its own, gone with the last reference.
+/// A real `mosquitto` broker for one test: a separate process with its own port, ended with the last reference.
 public final class LocalMosquitto: Sendable {
-    /// The port on 127.0.0.1 it listens on, the same after ``restart()``.
+    /// The port on 127.0.0.1, the same after ``restart()``.
     public let port: Int
 
     private let executable: String
@@ -28,15 +28,14 @@ public final class LocalMosquitto: Sendable {
     /// - Parameters:
     ///   - tls: The server's certificate and key. Without it the listener speaks plain TCP.
     ///   - authority: The authority of client certificates (PEM), mosquitto's `cafile`.
-    ///   - requireClientCertificate: Whether a client must present a certificate of `authority`
+    ///   - requireClientCertificate: True if a client must present a certificate of `authority`
     ///     (`require_certificate`).
     ///   - extraConfiguration: Lines for the end of the configuration; options of the listener are allowed.
-    ///   - anonymous: Whether clients without a user name may connect.
-    ///   - users: Passwords by user name. When not empty, a user name that is not here is refused.
+    ///   - anonymous: True if clients without a user name may connect.
+    ///   - users: Passwords by user name. If not empty, other user names are refused.
     ///   - port: The port, or `nil` for any free one.
-    ///   - persistence: Whether sessions, queued and retained messages survive ``terminate()`` and ``restart()``.
-    ///   - executable: The path of mosquitto. By default it is searched in `PATH` and the folders where packages put
-    ///     it.
+    ///   - persistence: True if sessions, queued and retained messages survive ``terminate()`` and ``restart()``.
+    ///   - executable: The path of mosquitto. By default it is looked up in `PATH` and the usual folders of packages.
     /// - Throws: ``MosquittoTestingError/mosquittoNotInstalled(searched:)`` and
     ///   ``MosquittoTestingError/mosquittoDidNotStart(log:)``.
     public static func start(
@@ -100,19 +99,19 @@ public final class LocalMosquitto: Sendable {
     /// True if the process is running.
     public var isRunning: Bool { process.withLock { $0 }?.isRunning ?? false }
 
-    /// Kills the process (SIGKILL): nothing is saved, connections end without a packet. Nothing happens if it does
-    /// not run.
+    /// Kills the process (SIGKILL): nothing is saved, and connections end without a packet. Does nothing if the process
+    /// is not running.
     public func kill() {
         process.withLock { $0 }?.kill()
     }
 
-    /// Stops the process (SIGSTOP) until ``resume()``: its connections stay, and nothing answers. Nothing happens if it
-    /// does not run.
+    /// Stops the process (SIGSTOP) until ``resume()``: its connections stay open, without answers. Does nothing if the
+    /// process is not running.
     public func suspend() {
         process.withLock { $0 }?.setSuspended(true)
     }
 
-    /// Lets a suspended process go on (SIGCONT).
+    /// Continues a suspended process (SIGCONT).
     public func resume() {
         process.withLock { $0 }?.setSuspended(false)
     }

@@ -1,12 +1,12 @@
-/// Waits until a condition holds, and says whether it did.
+/// Waits until a condition holds, and returns true if it does.
 ///
 /// - Parameters:
-///   - timeout: How long to wait at most. The condition is evaluated once more after the deadline.
+///   - timeout: The time limit. The condition is evaluated once more after the deadline.
 ///   - pollEvery: The pause between two evaluations.
 ///   - isolation: The caller's isolation, so that the condition may read the caller's own state.
-///   - condition: What to wait for.
+///   - condition: The condition.
 /// - Returns: `true` as soon as the condition holds, `false` after the timeout or when the task is cancelled.
-/// - Throws: What the condition throws.
+/// - Throws: The error of the condition.
 public func eventually(
     timeout: Duration = .seconds(30),
     pollEvery: Duration = .milliseconds(5),

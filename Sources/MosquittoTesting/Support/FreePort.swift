@@ -8,11 +8,11 @@ internal import Musl
 internal import Glibc
 #endif
 
-/// Finds a TCP port of 127.0.0.1 at which nothing is, and which this process was not given before.
+/// Finds a free TCP port of 127.0.0.1, a different one for each call of this process.
 ///
-/// It is below the ports that systems give to clients and to listeners at port 0 (Linux from 32768, macOS from 49152):
-/// tests that run at the same time use up many of those, and would soon take a port of that range from under its
-/// finder. It is not reserved all the same. Prefer `port: 0` where a server takes it.
+/// The port is below the range that systems assign to clients and to listeners on port 0 (Linux from 32768, macOS from
+/// 49152): tests that run at the same time use many ports of that range. The port is not reserved; prefer `port: 0` if
+/// the server supports it.
 ///
 /// - Throws: ``MosquittoTestingError/systemCall(_:errno:)``.
 public func freePort() throws(MosquittoTestingError) -> Int {
@@ -32,7 +32,7 @@ public func freePort() throws(MosquittoTestingError) -> Int {
 
 private let givenPorts = Mutex<Set<Int>>([])
 
-/// The few socket calls that need no event loop.
+/// The socket calls that need no event loop.
 enum LoopbackSocket {
     /// A TCP socket that a child process does not inherit, or -1.
     static func make() -> Int32 {

@@ -1,4 +1,4 @@
-/// Why a helper of MosquittoTesting could not do its work.
+/// The failure of a helper of MosquittoTesting.
 public enum MosquittoTestingError: Error, Sendable, Equatable {
     /// The text is neither an IPv4 nor an IPv6 address.
     case invalidAddress(String)
@@ -9,10 +9,10 @@ public enum MosquittoTestingError: Error, Sendable, Equatable {
     /// No `mosquitto` executable was found in these folders.
     case mosquittoNotInstalled(searched: [String])
 
-    /// `mosquitto` exited, or did not accept connections before the deadline; with what it logged.
+    /// `mosquitto` exited, or did not accept connections before the deadline; with its log.
     case mosquittoDidNotStart(log: String)
 
-    /// The broker's listener has no port: it was closed while it started.
+    /// The broker's listener was closed while it started.
     case listenerClosed
 }
 

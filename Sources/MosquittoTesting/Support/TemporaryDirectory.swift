@@ -12,16 +12,16 @@ internal import FoundationEssentials
 internal import Foundation
 #endif
 
-/// A folder of its own for one test, removed with everything in it when the last reference goes away.
+/// A separate folder for one test, removed with its content when the last reference is released.
 ///
 /// Only its owner can enter it, since tests put private keys and tokens there.
 public final class TemporaryDirectory: Sendable {
     /// The absolute path of the folder, without a trailing slash.
     public let path: String
 
-    /// Makes a new, empty folder below the system's temporary folder.
+    /// Creates an empty folder below the system's temporary folder.
     ///
-    /// - Throws: ``MosquittoTestingError/systemCall(_:errno:)`` if it cannot be made.
+    /// - Throws: ``MosquittoTestingError/systemCall(_:errno:)`` if that fails.
     public init() throws(MosquittoTestingError) {
         let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array("\(base)/swift-mosquitto-XXXXXX".utf8CString)

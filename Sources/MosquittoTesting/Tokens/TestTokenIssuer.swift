@@ -10,26 +10,27 @@ public import Foundation
 public struct TestTokenIssuer: Sendable {
     private let key: SymmetricKey
 
-    /// Makes an issuer.
+    /// Creates an issuer.
     ///
     /// - Parameter secret: The HMAC key, 32 random bytes by default.
     public init(secret: [UInt8] = TestTokenIssuer.randomSecret()) {
         key = SymmetricKey(data: secret)
     }
 
-    /// 32 bytes of the system's random source.
+    /// Returns 32 bytes from the system's random source.
     public static func randomSecret() -> [UInt8] {
         (0..<32).map { _ in UInt8.random(in: .min ... .max) }
     }
 
     /// Issues a token.
     ///
-    /// The dates keep their fractions of a second (RFC 7519, section 2, "NumericDate"), so that a lifetime of 300 ms
-    /// is one.
+    /// The dates keep their fractions of a second (RFC 7519, section 2, "NumericDate"), so that a lifetime may be as
+    /// short as 300 ms.
     ///
     /// - Parameters:
     ///   - subject: The `sub` claim.
-    ///   - lifetime: From `issuedAt` to expiry. A negative lifetime gives a token that expired before it was issued.
+    ///   - lifetime: The time from `issuedAt` to the expiry. A negative one yields a token that expired
+    ///     before it was issued.
     ///   - issuedAt: The `iat` claim.
     ///   - audience: The `aud` claim, if any.
     public func token(
@@ -57,7 +58,7 @@ public struct TestTokenIssuer: Sendable {
     ///
     /// - Parameters:
     ///   - token: The token in compact serialization.
-    ///   - now: The time to compare `exp` with.
+    ///   - now: The time with which `exp` is compared.
     /// - Returns: `nil` if the token is malformed, expired, not HS256 or signed by somebody else.
     public func validate(_ token: String, now: Date = .now) -> TestToken? {
         let parts = token.split(separator: ".", omittingEmptySubsequences: false)
