@@ -20,7 +20,7 @@ final class RealBroker: Sendable {
 
     /// Starts a broker.
     ///
-    /// - Parameter tokens: Who signs its tokens; by default somebody new.
+    /// - Parameter tokens: The issuer of its tokens; by default a new one.
     static func start(_ kind: Kind, tokens: (any BrokerTokens)? = nil) async throws -> RealBroker {
         let tokens = try tokens ?? makeTokens(for: kind)
         let server = try await RealServer.start(kind.rawValue, files: tokens.brokerFiles)

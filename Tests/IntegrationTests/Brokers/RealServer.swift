@@ -23,7 +23,7 @@ final class RealServer: Sendable {
     ///
     /// - Parameters:
     ///   - name: The folder in `Tests/Brokers`.
-    ///   - files: What its script wants to find in its folder, beside the certificates.
+    ///   - files: The files that its script reads from its folder, beside the certificates.
     static func start(_ name: String, files: [String: String]) async throws -> RealServer {
         let authority = try TestCertificateAuthority()
         let identity = try authority.serverIdentity()

@@ -21,7 +21,7 @@ final class OpenSSLServer: Sendable {
     /// Starts a server and waits until it listens.
     ///
     /// - Parameters:
-    ///   - arguments: Those of `openssl s_server`, with spaces between them; its files are those of `certificates`.
+    ///   - arguments: The arguments of `openssl s_server`, separated by spaces; its files are those of `certificates`.
     static func start(_ arguments: String, _ certificates: Certificates) async throws -> OpenSSLServer {
         let directory = try TemporaryDirectory()
         let pipe = directory.path + "/input"
