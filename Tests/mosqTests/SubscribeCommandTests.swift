@@ -42,7 +42,7 @@ struct SubscribeCommandTests {
     }
 
     @Test(.enabled(if: FileManager.default.fileExists(atPath: "/dev/full"), "the system has no /dev/full"))
-    func `a full disk is told, and is no success`() async throws {
+    func `a full disk is reported, and is no success`() async throws {
         let broker = try await ScriptedBroker.start()
         broker.publish(topic: "a", payload: "kept", retain: true)
         let command = "exec '\(MosqProcess.executable.path)' sub -p \(broker.port) -t a >/dev/full"

@@ -3,7 +3,7 @@ import Dispatch
 #if os(Linux)
 import Glibc
 
-/// Ends the brokers with the process when that is told to end.
+/// Ends the brokers when a signal ends the process.
 package struct EndingSignals {
     private let sources: [any DispatchSourceSignal]
 
