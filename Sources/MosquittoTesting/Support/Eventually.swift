@@ -1,23 +1,30 @@
-/// Waits until a condition holds, and returns true if it does.
+/// Waits until a condition holds, and returns whether it did.
+///
+/// The timeout is the time of a process that runs. A process that gets no processor does not age: a poll that comes late
+/// counts as at most ten pauses, or 100 ms. On a machine that is busy with something else the wait may so take longer.
 ///
 /// - Parameters:
-///   - timeout: The time limit. The condition is evaluated once more after the deadline.
-///   - pollEvery: The pause between two evaluations.
+///   - timeout: Maximum time to wait, by default 30 seconds. The condition is evaluated once more at its end.
+///   - pollEvery: The pause between two evaluations, by default 5 milliseconds.
 ///   - isolation: The caller's isolation, so that the condition may read the caller's own state.
-///   - condition: The condition.
+///   - condition: The condition to wait for.
 /// - Returns: `true` as soon as the condition holds, `false` after the timeout or when the task is cancelled.
-/// - Throws: The error of the condition.
+/// - Throws: Errors of the condition.
 public func eventually(
     timeout: Duration = .seconds(30),
     pollEvery: Duration = .milliseconds(5),
     isolation: isolated (any Actor)? = #isolation,
     _ condition: () async throws -> Bool
 ) async rethrows -> Bool {
-    let deadline = ContinuousClock.now + timeout
+    let longestPause = max(pollEvery * 10, .milliseconds(100))
+    var left = timeout
     while true {
-        let isLast = ContinuousClock.now >= deadline
+        let isLast = left <= .zero
+        let start = ContinuousClock.now
         if try await condition() { return true }
         if isLast || Task.isCancelled { return false }
+        let evaluated = ContinuousClock.now
         try? await Task.sleep(for: pollEvery)
+        left -= evaluated - start + min(ContinuousClock.now - evaluated, longestPause)
     }
 }
