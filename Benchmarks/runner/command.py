@@ -28,6 +28,7 @@ def parse():
     for kind in ("json", "csv", "svg", "markdown"):
         more = ": replaces what is between its markers" if kind == "markdown" else ""
         add(f"--{kind}", metavar="FILE", type=pathlib.Path, help=f"write the results as {kind}{more}")
+    add("--overview", metavar="FILE", type=pathlib.Path, help="write a chart of the four rows of README as svg")
     options = parser.parse_args()
     options.peers = [name for name in options.peers.split(",") if name]
     unknown = set(options.peers) - set(rows.PEERS)
@@ -94,5 +95,7 @@ def write(options, about, results):
         report.write_csv(options.csv, results)
     if options.svg:
         options.svg.write_text(plot.svg(about, results))
+    if options.overview:
+        options.overview.write_text(plot.overview(about, results))
     if options.markdown:
         report.write_markdown(options.markdown, about, results)

@@ -5,7 +5,7 @@ from . import report, rows
 
 COLORS = {rows.OURS: "#e8590c", rows.THREADED: "#1971c2", rows.LOOP: "#4dabf7", rows.PAHO: "#7048e8",
           rows.MQTTJS: "#2f9e44"}
-WIDTH, NAMES, BARS, BAR, GAP = 860, 220, 440, 13, 16
+WIDTH, BARS, BAR, GAP = 860, 440, 13, 16
 STYLE = """text { font: 12px system-ui, sans-serif; fill: #24292f }
 .title { font-size: 15px; font-weight: 600 } .row { font-weight: 600 } .small { font-size: 11px; fill: #57606a }
 @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .small { fill: #9da7b1 } }"""
@@ -28,7 +28,14 @@ def figure(result, name):
     return value, label + (f"  ({ratio:.2f} ×)" if ratio else "")
 
 
+def overview(about, results):
+    """The chart for README: the rows whose work most programs do, beside all peers."""
+    return svg(about, [result for result in results if result["row"] in rows.OVERVIEW])
+
+
 def svg(about, results):
+    # Names are bold, and the widest letters of 12 pixels have 8.
+    names = 32 + 8 * max((len(result["row"]) for result in results), default=0)
     parts, y = [], 24
     parts.append(text(16, y, "MQTT clients: messages a second, and latency (latency: shorter is better)", "title"))
     y += 22
@@ -47,8 +54,8 @@ def svg(about, results):
         parts.append(text(16, y + 11, result["row"], "row"))
         for name, (value, label) in figures.items():
             width = max(2, BARS * value / longest)
-            parts.append(f'<rect x="{NAMES}" y="{y}" width="{width:.1f}" height="{BAR}" rx="2" fill="{COLORS[name]}"/>')
-            parts.append(text(NAMES + width + 6, y + 11, label, "small"))
+            parts.append(f'<rect x="{names}" y="{y}" width="{width:.1f}" height="{BAR}" rx="2" fill="{COLORS[name]}"/>')
+            parts.append(text(names + width + 6, y + 11, label, "small"))
             y += BAR + 3
         y += GAP
     for fact in report.facts(about)[:2]:

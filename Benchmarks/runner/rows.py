@@ -83,3 +83,6 @@ ROWS = [
     *map(plain, ["publish-qos0", "publish-qos0-awaited", "publish-qos1", "receive-qos0", "receive-qos1",
                  "latency-qos1"]),
 ]
+
+# The rows of README's chart.
+OVERVIEW = ["publish-qos0 tls", "publish-qos1 tls", "receive-qos1 tls", "latency-qos1 tls"]
