@@ -31,7 +31,7 @@ public struct MQTTCommandCredentials: MQTTCredentialProvider {
     public var inheritsEnvironment: Bool = true
     /// The user name, unless the program prints one. Default none.
     public var username: MQTTTokenUsername
-    /// Maximum run time of the program, at most an hour. Default 10 s; `MQTTTimeouts.credentials` is a limit too.
+    /// Maximum run time of the program, at most an hour. Default 10 s; `MQTTTimeouts.credentials` also applies.
     public var timeout: Duration = .seconds(10)
 
     /// Maximum size of the program's output: the longest password of a CONNECT, and a newline.

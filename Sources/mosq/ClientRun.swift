@@ -9,12 +9,12 @@ struct ClientRun: Sendable {
     private let options: ConnectionOptions
     private let timeout: Duration?
     private let farewell: MQTTDisconnect
-    /// For an end by a signal or the time limit.
+    /// The DISCONNECT that is sent when a signal or the time limit ends the run.
     private let earlyFarewell: MQTTDisconnect
 
     /// - Parameters:
-    ///   - receiveMaximum: how many messages the broker may send ahead, if nothing else says it.
-    ///   - timeout: how long a subscriber runs at most.
+    ///   - receiveMaximum: the number of messages that the broker may send ahead, unless an option sets it.
+    ///   - timeout: the maximum run time of a subscriber.
     init(
         _ options: ConnectionOptions, _ behavior: CommandBehavior, receiveMaximum: UInt16? = nil,
         timeout: Duration? = nil
@@ -38,10 +38,10 @@ struct ClientRun: Sendable {
         }
     }
 
-    /// Why a client was shut down that had not failed.
+    /// The reason for shutting down a client that had not failed.
     private enum End: Sendable { case timedOut, interrupted }
 
-    /// Runs the client until `body` has ended, which that of a subscriber does when the client has stopped.
+    /// Runs the client until `body` has ended. The body of a subscriber ends when the client has stopped.
     func run(_ body: @escaping @Sendable (MQTTClient) async throws -> Void) async throws {
         // Before there is a connection that a signal could end without a DISCONNECT.
         let signals = behavior.isReceiver ? await TrappedSignals(behavior.signals) : nil

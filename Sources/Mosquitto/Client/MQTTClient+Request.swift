@@ -1,8 +1,8 @@
 extension MQTTClient {
     /// Publishes a request and waits for its response (MQTT 5.0, section 4.10).
     ///
-    /// The request carries a Response Topic, ``MQTTConnectRequests/responseTopic``, and unique Correlation Data.
-    /// With the first request the client subscribes to that topic until it stops; the broker must allow the
+    /// The request carries a Response Topic, ``MQTTConnectRequests/responseTopic``, and unique Correlation Data. The
+    /// first request subscribes the client to that topic until the client stops; the broker must allow the
     /// subscription.
     ///
     /// - Parameters:
@@ -10,7 +10,7 @@ extension MQTTClient {
     ///   - topic: the topic on which the responder listens.
     ///   - qos: the QoS of the request; the responder determines the QoS of the response.
     ///   - properties: the request's properties. This call sets `responseTopic` and `correlationData`.
-    ///   - timeout: the time limit for the whole call: the connection, if there is none, the request and the response.
+    ///   - timeout: the time limit for the whole call: the wait for a connection, the request and the response.
     /// - Throws: ``MQTTError``: ``MQTTError/Code/timeout``; ``MQTTError/Code/operationRefused`` if the broker refuses
     ///   the subscription or the request, for instance with "no matching subscribers"; ``MQTTError/Code/unsupported``
     ///   with MQTT 3.1.1; any error of ``publish(_:to:qos:retain:properties:)``.

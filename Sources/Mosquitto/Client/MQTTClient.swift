@@ -81,8 +81,8 @@ public final class MQTTClient: Sendable, Service {
         }
     }
 
-    /// Shuts the client down: sends all accepted messages, waits for the acknowledgements and for the completion of QoS
-    /// 2 deliveries, sends DISCONNECT and closes the connection. Returns when the client has stopped.
+    /// Shuts the client down: sends all accepted messages, waits for their acknowledgements and for the completion of
+    /// incoming QoS 2 deliveries, sends DISCONNECT and closes the connection. Returns when the client has stopped.
     ///
     /// The client waits while bytes leave the machine, and gives up when ``MQTTTimeouts/drain`` has passed without
     /// progress. Without a connection, an attempt in progress gets the same time if messages are waiting; a client that

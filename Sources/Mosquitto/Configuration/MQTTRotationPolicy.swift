@@ -3,8 +3,8 @@ public struct MQTTRotationPolicy: Sendable, Hashable {
     /// The way in which new credentials replace those of an established connection. Default
     /// ``MQTTRotation/reconnectNow``.
     public var method: MQTTRotation
-    /// The fraction of a token's lifetime after which it is rotated, above 0 and below 1; `nil` for no rotation while
-    /// connected. Default 0.8.
+    /// The fraction of a token's lifetime after which the client rotates the token, above 0 and below 1; `nil` for no
+    /// rotation while connected. Default 0.8.
     public var refreshAt: Double?
     /// The fraction of a token's lifetime over which rotations are spread, 0 to 0.5. Default 0.1.
     public var jitter: Double

@@ -43,7 +43,7 @@ struct TokenRotationStateMachine: Sendable {
     static let refusalWindow = Duration.seconds(60)
 
     private let reuse: MQTTCredentialReuse
-    /// The fraction of a token's lifetime after which it is replaced.
+    /// The fraction of a token's lifetime after which the token is replaced.
     private let fraction: Double
     private(set) var token: Token?
     private var lastAsked: Instant?

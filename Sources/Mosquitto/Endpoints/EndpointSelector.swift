@@ -37,12 +37,13 @@ struct EndpointSelector: Sendable {
         if temporary == nil { index = (index + 1) % endpoints.count } else { temporary = nil }
     }
 
-    /// Records that a connection lasted: the next redirection is the first in a row. Brokers that redirect a client in
-    /// a circle, each accepting it first, must not do so at full speed.
+    /// Records that a connection lasted, so that the next redirection starts a new series. A short connection does not:
+    /// brokers that accept a client and then redirect it in a circle would otherwise keep it reconnecting at full
+    /// speed.
     mutating func connectionLasted() { visited = [] }
 
-    /// Records the end of a connection. `isStable`: the connection lasted, and the preferred endpoint is tried first
-    /// again. An endpoint that is shutting down, or whose connection did not last, is skipped.
+    /// Records the end of a connection. After one that lasted (`isStable`), the preferred endpoint is tried first
+    /// again. An endpoint that is shutting down (`isGoingAway`), or whose connection did not last, is skipped.
     mutating func connectionLost(isStable: Bool, isGoingAway: Bool) {
         let wasTemporary = temporary != nil
         temporary = nil
@@ -52,7 +53,7 @@ struct EndpointSelector: Sendable {
     }
 
     /// Selects and returns the first endpoint of a Server Reference that the policy allows, or returns `nil` if there
-    /// is none. `isPermanent`: the target replaces the endpoint that named it, which remains as the last resort.
+    /// is none. A permanent target replaces the endpoint that named it, which remains as the last resort.
     mutating func follow(_ reference: String?, isPermanent: Bool) -> MQTTEndpoint? {
         guard policy != .none, let reference, visited.count < Self.maximumHops else { return nil }
         let from = current

@@ -44,7 +44,7 @@ struct Publisher: ~Copyable {
     var window = 0
     /// Upper bound of the window; lowered when a broker reports overload.
     var maximumInFlight: Int
-    /// The sequence of the last publish sent on this connection.
+    /// The sequence number of the last publish sent on this connection.
     var lastSequence: UInt64 = 0
     /// Number of acknowledgements received since the last call of ``hasProgressed()``.
     var answers = 0

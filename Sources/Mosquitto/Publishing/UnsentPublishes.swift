@@ -29,7 +29,7 @@ struct UnsentPublishes {
             return wire.lowerBound + index * (Self.recordSize + (wire.count - plain) / records)
         }
 
-        /// The plaintext of a full record (RFC 8446, section 5.1).
+        /// The number of plaintext bytes in a full TLS record (RFC 8446, section 5.1).
         private static let recordSize = 1 << 14
 
         private static func records(_ count: Int) -> Int { (count + recordSize - 1) / recordSize }

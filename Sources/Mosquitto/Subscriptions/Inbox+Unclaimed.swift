@@ -88,15 +88,16 @@ extension Inbox {
 
     // MARK: What is left to the broker
 
-    /// Leaves messages to the broker whose time is over: they are as many as it has unacknowledged, and it may send no
-    /// more.
+    /// Leaves unacknowledged messages to the broker when one of them has waited too long, and if they delay the
+    /// acknowledgements of other messages.
     mutating func lookAtUnclaimed(kept: [MQTTTopicFilter], now: ContinuousClock.Instant = .now) {
         let count = unclaimed.count(heldBefore: now - Self.unclaimedLimit)
         if count > 0, acknowledgements.isBlocked { giveBack(unclaimed.takeUnacknowledged(), kept) }
         warnOfUnclaimed(count, kept)
     }
 
-    /// Leaves messages to the broker, which sends them again on the next connection: they hold no others back.
+    /// Leaves messages to the broker, which sends them again on the next connection. They no longer delay other
+    /// messages.
     private mutating func giveBack(_ messages: [IncomingMessage], _ kept: [MQTTTopicFilter]) {
         guard !messages.isEmpty else { return }
         for message in messages {
@@ -107,7 +108,7 @@ extension Inbox {
         warnOfUnclaimed(messages.count, kept)
     }
 
-    /// Warns the first time, and whenever they are twice as many.
+    /// Warns the first time, and whenever the number of messages has doubled.
     private mutating func warnOfUnclaimed(_ count: Int, _ kept: [MQTTTopicFilter]) {
         let total = max(count, unclaimed.count) + givenBack.count
         guard count > 0, total >= 2 * warnedOfUnclaimed else { return }
@@ -123,9 +124,9 @@ extension Inbox {
             metadata: [filters.isEmpty ? "mqtt.topics" : "mqtt.filters": "\(names)", "mqtt.messages": "\(total)"])
     }
 
-    /// The broker resumes the session, and sends again what is not acknowledged, in its order, which is that of the
-    /// acknowledgements: a message whose PUBACK was lost comes before those that wait in the buffers, and would hold
-    /// theirs back from behind them.
+    /// The broker resumes the session and resends unacknowledged messages in its own order, which is also the order of
+    /// the acknowledgements. A message whose PUBACK was lost comes before the messages in the buffers; behind them, it
+    /// would delay their acknowledgements.
     mutating func resumeUnclaimed(_ consumers: [MessageBuffer]) {
         for consumer in consumers { forget(consumer.takeUnacknowledged()) }
         forget(unclaimed.takeUnacknowledged())

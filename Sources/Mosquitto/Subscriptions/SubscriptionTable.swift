@@ -253,8 +253,8 @@ struct SubscriptionTable {
         routes.removeAll()
     }
 
-    /// Removes and returns abandoned filters that need an UNSUBSCRIBE: at most `maximum` of those for which `isWanted`
-    /// is true.
+    /// Removes and returns at most `maximum` abandoned filters that need an UNSUBSCRIBE and for which `isWanted` is
+    /// true.
     mutating func takeAbandoned(
         _ maximum: Int = .max, where isWanted: (String) -> Bool = { _ in true }
     ) -> [String] {

@@ -2,8 +2,8 @@
 /// program has subscribed; those for a filter whose consumer has left; and those that such a consumer has left unread.
 /// They wait for the next consumer whose filter matches.
 ///
-/// Unacknowledged messages for which there is no room are left to the broker. Of the others, the newest are kept, and
-/// up to an eighth more: one pass removes the oldest together, which would not pay for a single message.
+/// Unacknowledged messages that find no room are left to the broker. Of all other messages the newest are kept, and up
+/// to an eighth more: a pass that removes old messages is worth its cost only for many at once.
 struct UnclaimedMessages {
     private struct Entry {
         var incoming: IncomingMessage

@@ -3,8 +3,8 @@ import DequeModule
 /// The client's answers to the broker's publishes: PUBACK and PUBREC, sent at once or held until the message has been
 /// handled; and the other steps of QoS 2, PUBREL and PUBCOMP.
 ///
-/// PUBACK and PUBREC are sent in the order of the messages (MQTT 5.0, section 4.6): a held acknowledgement delays those
-/// behind it.
+/// PUBACK and PUBREC are sent in the order of the messages (MQTT 5.0, section 4.6): a held acknowledgement delays the
+/// ones behind it.
 struct OutgoingAcknowledgements {
     private enum Standing {
         case held

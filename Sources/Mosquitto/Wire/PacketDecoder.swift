@@ -17,7 +17,7 @@ struct PacketDecoder {
     private var needed = 0
     /// Receives a line for each packet in libmosquitto's format, except for CONNACK, which libmosquitto logs itself.
     private let log: PacketLog?
-    /// The last topic. Consecutive messages mostly have the same topic, whose string is created once.
+    /// The last topic. Consecutive messages usually share a topic, whose string is then created only once.
     private var lastTopic = (bytes: [UInt8](), text: "")
     private(set) var connackSeen = false
     /// True after a refusing CONNACK or a DISCONNECT: later packets are ignored.

@@ -17,7 +17,7 @@ struct PublishEncoder {
         var isDuplicate = false
         /// The remaining Message Expiry Interval.
         var expiry: UInt32?
-        /// The topic alias. If the broker knows it, the topic is left out.
+        /// The topic alias. The packet omits the topic if the broker knows the alias.
         var alias: (number: UInt16, isKnown: Bool)?
     }
 

@@ -9,7 +9,7 @@ extension ScriptedBroker {
             case subscribe(to: String)
             /// An UNSUBSCRIBE with this filter.
             case unsubscribe(from: String)
-            /// A SUBSCRIBE or UNSUBSCRIBE with more filters than this.
+            /// A SUBSCRIBE or UNSUBSCRIBE with more than this number of filters.
             case filters(moreThan: Int)
         }
 

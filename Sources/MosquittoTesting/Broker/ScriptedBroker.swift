@@ -273,7 +273,7 @@ extension BrokerCore {
         try pipeline.addHandler(BrokerConnection(gate: gate, script: script, core: self))
     }
 
-    /// Reads at most a fiftieth of the rate, fifty times a second.
+    /// Reads fifty times a second, at most a fiftieth of `rate` bytes each time.
     private func throttle(_ channel: any Channel, bytesPerSecond rate: Int) throws {
         let options = channel.syncOptions
         try options?.setOption(.autoRead, value: false)

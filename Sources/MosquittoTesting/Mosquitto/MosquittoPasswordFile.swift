@@ -6,9 +6,10 @@ internal import FoundationEssentials
 internal import Foundation
 #endif
 
-/// The format of mosquitto's `password_file`, without running mosquitto_passwd.
+/// Writes mosquitto's `password_file` format without running mosquitto_passwd.
 enum MosquittoPasswordFile {
-    /// One line per user: `name:$7$iterations$salt$hash`, which is PBKDF2 with HMAC SHA-512. 1.6 and later read it.
+    /// One line per user: `name:$7$iterations$salt$hash`, where the hash is PBKDF2 with HMAC SHA-512. mosquitto 1.6 and
+    /// later read this format.
     static func text(users: [String: String]) -> String {
         users.sorted { $0.key < $1.key }
             .map { name, password in

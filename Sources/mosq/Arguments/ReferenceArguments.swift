@@ -1,19 +1,19 @@
-/// Walks through arguments as `client_config_line_proc` does, in order and with its complaints, and gives the argument
-/// parser what it can take: one value for each option.
+/// Processes arguments as `client_config_line_proc` does, in order and with the same error messages, and passes them to
+/// the argument parser in a form that the parser accepts: one value for each option.
 ///
 /// An option takes the next word, whatever it begins with; no word stands on its own.
 struct ReferenceArguments {
     enum Request { case help, version }
 
-    /// For the argument parser.
+    /// The words for the argument parser.
     private(set) var words: [String] = []
-    /// The first of `--help` and `--version`, which end the walk.
+    /// The first `--help` or `--version`, which ends the processing.
     private(set) var request: Request?
 
     private let command: ReferenceCommand?
 
-    /// - Parameter command: `nil` for a command of `mosq` alone that takes the flags of a connection. Words that are
-    ///   none of those are left to the argument parser.
+    /// - Parameter command: the counterpart among mosquitto's commands; `nil` for a command that only `mosq` has, which
+    ///   takes the connection flags and leaves all other words to the argument parser.
     init(of command: ReferenceCommand?) { self.command = command }
 
     /// Takes the words of the command line, or of one line of an options file.
@@ -27,7 +27,7 @@ struct ReferenceArguments {
             } else if ReferenceFlag.all.contains(where: { $0.names.contains(word) }) || !Self.isFlag(word) {
                 throw CommandFailure.usage("Unknown option '\(word)'.")
             } else {
-                // Not one of mosquitto's: the argument parser knows it, or complains.
+                // Not one of mosquitto's flags: the argument parser knows the word or reports an error.
                 words.append(word)
                 if AddedFlag.withValue.contains(word), let value = rest.popFirst() { words.append(value) }
             }

@@ -55,7 +55,7 @@ struct TLSFacts: Encodable, Sendable {
         var depth: Int32
     }
 
-    /// The name that was to be verified.
+    /// The host name that the certificate must match.
     var host: String
     var version: String?
     var cipher: String?

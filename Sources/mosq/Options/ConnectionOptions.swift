@@ -87,7 +87,7 @@ struct ConnectionOptions: ParsableArguments {
     @OptionGroup(visibility: .hidden)
     var refused: RefusedOptions
 
-    /// The configuration that the flags describe. Throws what a person can act on.
+    /// Returns the configuration that the flags describe. Throws errors that tell the user what to change.
     func configuration(_ behavior: CommandBehavior) throws -> MQTTClientConfiguration {
         try refused.check()
         try properties.check()

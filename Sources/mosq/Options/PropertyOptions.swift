@@ -83,10 +83,10 @@ struct PropertyOptions: ParsableArguments {
 
     // MARK: Messages
 
-    /// The properties of what is published.
+    /// Returns the properties of a published message.
     func publish() throws -> MQTTPublishProperties { try message(try properties(of: .publish)) }
 
-    /// Sets those of the will.
+    /// Sets the properties of the will (`-D will`).
     func apply(to will: inout MQTTWill) throws {
         let properties = try properties(of: .will)
         if case .number(let seconds) = try value("will-delay-interval", of: .will) { will.delayInterval = seconds }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Mosquitto
 
-/// The will: what the broker publishes if the command dies.
+/// The will: the message that the broker publishes if the command dies.
 struct WillOptions: ParsableArguments {
     @Option(name: .customLong("will-topic"), parsing: .unconditional, help: "The topic of the will.")
     var topic: String?
@@ -15,7 +15,7 @@ struct WillOptions: ParsableArguments {
     @Flag(name: .customLong("will-retain"), help: "Retain the will.")
     var retain = false
 
-    /// - Parameter properties: has those of `-D will`.
+    /// - Parameter properties: the source of the will's properties (`-D will`).
     func will(_ properties: PropertyOptions?) throws -> MQTTWill? {
         let qos = try ConnectionOptions.qos(qos, "Invalid will QoS \(qos).")
         guard let topic else {

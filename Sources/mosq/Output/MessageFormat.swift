@@ -51,7 +51,7 @@ struct MessageFormat: Equatable, Sendable {
     /// True if the format prints a time, so that the clock must be read for each message.
     private(set) var needsTime = false
 
-    /// - Throws: a ``CommandFailure`` that says what is wrong with it.
+    /// - Throws: a ``CommandFailure`` that names the error in the format.
     init(_ text: String) throws {
         var rest = Array(text.utf8)[...]
         var literal: [UInt8] = []
