@@ -43,23 +43,23 @@ struct ClientRun: Sendable {
 
     /// Runs the client until `body` has ended. The body of a subscriber ends when the client has stopped.
     func run(_ body: @escaping @Sendable (MQTTClient) async throws -> Void) async throws {
-        // Before there is a connection that a signal could end without a DISCONNECT.
+        // Traps signals before a connection exists that a signal could end without a DISCONNECT.
         let signals = behavior.isReceiver ? await TrappedSignals(behavior.signals) : nil
         let client = MQTTClient(configuration, logger: logger)
         let events = client.events()
         let watcher = Task { await watch(events) }
-        // Before the client runs, and here up to its first wait: a subscription must be known before the connection is
-        // there, or the messages of a session that is resumed find nobody.
+        // The body starts before the client does, and runs here up to its first suspension: a subscription must be
+        // known before the connection is made, or the messages of a resumed session find no consumer.
         let work = Task.immediate { try await body(client) }
         let runner = Task {
             let error = await Self.run(client)
-            // A subscriber has still to print what it has received.
+            // A subscriber still has to print the messages that it has received.
             if !behavior.isReceiver { work.cancel() }
             return error
         }
         let end = FirstValue<End>()
-        // The client is shut down, and not the task cancelled: what was received is still printed, and a subscription
-        // whose scope ends on a live connection would be given up, with all that a persistent session has kept for it.
+        // Shuts the client down instead of cancelling the task: received messages are still printed, and a scope that
+        // ended on a live connection could unsubscribe, and lose the messages kept for the subscription.
         let limit = timeout.map { timeout in
             Task {
                 try await Task.sleep(for: timeout)
@@ -85,7 +85,7 @@ struct ClientRun: Sendable {
         case .timedOut where wasConnected || behavior == .request || !isReference:
             throw self.failure(options.retry.events ? "Error: Timed out" : "Timed out", status: 27)
         case .timedOut, .interrupted:
-            // mosquitto_sub: exit(-1) before the CONNACK.
+            // mosquitto_sub calls exit(-1) if no CONNACK has arrived.
             if !wasConnected { throw CommandFailure(lines: [], status: 255) }
         case nil:
             if let error = stopped ?? failure ?? unsent { throw self.failure(error) }
@@ -113,7 +113,7 @@ struct ClientRun: Sendable {
         }
     }
 
-    /// Prints the events, and says at their end whether there was a connection.
+    /// Prints the events until they end. Returns whether the client was ever connected.
     private func watch(_ events: MQTTConnectionEvents) async -> Bool {
         var wasConnected = false
         for await event in events {

@@ -4,7 +4,7 @@ import Mosquitto
 enum CommandBehavior: Sendable {
     /// `mosquitto_pub`: any failure ends it.
     case publish
-    /// `mosquitto_pub -l`, on the thread of `mosquitto_loop_start`: as ``subscribe``.
+    /// `mosquitto_pub -l`, on the thread of `mosquitto_loop_start`: like ``subscribe``.
     case publishLines
     /// `mosquitto_sub`, in `mosquitto_loop_forever`: reconnects one second after a connection is lost.
     case subscribe
@@ -25,14 +25,14 @@ enum CommandBehavior: Sendable {
         return policy
     }
 
-    /// `mosquitto_loop_forever` ends at a refusal and at what it takes for fatal. Before it, `mosquitto_connect` has
-    /// made the first connection, up to the CONNECT packet, and its failure is the end.
+    /// `mosquitto_loop_forever` returns after a refusal and after an error that it considers fatal. Before that,
+    /// `mosquitto_connect` makes the first connection, up to the CONNECT packet, and a failure there ends the command.
     @Sendable
     private static func loopForever(_ failure: MQTTFailure) -> MQTTRetryPolicy.Decision {
         switch failure.error.phase {
         case .connack:
             failure.error.reasonCode != nil || failure.error.code == .protocolViolation ? .stop : .retry(.standard)
-        // A DISCONNECT (MQTT 5.0) is the end, and no failure.
+        // A DISCONNECT (MQTT 5.0) ends the command, but is not a failure.
         case .connected where failure.error.rawReasonCode != nil:
             .stop
         case .connected:

@@ -10,13 +10,13 @@ import Glibc
 
 /// The exit status and the last words of a command whose client has failed.
 ///
-/// The status is always that of mosquitto's commands, whose numbers are the broker's refusal or libmosquitto's
-/// `MOSQ_ERR_…`. So are the words, as long as nobody asked for more than mosquitto's commands do.
+/// The status is always that of mosquitto's commands: the reason code of the broker's refusal, or libmosquitto's
+/// `MOSQ_ERR_…`. The text is theirs too, unless a flag that only `mosq` has is in use.
 struct CommandExit {
     let code: Int32
     let lines: [String]
 
-    /// - Parameter isReference: whether the words are to be mosquitto's, or one line that begins with "Error:".
+    /// - Parameter isReference: true for mosquitto's text; false for one line that begins with "Error:".
     init(_ error: MQTTError, in configuration: CommandBehavior, isReference: Bool) {
         code = Self.code(error, configuration)
         lines = isReference ? Self.referenceLines(error, configuration) : ["Error: \(error)"]
@@ -24,19 +24,19 @@ struct CommandExit {
 
     private static func code(_ error: MQTTError, _ behavior: CommandBehavior) -> Int32 {
         if error.phase == .connack, let raw = error.rawReasonCode { return Int32(raw) }
-        // MOSQ_ERR_NO_CONN, and nothing for a subscriber.
+        // MOSQ_ERR_NO_CONN; a subscriber exits with 0.
         if error.isServerDisconnect { return behavior == .subscribe ? 0 : 4 }
         switch (error.code, error.phase) {
         // MOSQ_ERR_PROTOCOL
         case (.protocolViolation, _): return 2
-        // MOSQ_ERR_TLS. A handshake that a check or an alert ended fails already in mosquitto_connect(), for which
-        // mosquitto's commands have no status of their own.
+        // MOSQ_ERR_TLS. A handshake that a check or an alert ends already fails in mosquitto_connect(), for which
+        // mosquitto's commands have no separate status.
         case (.closed, .tlsHandshake), (.tlsAlert, .connected), (.tlsProtocol, .connected): return 8
         // MOSQ_ERR_PROXY
         case (.proxy, _): return 16
         // MOSQ_ERR_CONN_LOST
         case (.closed, .connack), (_, .connected): return 7
-        // By a proxy, or by a reset that came before anything was sent.
+        // Closed by a proxy, or reset before anything was sent.
         case (.closed, .connect): return 7
         default: return 1
         }
@@ -51,7 +51,7 @@ struct CommandExit {
         case (.closed, .connect):
             return ["Error: The connection was lost."]
         case (.proxy, _):
-            // As with TLS: what the proxy said is worth a line.
+            // As with TLS, the proxy's own error gets a second line.
             return ["Error: Proxy error.", "\(error)"]
         case (_, .connect), (_, .resolve):
             if error.code == .dns { return ["Unable to connect (Lookup error.)."] }
@@ -63,7 +63,7 @@ struct CommandExit {
         case (.closed, .tlsHandshake):
             return ["Error: A TLS error occurred."]
         case (.tlsVerification, _), (.tlsAlert, _), (.tlsProtocol, _), (.tlsConfiguration, _):
-            // The one place where mosquitto's words are not enough: they hide which check failed.
+            // mosquitto's text is not enough here: it hides which check failed.
             return ["Unable to connect (A TLS error occurred.).", "\(error)"]
         case (.closed, .connack), (_, .connected):
             return ["Error: The connection was lost."]
@@ -110,7 +110,7 @@ struct CommandExit {
 }
 
 extension MQTTError {
-    /// A DISCONNECT of the broker (MQTT 5.0, section 3.14).
+    /// True for a DISCONNECT from the broker (MQTT 5.0, section 3.14).
     fileprivate var isServerDisconnect: Bool {
         phase == .connected && rawReasonCode != nil && code != .operationRefused && code != .endsConnection
     }

@@ -1,4 +1,4 @@
-/// Ends the process with lines for standard error, which may be none.
+/// Ends the process with an exit status and lines for standard error, possibly none.
 struct CommandFailure: Error {
     var lines: [String]
     var status: Int32
@@ -10,13 +10,13 @@ struct CommandFailure: Error {
         self.status = status
     }
 
-    /// A mistake of the caller, or a failure of this machine.
+    /// An error of the caller or a failure of this machine.
     init(message: String) { self.init(lines: ["Error: \(message)"], status: 1) }
 
-    /// A mistake in the arguments.
+    /// An error in the arguments.
     static func usage(_ message: String) -> CommandFailure { usage(line: "Error: \(message)") }
 
-    /// The same, in mosquitto's words, which do not begin as usual.
+    /// An error in the arguments, reported with mosquitto's exact line, which does not begin with "Error:".
     static func usage(line: String) -> CommandFailure {
         var failure = CommandFailure(lines: [line], status: 1)
         failure.pointsToHelp = true

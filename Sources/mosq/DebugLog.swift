@@ -14,7 +14,7 @@ struct DebugLog: LogHandler {
 
     func log(event: LogEvent) {
         var line = "\(event.message)"
-        // libmosquitto's own lines are of this level, and have the client identifier already.
+        // libmosquitto's own lines have this level, and already contain the client identifier.
         if event.level > .trace {
             if !printsAll { return }
             let metadata = metadata.merging(event.metadata ?? [:]) { $1 }

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A value that is set once, by whoever comes first.
+/// A value that only the first caller sets.
 final class FirstValue<Value: Sendable>: Sendable {
     private let state = Mutex<Value?>(nil)
 

@@ -11,7 +11,8 @@ import Glibc
 
 /// The lines of standard input, without their newlines, for one task.
 ///
-/// The input is read on a queue of its own: read(2) may block for ever, and a thread of Swift's pool must not.
+/// The input is read on a queue of its own: read(2) may block indefinitely, and must not block a thread of Swift's
+/// pool.
 final class LineReader: Sendable {
     private struct State {
         /// Bytes that were read and not yet taken; empty at the end of the input.
@@ -57,7 +58,7 @@ final class LineReader: Sendable {
         }
     }
 
-    /// From any thread: there is no next line. A read(2) that blocks is left to the end of the process.
+    /// Ends the lines. May be called on any thread. A blocked read(2) remains blocked until the process ends.
     func stop() {
         let waiting = state.withLock { state in
             state.isStopped = true

@@ -14,7 +14,7 @@ import Glibc
 @main
 enum Main {
     static func main() async {
-        // A reader of the output that goes away is an error of write(2), not the end of the process.
+        // If the reader of the output exits, write(2) fails instead of ending the process.
         signal(SIGPIPE, SIG_IGN)
         let invocation = Invocation(CommandLine.arguments)
         do {
@@ -33,7 +33,7 @@ enum Main {
             if failure.pointsToHelp { pointToHelp(invocation) }
             exit(failure.status)
         } catch {
-            // Help and version are errors to the parser, and successes to everybody else.
+            // The parser reports help and version as errors; for the user they are successes.
             if Mosq.exitCode(for: error) == .success { Mosq.exit(withError: error) }
             let message = Mosq.message(for: error)
             standardError("Error: \(message)\(message.last.map { ".?!".contains($0) } == true ? "" : ".")")
@@ -51,7 +51,7 @@ enum Main {
         }
     }
 
-    /// The text of the parser, for the name by which the command was called.
+    /// The parser's text, with the name under which the command was called.
     static func help(for command: ReferenceCommand, named name: String) -> String {
         let text =
             switch command {
@@ -68,6 +68,6 @@ enum Main {
         standardError("\nUse '\(name) --help' to see usage.")
     }
 
-    /// A program reads standard error then, and expects events and one last line.
+    /// A program then reads standard error, and expects events and one last line.
     private static var writesEvents: Bool { CommandLine.arguments.contains("--events") }
 }

@@ -7,7 +7,7 @@ import Glibc
 #endif
 
 enum NumericAddress {
-    /// The first address of a host, in numbers. Looks the name up, if it is one, and blocks for so long.
+    /// Returns the first numeric address of a host. If the host is a name, blocks while looking it up.
     static func of(_ host: String) -> String? {
         var list: UnsafeMutablePointer<addrinfo>?
         guard getaddrinfo(host, nil, nil, &list) == 0, let info = list?.pointee else { return nil }

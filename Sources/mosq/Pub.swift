@@ -54,7 +54,7 @@ struct Pub: AsyncParsableCommand {
             }
         case .lines:
             try await ClientRun(connection, .publishLines).run { client in
-                // The input is left alone until there is a connection.
+                // Reads no input before the client is connected.
                 try await client.waitUntilConnected()
                 var publisher = Publisher(
                     client: client, topic: name, qos: qos, retain: retain, properties: properties, warns: warns)

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Counts publishes that are under way, and makes the next one wait while there are too many. For one task that enters.
+/// Counts publishes in progress, and makes the next one wait while there are too many. Only one task may enter.
 final class PublishWindow: Sendable {
     private struct State {
         var count = 0

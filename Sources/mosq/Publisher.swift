@@ -1,6 +1,6 @@
 import Mosquitto
 
-/// Publishes to one topic, and warns of what the broker refuses.
+/// Publishes to one topic, and warns of messages that the broker refuses.
 struct Publisher {
     let client: MQTTClient
     let topic: MQTTTopic
@@ -28,11 +28,11 @@ struct Publisher {
         try await publish(payload, number: count)
     }
 
-    /// All lines of standard input, in order, with a bounded number of them on their way.
+    /// Publishes all lines of standard input, in order, with a bounded number in progress.
     mutating func publishLines() async throws {
         let lines = LineReader()
         let events = client.events()
-        // Nobody waits for a line that a client which has stopped could not publish.
+        // Stops reading when the client has stopped, since it could not publish the next line.
         let watcher = Task {
             for await _ in events {}
             lines.stop()
@@ -43,14 +43,14 @@ struct Publisher {
         let failure = FirstValue<any Error>()
         while let line = await lines.next() {
             count += 1
-            // Many times as fast. The line behind it is waited for, and comes to the broker after it.
+            // `enqueue` is many times as fast. A later line is awaited, and reaches the broker after this one.
             if !isRefusable, line.isFollowed, try enqueue(line.bytes) { continue }
             await window.enter()
             if failure.value != nil {
                 window.leave()
                 break
             }
-            // It runs here until it waits for the broker, hence the messages are in the order of the lines.
+            // The task runs here until it waits for the broker, so the messages keep the order of the lines.
             let publisher = self
             Task.immediate { [number = count] in
                 do { try await publisher.publish(line.bytes, number: number) } catch { failure.set(error) }
@@ -70,7 +70,7 @@ struct Publisher {
         return try await client.waitUntilConnected().properties.maximumPacketSize != nil
     }
 
-    /// `false` if there is no room.
+    /// Returns `false` if there is no room.
     private func enqueue(_ payload: [UInt8]) throws -> Bool {
         do throws(MQTTError) {
             try client.enqueue(payload, to: topic, qos: qos, retain: retain)

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// `--random-filter`: prints a part of the messages, as chance will have it.
+/// `--random-filter`: prints a random part of the messages.
 struct RandomFilterOption: ParsableArguments {
     @Option(
         name: .customLong("random-filter"), parsing: .unconditional,

@@ -8,15 +8,15 @@ struct RetainedRemover: ParsableArguments {
         help: "Clear the retained messages that were received at the broker. -T leaves some out.")
     var removes = false
 
-    /// Clears one. The end of the client waits for the broker's acknowledgement.
+    /// Clears one message. The shutdown of the client waits for the broker's acknowledgement.
     func remove(_ message: MQTTMessage, _ client: MQTTClient) async {
         guard removes, message.retain else { return }
         let topic = MQTTTopic(message.topic)
         do {
             try client.enqueue([UInt8](), to: topic, qos: .atLeastOnce, retain: true)
         } catch {
-            // The queue is full: waits for its turn. A broker that refuses keeps the message, of which mosquitto_sub
-            // says nothing.
+            // The queue is full: waits for room. A broker that refuses keeps the message, which mosquitto_sub does not
+            // report either.
             _ = try? await client.publish([UInt8](), to: topic, qos: .atLeastOnce, retain: true)
         }
     }

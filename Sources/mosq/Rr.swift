@@ -29,7 +29,7 @@ struct Rr: AsyncParsableCommand {
     @OptionGroup(title: "Connection")
     var connection: ConnectionOptions
 
-    /// The version of mosquitto_rr, whatever the others have.
+    /// The flags for the protocol version that mosquitto_rr uses by default.
     static let version = ["--protocol-version", "mqttv5"]
 
     func run() async throws {
@@ -39,7 +39,7 @@ struct Rr: AsyncParsableCommand {
         let payload = try source.payload(isQuiet: connection.quiet)
         var properties = try connection.publishProperties()
         let isDuplicate = properties.responseTopic != nil
-        // As many as are printed; the broker holds back others.
+        // As many as are printed; the broker holds the others back.
         let run = try ClientRun(connection, .request, receiveMaximum: 1, timeout: limit)
         guard let topic, let responseTopic, case .once(let bytes) = payload else {
             throw CommandFailure.usage("All of topic, message, and response topic must be supplied.")
@@ -63,13 +63,13 @@ struct Rr: AsyncParsableCommand {
                     try await refusal
                 }
             } catch let error as MQTTError where !error.refusedFilters.isEmpty {
-                // mosquitto_rr takes that for a success.
+                // mosquitto_rr treats a refusal as success.
                 if warns, let code = error.rawReasonCode { standardError(CommandExit.reasonString(code)) }
             }
         }
     }
 
-    /// A request that nobody gets is no failure of mosquitto_rr: it waits.
+    /// mosquitto_rr does not treat a request without a receiver as a failure: it waits.
     private func publish(
         _ bytes: [UInt8], to topic: MQTTTopic, _ qos: MQTTQoS, _ properties: MQTTPublishProperties, _ client: MQTTClient
     ) async throws {

@@ -8,7 +8,8 @@ import Glibc
 
 /// Standard output, or error, with a buffer of its own.
 struct StandardOutput {
-    /// The `errno` of what ended it: nobody reads any more, or the disk is full. What is written then is dropped.
+    /// The `errno` of the failure that ended the stream: the reader is gone, or the disk is full. Later output is
+    /// dropped.
     private var failure: Int32?
     var isBroken: Bool { failure != nil }
     private let descriptor: Int32
@@ -32,7 +33,7 @@ struct StandardOutput {
         buffer.removeAll(keepingCapacity: true)
     }
 
-    /// Throws if something other than the end of a reader ended it.
+    /// Throws if the stream ended for any reason but the end of its reader.
     func check() throws {
         guard let failure, failure != EPIPE else { return }
         throw CommandFailure(message: "standard output: \(String(cString: strerror(failure)))")
@@ -54,7 +55,7 @@ func standardError(_ line: String) {
 }
 
 enum StandardInput {
-    /// Everything up to the end, however long that takes.
+    /// Reads everything up to the end of the input, however long that takes.
     static func all() -> [UInt8] {
         var bytes: [UInt8] = []
         while true {
@@ -76,15 +77,15 @@ enum StandardInput {
     }
 }
 
-/// Somebody else who has the same terminal or pipe may have made it non-blocking: that it is not ready is neither the
-/// end of the input nor of the output. Waits until it is, if that was the reason of a failed call.
+/// Waits until the descriptor is ready, if a call failed because it was not. Another process with the same terminal or
+/// pipe may have made it non-blocking; EAGAIN then means neither the end of the input nor a failed output.
 private func waitIfBusy(_ descriptor: Int32, _ events: Int32) -> Bool {
     guard errno == EAGAIN || errno == EWOULDBLOCK else { return false }
     var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)
     return poll(&entry, 1, -1) >= 0 || errno == EINTR
 }
 
-/// `write(2)`, out of reach of the methods of the same name.
+/// `write(2)`; inside the type, methods of the same name would shadow the call.
 private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
     write(descriptor, bytes, count)
 }

@@ -50,13 +50,13 @@ struct Sub: AsyncParsableCommand {
         let subscriptions = try topics.map {
             try subscription.subscription(try filter($0, "subscription"), noRetained: output.noRetained, connection)
         }
-        // A filter that this command also subscribes to stays.
+        // Keeps a filter that this command also subscribes to.
         let unwanted = try unsubscribedTopics.map { try filter($0, "unsubscribe") }
             .filter { filter in !subscriptions.contains { $0.filter == filter } }
         if let count, count < 1 { throw CommandFailure.usage("Invalid message count \"\(count)\".") }
         let limit = try timeout.duration()
         try chance.check()
-        // The broker holds back what would not be printed.
+        // The broker holds messages back that would not be printed.
         let receiveMaximum = count.flatMap { $0 < 20 ? UInt16($0) : nil }
         let run = try ClientRun(connection, .subscribe, receiveMaximum: receiveMaximum, timeout: limit)
         if subscriptions.isEmpty { throw CommandFailure.usage("You must specify a topic to subscribe to.") }
@@ -69,14 +69,15 @@ struct Sub: AsyncParsableCommand {
                 if !exitAfterSubscribing {
                     do { try await print(messages, client) } catch { failure = error }
                 }
-                // Inside the scope, whose end would unsubscribe in a clean session, as mosquitto_sub does not.
+                // Shuts down inside the scope: its end would unsubscribe in a clean session, and mosquitto_sub does
+                // not.
                 await run.leave(client)
                 if let failure { throw failure }
             }
         }
     }
 
-    /// Subscribes to what the broker grants, which is enough for mosquitto_sub.
+    /// Subscribes to the filters that the broker grants: a partial grant is enough for mosquitto_sub.
     private func subscribe(
         _ client: MQTTClient, to subscriptions: [MQTTSubscription], _ body: (MQTTMessages) async throws -> Void
     ) async throws {
@@ -86,7 +87,7 @@ struct Sub: AsyncParsableCommand {
                 try await body(messages)
             }
         } catch let error as MQTTError where !error.refusedFilters.isEmpty {
-            // There is nothing to wait for, which is a success.
+            // With nothing to wait for, the command succeeds.
             if warns { standardError("All subscription requests were denied.") }
         }
     }
@@ -108,7 +109,7 @@ struct Sub: AsyncParsableCommand {
         }
     }
 
-    /// - Parameter kind: what the filter is for.
+    /// - Parameter kind: the purpose of the filter.
     private func filter(_ topic: String, _ kind: String) throws -> MQTTTopicFilter {
         let filter = MQTTTopicFilter(topic)
         do { try filter.validate() } catch {

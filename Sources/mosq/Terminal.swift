@@ -8,9 +8,9 @@ import Musl
 import Glibc
 #endif
 
-/// The terminal that the command was started from, whatever its standard streams are.
+/// The terminal that started the command, even if the standard streams are redirected.
 enum Terminal {
-    /// Asks for a line that is not shown while it is typed.
+    /// Asks for a line without showing it.
     static func readSecret(prompt: String) throws -> MQTTSecret {
         let descriptor = open("/dev/tty", O_RDWR | O_CLOEXEC)
         guard descriptor >= 0 else {

@@ -13,7 +13,7 @@ struct TrappedSignals: Sendable {
     private let sequence: UnixSignalsSequence
     private let signals: [UnixSignal]
 
-    /// Traps the signals by which a person or a supervisor ends a command: SIGINT and SIGTERM.
+    /// Traps the signals with which a user or a supervisor ends a command: SIGINT and SIGTERM.
     init() async { await self.init([.sigint, .sigterm]) }
 
     init(_ signals: [UnixSignal]) async {
@@ -21,10 +21,10 @@ struct TrappedSignals: Sendable {
         sequence = await UnixSignalsSequence(trapping: signals)
     }
 
-    /// Waits for the first one. `nil` if the task was cancelled before.
+    /// Waits for the first signal. Returns `nil` if the task is cancelled first.
     func first() async -> UnixSignal? {
         for await received in sequence {
-            // The second one ends the process at once, whatever is in the way of a graceful end.
+            // A second signal ends the process at once, even if a graceful end is stuck.
             for trapped in signals { signal(trapped.rawValue, SIG_DFL) }
             return received
         }

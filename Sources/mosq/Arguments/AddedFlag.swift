@@ -1,5 +1,4 @@
-/// The flags that `mosq` has beside those of mosquitto's commands 2.0.11, as far as a value follows them, which may
-/// look like a flag.
+/// The flags with a value that `mosq` adds to those of mosquitto's commands 2.0.11. The value may look like a flag.
 enum AddedFlag {
     static let withValue: Set<String> = [
         "--retry-limit", "--retry-base-delay", "--retry-max-delay", "--retry-reset-after", "--retry-seed",

@@ -1,6 +1,6 @@
 /// A check that the process's arguments are UTF-8. Swift would repair other bytes, and so change a topic or a payload.
 enum ArgumentEncoding {
-    /// - Parameter arguments: as they came, with the name of the process.
+    /// - Parameter arguments: the raw arguments, with the name of the process.
     static func check(_ arguments: [[UInt8]]) throws {
         var flag = ""
         for argument in arguments {

@@ -3,9 +3,9 @@
 ///
 /// Error messages never quote the URL: the apparent port may be the beginning of a password.
 struct BrokerURL {
-    /// The connection flags that the URL stands for. Flags after `-L` on the command line override them.
+    /// The connection flags that the URL replaces. Flags after `-L` on the command line override them.
     let connection: [String]
-    /// The topic flag that the URL stands for.
+    /// The topic flag that the URL replaces.
     let topic: [String]
 
     init(_ text: String) throws {
@@ -41,7 +41,7 @@ struct BrokerURL {
         text.prefix(scheme.count).lowercased() == scheme ? text.dropFirst(scheme.count) : nil
     }
 
-    /// An IPv6 address needs brackets, which mosquitto's commands do not know.
+    /// An IPv6 address needs brackets, which mosquitto's commands do not support.
     private static func hostAndPort(_ text: Substring) throws -> (Substring, Substring?) {
         if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
             let host = text[text.index(after: text.startIndex)..<end]

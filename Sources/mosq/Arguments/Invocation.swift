@@ -24,13 +24,13 @@ struct Invocation {
         }
     }
 
-    /// The command as a person types it.
+    /// The command as the user types it.
     var name: String {
         guard let command else { return "mosq" }
         return isLink ? command.name : "mosq \(command.rawValue)"
     }
 
-    /// As mosquitto's commands print it: with the version of theirs whose flags this one takes.
+    /// The version in the format of mosquitto's commands, with the mosquitto version whose flags this command accepts.
     var versionLine: String {
         guard let command else { return "mosq \(Mosq.number), on libmosquitto \(MosquittoLibrary.version)" }
         return
@@ -71,7 +71,8 @@ struct Invocation {
         case version(ReferenceCommand)
     }
 
-    /// The file of `-o`, of mosquitto 2.1, and the arguments without it. As there, it is looked for before all others.
+    /// Returns the file of `-o`, an option of mosquitto 2.1, and the other arguments. As in mosquitto, `-o` is
+    /// evaluated before all other options.
     private func optionsFile() throws -> (String?, [String]) {
         guard let command else { return (nil, rest) }
         var path: String?
@@ -86,7 +87,7 @@ struct Invocation {
                 continue
             }
             others.append(word)
-            // The value of an option is none of these.
+            // The value of an option is not one of these.
             let takesValue = ReferenceFlag.named(word, of: command).map { $0.value != .none }
             if takesValue ?? AddedFlag.withValue.contains(word), let value = words.popFirst() { others.append(value) }
         }

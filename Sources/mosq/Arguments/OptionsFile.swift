@@ -13,7 +13,7 @@ struct OptionsFile {
         try self.init(content: data)
     }
 
-    /// The one of `-o`, which takes the place of the default one.
+    /// Reads the file of `-o`, which replaces the default file.
     init(path: String) throws {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw CommandFailure(message: "Unable to open options file '\(path)'.")
@@ -25,7 +25,7 @@ struct OptionsFile {
         lines = try Self.pieces(of: content).compactMap(Self.words)
     }
 
-    /// As `fgets` into its buffer of 1024 bytes: a longer line is several.
+    /// Splits lines as `fgets` with a buffer of 1024 bytes does: a longer line counts as several.
     private static func pieces(of content: some Collection<UInt8>) -> [[UInt8]] {
         var pieces: [[UInt8]] = [[]]
         for byte in content {
@@ -39,7 +39,7 @@ struct OptionsFile {
     /// Splits a line into the option, which is its first word, and the value, which is the rest with its spaces.
     /// Returns `nil` for a comment and for an empty line.
     private static func words(_ piece: [UInt8]) throws -> [String]? {
-        // C's end of a string.
+        // A NUL ends a string in C.
         var line = piece.prefix { $0 != 0 }
         if line.first == UInt8(ascii: "#") { return nil }
         while let last = line.last, last == 10 || last == 13 { line.removeLast() }

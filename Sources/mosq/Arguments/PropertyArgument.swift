@@ -1,7 +1,7 @@
 /// One `-D command property value`, or `-D command user-property name value`, as `cfg_parse_property` of mosquitto's
-/// `client_props.c` (2.0.11) takes it.
+/// `client_props.c` (2.0.11) parses it.
 struct PropertyArgument {
-    /// A packet that properties can be given for, and the will.
+    /// A packet that accepts properties, or the will.
     enum Packet: String {
         case connect, publish, subscribe, unsubscribe, disconnect, will
     }
@@ -15,10 +15,10 @@ struct PropertyArgument {
     let packet: Packet
     let name: String
     let value: Value
-    /// As they were given.
+    /// The words as given.
     let words: [String]
 
-    /// Takes three or four words.
+    /// Parses three or four words.
     init(popping rest: inout ArraySlice<String>) throws {
         guard rest.count >= 3 else { throw Self.tooFew }
         let given = Array(rest.prefix(4))
@@ -61,7 +61,7 @@ struct PropertyArgument {
         let (name, text) = (words[1], words[2])
         switch type {
         case .number(let limit):
-            // mosquitto takes a word for 0.
+            // mosquitto reads a word as 0.
             guard let number = Int(text.split(separator: " ").joined()) else {
                 throw CommandFailure.usage("Property value (\(text)) is not a number for property \(name).")
             }
@@ -96,7 +96,7 @@ struct PropertyArgument {
     private static let onlyConnack: Set<String> = ["connack"]
     private static let connection: Set<String> = ["connect", "connack"]
 
-    /// `mosquitto_property_check_command`: where each may be; `nil` is everywhere.
+    /// The packets that accept each property, as in `mosquitto_property_check_command`; `nil` for all packets.
     private static let properties: [String: (commands: Set<String>?, type: ValueType)] = [
         "payload-format-indicator": (message, byte),
         "message-expiry-interval": (message, int32),

@@ -3,7 +3,7 @@ import Mosquitto
 /// The URL of `--proxy`: `socks5h://[username[:password]@]host[:port]`, where user name and password may have `%25`,
 /// `%3A` and `%40` for `%`, `:` and `@`.
 ///
-/// Its mistakes are told without it: it may have a password, also where none is expected.
+/// Error messages never quote the URL: any part of it may contain a password.
 struct ProxyURL {
     let proxy: MQTTProxy
 

@@ -1,7 +1,7 @@
 /// Processes arguments as `client_config_line_proc` does, in order and with the same error messages, and passes them to
 /// the argument parser in a form that the parser accepts: one value for each option.
 ///
-/// An option takes the next word, whatever it begins with; no word stands on its own.
+/// An option takes the next word as its value, whatever the word begins with; no word is valid without an option.
 struct ReferenceArguments {
     enum Request { case help, version }
 
@@ -52,7 +52,7 @@ struct ReferenceArguments {
         case .property:
             let property = try PropertyArgument(popping: &rest)
             words += property.words.flatMap { ["--property", $0] }
-            // A later -V may still say otherwise.
+            // A later -V may still change the version.
             words += ["--protocol-version", "mqttv5"]
         }
     }
@@ -62,8 +62,8 @@ struct ReferenceArguments {
         return value
     }
 
-    /// A number as the argument parser takes it: `atoi` passes over spaces before it and takes a sign, and a line of an
-    /// options file may end with a space.
+    /// Returns a number in the form that the argument parser accepts: `atoi` skips leading spaces and accepts a sign,
+    /// and a line of an options file may end with a space.
     private func number(_ word: String, _ text: String) throws -> String {
         var digits = text.split(separator: " ").joined(separator: " ")
         if digits.hasPrefix("+") { digits.removeFirst() }

@@ -1,20 +1,20 @@
-/// A flag of mosquitto's commands, as `client_config_line_proc` of their `client_shared.c` (2.0.11) takes it.
+/// A flag of mosquitto's commands, as `client_config_line_proc` in their `client_shared.c` (2.0.11) parses it.
 struct ReferenceFlag: Sendable {
     /// The kind of value that follows the flag.
     enum Value: Sendable, Equatable {
         case none
         case text
-        /// mosquitto takes a word that is no number for 0; here it is a mistake.
+        /// mosquitto reads a word that is not a number as 0; here such a word is an error.
         case number
         /// The three or four words of `--property`.
         case property
-        /// `--url`, which stands for other flags.
+        /// `--url`, which replaces other flags.
         case url
     }
 
-    /// All its spellings.
+    /// All spellings of the flag.
     let names: [String]
-    /// The commands that know it.
+    /// The commands that accept the flag.
     let commands: Set<ReferenceCommand>
     let value: Value
     /// The error message of mosquitto's commands if the value is missing.
@@ -33,7 +33,7 @@ struct ReferenceFlag: Sendable {
         ReferenceFlag(names: names, commands: commands, value: .none, complaint: "")
     }
 
-    /// - Parameter missing: what was not specified.
+    /// - Parameter missing: the missing value, such as "no address", for the error message.
     private static func option(
         _ names: String..., of commands: Set<ReferenceCommand> = everyone, as value: Value = .text, missing: String
     ) -> ReferenceFlag {

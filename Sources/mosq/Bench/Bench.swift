@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// `mosq bench`: how fast a broker, this library and what lies between them are.
+/// `mosq bench`: measures a broker, this library and the network between them.
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure publishing, subscribing or connecting.",

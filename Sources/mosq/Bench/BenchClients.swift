@@ -27,7 +27,7 @@ final class BenchClients: Sendable {
         printsEvents = options.retry.events
     }
 
-    /// Connects one client. Its failure is counted, and `false` then.
+    /// Connects one client. Counts a failure and returns `false`.
     func connect(_ client: MQTTClient) async -> Bool {
         let events = client.events()
         let watcher = Task { [meter, printsEvents] in
@@ -41,7 +41,7 @@ final class BenchClients: Sendable {
             }
         }
         let runner = Task {
-            // An event reports the end too.
+            // An event reports the error as well.
             try? await client.run()
             await watcher.value
         }
@@ -50,8 +50,7 @@ final class BenchClients: Sendable {
         return (try? await client.waitUntilConnected()) != nil
     }
 
-    /// Connects all of them, so many at a time that none waits for its handshake longer than its timeout allows. Throws
-    /// if one fails.
+    /// Connects all clients, few enough at a time that no handshake exceeds its timeout. Throws if one fails.
     func connectAll() async throws {
         try await withThrowingTaskGroup(of: Bool.self) { group in
             for (index, client) in clients.enumerated() {
@@ -67,7 +66,7 @@ final class BenchClients: Sendable {
     /// Maximum number of clients that connect at the same time.
     static let handshakes = 64
 
-    /// Ends all clients, and returns when they have.
+    /// Ends all clients, and returns when they have ended.
     func shutdown() async {
         isShutDown.store(true, ordering: .sequentiallyConsistent)
         await withTaskGroup { group in
@@ -77,5 +76,5 @@ final class BenchClients: Sendable {
     }
 }
 
-/// Why a benchmark goes on no further. The meter has the reason.
+/// The failure of a benchmark that cannot continue. The meter has the cause.
 enum BenchFailure: Error { case notConnected }

@@ -7,7 +7,7 @@ struct BenchLoad: Sendable {
     let size: Int
     let rate: Double?
 
-    /// Each client has `window` publishes under way, as long as there are messages left.
+    /// Keeps `window` publishes of each client in progress while messages are left.
     func publish(_ clients: [MQTTClient], _ meter: BenchMeter, window: Int) async {
         let pace = BenchPace(rate: rate)
         let workers = min(window, (meter.goal + clients.count - 1) / clients.count)
@@ -18,7 +18,7 @@ struct BenchLoad: Sendable {
         }
     }
 
-    /// One message after the other.
+    /// Publishes one message after the other.
     private func publish(_ client: MQTTClient, _ meter: BenchMeter, _ pace: BenchPace) async {
         while let number = meter.takeNumber() {
             guard let begin = try? await pace.wait(for: number) else { return }
@@ -34,8 +34,8 @@ struct BenchLoad: Sendable {
         }
     }
 
-    /// Each client queues its share, and waits for the last message: the broker acknowledges them in their order (MQTT
-    /// 5.0, section 4.6), so that it has all the others then.
+    /// Each client queues its share and waits for the last message: the broker acknowledges messages in order (MQTT
+    /// 5.0, section 4.6), and therefore has all the others by then.
     func enqueue(_ clients: [MQTTClient], _ meter: BenchMeter) async {
         let pace = BenchPace(rate: rate)
         let (share, rest) = meter.goal.quotientAndRemainder(dividingBy: clients.count)
@@ -62,7 +62,7 @@ struct BenchLoad: Sendable {
                         try client.enqueue(BenchStamp.payload(size: size), to: topic, qos: qos)
                         continue
                     } catch {
-                        // Memory has a bound: this one waits for room.
+                        // Memory is bounded: this call waits for room.
                         guard error.code == .queueFull else { throw error }
                     }
                 }

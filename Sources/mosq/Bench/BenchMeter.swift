@@ -1,7 +1,7 @@
 import Histogram
 import Synchronization
 
-/// Counts what the clients of a benchmark have done, from any thread.
+/// Counts the results of a benchmark's clients, on any thread.
 final class BenchMeter: Sendable {
     private struct Span {
         var start: (time: ContinuousClock.Instant, usage: BenchUsage)?
@@ -28,27 +28,27 @@ final class BenchMeter: Sendable {
     var messages: Int { counted.load(ordering: .relaxed) }
     var isStopped: Bool { stopped.load(ordering: .relaxed) }
 
-    /// The clock starts here. What comes before, such as connecting, is not measured.
+    /// Starts the clock. Earlier work, such as connecting, is not measured.
     func start() {
         let start = (ContinuousClock.now, BenchUsage.now)
         span.withLock { $0.start = $0.start ?? start }
     }
 
-    /// The clock stops here, and nothing new is begun.
+    /// Stops the clock, and begins no new message.
     func stop() {
         stopped.store(true, ordering: .relaxed)
         let end = (ContinuousClock.now, BenchUsage.now)
         span.withLock { $0.end = $0.end ?? end }
     }
 
-    /// The number of the next message, from 0; `nil` if all are given out, and after ``stop()``.
+    /// Returns the number of the next message, from 0; `nil` if none is left, and after ``stop()``.
     func takeNumber() -> Int? {
         if isStopped { return nil }
         let number = given.add(1, ordering: .relaxed).oldValue
         return number < goal ? number : nil
     }
 
-    /// A message is done. Returns how many there are now.
+    /// Counts a completed message. Returns the number of completed messages.
     @discardableResult
     func count(bytes size: Int, latency: Duration?) -> Int {
         if let latency { record(latency) }

@@ -15,14 +15,14 @@ struct BenchOptions: ParsableArguments {
     }
 
     static func check(count: Int) throws {
-        // With room for the sums that are made of it.
+        // Leaves room for sums of this value.
         if !(1...1_000_000_000_000).contains(count) {
             throw CommandFailure(message: "-n \(count) is not between 1 and 1000000000000.")
         }
     }
 
     static func check(rate: Double?) throws {
-        // A `Duration` traps on what is too long: a message in eleven days is as good as none.
+        // A `Duration` traps on a value that is too large: a message every eleven days is no useful rate.
         if let rate, !(rate >= 1e-6 && rate <= 1e9) {
             throw CommandFailure(message: "--rate \(rate) is not between 0.000001 and 1000000000 a second.")
         }

@@ -1,15 +1,16 @@
-/// When each message of a benchmark is due.
+/// The due time of each message of a benchmark.
 struct BenchPace: Sendable {
     private let start = ContinuousClock.now
     private let interval: Duration?
 
-    /// - Parameter rate: messages a second; `nil` for as fast as can be.
+    /// - Parameter rate: messages a second; `nil` for the highest possible rate.
     init(rate: Double?) { interval = rate.map { .seconds(1 / $0) } }
 
     /// Waits until the message is due, and returns the time from which its latency counts.
     ///
-    /// For a message that comes too late it is when it was due: otherwise a stall would hide the waiting of all that
-    /// come after it. What this process oversleeps, up to a millisecond, is not the broker's.
+    /// The latency of a late message counts from its due time: otherwise a stall would hide the wait of all later
+    /// messages. If this process oversleeps, by up to a millisecond, the latency counts from the wake-up, since the
+    /// delay is not the broker's.
     func wait(for number: Int) async throws -> ContinuousClock.Instant {
         guard let interval else { return .now }
         let due = start + interval * number

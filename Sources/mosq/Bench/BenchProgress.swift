@@ -6,7 +6,7 @@ import Musl
 import Glibc
 #endif
 
-/// The line that a person watches while a benchmark runs. On a terminal only.
+/// The progress line of a running benchmark, shown only on a terminal.
 struct BenchProgress: Sendable {
     let meter: BenchMeter
     let unit: String

@@ -15,7 +15,7 @@ struct BenchReport {
     var peakBytes: Int
     var errors: Int
 
-    /// For people.
+    /// The text for a user.
     var line: String {
         let latency =
             latencies.totalCount == 0
@@ -31,7 +31,7 @@ struct BenchReport {
             """
     }
 
-    /// For programs, which find every key always; a latency that was not measured is `null`.
+    /// The JSON for programs. Every key is always present; a latency that was not measured is `null`.
     var json: String {
         let latency = Self.percentiles.map { name in
             let value = latencies.totalCount == 0 ? "null" : "\(Self.rounded(milliseconds(name.percentile), 6))"
@@ -55,7 +55,8 @@ struct BenchReport {
     private func perMessage(_ time: Double) -> Double { messages > 0 ? time / Double(messages) : 0 }
 
     private func milliseconds(_ percentile: Double) -> Double {
-        // The histogram knows a percentile as the upper end of a bucket, which may be above what was ever recorded.
+        // The histogram returns the upper end of a bucket for a percentile, which may exceed the largest recorded
+        // value.
         let value = min(latencies.valueAtPercentile(percentile), latencies.maxRecorded)
         return Double(value) / 1_000_000
     }
@@ -65,7 +66,7 @@ struct BenchReport {
         return (value * scale).rounded() / scale
     }
 
-    /// With exactly so many digits after the point.
+    /// Formats a number with exactly this number of decimals.
     static func fixed(_ value: Double, _ digits: Int) -> String {
         let scaled = Int((value * powerOfTen(digits)).rounded())
         if digits == 0 { return "\(scaled)" }

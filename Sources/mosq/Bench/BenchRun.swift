@@ -17,7 +17,7 @@ struct BenchRun: Sendable {
     private let isQuiet: Bool
     private let showsProgress: Bool
 
-    /// - Parameter unit: what is counted, in the plural.
+    /// - Parameter unit: the counted unit, in the plural.
     init(
         _ connection: ConnectionOptions, _ options: BenchOptions, goal: Int, unit: String = "messages",
         maximumInFlight: Int? = nil
@@ -50,7 +50,7 @@ struct BenchRun: Sendable {
             meter.firstError.set("\(failure)")
         } catch {}
         meter.stop()
-        // Before the clients say goodbye, which is no part of what was measured.
+        // Takes the report before the clients disconnect, which is not part of the measurement.
         let report = meter.report(unit: unit)
         interruption.cancel()
         let wasInterrupted = await interruption.value

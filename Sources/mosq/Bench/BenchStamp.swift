@@ -6,13 +6,13 @@ import Musl
 import Glibc
 #endif
 
-/// The time at which `mosq bench pub` sent a message, at the beginning of its payload: what `mosq bench sub` takes the
-/// latency from. The clocks of two machines have to agree for that; on one machine they do.
+/// The time at which `mosq bench pub` sent a message, at the beginning of its payload. `mosq bench sub` computes the
+/// latency from it, which requires that the clocks of the two machines agree.
 enum BenchStamp {
     private static let mark = Array("mosqtime".utf8)
     private static let size = 16
 
-    /// A payload of this size, with the time in it if it fits.
+    /// Returns a payload of this size, which begins with the time if the time fits.
     static func payload(size count: Int) -> [UInt8] {
         guard count >= size else { return [UInt8](repeating: UInt8(ascii: "x"), count: count) }
         let time = now
@@ -35,7 +35,7 @@ enum BenchStamp {
         return now > time ? .nanoseconds(Int64(clamping: now - time)) : .zero
     }
 
-    /// Nanoseconds since 1970, which all processes agree on.
+    /// Nanoseconds since 1970, a clock that all processes share.
     private static var now: UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)

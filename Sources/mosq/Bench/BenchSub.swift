@@ -41,8 +41,8 @@ struct BenchSub: AsyncParsableCommand {
         let run = try BenchRun(connection, bench, goal: count)
         try await run.run { clients, meter in
             let readers = clients.clients.map { client in
-                // Before the client runs, and here up to its first wait: a session that is resumed may have messages at
-                // once.
+                // Starts before the client does, and runs here up to its first suspension: a resumed session may
+                // deliver messages at once.
                 Task.immediate { await Self.read(client, subscriptions, clients, meter) }
             }
             do {
@@ -54,7 +54,7 @@ struct BenchSub: AsyncParsableCommand {
         }
     }
 
-    /// Counts until there are enough, which ends all clients.
+    /// Counts messages until enough have arrived, then ends all clients.
     private static func read(
         _ client: MQTTClient, _ subscriptions: [MQTTSubscription], _ clients: BenchClients, _ meter: BenchMeter
     ) async {
@@ -69,7 +69,7 @@ struct BenchSub: AsyncParsableCommand {
                         break
                     }
                 }
-                // Inside the scope, whose end would unsubscribe first.
+                // Shuts down inside the scope: its end would unsubscribe first.
                 await clients.shutdown()
             }
         } catch {

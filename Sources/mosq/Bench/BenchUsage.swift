@@ -18,11 +18,11 @@ struct BenchUsage: Sendable {
         return BenchUsage(user: microseconds(usage.ru_utime), system: microseconds(usage.ru_stime))
     }
 
-    /// The most memory that this process has had.
+    /// The peak memory of this process.
     static var peakBytes: Int {
         #if os(Linux)
-        // ru_maxrss would be that of the shell or the test that started the command, if it was larger: the kernel keeps
-        // it over execve(2).
+        // The kernel keeps ru_maxrss across execve(2): a larger value of the shell or test that started the command
+        // would remain.
         let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)
         let line = status?.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
         if let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap({ Int($0) }) {

@@ -3,9 +3,9 @@ import Mosquitto
 import MosquittoTesting
 import Synchronization
 
-/// The broker of a demo, and what can be done to it.
+/// The broker of a demo and the operations on it.
 protocol DemoStage: Sendable {
-    /// Where it will listen. Nothing does before ``open()``.
+    /// The port on which the broker listens after ``open()``.
     var port: Int { get }
     /// The authority of its certificate.
     var authorityPEM: String { get }
@@ -13,16 +13,16 @@ protocol DemoStage: Sendable {
     var note: String? { get }
 
     func open() async throws
-    /// Ends all connections and takes no new ones.
+    /// Ends all connections and accepts no new ones.
     func close() async
-    /// Is back, with the sessions that it had.
+    /// Starts the broker again, with its previous sessions.
     func reopen() async throws
     func stop() async
-    /// Credentials that last this long, other ones at each call; refused if that is negative.
+    /// Returns new credentials with this lifetime; the broker refuses them if the lifetime is negative.
     func credentials(lifetime: Duration) -> MQTTCredentials
 }
 
-/// The scripted broker of MosquittoTesting, which checks tokens and throws clients out when theirs expire.
+/// The scripted broker of MosquittoTesting, which checks tokens and disconnects clients whose tokens expire.
 final class EmbeddedStage: DemoStage {
     let port: Int
     let note: String? = nil
@@ -59,8 +59,8 @@ final class EmbeddedStage: DemoStage {
     }
 }
 
-/// A real mosquitto. It knows passwords and no tokens, so each token is the password of a user of its own. It keeps its
-/// sessions on disk while it is away.
+/// A real mosquitto. It supports passwords but not tokens, so each token is the password of a separate user. It keeps
+/// its sessions on disk while it is stopped.
 final class MosquittoStage: DemoStage {
     let port: Int
     let note: String? = "(mosquitto has passwords in place of tokens, and throws nobody out whose time is over)"
@@ -73,7 +73,7 @@ final class MosquittoStage: DemoStage {
         authority = try TestCertificateAuthority()
         port = try freePort()
         let issuer = TestTokenIssuer()
-        // More than there are attempts in the demo.
+        // More than the number of attempts in the demo.
         passwords = (0..<64).map { _ in issuer.token(lifetime: .seconds(3_600)) }
     }
 

@@ -3,7 +3,7 @@ import Mosquitto
 import MosquittoTesting
 import Synchronization
 
-/// The acts of the demo, in order; each waits for what it is about to show.
+/// The acts of the demo, in order; each waits for the event that it shows.
 final class DemoStory: Sendable {
     private struct Seen {
         var attempts = 0
@@ -86,14 +86,14 @@ final class DemoStory: Sendable {
         configuration.retry.maximumDelay = .seconds(1)
         configuration.retry.minimumDelay = .milliseconds(200)
         configuration.credentials = .closure { [stage] attempt in
-            // The first token is one that was kept too long. Everything later is fresh.
+            // The first token has already expired. All later ones are fresh.
             let isExpired = attempt.isInitial && attempt.purpose == .connect
             return stage.credentials(lifetime: .seconds(isExpired ? -60 : 5))
         }
         return configuration
     }
 
-    /// 200 messages a second until the task is cancelled. Returns how many.
+    /// Publishes 200 messages a second until the task is cancelled. Returns their number.
     private func send(_ client: MQTTClient) async throws -> Int {
         var sent = 0
         let start = ContinuousClock.now

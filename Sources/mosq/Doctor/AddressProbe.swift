@@ -8,18 +8,18 @@ import Musl
 import Glibc
 #endif
 
-/// The system's own name look-up and `connect`, with the time that each takes. They block, on threads of their own.
+/// The system's own name look-up and `connect`, with the time that each takes. Both block, on threads of their own.
 enum AddressProbe {
     enum Names: Sendable {
         /// Numeric, in the system's order of preference.
         case found([String])
-        /// The system's words for why not.
+        /// The system's error text if the look-up failed.
         case failed(String)
     }
 
     static func lookUp(_ host: String) async -> Names { await blocking { resolve(host) } }
 
-    /// Connects and closes again. The first bytes are left to the client.
+    /// Connects and closes again, without sending a byte.
     static func connect(_ address: String, port: Int, limit: Duration) async -> ConnectFacts.Address {
         await blocking {
             measured(address, limit) {
@@ -135,7 +135,7 @@ private let streamType = Int32(SOCK_STREAM.rawValue)
 private let streamType = SOCK_STREAM
 #endif
 
-/// `connect(2)`, out of reach of the methods of the same name.
+/// `connect(2)`; inside the type, methods of the same name would shadow the call.
 private func systemConnect(_ descriptor: Int32, _ address: UnsafePointer<sockaddr>?, _ length: socklen_t) -> Int32 {
     connect(descriptor, address, length)
 }

@@ -1,8 +1,8 @@
 import FoundationEssentials
 
-/// All that was found of one endpoint, step by step.
+/// All findings about one endpoint, step by step.
 struct ConnectionReport: Encodable, Sendable {
-    /// The steps in their order. The names are those of the JSON.
+    /// The steps in order. The names are those of the JSON.
     enum Step: String, CodingKey, CaseIterable { case names, tcp, tls, token, connack, loopback }
 
     let endpoint: String

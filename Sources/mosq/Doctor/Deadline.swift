@@ -14,7 +14,7 @@ func within<Value: Sendable>(
     }
 }
 
-/// A continuation that is resumed by whoever comes first.
+/// A continuation that the first caller resumes.
 private final class Answer<Value: Sendable>: Sendable {
     private let continuation: Mutex<CheckedContinuation<Value?, Never>?>
 

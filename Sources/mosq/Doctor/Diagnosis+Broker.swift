@@ -3,7 +3,8 @@ import Mosquitto
 import MosquittoTokens
 
 extension Diagnosis {
-    /// CONNECT was sent, or could be, and no connection came of it.
+    /// Diagnoses a failure after the transport was ready: CONNECT was sent, or could be, without a connection as the
+    /// result.
     static func connack(_ error: MQTTError, _ token: TokenFacts?, isTLS: Bool, now: Date) -> Diagnosis {
         if let code = error.reasonCode { return refusal(code, error, token, now: now) }
         switch error.code {
@@ -89,7 +90,7 @@ extension Diagnosis {
                     "a wrong user name or password", "a user who may not use this client identifier",
                 ], remedy: "Check -u, -P and -i with the broker's operator.")
         }
-        // The token has been looked at already: what is wrong with it by the clock is the first thing to think of.
+        // The token has already been examined: an error in its time claims is the likeliest cause.
         if let known = Self.token(token)?.diagnosis {
             return Diagnosis(known.cause, refused, likely: said + [known.summary] + known.likely, remedy: known.remedy)
         }

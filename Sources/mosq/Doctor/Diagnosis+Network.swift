@@ -27,7 +27,7 @@ extension Diagnosis {
                 likely: ["an address in DNS at which the broker does not listen", "IPv6 that has no route from here"],
                 remedy: "Take these addresses out of DNS, or let the broker listen at them.")
         }
-        // An address that refused was reached, which says more than silence.
+        // An address that refused was at least reached, which is stronger evidence than silence.
         switch failures.contains(.refused) ? .refused : first {
         case .refused: return refused(facts.port, isTLS)
         case .timeout:

@@ -114,7 +114,7 @@ extension Diagnosis {
         }
     }
 
-    /// Certificates are made to be valid at once: one that is not says that a clock is wrong.
+    /// Certificates are issued to be valid at once: a certificate that is not yet valid indicates a wrong clock.
     private static func notYetValid(_ whose: String, _ certificate: MQTTTLSCertificate?, now: Date) -> Diagnosis {
         guard let begin = certificate?.notBefore, begin.timeIntervalSince(now) < clockLimit else {
             return Diagnosis(
@@ -146,10 +146,10 @@ extension Diagnosis {
             remedy: "Renew the broker's certificate, and let the broker load it.")
     }
 
-    /// Beyond a day a wrong clock is not the first thought.
+    /// Beyond a day, a wrong clock is not the likeliest cause.
     private static let clockLimit = 86_400.0
 
-    /// With a capital letter at the beginning and a full stop.
+    /// Adds an initial capital and a full stop.
     static func sentence(_ text: String) -> String {
         let text = text.prefix(1).uppercased() + text.dropFirst()
         return text.last.map { ".!?".contains($0) } == true ? text : text + "."

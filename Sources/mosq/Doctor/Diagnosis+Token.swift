@@ -11,7 +11,7 @@ extension Diagnosis {
         if let issuedAt = facts.issuedAt, issuedAt.timeIntervalSince(now) > clockTolerance {
             let evidence =
                 "the token was issued at \(TimeText.moment(issuedAt)), and here it is \(TimeText.moment(now))"
-            // The broker, if its clock is right, accepts it all the same.
+            // A broker with a correct clock accepts the token anyway.
             return (clock(aheadBy: -issuedAt.timeIntervalSince(now), evidence: evidence), false)
         }
         if let expiresAt = facts.expiresAt, expiresAt <= now { return (expired(expiresAt, facts, now), true) }
@@ -29,7 +29,7 @@ extension Diagnosis {
 
     private static func expired(_ expiresAt: Date, _ facts: TokenFacts, _ now: Date) -> Diagnosis {
         let ago = TimeText.relative(expiresAt, to: now)
-        // An issuer that was asked just now gives no token that is over.
+        // An issuer that has just been asked does not return an expired token.
         if facts.source == "oauth2", let issuedAt = facts.issuedAt {
             return clock(
                 aheadBy: now.timeIntervalSince(issuedAt),
@@ -52,7 +52,7 @@ extension Diagnosis {
             remedy: "Set the clock of this machine, and keep it with NTP (`timedatectl`).")
     }
 
-    /// Clocks that NTP keeps differ by less, and issuers and brokers allow about as much.
+    /// Clocks synchronized by NTP differ by less, and issuers and brokers tolerate about as much.
     private static let clockTolerance = 60.0
 
     static func credentials(_ message: String, source: String) -> Diagnosis {

@@ -1,4 +1,4 @@
-/// The problem, its probable cause and the remedy in words for a person, with a name of the cause for programs.
+/// The problem, its probable cause and the remedy as text for the user, with a name of the cause for programs.
 struct Diagnosis: Encodable, Hashable {
     /// The causes that a diagnosis distinguishes. Their names are an interface, documented in docs/doctor.md.
     enum Cause: String, Encodable, CaseIterable {
@@ -17,7 +17,7 @@ struct Diagnosis: Encodable, Hashable {
     let cause: Cause
     /// The problem in one sentence.
     let summary: String
-    /// The facts behind it, and other causes that the same facts have, the likeliest first.
+    /// The facts behind the problem, and other possible causes of the same facts, the likeliest first.
     var likely: [String] = []
     let remedy: String
 

@@ -24,7 +24,7 @@ struct Doctor: AsyncParsableCommand {
         try refuseWhatDoesNothing()
         var configuration = try connection.configuration(.publish)
         configuration.retry = .none
-        // One connection, which is not rotated, and of which nobody else should hear.
+        // One connection, without rotation, metrics or spans.
         configuration.rotation.refreshAt = nil
         configuration.metrics = nil
         configuration.tracing = nil
@@ -44,7 +44,7 @@ struct Doctor: AsyncParsableCommand {
 
     private func examine(_ configuration: MQTTClientConfiguration, _ topic: String) async throws -> [ConnectionReport] {
         let limit = try RetryOptions.seconds(connection.retry.connectTimeout, "--connect-timeout")
-        // QoS 1 shows more than 0, which nobody acknowledges.
+        // QoS 1 proves more than QoS 0, which has no acknowledgement.
         let qos = max(try connection.messageQoS, .atLeastOnce)
         let text = ReportText(style: .standardOutput(environment: ProcessInfo.processInfo.environment))
         var reports: [ConnectionReport] = []
@@ -70,7 +70,7 @@ struct Doctor: AsyncParsableCommand {
         output.flush()
     }
 
-    /// With -d; standard output is for the report.
+    /// The log of -d goes to standard error; standard output is for the report.
     private var logger: Logger {
         guard connection.debug else { return .silent }
         var logger = Logger(label: "mosq") { StreamLogHandler.standardError(label: $0) }
@@ -78,7 +78,7 @@ struct Doctor: AsyncParsableCommand {
         return logger
     }
 
-    /// A flag that would do nothing is a mistake.
+    /// Rejects a flag that would have no effect.
     private func refuseWhatDoesNothing() throws {
         let refused = [
             ("--retry", connection.retry.retry, "the doctor makes one attempt"),

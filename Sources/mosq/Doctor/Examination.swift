@@ -3,16 +3,16 @@ import Logging
 import Mosquitto
 import MosquittoTokens
 
-/// The walk through one connection, step by step. It does the I/O; what it means is ``Diagnosis``.
+/// Examines one connection, step by step. This type does the I/O; ``Diagnosis`` interprets the results.
 struct Examination: Sendable {
     let endpoint: MQTTEndpoint
     let configuration: MQTTClientConfiguration
-    /// The bound of each step.
+    /// The time limit of each step.
     let limit: Duration
     let loopBack: LoopBack
     let logger: Logger
 
-    /// - Parameter show: is told of each step when it is done, in their order.
+    /// - Parameter show: called with each step when it is done, in order.
     func run(_ show: (ConnectionReport.Step, ConnectionReport) -> Void) async -> ConnectionReport {
         var report = ConnectionReport(endpoint: "\(endpoint)")
         let addresses = await names(&report)
@@ -53,7 +53,7 @@ struct Examination: Sendable {
         return nil
     }
 
-    /// All at the same time, so that one that is silent costs no more than itself.
+    /// Tries all addresses at the same time, so that a silent one does not delay the others.
     private func tcp(_ addresses: [String]) async -> Finding<ConnectFacts> {
         let (endpoint, limit) = (endpoint, limit)
         var facts = ConnectFacts(port: endpoint.port)
@@ -75,7 +75,7 @@ struct Examination: Sendable {
 
     // MARK: Credentials
 
-    /// Asks for them once. `nil` if there are none to be had.
+    /// Asks for the credentials once. Returns `nil` if none are available.
     private func token(_ report: inout ConnectionReport) async -> MQTTCredentials? {
         guard let provider = configuration.credentials else {
             report.token = Finding(TokenFacts())
@@ -108,7 +108,7 @@ struct Examination: Sendable {
 
     // MARK: TLS, CONNACK and the message
 
-    /// Without credentials there is no CONNECT; what the broker shows can be seen all the same.
+    /// Without credentials no CONNECT can be sent; the broker's TLS handshake is examined anyway.
     private func certificates(_ report: inout ConnectionReport) async {
         guard let tls = configuration.tls else { return }
         var facts = tlsFacts(tls)
@@ -179,7 +179,7 @@ struct Examination: Sendable {
             report.tls = isTLS ? Finding(facts, .tls(error, facts, now: now)) : Finding(facts)
             if isTLS { return }
         } else if error.phase == .connack, error.reasonCode == nil {
-            // A port that wants TLS closes or is silent; whether it speaks TLS can be tried.
+            // A TLS port closes the connection or stays silent; a TLS handshake shows whether the port speaks TLS.
             let peer = await CertificateProbe.peer(configuration)
             if peer != nil || error.tls?.kind == .tlsRequired {
                 var facts = TLSFacts(host: endpoint.host)

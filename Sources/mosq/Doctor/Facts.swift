@@ -9,7 +9,7 @@ struct NameFacts: Encodable, Sendable {
     var seconds: Double?
 }
 
-/// TCP, or a Unix socket, one address after the other.
+/// The connection attempts over TCP or a Unix socket, address by address.
 struct ConnectFacts: Encodable, Sendable {
     enum Failure: String, Encodable, Sendable { case refused, timeout, unreachable, system }
 
@@ -18,7 +18,7 @@ struct ConnectFacts: Encodable, Sendable {
         var seconds: Double
         /// `nil` if it connected.
         var failure: Failure?
-        /// The system's own words.
+        /// The error text of the system.
         var error: String?
     }
 
@@ -83,9 +83,9 @@ struct TokenFacts: Encodable, Sendable {
     var issuedAt: Date?
     var notBefore: Date?
     var expiresAt: Date?
-    /// When it was received and looked at, by this machine's clock.
+    /// The time of receipt and examination, by this machine's clock.
     var receivedAt: Date?
-    /// The issuer's clock less this machine's, in seconds, if the issuer has told its time.
+    /// The issuer's clock less this machine's, in seconds, if the issuer's answer contains its time.
     var clockSkew: Double?
 }
 
@@ -124,7 +124,7 @@ struct ConnackFacts: Encodable, Sendable {
     }
 }
 
-/// A message to oneself.
+/// The message that the doctor sends to itself.
 struct LoopBackFacts: Encodable, Sendable {
     var topic: String
     var qos: Int

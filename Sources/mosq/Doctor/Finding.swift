@@ -5,15 +5,15 @@ struct Finding<Facts: Encodable & Sendable>: Encodable, Sendable {
     let facts: Facts?
     let diagnosis: Diagnosis?
 
-    /// Without a diagnosis all is well.
+    /// A finding without a diagnosis is ok.
     init(_ facts: Facts?, _ diagnosis: Diagnosis? = nil, isFailure: Bool = true) {
         status = diagnosis == nil ? .ok : isFailure ? .failed : .warning
         self.facts = facts
         self.diagnosis = diagnosis
     }
 
-    /// Not tried, since an earlier step has failed or there is nothing to examine; what is known all the same is
-    /// `facts`.
+    /// Not tried, since an earlier step has failed or there is nothing to examine; `facts` has whatever is known
+    /// anyway.
     static func skipped(_ facts: Facts? = nil) -> Finding { Finding(status: .skipped, facts: facts) }
 
     private init(status: FindingStatus, facts: Facts?) {
@@ -24,7 +24,7 @@ struct Finding<Facts: Encodable & Sendable>: Encodable, Sendable {
 
     private enum Key: String, CodingKey { case status, diagnosis }
 
-    /// One object: the facts beside the status.
+    /// Encodes one object: the facts next to the status.
     func encode(to encoder: any Encoder) throws {
         try facts?.encode(to: encoder)
         var container = encoder.container(keyedBy: Key.self)

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Mosquitto
 
-/// Subscribes to a topic of one's own, publishes to it and waits for the message.
+/// Subscribes to a unique topic, publishes to it and waits for the message.
 struct LoopBack: Sendable {
     let topic: String
     let qos: MQTTQoS
@@ -12,7 +12,7 @@ struct LoopBack: Sendable {
         case failed(MQTTError)
     }
 
-    /// - Parameter loss: waits for the end of the client, and says why it ended.
+    /// - Parameter loss: waits for the end of the client, and returns the cause.
     func finding(_ client: MQTTClient, loss: @escaping @Sendable () async -> MQTTError?) async -> Finding<LoopBackFacts>
     {
         var facts = LoopBackFacts(topic: topic, qos: Int(qos.rawValue))
@@ -23,7 +23,7 @@ struct LoopBack: Sendable {
             facts.seconds = time.inSeconds
             return Finding(facts)
         case .failed(let error)?:
-            // A client that has stopped says of what.
+            // If the client has stopped, its error is the cause.
             let cause =
                 error.code == .operationRefused ? error : await within(.seconds(1), loss).flatMap { $0 } ?? error
             return Finding(facts, .loopBack(cause, topic: topic), isFailure: false)

@@ -12,7 +12,7 @@ import Glibc
 struct ReportStyle {
     var isColored = false
 
-    /// Colour only where somebody looks, and only if they have not asked for none (https://no-color.org).
+    /// Uses colour only on a terminal, and only if `NO_COLOR` is not set (https://no-color.org).
     static func standardOutput(environment: [String: String], isTerminal: Bool = isatty(STDOUT_FILENO) == 1)
         -> ReportStyle
     {

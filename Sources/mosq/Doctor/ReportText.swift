@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// A report as lines for a person, step by step.
+/// A report as lines of text for the user, step by step.
 struct ReportText {
     var style = ReportStyle()
     /// The time that relative times in the report refer to.
@@ -30,7 +30,7 @@ struct ReportText {
 
     // MARK: The shape of a step
 
-    /// A line of a step, with a label or without.
+    /// A line of a step, with or without a label.
     struct Line {
         var label = ""
         var text: String

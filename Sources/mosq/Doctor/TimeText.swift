@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// Lengths and moments of time as a person says them.
+/// Durations and times in everyday words.
 enum TimeText {
     /// "3 ms", "1.2 s", "59 min", "3 h", "12 days"; without a sign.
     static func length(_ seconds: Double) -> String {

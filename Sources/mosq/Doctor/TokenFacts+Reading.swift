@@ -3,7 +3,7 @@ import Mosquitto
 import MosquittoTokens
 
 extension TokenFacts {
-    /// Reads the claims of a JWT, and nothing else of it: of the signature there is no copy.
+    /// Reads only the claims of a JWT: the signature is never copied.
     init(_ credentials: MQTTCredentials, source: String, now: Date) {
         self.source = source
         username = credentials.username
@@ -38,7 +38,7 @@ extension TokenFacts {
     private static func date(_ claim: MQTTTokenClaim?) -> Date? {
         switch claim {
         case .integer(let seconds) where abs(Double(seconds)) < 1e11: Date(timeIntervalSince1970: Double(seconds))
-        // Years that no calendar has are no moment.
+        // Years outside the calendar's range are not a valid time.
         case .number(let seconds) where abs(seconds) < 1e11: Date(timeIntervalSince1970: seconds)
         default: nil
         }

@@ -1,4 +1,4 @@
-/// A flat or nested JSON object whose members keep their order; what is `nil` is left out.
+/// A flat or nested JSON object whose members keep their order; members that are `nil` are left out.
 struct JSONObject {
     private var members: [String] = []
 

@@ -129,7 +129,7 @@ struct ConnectionOptions: ParsableArguments {
         return qos
     }
 
-    /// The properties of what is published. mosquitto's commands leave them out with MQTT 3.1.1.
+    /// The properties of published messages. mosquitto's commands leave them out with MQTT 3.1.1.
     func publishProperties() throws -> MQTTPublishProperties {
         try protocolVersion() == .v5_0 ? try properties.publish() : .init()
     }

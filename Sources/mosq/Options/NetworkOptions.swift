@@ -25,7 +25,7 @@ struct NetworkOptions: ParsableArguments {
     var proxy: String?
 
     func apply(to configuration: inout MQTTClientConfiguration) throws {
-        // ReferenceArguments has put other flags in the place of these.
+        // ReferenceArguments has replaced these flags with others.
         if url != nil || optionsFile != nil {
             throw CommandFailure.usage("-L and -o are for mosq pub, sub and rr.")
         }

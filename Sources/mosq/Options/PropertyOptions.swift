@@ -3,7 +3,7 @@ import Mosquitto
 
 /// The properties of MQTT 5.0 that `-D` gives to packets and to the will.
 ///
-/// Its words come one by one: ``ReferenceArguments`` has split them.
+/// The words arrive one by one: ``ReferenceArguments`` has split them.
 struct PropertyOptions: ParsableArguments {
     @Option(
         name: [.customShort("D"), .customLong("property")], parsing: .unconditionalSingleValue,
@@ -12,7 +12,7 @@ struct PropertyOptions: ParsableArguments {
             valueName: "command property value"))
     var words: [String] = []
 
-    /// All of them.
+    /// Parses all properties.
     func parsed() throws -> [PropertyArgument] {
         var rest = words[...]
         var properties: [PropertyArgument] = []
@@ -33,14 +33,14 @@ struct PropertyOptions: ParsableArguments {
 
     // MARK: CONNECT
 
-    /// Sets what CONNECT is to have.
+    /// Sets the properties of CONNECT.
     func apply(to configuration: inout MQTTClientConfiguration) throws {
         let properties = try properties(of: .connect)
         var method: String?
         var data: [UInt8]?
         for property in properties {
             switch (property.name, property.value) {
-            // SessionOptions has it.
+            // SessionOptions sets the session expiry.
             case ("session-expiry-interval", _): break
             case ("receive-maximum", .number(let number)):
                 if number == 0 { throw Self.breach("CONNECT") }
@@ -141,7 +141,8 @@ struct PropertyOptions: ParsableArguments {
         return disconnect
     }
 
-    /// All that cannot be honoured is told before the first packet, whether or not the command would come to it.
+    /// Rejects properties that cannot be honoured before the first packet, even those of packets that the command may
+    /// never send.
     func check() throws {
         var configuration = MQTTClientConfiguration(host: "localhost", tls: nil)
         try apply(to: &configuration)
@@ -165,7 +166,7 @@ struct PropertyOptions: ParsableArguments {
     }
 }
 
-/// Authentication Method and Data as they were given, with no answer to a challenge.
+/// Sends Authentication Method and Data as given, and answers no challenge.
 private struct FixedAuthenticator: MQTTAuthenticator {
     let method: String
     let data: [UInt8]?

@@ -22,7 +22,7 @@ struct RefusedOptions: ParsableArguments {
     }
 }
 
-/// The same for those that only `mosquitto_sub` has, since 2.1.
+/// The refused flags that only `mosquitto_sub` has, since 2.1.
 struct RefusedSubOptions: ParsableArguments {
     @Flag(name: [.customShort("w"), .long]) var watch = false
     @Flag(name: .customLong("message-rate")) var messageRate = false

@@ -70,7 +70,7 @@ struct RetryOptions: ParsableArguments {
         if let baseDelay { policy.baseDelay = try Self.seconds(baseDelay, "--retry-base-delay") }
         if let maximumDelay {
             policy.maximumDelay = try Self.seconds(maximumDelay, "--retry-max-delay")
-            // One bound alone is enough to say what is meant.
+            // A bound that is not given follows the given one.
             if baseDelay == nil { policy.baseDelay = min(policy.baseDelay, policy.maximumDelay) }
         }
         if maximumDelay == nil { policy.maximumDelay = max(policy.maximumDelay, policy.baseDelay) }
@@ -120,7 +120,7 @@ struct RetryOptions: ParsableArguments {
         }
     }
 
-    /// A `Duration` traps on what is not finite or too long; ten years are as good as for ever.
+    /// A `Duration` traps on a value that is not finite or too large; ten years stand for no limit.
     static func seconds(_ value: Double, _ flag: String) throws -> Duration {
         guard value > 0, value <= 315_360_000 else {
             throw CommandFailure(message: "\(flag) \(value) is not a number of seconds above 0 and up to ten years.")

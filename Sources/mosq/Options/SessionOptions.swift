@@ -62,7 +62,7 @@ struct SessionOptions: ParsableArguments {
         return seconds
     }
 
-    /// As `strtol` with base 0, except for octal numbers, which nobody means.
+    /// Parses a number as `strtol` does with base 0, except that a leading zero does not make it octal.
     private static func number(_ text: String) -> Int? {
         text.hasPrefix("0x") ? Int(text.dropFirst(2), radix: 16) : Int(text)
     }

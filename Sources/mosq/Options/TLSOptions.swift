@@ -138,12 +138,12 @@ struct TLSOptions: ParsableArguments {
             return .stored(certificate: certificate, keyURI: key, engine: engine)
         }
         guard isEncrypted(key) else { return .files(certificate: certificate, key: key) }
-        // Asked for now, not when a deadline runs.
+        // Asks for the passphrase now, before a deadline runs.
         let passphrase = try Terminal.readSecret(prompt: "Enter PEM pass phrase:")
         return .files(certificate: certificate, key: key) { passphrase }
     }
 
-    /// PEM says so, in the label of PKCS #8 or in a header of the older format.
+    /// True for an encrypted PEM key: the label of PKCS #8, or a header of the older format, shows it.
     private func isEncrypted(_ path: String) -> Bool {
         guard let data = FileManager.default.contents(atPath: path) else { return false }
         let text = String(decoding: data, as: UTF8.self)

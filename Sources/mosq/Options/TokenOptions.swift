@@ -3,7 +3,7 @@ import FoundationEssentials
 import Mosquitto
 import MosquittoTokens
 
-/// The flags that say where the password comes from, if not from `-P`.
+/// The flags that select the source of the password, if it is not `-P`.
 struct TokenOptions: ParsableArguments {
     @Option(
         name: .customLong("token-file"), parsing: .unconditional,
@@ -66,7 +66,7 @@ struct TokenOptions: ParsableArguments {
         help: "Rotate the token at this fraction of its life. Default: 0.8.")
     var refreshAt: Double?
 
-    /// Sets who gives the credentials.
+    /// Sets the source of the credentials.
     func apply(
         to configuration: inout MQTTClientConfiguration, username: String?, password: String?
     ) throws {
@@ -103,7 +103,7 @@ struct TokenOptions: ParsableArguments {
         }
     }
 
-    /// A flag that would do nothing is a mistake.
+    /// Rejects a flag that would have no effect.
     private func checkParts() throws {
         let parts = [
             ("--oauth2-client-id", oauth2ClientID != nil, "--oauth2-token-url", oauth2URL),
@@ -159,7 +159,7 @@ struct TokenOptions: ParsableArguments {
             username: username)
     }
 
-    /// RFC 7519, section 4.1: these are text, or a list of it, whatever they look like.
+    /// RFC 7519, section 4.1: these claims are text or a list of texts, even if they look like numbers.
     private static func value(of name: String, _ text: String) -> MQTTTokenClaim {
         guard let value = try? JSONDecoder().decode(MQTTTokenClaim.self, from: Data(text.utf8)) else {
             return .string(text)

@@ -14,7 +14,7 @@ struct JSONRewriter {
     private var depth = 0
     private var writer: JSONWriter
 
-    /// Writes a whole text. `nil` if it is not JSON.
+    /// Rewrites a whole text. Returns `nil` if the text is not JSON.
     static func write(_ input: [UInt8], to writer: JSONWriter) -> JSONWriter? {
         // cJSON would stop there.
         if input.contains(0) { return nil }
@@ -39,7 +39,7 @@ struct JSONRewriter {
         return true
     }
 
-    /// cJSON takes all control characters for space.
+    /// cJSON treats all control characters as space.
     private mutating func skipSpace() {
         while let byte = next, byte <= 0x20 { position += 1 }
     }
@@ -148,7 +148,7 @@ struct JSONRewriter {
         }
     }
 
-    /// One `\uXXXX`, or two that are a surrogate pair; after the `u`.
+    /// Reads the rest of `\uXXXX` after the `u`, and the second half of a surrogate pair.
     private mutating func unicode() -> [UInt8]? {
         guard let first = codeUnit() else { return nil }
         if !UTF16.isSurrogate(first) { return Unicode.Scalar(first).map { Array(String(Character($0)).utf8) } }
@@ -158,7 +158,7 @@ struct JSONRewriter {
         return Array(String(decoding: [first, second], as: UTF16.self).utf8)
     }
 
-    /// Four digits, which may not go beyond the text. cJSON takes what are no digits for zero.
+    /// Reads four hexadecimal digits, within the text. cJSON reads characters that are not digits as zero.
     private mutating func codeUnit() -> UInt16? {
         guard position + 4 <= input.count else { return nil }
         let digits = input[position..<position + 4]
@@ -194,7 +194,7 @@ struct JSONRewriter {
 
     private static let numberBytes = Set("0123456789+-eE.".utf8)
 
-    /// With 15 digits if they are enough, as cJSON's `print_number`.
+    /// Prints 15 digits if they suffice, as cJSON's `print_number` does.
     private static func printed(_ number: Double) -> [UInt8] {
         if !number.isFinite { return Array("null".utf8) }
         // The magnitude: the least integer has no absolute value.
@@ -207,7 +207,7 @@ struct JSONRewriter {
         return (isExact ? short : printed(number, "%1.17g")).dropLast().map { UInt8(bitPattern: $0) }
     }
 
-    /// With the NUL at its end.
+    /// Returns the printed text with its NUL.
     private static func printed(_ number: Double, _ format: String) -> [CChar] {
         [CChar](unsafeUninitializedCapacity: 32) { buffer, count in
             count = Int(withVaList([number]) { vsnprintf(buffer.baseAddress, buffer.count, format, $0) }) + 1

@@ -1,4 +1,4 @@
-/// Writes JSON as cJSON prints it, on one line or with tabs and newlines, byte by byte the same.
+/// Writes JSON as cJSON prints it, on one line or with tabs and newlines. The output is identical byte for byte.
 ///
 /// Text is a sequence of bytes here: bytes that are not UTF-8 are written unchanged, and a NUL ends the text.
 struct JSONWriter {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Mosquitto
 
-/// Which messages `mosq sub` leaves out.
+/// The messages that `mosq sub` leaves out.
 struct MessageFilter: ParsableArguments {
     @Option(
         name: [.customShort("T"), .customLong("filter-out")], parsing: .unconditionalSingleValue,
@@ -13,7 +13,7 @@ struct MessageFilter: ParsableArguments {
 
     var topicFilters: [MQTTTopicFilter] { filteredOut.map { MQTTTopicFilter($0) } }
 
-    /// - Parameter noRetained: the opposite, `-R`.
+    /// - Parameter noRetained: true with `-R`, the opposite flag.
     func check(noRetained: Bool) throws {
         if noRetained, retainedOnly {
             throw CommandFailure(message: "Combining '-R' and '--retained-only' makes no sense.")

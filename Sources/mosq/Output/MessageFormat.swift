@@ -42,7 +42,7 @@ struct MessageFormat: Equatable, Sendable {
     struct Layout: Equatable, Sendable {
         var isLeftAligned = false
         var padsWithZeros = false
-        /// In bytes, not characters; 0 for none.
+        /// The width in bytes, not characters; 0 for none.
         var width = 0
         var precision: Int?
     }
@@ -78,7 +78,7 @@ struct MessageFormat: Equatable, Sendable {
 
     private static func field(_ rest: inout ArraySlice<UInt8>, of text: String) throws -> Segment {
         var layout = Layout()
-        // One flag; a zero after a minus is the beginning of the width, and heeded all the same.
+        // One flag; a zero after a minus begins the width, but still takes effect.
         if rest.first == UInt8(ascii: "-") {
             layout.isLeftAligned = true
             rest.removeFirst()
@@ -104,7 +104,7 @@ struct MessageFormat: Equatable, Sendable {
         var number = 0
         while let byte = rest.first, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
             number = number * 10 + Int(byte - UInt8(ascii: "0"))
-            // C's printf has no more either.
+            // C's printf has the same limit.
             if number > Int(Int32.max) {
                 throw CommandFailure.usage("The width or precision in -F '\(text)' is too large.")
             }

@@ -1,11 +1,10 @@
 import Mosquitto
 
-/// Turns messages into the bytes that a format makes of them, as `formatted_print` of mosquitto's `sub_client_output.c`
-/// (2.0.11).
+/// Formats messages as `formatted_print` of mosquitto's `sub_client_output.c` (2.0.11) does.
 struct MessageFormatter {
     private let format: MessageFormat
     private let isPretty: Bool
-    /// Told of what cannot be printed, and why.
+    /// Called with the reason if a message cannot be printed.
     private let warn: (String) -> Void
 
     init(_ format: MessageFormat, isPretty: Bool = false, warn: @escaping (String) -> Void = { _ in }) {
@@ -50,7 +49,7 @@ struct MessageFormatter {
         case .topicAlias: layout.append(nil, to: &bytes)
         case .payloadFormatIndicator: layout.append(properties.payloadIsUTF8.map { $0 ? 1 : 0 }, to: &bytes)
         case .messageExpiryInterval:
-            // mosquitto's commands print it as an int, the largest hence as -1.
+            // mosquitto's commands print the value as an int, and the largest value therefore as -1.
             layout.append(
                 properties.messageExpiryInterval.map { Int(Int32(truncatingIfNeeded: $0)) }, to: &bytes)
         case .subscriptionIdentifier: layout.append(properties.subscriptionIdentifiers.first.map(Int.init), to: &bytes)
@@ -98,7 +97,7 @@ extension MessageFormat.Layout {
             bytes += digits
             Self.append(spaces: missing, to: &bytes)
         } else if padsWithZeros {
-            // As printf: the sign comes before the zeros.
+            // As in printf, the sign precedes the zeros.
             if number < 0 { bytes.append(UInt8(ascii: "-")) }
             bytes.append(contentsOf: repeatElement(UInt8(ascii: "0"), count: missing))
             bytes += digits.drop { $0 == UInt8(ascii: "-") }
@@ -108,7 +107,7 @@ extension MessageFormat.Layout {
         }
     }
 
-    /// Text: a zero before the width has no meaning, and the precision cuts after so many bytes.
+    /// Text: a zero before the width has no effect, and the precision limits the number of bytes.
     fileprivate func append(_ text: some Collection<UInt8>, to bytes: inout [UInt8]) {
         let shown = text.prefix(precision ?? .max)
         let missing = max(0, width - shown.count)
@@ -117,13 +116,13 @@ extension MessageFormat.Layout {
         if isLeftAligned { Self.append(spaces: missing, to: &bytes) }
     }
 
-    /// The width cuts too, and the precision has no meaning.
+    /// The width also limits the number of bytes, and the precision has no effect.
     fileprivate func append(payload: [UInt8], to bytes: inout [UInt8]) {
         let shown = width > 0 ? payload.prefix(width) : payload[...]
         pad(&bytes, width - shown.count) { $0 += shown }
     }
 
-    /// Two digits for each byte. With a width, half as many bytes as there is room for, or as there are.
+    /// Appends two digits for each byte. A width limits the bytes to half its value.
     fileprivate func append(hexOf payload: [UInt8], _ digits: [UInt8], to bytes: inout [UInt8]) {
         let shown = width > 0 ? payload.prefix(min(payload.count, width) / 2) : payload[...]
         pad(&bytes, width > 0 ? width - shown.count * 2 : -payload.count) { bytes in
@@ -140,7 +139,7 @@ extension MessageFormat.Layout {
     private func pad(_ bytes: inout [UInt8], _ missing: Int, _ append: (inout [UInt8]) -> Void) {
         if !isLeftAligned { bytes.append(contentsOf: repeatElement(pad, count: max(0, missing))) }
         append(&bytes)
-        // printf takes a negative width for a positive one: without a width, as many spaces follow as the payload has
+        // printf uses the absolute value of a negative width: without a width, as many spaces follow as the payload has
         // bytes.
         if isLeftAligned { Self.append(spaces: abs(missing), to: &bytes) }
     }

@@ -1,16 +1,16 @@
 import Mosquitto
 
 /// A message as one JSON object: `%j` and `%J` of `-F`, as `json_print` of mosquitto's `sub_client_output.c` (2.0.11)
-/// makes it.
+/// builds it.
 struct MessageJSON {
     enum Payload {
         /// `%j`: text. Bytes that are not UTF-8 stay as they are, and a NUL ends it.
         case text
-        /// `%J`: the JSON that it has to be.
+        /// `%J`: the payload as JSON, which it must be.
         case json
     }
 
-    /// `nil` if the payload is to be JSON and is not.
+    /// Returns `nil` if the payload must be JSON and is not.
     static func bytes(
         _ message: MQTTMessage, payload: Payload, time: MessageTime, isPretty: Bool
     ) -> [UInt8]? {

@@ -43,7 +43,7 @@ struct MessagePrinter: ParsableArguments {
             if noRetained, message.retain { continue }
             if filters.contains(where: { $0.matches(message.topic) }) { continue }
             if await prepare(message) { write(message, formatter, to: &output) }
-            // A person or the next program of the pipe sees a message when it has come, not when a buffer is full.
+            // The user, or the next program of a pipe, sees each message on arrival, not when a buffer is full.
             if messages.isIdle { output.flush() }
             taken += 1
             if taken == limit || output.isBroken { break }
@@ -52,7 +52,8 @@ struct MessagePrinter: ParsableArguments {
         try output.check()
     }
 
-    /// As `print_message` of mosquitto_sub, where an empty payload is no line, or with -v "(null)" and a newline.
+    /// Prints a message as `print_message` of mosquitto_sub does: an empty payload gives no line, or "(null)" and a
+    /// newline with -v.
     private func write(_ message: MQTTMessage, _ formatter: MessageFormatter?, to output: inout StandardOutput) {
         if let formatter {
             output.write(formatter.bytes(message))

@@ -6,7 +6,7 @@ import Musl
 import Glibc
 #endif
 
-/// When a message was received, in the time zone of the process.
+/// The time of a message's receipt, in the time zone of the process.
 struct MessageTime {
     /// Since 1970, without leap seconds.
     let seconds: Int
@@ -26,7 +26,7 @@ struct MessageTime {
         return MessageTime(seconds: Int(time.tv_sec), nanoseconds: Int(time.tv_nsec))
     }
 
-    /// `localtime_r` need not look at `TZ` by itself.
+    /// POSIX does not require `localtime_r` to read `TZ`.
     static func readTimeZone() { tzset() }
 
     /// Returns the output of `strftime`; empty if it needs more than 100 bytes, as in mosquitto's commands.
