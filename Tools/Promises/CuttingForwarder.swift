@@ -9,8 +9,8 @@ import Darwin
 import Glibc
 #endif
 
-/// Forwards TCP connections of 127.0.0.1, and cuts each after a number of bytes that comes from the seed, in the one
-/// direction or the other. It never looks at what it forwards, and all of it is one thread.
+/// Forwards TCP connections of 127.0.0.1, and cuts each after a number of bytes, in either direction, as the seed
+/// determines. The forwarder ignores the content of the bytes, and runs on one thread.
 package final class CuttingForwarder: Sendable {
     package struct Statistics: Sendable {
         package var connections = 0
@@ -34,7 +34,7 @@ package final class CuttingForwarder: Sendable {
     /// A byte that is written here ends the thread's wait.
     private let bell: Int32
 
-    /// Listens on a port for each target, which is a port too.
+    /// Listens on one port for each target port.
     package init(targets: [Int], seed: UInt64) throws {
         var listeners: [(descriptor: Int32, target: Int)] = []
         var ports: [Int] = []

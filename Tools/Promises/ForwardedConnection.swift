@@ -92,10 +92,11 @@ final class ForwardedConnection {
         if up.isOver, down.isOver { end(.close) }
     }
 
-    /// Closes the client's side, and tells the broker that no more comes.
+    /// Closes the client's side, and ends the stream to the broker.
     ///
-    /// The broker can go on writing. If it could not, mosquitto 2.0.11 would break the promise itself: where it fails to write
-    /// a PUBREL again, it publishes the QoS 2 message again after the next CONNECT (`db__message_reconnect_reset_outgoing`).
+    /// The broker can continue writing. Otherwise mosquitto 2.0.11 itself would violate the guarantee: when it fails to
+    /// write a PUBREL again, it publishes the QoS 2 message again after the next CONNECT
+    /// (`db__message_reconnect_reset_outgoing`).
     func end(_ ending: Ending) {
         guard !isDraining, !hasEnded else { return }
         isDraining = true

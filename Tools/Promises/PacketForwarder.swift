@@ -42,7 +42,7 @@ package final class PacketForwarder: Sendable {
     package init(target: Int, bytesPerSecond: Int? = nil, rule: Rule? = nil) throws {
         let (listener, port) = try Socket.listen()
         (self.port, self.target, self.bytesPerSecond, self.rule) = (port, target, bytesPerSecond, rule)
-        // A link that is slow has no room for megabytes at its beginning.
+        // A slow link must not accept megabytes at its start.
         if bytesPerSecond != nil { Socket.setReceiveBuffer(listener, 16_384) }
         Thread.detachNewThread { [self] in accept(listener) }
     }
@@ -66,7 +66,7 @@ package final class PacketForwarder: Sendable {
             guard Socket.waitUntilReady(listener, POLLIN, milliseconds: 20), let client = Socket.accept(listener) else {
                 continue
             }
-            // Not that of before the wait: what connects after a reset is not reset.
+            // Reads the value after the wait: connections made after a reset are not reset.
             guard let era, let broker = Socket.connect(to: target) else {
                 close(client)
                 continue
@@ -116,7 +116,7 @@ private final class Link: Sendable {
 
     private var isOver: Bool { state.withLock { $0.isOver } }
 
-    /// Makes both threads of the connection end.
+    /// Ends both threads of the connection.
     func end() { state.withLock { $0.isOver = true } }
 
     /// Runs one of the threads.
@@ -160,11 +160,11 @@ private final class Link: Sendable {
     }
 }
 
-/// Puts the bytes of a stream together to MQTT packets.
+/// Assembles the bytes of a stream into MQTT packets.
 struct PacketSplitter {
     private var rest: [UInt8] = []
 
-    /// The packets that are whole with these bytes.
+    /// Returns the packets that these bytes complete.
     mutating func split(_ bytes: [UInt8]) -> [[UInt8]] {
         rest += bytes
         var packets: [[UInt8]] = []
@@ -175,7 +175,7 @@ struct PacketSplitter {
         return packets
     }
 
-    /// MQTT 5.0, section 2.1.4. `nil` if the header is not whole.
+    /// MQTT 5.0, section 2.1.4. `nil` if the header is incomplete.
     private static func length(_ bytes: [UInt8]) -> Int? {
         var value = 0
         for index in 1..<5 where index < bytes.count {

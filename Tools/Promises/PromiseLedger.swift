@@ -49,7 +49,7 @@ package final class PromiseLedger: Sendable {
         /// Number of messages that each consumer has not received yet.
         var outstanding: [Int]
         var violation: String?
-        /// The message that broke a promise.
+        /// The message that violated a guarantee.
         var offender: Stamp?
 
         mutating func violate(_ what: String, _ stamp: Stamp? = nil) {

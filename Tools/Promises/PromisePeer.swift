@@ -11,7 +11,7 @@ final class PromisePeer: Sendable {
         var session: MQTTSession
         /// Each entry is a subscription scope of its own, for as long as the client runs.
         var filters: [[MQTTSubscription]]
-        /// Subscribes to this and unsubscribes, over and over.
+        /// The filter to which the peer subscribes and unsubscribes repeatedly.
         var fleeting: MQTTTopicFilter?
         var receiveMaximum: UInt16 = 65_535
         var maximumInFlight = 100
@@ -20,7 +20,7 @@ final class PromisePeer: Sendable {
     struct Counts: Sendable {
         var connections = 0
         var attempts = 0
-        /// Connections for which the broker had no session.
+        /// Number of connections for which the broker had no session.
         var newSessions = 0
         var subscriptions = 0
     }
@@ -120,7 +120,7 @@ final class PromisePeer: Sendable {
         state.withLock { $0.round = [publishing, subscribing] }
     }
 
-    /// Returns when nothing more is published. What was published may be under way.
+    /// Returns when nothing more is published. Published messages may still be in flight.
     func endRound() async {
         let tasks = state.withLock { state in
             state.isPublishing = false
@@ -138,7 +138,7 @@ final class PromisePeer: Sendable {
             let burst = Int.random(in: 1...40, using: &numbers)
             for _ in 0..<burst { publishOne(&numbers) }
             published += burst
-            // Neither more than the broker can pass on, nor more than is in flight with some left over.
+            // Waits until few publishes are outstanding, and the broker has few messages left to deliver.
             _ = await eventually(timeout: .seconds(3_600), pollEvery: .milliseconds(2)) {
                 !isPublishing || waiting < 300 && ledger.backlog < 3_000
             }
@@ -162,7 +162,7 @@ final class PromisePeer: Sendable {
             return
         }
         state.withLock { $0.waiting += 1 }
-        // It is in the client's queue when this returns: the next one comes after it.
+        // The message is in the client's queue when this call returns: the next one follows it.
         Task.immediate { [self] in
             do throws(MQTTError) {
                 try await client.publish(payload, to: MQTTTopic(topic), qos: qos)

@@ -71,12 +71,12 @@ package struct PromiseRun: Sendable {
             role(.v5_0, tls: true, .clean, [], fleeting: true),
             role(.v3_1_1, tls: false, .clean, [], fleeting: true),
         ]
-        // Windows that are full most of the time.
+        // Small windows, which are full most of the time.
         (roles[2].maximumInFlight, roles[3].receiveMaximum) = (5, 7)
         return roles
     }
 
-    /// Throws ``PromiseFailure`` with the first promise that is broken. `afterRound` is called when nothing is under way.
+    /// Throws ``PromiseFailure`` with the first violated guarantee. `afterRound` is called when nothing is in progress.
     @discardableResult
     package func run(
         onBroker: (LocalMosquitto) -> Void = { _ in },
@@ -189,7 +189,7 @@ package struct PromiseRun: Sendable {
         configuration.retry.seed = seed
         configuration.retry.decide = { failure in
             let decision = MQTTRetryPolicy.Decision.standard(for: failure)
-            // A handshake that is cut may look like a mistake in the configuration.
+            // A cut handshake may look like a configuration error.
             return decision == .stop ? .retry(.standard) : decision
         }
         return configuration

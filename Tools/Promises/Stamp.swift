@@ -27,13 +27,13 @@ package struct Stamp: Hashable, Sendable {
         self.number = number
     }
 
-    /// The stamp and as many bytes more.
+    /// A payload of the stamp and this number of additional bytes.
     package func payload(padding: Int) -> [UInt8] {
         let head = "\(series.publisher) \(series.topic) \(series.qos.rawValue) \(round) \(number) \(padding) "
         return Array(head.utf8) + [UInt8](repeating: filler, count: padding)
     }
 
-    /// `nil` if nobody has published that.
+    /// `nil` if the payload is not a stamp.
     package init?(payload: [UInt8]) {
         let fields = payload.split(separator: UInt8(ascii: " "), maxSplits: 6, omittingEmptySubsequences: false)
         guard fields.count == 7 else { return nil }

@@ -1,6 +1,6 @@
 import Mosquitto
 
-/// When another client library dials again, from its source.
+/// The delays of another client library, taken from its source.
 protocol PeerPolicy: Sendable {
     /// - Parameter failures: attempts that have failed since the connection was lost. The first delay, for 0, follows the
     ///   loss.
@@ -25,8 +25,8 @@ struct MosquittoLinearPolicy: PeerPolicy {
     }
 }
 
-/// libmosquitto with `mosquitto_reconnect_delay_set(3, 30, true)`, the second example in mosquitto.h. What is called
-/// exponential there is quadratic: 3, 12, 27, 30 s, not the 3, 6, 12, 24, 30 s of the example. libmosquitto 2.0.11:
+/// libmosquitto with `mosquitto_reconnect_delay_set(3, 30, true)`, the second example in mosquitto.h. The delays that
+/// it calls exponential are quadratic: 3, 12, 27, 30 s, not the 3, 6, 12, 24, 30 s of the example. libmosquitto 2.0.11:
 /// lib/loop.c, `mosquitto_loop_forever`.
 struct MosquittoQuadraticPolicy: PeerPolicy {
     func delay(failures: Int, using generator: inout JitterGenerator) -> Duration {
@@ -55,8 +55,8 @@ struct HiveMQPolicy: PeerPolicy {
 }
 
 /// aws-c-mqtt's MQTT 5 client, which AWS's IoT SDKs share: full jitter, 1 s to 120 s. source/v5/mqtt5_client.c,
-/// `s_update_reconnect_delay_for_pending_reconnect`: the cap comes after the draw, so that ever more clients wait for
-/// exactly 120 s.
+/// `s_update_reconnect_delay_for_pending_reconnect`: the cap applies after the draw, so that with each failure more
+/// clients wait for exactly 120 s.
 struct AWSPolicy: PeerPolicy {
     func delay(failures: Int, using generator: inout JitterGenerator) -> Duration {
         .seconds(min(Double.random(in: 0...doubled(failures), using: &generator), 120))

@@ -1,4 +1,4 @@
-/// An SVG of the CONNECTs per second of each policy. It has a background of its own, for pages of any colour.
+/// An SVG of the CONNECTs per second of each policy. It has its own background, and so suits pages of any colour.
 struct Plot {
     private static let width = 1_000.0
     private static let height = 540.0
@@ -64,8 +64,8 @@ struct Plot {
 
     // MARK: Policies
 
-    /// A point for each second until the last arrival. What is below the axis lies on it, and is left out between two of
-    /// its kind.
+    /// A point for each second until the last arrival. Points below the axis are drawn on the axis, and omitted between
+    /// two others of that kind.
     private func line(_ index: Int) -> String {
         let arrivals = Array(report.results[index].outcome.arrivals.prefix(Int(Self.seconds)))
         let isBelow = arrivals.map { logarithm($0) <= Double(Self.decades.lowerBound) }

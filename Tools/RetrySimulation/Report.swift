@@ -21,7 +21,7 @@ struct Report: Sendable {
 
     var results: [ContestantResult] { [ours] + peers }
 
-    /// The full recovery that half of the peers do not reach.
+    /// The median of the peers' times to full recovery.
     var medianPeerRecovery: Duration {
         let sorted = peers.map(\.outcome.fullRecovery).sorted()
         return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
@@ -46,7 +46,7 @@ struct Report: Sendable {
         return lines.joined(separator: "\n") + "\n\n\(ours.name): \(peak); \(recovery).\n"
     }
 
-    /// Clients that have not come back: none, unless a policy gives up.
+    /// Number of clients that have not returned: 0, unless a policy gives up.
     var lost: Int { results.map { scenario.clients - $0.outcome.recoveries.count }.reduce(0, +) }
 
     /// The name of the broker in the table and the CSV.

@@ -55,7 +55,7 @@ private struct Wake: Comparable {
     }
 }
 
-/// A broker that is away for the outage, and then accepts CONNECTs up to its capacity in each second.
+/// A broker that is unavailable during the outage, and then accepts CONNECTs up to its capacity in each second.
 struct SimulatedBroker {
     private let outage: Duration
     private let capacity: Int?

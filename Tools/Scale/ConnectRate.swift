@@ -34,7 +34,7 @@ struct ConnectRate: AsyncParsableCommand {
         let authority = try TestCertificateAuthority()
         let identity = try authority.serverIdentity()
         let broker = try await LocalMosquitto.start(tls: identity, extraConfiguration: quietBroker)
-        // Its answers do not wait for the handshakes of the other broker, so that the loop alone is measured.
+        // Its answers do not wait for the other broker's handshakes, so that only the loop is measured.
         let busyBroker = try await LocalMosquitto.start(tls: identity, extraConfiguration: quietBroker)
         let signals = EndingSignals {
             broker.kill()
@@ -133,7 +133,7 @@ struct ConnectRate: AsyncParsableCommand {
     }
 }
 
-/// Has something new to rotate to each time.
+/// Returns new credentials each time.
 private final class RotatingPassword: MQTTCredentialProvider {
     private let asked = Mutex(0)
 

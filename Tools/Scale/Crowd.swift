@@ -7,7 +7,7 @@ import Synchronization
 final class Crowd: Sendable {
     let clients: [MQTTClient]
 
-    /// - Parameter loops: in turn, for the clients.
+    /// - Parameter loops: the event loops, assigned to the clients in turn.
     init(_ count: Int, on loops: [MosquittoEventLoop], _ configuration: (Int) -> MQTTClientConfiguration) {
         clients = (0..<count).map { number in
             MQTTClient(configuration(number), eventLoop: loops[number % loops.count], logger: .criticalOnly)
@@ -57,7 +57,7 @@ final class Crowd: Sendable {
     }
 }
 
-/// The broker's configuration for measurements: it logs nothing of each client, and holds no session's queue back.
+/// The broker's configuration for measurements: it logs no clients, and does not limit the queue of a session.
 let quietBroker = """
     max_queued_messages 0
     set_tcp_nodelay true

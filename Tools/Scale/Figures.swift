@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// Prints what was measured beside its bound, and remembers which bounds are broken.
+/// Prints each measurement next to its limit, and records exceeded limits.
 struct Bounds {
     private(set) var broken: [String] = []
 
@@ -9,7 +9,7 @@ struct Bounds {
         if !holds { broken.append(sentence) }
     }
 
-    /// Ends the command with 1 if a bound is broken.
+    /// Ends the command with status 1 if a limit is exceeded.
     func enforce() throws {
         if !broken.isEmpty { throw ExitCode.failure }
     }

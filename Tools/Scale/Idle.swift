@@ -3,7 +3,7 @@ import Mosquitto
 import MosquittoTesting
 
 #if os(Linux)
-/// Clients that have nothing to do but to keep their connections.
+/// Clients that only keep their connections open.
 struct Idle: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "TLS clients that are idle: memory a client, processor time and threads.")
@@ -56,7 +56,7 @@ struct Idle: AsyncParsableCommand {
                     return configuration
                 }.clients
             }
-            // Twice a keep-alive's check and the time that timers may be late: then buffers have been given back.
+            // Two keep-alive checks, plus the permitted lateness of timers: by then buffers have been released.
             let quiet = configuration.keepAlive / 5 + .seconds(2)
             let first = crowd(0..<beyond)
             try await start(first, 50)

@@ -41,7 +41,7 @@ final class Load: Sendable {
             } catch {
                 state.withLock { $0.failures += 1 }
             }
-            // A rate that the broker keeps up with.
+            // A rate that the broker can sustain.
             try? await Task.sleep(for: .milliseconds(400))
         }
     }

@@ -17,7 +17,7 @@ struct Scale: AsyncParsableCommand {
     }
 }
 
-/// Why a measurement has failed, in a sentence.
+/// The reason for a failed measurement, in a sentence.
 struct ScaleFailure: Error, CustomStringConvertible {
     let description: String
 
@@ -25,7 +25,7 @@ struct ScaleFailure: Error, CustomStringConvertible {
 }
 
 extension Logger {
-    /// For clients whose failures are what is measured.
+    /// A logger for clients whose failures are the measurement.
     static var criticalOnly: Logger {
         var logger = Logger(label: "scale")
         logger.logLevel = .critical

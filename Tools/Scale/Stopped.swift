@@ -4,7 +4,7 @@ import MosquittoTesting
 import Synchronization
 
 #if os(Linux)
-/// A broker that stops for a while under load, and goes on.
+/// A broker that stops for a while under load, and resumes.
 struct Stopped: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "A broker that is stopped (SIGSTOP) under load: memory, another client of the loop, and losses.")
@@ -35,7 +35,7 @@ struct Stopped: AsyncParsableCommand {
         let authority = try TestCertificateAuthority()
         let identity = try authority.serverIdentity()
         var bounds = Bounds()
-        // The connection outlasts the first one; the second ends it, so that the session has to be resumed.
+        // The connection survives the first stop; the second one ends it, so that the client must resume the session.
         for keepAlive in [Duration.seconds(120 + Int(seconds) * 4), .seconds(5)].prefix(once ? 1 : 2) {
             let broker = try await LocalMosquitto.start(tls: identity, extraConfiguration: quietBroker)
             let other = try await LocalMosquitto.start(tls: identity, extraConfiguration: quietBroker)
@@ -145,7 +145,7 @@ struct Stopped: AsyncParsableCommand {
             broker.resume()
             let clock = ContinuousClock.now
             let after = try await RoundTrips.measure(neighbour) {
-                // Until the load goes on as before.
+                // Waits until the load continues as before.
                 let resumed = load.acknowledged.count
                 _ = await eventually(timeout: .seconds(60)) { load.acknowledged.count > resumed + 2 * tasks }
             }

@@ -28,7 +28,8 @@ enum ThisProcess {
         return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
     }
 
-    /// Two looks, a keep-alive check apart, at resident memory that agree; the last look after the deadline.
+    /// Returns resident memory once two samples, one keep-alive check apart, agree; after the deadline, the last
+    /// sample.
     static func settledKB(pause: Duration, deadline: Duration) async throws -> Int {
         var last = try residentKB()
         let end = ContinuousClock.now + deadline
@@ -41,10 +42,10 @@ enum ThisProcess {
         return last
     }
 
-    /// The connection. What opening a session takes besides is there for less than a millisecond.
+    /// One descriptor for the connection. Opening a session needs more, but for less than a millisecond.
     static let descriptorsAClient = 1
 
-    /// Raises the limit of descriptors to what `clients` need. A broker that is started afterwards has it too.
+    /// Raises the limit of descriptors for this number of clients. A broker started afterwards inherits the limit.
     static func allow(clients: Int) throws {
         let needed = rlim_t(clients * descriptorsAClient + 200)
         var limit = rlimit()

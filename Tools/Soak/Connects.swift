@@ -5,7 +5,7 @@ import MosquittoTesting
 #if os(Linux)
 import Glibc
 
-/// A day of connections, one each 8.64 s, in a few minutes: what is left behind.
+/// Compresses a day of connections, one every 8.64 s, into a few minutes, and measures leaks.
 struct Connects: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "10,000 connections of four clients, with faults: memory, descriptors, threads and OpenSSL's errors."
@@ -43,7 +43,7 @@ struct Connects: AsyncParsableCommand {
         do {
             footprints = try await measure(lanes, broker.mosquitto)
         } catch {
-            // To end with connections that are alive would take OpenSSL from under them.
+            // Exiting with open connections would free OpenSSL's tables while they are in use.
             for lane in lanes { await lane.shutDown() }
             throw error
         }
@@ -129,7 +129,7 @@ struct Connects: AsyncParsableCommand {
         let connections = Int(Double(connections) * (1 - Self.warmUp))
         let growth = last.heap - first.heap
         let ofNewThreads = max(0, last.threads - first.threads) * DispatchCaches.bytesPerThread
-        // The smallest allocation takes 32 bytes: one that every second connection leaves behind is too much.
+        // The smallest allocation takes 32 bytes: a leak of one for every second connection is too much.
         bound("the heap in bytes", growth - ofNewThreads, max(65_536, connections * 16))
         bound("resident memory in KB", last.residentKB - first.residentKB, 4_096)
         bound("the number of descriptors", last.descriptors - first.descriptors, 0)

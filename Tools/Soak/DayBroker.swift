@@ -1,15 +1,15 @@
 import Foundation
 import MosquittoTesting
 
-/// The broker of the compressed day: one mosquitto that asks for client certificates, with two more ports that show a bad
-/// certificate of their own.
+/// The broker of the compressed day: one mosquitto that asks for client certificates, with two more ports that each
+/// present a bad certificate.
 struct DayBroker {
     let mosquitto: LocalMosquitto
     let authority: TestCertificateAuthority
     let stranger: TestCertificateAuthority
-    /// Shows a certificate of an authority that no client trusts.
+    /// Presents a certificate of an authority that no client trusts.
     let foreignPort: Int
-    /// Shows one that was valid until an hour ago.
+    /// Presents a certificate that expired an hour ago.
     let expiredPort: Int
     private let folder: TemporaryDirectory
 

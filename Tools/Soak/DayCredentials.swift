@@ -1,7 +1,8 @@
 import Mosquitto
 import Synchronization
 
-/// Gives another user name each time, so that every rotation has something new; or one that the broker does not know.
+/// Returns another user name each time, so that every rotation has new credentials; on request, one that the broker
+/// does not accept.
 final class DayCredentials: MQTTCredentialProvider {
     private let state = Mutex((asked: 0, isUnknown: false))
 

@@ -16,7 +16,7 @@ extension DayLane {
             let bytes = Int.random(in: 1...3_000, using: &numbers)
             try await forwarder.route(number, to: broker.mosquitto.port, ending, after: bytes)
             try await forwarder.end(number, .close)
-            // More bytes than the handshake has, and the connection is made after all.
+            // If the limit exceeds the bytes of the handshake, the connection succeeds.
             try await wait("to be cut") { $0.tally.failed > failures || $0.tally.connections > connections }
             try await forwarder.route(number, to: broker.mosquitto.port)
             try await forwarder.end(number, .reset)
@@ -40,7 +40,7 @@ extension DayLane {
         }
     }
 
-    /// A rotation that the broker's own end has overtaken is one all the same.
+    /// Counts a rotation even if the broker ends the connection first.
     private func rotate(_ rotation: () async throws -> Void) async {
         do { try await rotation() } catch { tally.overtakenRotations += 1 }
     }
@@ -57,14 +57,14 @@ extension DayLane {
     func replaceFiles() throws {
         nextReplacement += 100
         try showIdentity(of: broker.authority)
-        // The authorities too, and more of them than before: the connections after that are verified anew.
+        // Also replaces the authorities, with one more than before: later connections are verified again.
         if Bool.random(using: &numbers) {
             try folder.write(
                 broker.authority.certificatePEM + "\n" + TestCertificateAuthority().certificatePEM, to: "authority.pem")
         }
     }
 
-    /// A new key and certificate each time. An attempt may see one without the other, and fails.
+    /// Writes a new key and certificate each time. An attempt that reads one without the other fails.
     func showIdentity(of authority: TestCertificateAuthority) throws {
         let identity = try authority.clientIdentity(commonName: "day-\(number)")
         try folder.write(identity.certificatePEM, to: "client.pem")

@@ -3,7 +3,7 @@ import Mosquitto
 import MosquittoTesting
 
 #if os(Linux)
-/// One client of the compressed day. What happens to it comes from the seed; how fast, from the machine.
+/// One client of the compressed day. The seed determines its faults; the machine determines their pace.
 actor DayLane {
     nonisolated let name: String
     var tally = DayTally()
@@ -17,7 +17,7 @@ actor DayLane {
     private let probe = LoopProbe(.shared)
     var numbers: SeededGenerator
     private var background: [Task<Void, any Error>] = []
-    /// The files are replaced when there have been so many connections.
+    /// The number of connections at which the files are replaced next.
     var nextReplacement = 100
 
     init(
@@ -41,7 +41,8 @@ actor DayLane {
         configuration.version = [0, 3].contains(number % 4) ? .v5_0 : .v3_1_1
         configuration.session = number % 2 == 0 ? .persistent : .clean
         configuration.credentials = credentials
-        // Swift keeps a cancelled sleep until its time, and each question to a provider has one of this length.
+        // Swift keeps a cancelled sleep until its deadline, and each request to a provider starts a sleep of this
+        // length.
         configuration.timeouts.credentials = .seconds(1)
         configuration.retry.baseDelay = .milliseconds(2)
         configuration.retry.maximumDelay = .milliseconds(20)
@@ -52,7 +53,7 @@ actor DayLane {
         configuration.retry.seed = seed
         configuration.retry.decide = { failure in
             let decision = MQTTRetryPolicy.Decision.standard(for: failure)
-            // The day goes on: what looks like a mistake in the configuration is this tool's doing.
+            // The day continues: this tool causes the failures that look like configuration errors.
             return decision == .stop ? .retry(.standard) : decision
         }
         client = MQTTClient(configuration, logger: .criticalOnly)
@@ -68,7 +69,7 @@ actor DayLane {
             Task {
                 for await event in events {
                     note(event.kind)
-                    // At once: the next attempt clears the queue before it begins.
+                    // Checks at once: the next attempt clears the queue before it begins.
                     if event.kind.isFailure { await lookForErrors() }
                 }
             })
@@ -82,7 +83,7 @@ actor DayLane {
         try await wait("to connect") { $0.isConnected }
     }
 
-    /// Goes on until there have been so many connections.
+    /// Continues until this number of connections has been made.
     func run(until connections: Int) async throws {
         while tally.connections < connections {
             let happening = DayHappening.random(using: &numbers)
@@ -93,7 +94,7 @@ actor DayLane {
                     qos: MQTTQoS.allCases.randomElement(using: &numbers) ?? .atMostOnce)
             }
             let published = tally.published + messages.count
-            // Under way while it happens.
+            // In progress while the fault happens.
             async let publishing: Void = publish(messages)
             try await perform(happening)
             try await wait("for acknowledgements after \(happening)") { $0.tally.published >= published }
@@ -141,7 +142,7 @@ actor DayLane {
 
     private func noteMessage() { tally.received += 1 }
 
-    /// On the loop's thread, and on whichever thread of Swift's pool this is.
+    /// Checks the loop's thread and the current thread of Swift's pool.
     private func lookForErrors() async {
         if let error = await probe.oldestOpenSSLError { tally.leftBehind["the event loop: \(error)", default: 0] += 1 }
         if let error = OpenSSLErrors.oldest() { tally.leftBehind["Swift's pool: \(error)", default: 0] += 1 }

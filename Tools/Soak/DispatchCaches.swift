@@ -10,7 +10,7 @@ enum DispatchCaches {
     /// Fills the caches. Otherwise they fill over some thousand connections, which would look like a leak.
     static func fill() async {
         await withCheckedContinuation { done in
-            // Not from the pool: what a thread of it allocates comes from its own cache.
+            // Not on a thread of the pool, whose allocations come from its own cache.
             Thread.detachNewThread {
                 let group = DispatchGroup()
                 for _ in 0..<20 {

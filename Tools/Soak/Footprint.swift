@@ -21,7 +21,7 @@ struct Footprint {
         _ = try await eventually(timeout: .seconds(10), pollEvery: .milliseconds(500)) {
             looks.append(try now())
             guard let last = looks.last, let earlier = looks.dropLast().last else { return false }
-            // To look takes some memory too.
+            // The measurement itself takes memory too.
             return (last.descriptors, last.threads) == (earlier.descriptors, earlier.threads)
                 && abs(last.heap - earlier.heap) < 4_096
         }

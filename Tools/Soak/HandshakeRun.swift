@@ -23,7 +23,7 @@ struct HandshakeRun {
         let configuration = configuration(handshake, broker, port: broker.port(for: handshake))
         return try await withMQTTClient(configuration, eventLoop: loop, logger: .criticalOnly) { client in
             var connections = Reconnects(client, handshake)
-            // The first ones fill caches; the very first one is never resumed.
+            // The first reconnects fill caches; the very first one is never resumed.
             for _ in 0..<5 { _ = try await connections.next() }
             let (processor, thread) = (Duration.clock(CLOCK_PROCESS_CPUTIME_ID), await probe.processorTime)
             var latencies: [Duration] = []
@@ -74,7 +74,7 @@ struct HandshakeRun {
     }
 }
 
-/// Has something new to rotate to each time, always of the same length.
+/// Returns new credentials each time, always of the same length.
 private final class CountingCredentials: MQTTCredentialProvider {
     private let asked = Mutex(100_000)
 

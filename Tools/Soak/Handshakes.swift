@@ -31,7 +31,7 @@ struct Handshakes: AsyncParsableCommand {
 
     func run() async throws {
         let kinds = HandshakeCase.all.filter { handshake in
-            // BoringSSL takes Ed25519 only if it is told to, which the scripted broker does not do.
+            // BoringSSL accepts Ed25519 only if it is enabled, and the scripted broker does not enable it.
             (peer == .mosquitto || handshake.algorithm != .ed25519)
                 && handshake.columns.joined(separator: " | ").hasPrefix(only)
         }
@@ -71,7 +71,7 @@ struct Handshakes: AsyncParsableCommand {
                 microseconds(median(runs.map(\.loopTime))),
                 milliseconds(median(latencies)), milliseconds(latencies[(latencies.count * 99 - 1) / 100]),
                 "\(median(traffic.map(\.sent)))", "\(median(traffic.map(\.received)))",
-                // Where what both sides send crosses on its way, the forwarder counts one too many.
+                // If messages of both sides cross on the way, the forwarder counts one round trip too many.
                 "\(traffic.map(\.roundTrips).min() ?? 0)",
             ]
         return "| \(columns.joined(separator: " | ")) |"

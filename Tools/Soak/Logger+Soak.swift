@@ -1,7 +1,7 @@
 import Logging
 
 extension Logger {
-    /// For clients whose failures are what is measured.
+    /// A logger for clients whose failures are the measurement.
     static var criticalOnly: Logger {
         var logger = Logger(label: "soak")
         logger.logLevel = .critical

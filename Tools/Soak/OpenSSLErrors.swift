@@ -3,7 +3,7 @@ import Glibc
 
 /// The error queues of the OpenSSL that the library uses. Each thread has its own.
 enum OpenSSLErrors {
-    /// The oldest error in this thread's queue. No module of C is imported for it: libcrypto is in the process anyway.
+    /// The oldest error in this thread's queue. Needs no C module: libcrypto is already loaded.
     static func oldest() -> String? {
         guard let peek = dlsym(nil, "ERR_peek_error"), let describe = dlsym(nil, "ERR_error_string_n") else {
             return "this process has no OpenSSL"

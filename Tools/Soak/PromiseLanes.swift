@@ -7,7 +7,7 @@ import Synchronization
 import Glibc
 
 extension PromisesSoak {
-    /// Runs each lane, and all of them even if one fails: each is a promise of its own.
+    /// Runs all lanes, even if one fails: each checks a separate guarantee.
     func runLanes(_ lanes: [PromiseLane]) async throws {
         let brokers = Mutex<[LocalMosquitto]>([])
         let signals = EndingSignals { for broker in brokers.withLock({ $0 }) { broker.kill() } }
@@ -35,9 +35,9 @@ extension PromisesSoak {
         if hasFailed { throw ExitCode.failure }
     }
 
-    /// A lane's clients are gone with it. A thread of Swift's pool may have come.
+    /// A lane's clients end with the lane. Swift's pool may have gained a thread.
     private func check(_ before: Footprint, _ after: Footprint) throws {
-        // The first lane starts the shared loop, the resolver's threads are kept for a while.
+        // The first lane starts the shared loop; the resolver keeps its threads for a while.
         if before.libraryThreads > 0, after.libraryThreads > before.libraryThreads {
             throw PromiseFailure("the library's threads grew from \(before.libraryThreads) to \(after.libraryThreads)")
         }

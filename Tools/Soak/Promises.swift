@@ -6,7 +6,7 @@ import Promises
 #if os(Linux)
 import Glibc
 
-/// Cuts at random bytes, and what MQTT promises all the same.
+/// Cuts connections at random bytes, and checks the guarantees of MQTT.
 struct PromisesSoak: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "promises",

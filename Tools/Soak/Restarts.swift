@@ -86,7 +86,7 @@ struct Restarts: AsyncParsableCommand {
             service = try start(lane, broker.port, store)
         }
         try await producer.value
-        // A body that throws ends its process: it is started again until all is there.
+        // A body that throws ends its process, which is restarted until all messages are stored.
         let deadline = ContinuousClock.now + .seconds(60)
         while try stored(store).distinct < messages, ContinuousClock.now < deadline {
             if !service.isRunning { service = try start(lane, broker.port, store) }

@@ -41,7 +41,7 @@ struct RotationGaps: AsyncParsableCommand {
             try await client.waitUntilConnected()
             var gaps: [Duration] = []
             for _ in 0..<rotations {
-                // Something is in flight, and a ticket has come.
+                // A message is in flight, and a session ticket has arrived.
                 try await client.publish("x", to: "soak", qos: .atLeastOnce)
                 try await client.rotateCredentials()
                 for await event in events {

@@ -1,4 +1,4 @@
-/// Why a measurement has failed, in a sentence.
+/// The reason for a failed measurement, in a sentence.
 struct SoakFailure: Error, CustomStringConvertible {
     let description: String
 

@@ -17,9 +17,9 @@ struct Stall: AsyncParsableCommand {
     @Option(help: "How many QoS 1 messages the broker gets for it meanwhile.")
     var messages = 100_000
 
-    /// Shorter than the stall, so that a client that says nothing while it does not read is thrown out.
+    /// Shorter than the stall, so that the broker disconnects a client that sends nothing while it does not read.
     private static let keepAlive = Duration.seconds(10)
-    /// The buffer of the subscription, a socket's worth, and what the allocator keeps.
+    /// Covers the buffer of the subscription, the bytes of a socket, and the memory that the allocator keeps.
     private static let mostGrowthKB = 32 << 10
     private static let worstLatency = Duration.milliseconds(50)
 
@@ -90,13 +90,13 @@ struct Stall: AsyncParsableCommand {
         _ incoming: MQTTMessages, _ neighbour: MQTTClient, _ publisher: MQTTClientConfiguration
     ) async throws -> Verdict {
         let quiet = try await roundTrips(neighbour, for: .seconds(5))
-        // The publisher is gone before anything is measured: what it takes is its own.
+        // The publisher ends before the measurement, so that its memory is not counted.
         var publisher = publisher
         publisher.publishing.queue.maximumMessages = messages + 1
         let count = messages
         try await withMQTTClient(publisher, logger: .criticalOnly) { client in
             for number in 0..<count { try client.enqueue("\(number)", to: "stall", qos: .atLeastOnce) }
-            // Behind the others, and acknowledged after them.
+            // Follows the other messages, and is acknowledged after them.
             try await client.publish("end", to: "stall", qos: .atLeastOnce)
         }
         let before = try await Footprint.settled().residentKB
@@ -123,7 +123,7 @@ struct Stall: AsyncParsableCommand {
             missing: inbox.missing, duplicates: inbox.duplicates, draining: draining)
     }
 
-    /// Which numbers have come. The last one is that of the message without a number.
+    /// The numbers that have arrived. The last one is that of the message without a number.
     private final class Inbox: Sendable {
         private let state: Mutex<(seen: [Bool], missing: Int, duplicates: Int)>
 

@@ -22,7 +22,7 @@ extension WireClient {
                 async let rejected = refusal {
                     try await client.publish("rejected", to: "topic", qos: .exactlyOnce)
                 }
-                // The order of the two is the test's.
+                // The test prescribes the order of the two.
                 try await Task.sleep(for: .milliseconds(50))
                 try await client.publish("accepted", to: "topic", qos: .exactlyOnce)
                 let code = try await rejected

@@ -1,7 +1,7 @@
 import Mosquitto
 
 extension WireClient {
-    /// 03, broker to client, and 11, properties that come: messages that nobody has subscribed to.
+    /// 03, broker to client, and 11, received properties: messages without a subscription.
     static let receiving: [String: Program] = [
         "03-publish-b2c-qos1": { try await receive($0, "publish-qos1-test", "pub/qos1/receive", .atLeastOnce) },
         "03-publish-b2c-qos1-unexpected-puback": {
@@ -41,7 +41,7 @@ extension WireClient {
         }
     }
 
-    /// The message comes with the CONNACK: who wants it is there before.
+    /// The message arrives with the CONNACK: its consumer must be ready before.
     private static func first(
         _ configuration: MQTTClientConfiguration, _ body: (MQTTClient, MQTTMessage) async throws -> Void
     ) async throws {

@@ -10,8 +10,8 @@ import Glibc
 
 /// The clients of libmosquitto's own test suite, written with this library.
 ///
-/// A driver of the suite starts it as `NAME.test PORT` and compares what it sends, byte by byte. Which client it is, it reads off its
-/// own name.
+/// A driver of the suite starts this program as `NAME.test PORT` and compares its packets byte by byte. The program
+/// selects the client by its own name.
 @main
 enum WireClient {
     static func main() async {
@@ -31,7 +31,7 @@ enum WireClient {
         }
     }
 
-    /// 09: what has nothing to do with a broker.
+    /// 09: functions that need no broker.
     private static let offline: [String: Program] = [
         "09-util-topic-tokenise": { _ in
             for (topic, levels) in [
@@ -73,7 +73,7 @@ enum WireClient {
         return configuration
     }
 
-    /// Connects, does what the test is about, and disconnects.
+    /// Connects, runs the body of the test, and disconnects.
     static func run(
         _ configuration: MQTTClientConfiguration, _ body: (MQTTClient) async throws -> Void = { _ in }
     ) async throws {
@@ -84,7 +84,7 @@ enum WireClient {
         try? await client.shutdown()
     }
 
-    /// Stays connected until the driver ends it, or the connection.
+    /// Stays connected until the driver ends the process or the connection.
     static func stay(_ configuration: MQTTClientConfiguration) async throws {
         let client = MQTTClient(configuration)
         try await client.start()

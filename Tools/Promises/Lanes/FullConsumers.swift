@@ -3,7 +3,7 @@ import MosquittoTesting
 import Synchronization
 
 extension PromiseLane {
-    /// A consumer that is full holds the broker back, and neither the next handshake nor the rotation of a token.
+    /// A consumer with a full buffer delays the broker, but neither the next handshake nor a token rotation.
     static let fullConsumers = PromiseLane(
         name: "full-consumers",
         statement: "A consumer of capacity 1 that sleeps: reset or rotated, its client is connected again within 5 s; "
@@ -72,7 +72,7 @@ private final class FullConsumer: Sendable {
         try await client.subscribe(to: subscription, buffer: buffer) { [self] messages in
             isSubscribed.raise()
             for await message in messages {
-                // Full for as long as the disturbance lasts.
+                // The buffer stays full as long as the disturbance lasts.
                 while isHeld { try await Task.sleep(for: .milliseconds(5)) }
                 let text = message.payloadString.prefix { $0 != " " }
                 state.withLock { _ = $0.received.insert(String(text)) }

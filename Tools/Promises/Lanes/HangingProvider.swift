@@ -4,7 +4,7 @@ import MosquittoTesting
 import Synchronization
 
 extension PromiseLane {
-    /// An issuer that does not answer locks nobody out who holds a valid token.
+    /// An issuer that does not answer must not lock out a client with a valid token.
     static let hangingProvider = PromiseLane(
         name: "hanging-provider",
         statement:
@@ -29,7 +29,7 @@ private final class HangingProvider: MQTTCredentialProvider {
     private struct State {
         var hangs = false
         var asked = 0
-        /// Questions that nothing ends but the lane.
+        /// Requests that only the lane ends.
         var stuck: [CheckedContinuation<Void, Never>] = []
     }
 

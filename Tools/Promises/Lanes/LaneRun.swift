@@ -43,7 +43,7 @@ package final class LaneRun: Sendable {
         if !holds { throw PromiseFailure(promise()) }
     }
 
-    /// Waits until a promise is kept.
+    /// Waits until a guarantee is fulfilled.
     func require(
         within limit: Duration, _ promise: @autoclosure () -> String, _ condition: () -> Bool
     ) async throws {
@@ -96,7 +96,7 @@ package final class LaneRun: Sendable {
     }
 }
 
-/// Where a lane's broker listens.
+/// The address of a lane's broker.
 struct LaneBroker: Sendable {
     var tlsPort: Int
     var plainPort: Int

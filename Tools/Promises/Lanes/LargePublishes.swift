@@ -3,7 +3,7 @@ import MosquittoTesting
 import Synchronization
 
 extension PromiseLane {
-    /// The client's own keep-alive, and its own deadline of a graceful ending, are no reason to give up a link on which bytes move.
+    /// Neither the client's keep-alive nor its deadline for a graceful end may close a link on which bytes move.
     static let largePublishes = PromiseLane(
         name: "large-publishes",
         statement:
@@ -22,7 +22,7 @@ extension PromiseLane {
     }
 }
 
-/// One client that publishes over a slow link, and one that looks at what comes.
+/// One client that publishes over a slow link, and one that checks the received messages.
 private final class LargePublisher: Sendable {
     private static let bytesPerSecond = 200_000
     private static let keepAlive = 5
@@ -32,7 +32,7 @@ private final class LargePublisher: Sendable {
     private let number: Int
     private let isTLS: Bool
     private let version: MQTTVersion
-    /// Sizes of what came, and whether its bytes were right.
+    /// The sizes of the received messages, and whether their bytes were correct.
     private let received = Mutex([(size: Int, isRight: Bool, topic: String)]())
 
     init(_ run: LaneRun, _ broker: LaneBroker, _ number: Int, isTLS: Bool, _ version: MQTTVersion) {

@@ -3,7 +3,7 @@ import MosquittoTesting
 import Synchronization
 
 extension PromiseLane {
-    /// AWS IoT closes for a SUBSCRIBE of more than eight filters.
+    /// AWS IoT closes the connection after a SUBSCRIBE with more than eight filters.
     static let nineFilters = PromiseLane(
         name: "nine-filters",
         statement:
@@ -75,7 +75,8 @@ private final class NineFilters: Sendable {
             watch.connections > before
         }
         received.withLock { $0 = [] }
-        // A message that comes before its filter is restored is not promised: QoS 1 of a clean session is not kept.
+        // A message that arrives before its filter is restored is not guaranteed: a clean session keeps no QoS 1
+        // messages.
         let limit = ContinuousClock.now + .seconds(10)
         while received.withLock({ $0.count }) < topics.count {
             if .now > limit {

@@ -3,7 +3,7 @@ import MosquittoTesting
 import Synchronization
 
 extension PromiseLane {
-    /// A packet for which the broker ends connections takes nothing with it but itself.
+    /// A packet that makes the broker end connections fails alone, without other operations.
     static let poison = PromiseLane(
         name: "poison",
         statement:
@@ -63,7 +63,7 @@ private final class Poisoning: Sendable {
         }
         defer { forwarder.stop() }
         var configuration = broker.configuration("poison-\(number)", port: forwarder.port, version: ending.version)
-        // A broker that forgets the session forgets QoS 2 messages that it has taken over and not released.
+        // A broker that discards the session also discards QoS 2 messages whose PUBREL it has not received.
         configuration.session = .persistent
         try await run.withClient(configuration) { client, _ in
             let isSubscribed = Flag()
