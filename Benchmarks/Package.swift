@@ -7,7 +7,7 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-// A package of its own: nobody who uses the library resolves what only measurements need.
+// A separate package: users of the library do not resolve dependencies of the measurements.
 let package = Package(
     name: "Benchmarks",
     platforms: [.macOS(.v26)],
@@ -41,7 +41,7 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(name: "AllocationCounter"),
-        // ordo-one/benchmark takes targets whose folder is in one called Benchmarks.
+        // ordo-one/benchmark requires targets in a folder called Benchmarks.
         .executableTarget(
             name: "HotPaths",
             dependencies: [.product(name: "Benchmark", package: "benchmark")],

@@ -15,7 +15,7 @@ enum CallgrindProfile {
             } else if line.hasPrefix("calls=") {
                 isCall = true
             } else if let first = line.utf8.first, "0123456789+-*".utf8.contains(first) {
-                // The line after a call has what the callee cost, which is counted there too.
+                // The line after a call contains the callee's cost, which is already counted in the callee.
                 if !isCall, let count = line.split(separator: " ").dropFirst().first.flatMap({ Double($0) }) {
                     cost.add(count, by: object)
                 }

@@ -10,7 +10,7 @@ struct Command {
         self.arguments = arguments
     }
 
-    /// Throws what it wrote to standard error if it fails.
+    /// Throws the program's standard error if it fails.
     func run(_ environment: [String: String] = [:]) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: path)
@@ -34,7 +34,7 @@ struct Failure: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-/// Gives `body` the path of a file that there is not yet, and removes it afterwards.
+/// Passes `body` the path of a file that does not exist yet, and removes the file afterwards.
 func withTemporaryFile<R>(_ body: (String) throws -> R) throws -> R {
     let url = FileManager.default.temporaryDirectory.appending(path: "swift-mosquitto-\(UUID().uuidString)")
     defer { try? FileManager.default.removeItem(at: url) }

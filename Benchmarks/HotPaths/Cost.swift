@@ -5,7 +5,7 @@ struct Cost {
         case ours
         case libmosquitto
         case openSSL
-        /// The C library, for whoever has called it.
+        /// The C library, whichever library called it.
         case libc
 
         init(object: Substring) {

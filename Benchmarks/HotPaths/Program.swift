@@ -1,8 +1,9 @@
 import Foundation
 
-/// A program whose last argument is a number of messages, and what one message costs it.
+/// A program whose last argument is a number of messages, and its cost of one message.
 ///
-/// It is run with a number and with twice that: the difference has neither the connection nor the first messages.
+/// The program runs with a number and with twice that number: the difference excludes the connection and the first
+/// messages.
 struct Program {
     let name: String
     let arguments: [String]
@@ -25,7 +26,7 @@ struct Program {
     /// Instructions a message, counted by callgrind. System calls are not among them.
     func instructions(messages: Int) throws -> Cost {
         try withTemporaryFile { stripped in
-            // valgrind 3.19 does not know Swift's debug information.
+            // valgrind 3.19 does not support Swift's debug information.
             try Command("/usr/bin/env", ["strip", "--strip-debug", "-o", stripped, path(name)]).run()
             return try difference(messages) { messages in
                 try withTemporaryFile { profile in

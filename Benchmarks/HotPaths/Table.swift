@@ -1,6 +1,6 @@
 import Foundation
 
-/// A line for each measurement, with more than the thresholds have, in the file that `HOT_PATHS_TABLE` names.
+/// Writes a line for each measurement, with more detail than the thresholds, to the file that `HOT_PATHS_TABLE` names.
 enum Table {
     static func add(_ name: String, _ allocations: Cost, _ instructions: Cost) throws {
         guard let path = ProcessInfo.processInfo.environment["HOT_PATHS_TABLE"] else { return }

@@ -85,7 +85,7 @@ private func waitIfBusy(_ descriptor: Int32, _ events: Int32) -> Bool {
     return poll(&entry, 1, -1) >= 0 || errno == EINTR
 }
 
-/// `write(2)`; inside the type, methods of the same name would shadow the call.
+/// Calls `write(2)` from file scope: inside the type, methods of the same name shadow it.
 private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
     write(descriptor, bytes, count)
 }

@@ -4,7 +4,8 @@ import Testing
 
 @Suite("A publish that a real mosquitto ends connections over")
 struct OversizedPublishTests {
-    /// With MQTT 5.0 the broker says how large a packet may be, and the client refuses by itself. MQTT 3.1.1 has only the close.
+    /// With MQTT 5.0 the broker announces its maximum packet size, and the client refuses larger packets. With MQTT
+    /// 3.1.1 the broker can only close the connection.
     @Test func `fails, since it is too large, and the client goes on (core 7)`() async throws {
         let broker = try await Broker.start(extraConfiguration: "max_packet_size 10000")
         var configuration = broker.configuration(version: .v3_1_1)

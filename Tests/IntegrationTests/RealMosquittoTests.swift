@@ -58,7 +58,7 @@ struct RealMosquittoTests {
     }
 
     /// mosquitto acknowledges a QoS 1 publish and drops it while it holds 20 QoS 2 publishes without their PUBREL. With
-    /// MQTT 3.1.1 its PUBACK cannot say so.
+    /// MQTT 3.1.1 its PUBACK cannot report that.
     @Test(arguments: [MQTTVersion.v3_1_1, .v5_0])
     func `a burst of QoS 1 among QoS 2 arrives whole`(version: MQTTVersion) async throws {
         let broker = try await Broker.start()

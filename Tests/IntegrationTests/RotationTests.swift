@@ -90,7 +90,7 @@ struct RotationTests {
                 }
                 try await Task.sleep(for: .milliseconds(10))
             }
-            // An awaited publish is behind all that were enqueued.
+            // An awaited publish follows all enqueued ones.
             try await sender.publish("end", to: MQTTTopic(topic))
             let total = sent
             _ = await eventually(timeout: .seconds(20)) { seen.distinct >= total }

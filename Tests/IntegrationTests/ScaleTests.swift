@@ -2,11 +2,12 @@
 import Foundation
 import Testing
 
-/// The measurements of `scripts/soak`, in short, in a process of their own: what other tests take is not counted.
+/// The measurements of `scripts/soak`, in a short form and in their own process, so that the memory of other tests is
+/// not counted.
 @Suite("Many clients in one process")
 struct ScaleTests {
     @Test func `300 idle TLS clients take little memory and no threads`() async throws {
-        // A debug build's objects are those of a release build; its asynchronous frames are larger.
+        // A debug build has the objects of a release build, but larger asynchronous frames.
         let run = try await scale([
             "idle", "--clients", "300", "--beyond", "50", "--keep-alive", "10", "--seconds", "1", "--most-kb", "90",
             "--most-percent", "50",

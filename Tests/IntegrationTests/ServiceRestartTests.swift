@@ -53,7 +53,7 @@ struct ServiceRestartTests {
         let (fixed, store) = (configuration, Tally())
         try await withMQTTClient(broker.configuration(), logger: quiet) { publisher in
             try await run(fixed, store, clientFirst: clientFirst) {
-                // Until the subscription is there, nothing arrives.
+                // Nothing arrives before the subscription exists.
                 while store.distinct == 0 { try await publisher.publish("0", to: "ingest/a") }
             }
             let publishing = Task {

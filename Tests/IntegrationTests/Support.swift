@@ -33,7 +33,7 @@ struct Broker {
     }
 }
 
-/// Which numbers arrived, and how often.
+/// The received numbers, with the count of each.
 final class Tally: Sendable {
     private let counts = Mutex<[Int: Int]>([:])
 

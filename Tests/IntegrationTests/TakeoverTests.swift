@@ -42,7 +42,7 @@ struct TakeoverTests {
         let last = try #require(ends.last)
         #expect(ends.count <= 5)
         #expect(last.error.message.contains("client identifier"))
-        // A broker that says it with a DISCONNECT ends the client instead.
+        // A broker that reports the takeover with a DISCONNECT stops the client instead.
         #expect(last.decision == (last.error.reasonCode == .sessionTakenOver ? .stop : .retry(.slow)))
     }
 }

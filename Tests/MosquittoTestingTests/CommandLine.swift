@@ -62,7 +62,7 @@ func publish(_ arguments: String...) async throws -> CommandResult {
     try await RunningCommand("/usr/bin/mosquitto_pub", ["-h", "localhost"] + arguments).result()
 }
 
-/// `-W 20` ends a subscriber whose messages do not come.
+/// `-W 20` ends a subscriber whose messages do not arrive.
 func subscribe(_ arguments: String...) throws -> RunningCommand {
     try RunningCommand("/usr/bin/mosquitto_sub", ["-h", "localhost", "-W", "20"] + arguments)
 }

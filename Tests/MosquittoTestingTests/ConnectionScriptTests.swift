@@ -29,7 +29,7 @@ import Testing
         #expect(seen.bytes.isEmpty)
         switch script {
         case .closeAfterConnect: #expect(seen.end == .eof)
-        // Our CONNECT can arrive after the close, which the kernel answers with RST.
+        // The CONNECT can arrive after the close; the kernel then answers with RST.
         case .closeOnAccept: #expect(seen.end != .timeout)
         default: #expect(seen.end == .reset)
         }

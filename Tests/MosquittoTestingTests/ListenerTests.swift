@@ -12,7 +12,7 @@ import Foundation
 @Suite struct ListenerTests {
     @Test func `The broker listens at the address that it is told`() async throws {
         let elsewhere = try await ScriptedBroker.start(address: "127.0.0.2", port: try freePort())
-        // Nobody is at the same port of 127.0.0.1.
+        // Nothing listens on the same port of 127.0.0.1.
         #expect(throws: RawClientError.self) { try RawClient(port: elsewhere.port) }
         let here = try await ScriptedBroker.start(port: elsewhere.port)
         _ = try RawClient(port: here.port)

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Testing
 
-/// The header of libmosquitto, as it is installed.
+/// The installed header of libmosquitto.
 private struct InstalledHeader {
     let functions: [String]
     let version: String

@@ -59,7 +59,7 @@ struct AddressRaceTests {
         return configuration
     }
 
-    /// Messages go out and come back on the connection, large ones too.
+    /// Sends and receives messages on the connection, large ones too.
     private func exchange(_ client: MQTTClient) async throws {
         let payload = (0..<300_000).map { UInt8(truncatingIfNeeded: $0) }
         let message = try await client.subscribe(to: "a") { messages in
@@ -94,7 +94,7 @@ struct AddressRaceTests {
         let broker = try await ScriptedBroker.start(tls: isTLS ? TestTLS.identity : nil)
         let resolver = ScriptedResolver(.success(["127.0.0.2", "127.0.0.3", "127.0.0.1"]))
         var times: [Duration] = []
-        // The machine may be busy during any one of them.
+        // The machine may be busy during any single run.
         while times.count < 20, times.last.map({ $0 >= ConnectRace.stagger }) ?? true {
             let start = ContinuousClock.now
             try await run(configuration(broker, isTLS: isTLS), resolver) { client, log in

@@ -70,7 +70,7 @@ private actor DayOfConnections {
         await broker.stop()
     }
 
-    /// Looks after each failure at once: the next attempt clears OpenSSL's queue before it begins.
+    /// Checks right after each failure: the next attempt clears OpenSSL's queue before it begins.
     private func watch(_ events: MQTTConnectionEvents) async {
         for await event in events {
             switch event.kind {
@@ -128,7 +128,7 @@ private actor DayOfConnections {
         if await !log.wait(until: { $0.failures.count > failures }) { fatalError("no attempt failed: \(client.state)") }
     }
 
-    /// A new key and certificate each time.
+    /// Writes a new key and certificate each time.
     private func show(_ authority: TestCertificateAuthority) throws {
         let identity = try authority.clientIdentity(commonName: "day")
         try folder.write(identity.certificatePEM, to: "client.pem")

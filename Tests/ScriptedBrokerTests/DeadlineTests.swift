@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Every phase of an attempt has a deadline")
 struct DeadlineTests {
-    /// With little time for one phase; the others' is never short, however busy the machine.
+    /// Limits the time for one phase; the other limits are long enough for a busy machine.
     private func configuration(
         port: Int, _ phase: WritableKeyPath<MQTTTimeouts, Duration>
     ) -> MQTTClientConfiguration {

@@ -2,7 +2,7 @@ import Mosquitto
 import MosquittoTesting
 import Testing
 
-/// A broker's DISCONNECT, and what a client with a credential provider makes of the first one.
+/// A broker's DISCONNECT, and the reaction of a client with a credential provider to the first one.
 struct Dismissal: Sendable, CustomTestStringConvertible {
     let code: UInt8
     let decision: MQTTRetryPolicy.Decision

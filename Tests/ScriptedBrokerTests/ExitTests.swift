@@ -6,7 +6,7 @@ import Testing
 import Glibc
 
 extension LeakTests {
-    /// OpenSSL frees its tables in an atexit handler, while the loop's thread goes on.
+    /// OpenSSL frees its tables in an atexit handler, while the loop's thread continues.
     @Test func `a process that ends in the middle of handshakes ends well`() async {
         for _ in 0..<3 {
             await #expect(processExitsWith: .success) {

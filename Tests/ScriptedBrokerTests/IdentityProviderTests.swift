@@ -3,7 +3,7 @@ import MosquittoTesting
 import Synchronization
 import Testing
 
-/// Gives one answer after the other, the last one for ever.
+/// Gives one answer after the other, and then repeats the last one.
 private final class Answers: Sendable {
     private let answers: Mutex<[Result<MQTTTLSConfiguration.Identity, any Error>]>
     private let asked = Mutex(0)

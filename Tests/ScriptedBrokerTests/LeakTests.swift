@@ -6,8 +6,8 @@ import Testing
 import FoundationEssentials
 import Glibc
 
-/// In a process of its own, where nothing else opens files, starts threads or takes the threads of Swift's pool. One test
-/// at a time, since each exit test blocks a thread of that pool in this process for as long as its child runs.
+/// In a process of its own, where nothing else opens files, starts threads or occupies the threads of Swift's pool. One
+/// test at a time, since each exit test blocks a thread of that pool in this process for as long as its child runs.
 @Suite("Nothing is leaked, and nothing lingers", .serialized)
 struct LeakTests {
     @Test func `clients cancelled in every phase end within 100 ms and leave no thread, descriptor or memory behind`()
@@ -25,7 +25,7 @@ struct LeakTests {
                 withExtendedLifetime(hole) {}
 
                 let (fresh, freshBroker, freshHole) = try await phase.prepare()
-                // The median: the machine may be busy with other processes at any one of them.
+                // The median: the machine may be busy with other processes during any one sample.
                 let times = try await phase.cancellationTimes(of: fresh, freshBroker)
                 if times[2] >= .milliseconds(100) { fatalError("\(phase): \(times)") }
                 await freshBroker?.stop()
@@ -99,7 +99,7 @@ struct ProcessResources: Sendable {
         )
     }
 
-    /// Two looks in a row that agree: what was just let go of is gone.
+    /// Waits for two equal samples in a row, so that resources just released are gone.
     static func settled() async throws -> ProcessResources {
         var last = try now()
         _ = try await eventually(timeout: .seconds(30), pollEvery: .milliseconds(100)) {
@@ -110,8 +110,8 @@ struct ProcessResources: Sendable {
         return last
     }
 
-    /// Ends the process unless it comes to hold no more than before. The broker of the test is in it too, and takes a moment
-    /// to see that a client is gone.
+    /// Ends the process unless its resources return to the earlier level. The broker of the test is in the same
+    /// process, and needs a moment to notice that a client has gone.
     static func expectReturn(to before: ProcessResources, _ what: String) async throws {
         var last = before
         let isBack = try await eventually(pollEvery: .milliseconds(50)) {
@@ -138,7 +138,7 @@ struct ProcessResources: Sendable {
         return clients
     }
 
-    /// Runs clients on event loops of their own, which nobody holds afterwards.
+    /// Runs clients on separate event loops, to which no reference remains afterwards.
     static func dropLoops(_ count: Int) async throws {
         for _ in 0..<count {
             let client = MQTTClient(

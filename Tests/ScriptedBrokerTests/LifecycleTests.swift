@@ -135,7 +135,7 @@ struct LifecycleTests {
         try await client.waitUntilConnected(timeout: .seconds(30))
         for number in 0..<10_000 { try client.enqueue("\(number)", to: "a", qos: .atMostOnce) }
         try? await client.shutdown()
-        // A slow broker may still be reading what it was sent.
+        // A slow broker may still be reading the client's packets.
         #expect(await broker.waitUntil(timeout: .seconds(30)) { $0.publishCount == 10_000 && $0.disconnects == [0] })
         await broker.stop()
     }

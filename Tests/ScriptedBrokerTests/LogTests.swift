@@ -4,7 +4,7 @@ import MosquittoTesting
 import Synchronization
 import Testing
 
-/// Keeps what is logged.
+/// Records log lines.
 struct CollectingLogHandler: LogHandler {
     struct Line: Sendable {
         let level: Logger.Level

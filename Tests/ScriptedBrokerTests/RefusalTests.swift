@@ -2,7 +2,7 @@ import Mosquitto
 import MosquittoTesting
 import Testing
 
-/// A CONNACK that refuses, and what a client with a credential provider makes of it.
+/// A CONNACK that refuses, and the reaction of a client with a credential provider.
 struct Refusal: Sendable, CustomTestStringConvertible {
     let version: MQTTVersion
     let code: UInt8

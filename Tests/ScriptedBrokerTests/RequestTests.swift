@@ -4,7 +4,7 @@ import Testing
 
 @Suite("A request gets the response that belongs to it")
 struct RequestTests {
-    /// A client that answers what comes on "echo", as long as `body` runs.
+    /// Runs a client that answers requests on "echo" while `body` runs.
     private func withEcho(
         _ broker: ScriptedBroker, _ body: @escaping @Sendable (MQTTClient) async throws -> Void
     ) async throws {
@@ -67,7 +67,7 @@ struct RequestTests {
             let before = try await client.request("a", to: "echo")
             #expect(before.payloadString == "re: a")
             broker.dropAll()
-            // Both clients are back, and have subscribed again.
+            // Both clients have reconnected and subscribed again.
             #expect(await broker.waitUntil { $0.subscriptionCount == 4 })
             let after = try await client.request("b", to: "echo")
             #expect(after.payloadString == "re: b")

@@ -2,7 +2,7 @@ import FoundationEssentials
 import Mosquitto
 import MosquittoTesting
 
-/// The bytes that a broker sends, where a script does not make them.
+/// The bytes of a broker's packets that a script does not generate.
 enum BrokerBytes {
     /// CONNACK 0 of MQTT 5.0 and of 3.1.1.
     static func acceptance(_ version: MQTTVersion) -> [UInt8] {
@@ -26,7 +26,7 @@ func redirectingScript(_ code: UInt8, to reference: String) -> ConnectionScript 
     .reply(BrokerBytes.refusal(code, properties: BrokerBytes.serverReference(reference)), close: true)
 }
 
-/// Gives new credentials each time, and keeps what it was asked.
+/// Returns new credentials each time, and records its requests.
 actor RecordingProvider: MQTTCredentialProvider {
     private(set) var asked: [MQTTConnectAttempt] = []
 
@@ -134,7 +134,7 @@ func runUntilStopped(_ configuration: MQTTClientConfiguration) async throws -> (
 }
 
 extension Task where Failure == any Error {
-    /// The result. A test whose time is over is cancelled, and the task then is too.
+    /// The result. A test that exceeds its time limit is cancelled, and with it the task.
     var outcome: Result<Success, any Error> {
         get async {
             await withTaskCancellationHandler {

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("No token is ever told", .timeLimit(.minutes(2)))
 struct SecrecyTests {
-    /// An error that tells what it should not.
+    /// An error whose text contains a secret.
     private struct Leaky: Error, CustomStringConvertible {
         let description: String
     }

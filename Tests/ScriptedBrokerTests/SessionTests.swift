@@ -64,7 +64,7 @@ struct SessionTests {
             let exactlyOnce = routed.filter { !$0.isMultiple(of: 2) }
             #expect(Set(exactlyOnce).count == exactlyOnce.count, "QoS 2 is never duplicated")
             if session != .clean {
-                // A clean session forgets what it took over with PUBREC and was not told to release.
+                // A clean session discards a message that it acknowledged with PUBREC, if no PUBREL follows.
                 #expect(exactlyOnce.count == 250)
             }
         }
@@ -203,7 +203,7 @@ struct SessionTests {
         try await withRunningClient(configuration) { second, _ in
             let info = try await second.waitUntilConnected(timeout: .seconds(30))
             #expect(info.sessionPresent)
-            // All have come, and wait, before anybody subscribes (D1).
+            // All messages arrive and wait before any consumer subscribes (D1).
             try await second.publish("x", to: "other")
             #expect(broker.count(of: .puback) == 0)
             try await second.subscribe(to: "a") { messages in

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("An operation that ended the connection fails, and the others go on", .timeLimit(.minutes(1)))
 struct SuspectTests {
-    /// Why the broker refused the operation; `nil` if it did not.
+    /// The reason of the broker's refusal; `nil` if it did not refuse.
     private func reason(_ task: Task<Void, any Error>) async -> MQTTReasonCode? {
         guard case .failure(let error) = await task.outcome, let error = error as? MQTTError else { return nil }
         #expect(error.code == .operationRefused)
@@ -57,7 +57,7 @@ struct SuspectTests {
         await broker.stop()
     }
 
-    /// Publishes each, waits until all are on the wire, and returns what became of them.
+    /// Publishes each message, waits until all are on the wire, and returns their outcomes.
     private func publish(
         _ messages: [(payload: String, qos: MQTTQoS, retain: Bool)], refusedWith code: UInt8, session: MQTTSession
     ) async throws -> (reasons: [MQTTReasonCode?], delivered: Set<String>) {
@@ -132,7 +132,7 @@ struct SuspectTests {
                 broker.receivedPackets.count { $0.type == .publish && $0.connection == connection }
             }
             #expect(await broker.waitUntil { _ in sent(on: 1) >= 4 })
-            // A packet of the client's that the broker answers comes after whatever else it would have sent.
+            // A packet that the broker answers follows everything else that the client would have sent.
             _ = try await client.subscribe(to: "b") { _ in }
             #expect(sent(on: 0) == 8)
             #expect(sent(on: 1) == 4)

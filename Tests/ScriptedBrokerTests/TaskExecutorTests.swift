@@ -18,7 +18,7 @@ struct TaskExecutorTests {
                         #expect(loop.isIsolatingCurrentContext() == true)
                         seen.append(message.payloadString)
                     }
-                    // Others have their turn meanwhile.
+                    // Other tasks run in the meantime.
                     try await Task.sleep(for: .milliseconds(1))
                     #expect(loop.isIsolatingCurrentContext() == true)
                     return seen

@@ -18,13 +18,13 @@ struct ClientEnd: Sendable {
 final class ClientProcess: Sendable {
     private let folder: TemporaryDirectory
     private let pid: pid_t
-    /// As waitpid(2) gives it; `nil` while the process runs.
+    /// The status of waitpid(2); `nil` while the process runs.
     private let status = Mutex<Int32?>(nil)
 
     init(_ program: Program, _ arguments: [String], input: [UInt8], configuration: String) throws {
         folder = try TemporaryDirectory()
         try Data(input).write(to: URL(fileURLWithPath: "\(folder.path)/input"))
-        // Nobody's own options, and no surprises of the machine's time zone.
+        // Excludes the user's options files and the machine's time zone.
         let environment = [
             "XDG_CONFIG_HOME=\(configuration)", "HOME=\(folder.path)", "TZ=UTC-2", "PATH=/usr/bin:/bin",
         ]
@@ -65,7 +65,7 @@ final class ClientProcess: Sendable {
 
     var isRunning: Bool { !reap(WNOHANG) }
 
-    /// Waits for the end; after the deadline it is killed.
+    /// Waits for the process to end, and kills it after the deadline.
     func end(timeout: Duration) async throws -> ClientEnd {
         if await !eventually(timeout: timeout, { !isRunning }) { kill() }
         let raw = status.withLock { $0 } ?? 0

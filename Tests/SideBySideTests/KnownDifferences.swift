@@ -1,7 +1,7 @@
-/// Where `mosq` differs from mosquitto's commands on purpose: the row's name, and why.
-/// `docs/mosq-differences.md` tells users.
+/// The intended differences between `mosq` and mosquitto's commands: the row's name, and the reason.
+/// `docs/mosq-differences.md` documents them for users.
 ///
-/// A row that does not differ any more fails, and is to be taken from here.
+/// A row that no longer differs fails, and must be removed from this list.
 let knownDifferences: [String: String] = {
     var differences: [String: String] = [:]
     for (reason, rows) in reasons {

@@ -1,7 +1,7 @@
 import MosquittoTesting
 import Testing
 
-/// One invocation of mosquitto's command and of `mosq` with the same arguments, and the broker that it meets.
+/// One invocation of mosquitto's command and of `mosq` with the same arguments, and the broker to which both connect.
 struct Row: Sendable {
     enum Command: String, Sendable {
         case pub, sub, rr
@@ -11,7 +11,7 @@ struct Row: Sendable {
     enum Scene: Sendable {
         /// A broker in this process that records all packets, and sends those of the row.
         case recorded(Script = .init())
-        /// The same, at a Unix socket.
+        /// The same broker, on a Unix socket.
         case unixSocket
         /// A mosquitto, with the retained messages of ``SharedMosquitto``.
         case mosquitto
@@ -59,7 +59,7 @@ struct Row: Sendable {
     var files: [String: String] = [:]
     /// True if `-h`, `-p` and `-i` precede the arguments.
     var hasConnection = true
-    /// The text that the error message must contain, for a row with a mistake in its arguments.
+    /// The text that the error message must contain, for a row with an error in its arguments.
     var complaint: String?
 }
 

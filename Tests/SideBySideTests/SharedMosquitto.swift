@@ -1,7 +1,7 @@
 import Foundation
 import MosquittoTesting
 
-/// One mosquitto for all rows that want a real one, with retained messages that mosquitto_pub has published:
+/// One mosquitto for all rows that need a real broker, with retained messages that mosquitto_pub has published:
 ///
 /// | topic | what |
 /// | --- | --- |
@@ -29,7 +29,8 @@ actor SharedMosquitto {
         try await publish(broker, "fixed/binary", ["-s"], input: [0xFF, 0x00, 0x0A, 0x22, 0x5C, 0x7F])
         try await publish(broker, "fixed/json", ["-m", #"{"a": [1, 2.50, "\u00e9"], "b": {}}"#, "-q", "1"])
         try await publish(broker, "fixed/text", ["-m", "hello, world"])
-        // Last: mosquitto_sub prints a message of QoS 2 after those that came until its PUBREL, mosq in the order of arrival.
+        // Last: mosquitto_sub prints a QoS 2 message after all messages that arrive before its PUBREL; mosq prints
+        // messages in the order of arrival.
         try await publish(broker, "fixed/properties", ["-m", "rich", "-V", "5", "-q", "2"] + properties)
         return broker
     }

@@ -1,7 +1,7 @@
 import MosquittoTesting
 import Testing
 
-/// `mosq` beside mosquitto's own commands: the same arguments, input and broker have to give the same output, exit
+/// Compares `mosq` with mosquitto's own commands: the same arguments, input and broker must give the same output, exit
 /// status and packets.
 @Suite("mosq beside mosquitto's commands", .timeLimit(.minutes(3)))
 struct SideBySideTests {
@@ -57,7 +57,7 @@ struct SideBySideTests {
     private func compare(_ row: Row) async throws {
         let comparison = try await Slots.shared.run { try await Comparison(row) }
         if let reason = knownDifferences[row.name] {
-            // Not withKnownIssue, which prints it all each time.
+            // Not withKnownIssue, which prints all known differences each time.
             #expect(
                 comparison.ours != comparison.reference,
                 "\(row.name) is no difference any more, take it from the list: \(reason)")

@@ -1,4 +1,4 @@
-/// Lets few run at a time: each row is two processes and two brokers.
+/// Limits the rows that run at a time: each row has two processes and two brokers.
 actor Slots {
     static let shared = Slots(count: 4)
 

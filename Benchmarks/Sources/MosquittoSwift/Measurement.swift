@@ -1,6 +1,6 @@
 import Mosquitto
 
-/// Does each kind of work with a connected client, and says what it took.
+/// Runs each workload with a connected client, and reports its cost.
 struct Measurement: Sendable {
     let messages: Int
     let size: Int
@@ -24,7 +24,7 @@ struct Measurement: Sendable {
         }
     }
 
-    /// The last message has QoS 1: at its PUBACK the sink has had all before it.
+    /// The last message has QoS 1: at its PUBACK the sink has received all earlier ones.
     private func enqueue(_ client: MQTTClient, _ qos: MQTTQoS) async throws -> Report {
         let payload = payload
         let begin = Reading.now
@@ -32,7 +32,7 @@ struct Measurement: Sendable {
             do throws(MQTTError) {
                 try client.enqueue(payload, to: Self.topic, qos: qos)
             } catch {
-                // The queue has a bound. This one waits for room.
+                // The queue is bounded. This call waits for room.
                 guard error.code == .queueFull else { throw error }
                 try await client.publish(payload, to: Self.topic, qos: qos)
             }
@@ -59,7 +59,7 @@ struct Measurement: Sendable {
         return Report(since: begin)
     }
 
-    /// The sink sends when it sees the second filter, on the topic of the first.
+    /// After the second filter the sink sends, on the topic of the first.
     private func receive(_ client: MQTTClient, _ qos: MQTTQoS) async throws -> Report {
         let order = MQTTTopicFilter("send/\(qos.rawValue)/\(messages)/\(size)")
         return try await client.subscribe(

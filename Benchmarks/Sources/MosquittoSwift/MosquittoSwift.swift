@@ -3,7 +3,7 @@ import Dispatch
 import Logging
 import Mosquitto
 
-/// One measurement of this library against a sink, by the contract that all programs of `Benchmarks/` keep to.
+/// One measurement of this library against a sink, by the contract that all programs of `Benchmarks/` follow.
 @main
 struct MosquittoSwift: ParsableCommand {
     static let configuration = CommandConfiguration(

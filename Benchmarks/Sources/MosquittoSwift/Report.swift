@@ -56,8 +56,8 @@ struct Report {
         return "{" + fields.joined(separator: ",") + "}"
     }
 
-    /// The most memory that this process has had. `ru_maxrss` would be that of its parent if that was larger: Linux
-    /// keeps it over execve(2).
+    /// The peak memory of this process. Linux keeps `ru_maxrss` across execve(2): a larger value of the parent would
+    /// remain.
     private var peakKB: Int {
         let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)
         let line = status?.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }

@@ -1,6 +1,6 @@
 import Mosquitto
 
-/// Does one thing with topics, a number of times: `topics validate|match NUMBER`. HotPaths counts what it costs.
+/// Repeats one operation on topics: `topics validate|match NUMBER`. HotPaths counts its cost.
 @main
 struct Topics {
     static func main() throws {
@@ -13,7 +13,7 @@ struct Topics {
         case "match": for index in 0..<number where filters[index % 2].matches(topic.name) { matches += 1 }
         default: throw Usage()
         }
-        // So that the compiler keeps the work.
+        // Keeps the compiler from removing the work.
         if matches > number { throw Usage() }
     }
 }

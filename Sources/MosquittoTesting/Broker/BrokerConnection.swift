@@ -11,7 +11,7 @@ final class BrokerConnection: ChannelInboundHandler {
     private enum Phase {
         case awaitingConnect
         case serving
-        /// The script has said its last word: packets are recorded, not answered.
+        /// True after the last action of the script: packets are recorded, not answered.
         case mute
         case closed
     }
@@ -22,7 +22,7 @@ final class BrokerConnection: ChannelInboundHandler {
     private(set) var level: UInt8 = 4
     /// Set once the broker accepted CONNECT; the assigned one if the client sent none.
     var clientID: String?
-    /// The will, until the client says goodbye.
+    /// The will, until the client sends DISCONNECT.
     var will: Will?
     /// MQTT 5.0, 3.3.2.3.4: topic aliases live as long as the connection.
     var topicAliases: [UInt32: String] = [:]
@@ -81,8 +81,8 @@ final class BrokerConnection: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // Before CONNECT it is a failed TLS handshake. Later it is a client that leaves without a goodbye, which is no
-        // violation.
+        // Before CONNECT, the error is a failed TLS handshake. Later, the client has left without close_notify, which
+        // is not a violation.
         if phase == .awaitingConnect { core.record.error("connection \(index): \(error)") }
         abort()
     }
@@ -102,7 +102,7 @@ final class BrokerConnection: ChannelInboundHandler {
         context?.flush()
     }
 
-    /// Sends what is queued, says goodbye in TLS and closes.
+    /// Sends queued bytes and close_notify, and closes.
     func close() {
         flush()
         let context = context
@@ -110,7 +110,7 @@ final class BrokerConnection: ChannelInboundHandler {
         context?.close(promise: nil)
     }
 
-    /// Closes without a goodbye.
+    /// Closes without close_notify.
     func abort() {
         ended()
         gate.close()
@@ -192,7 +192,7 @@ final class BrokerConnection: ChannelInboundHandler {
         }
     }
 
-    /// Ends the connection as an objection says.
+    /// Ends the connection as an objection demands.
     private func object(_ objection: ScriptedBroker.Objection) {
         switch objection.ending {
         case .close: close()

@@ -74,7 +74,7 @@ extension BrokerCore {
 
     /// The client's session, and whether it existed before.
     private func session(for clientID: String, packet: ConnectPacket) -> (BrokerSession, isPresent: Bool) {
-        // MQTT 3.1.1 has no expiry: a session that is not clean stays.
+        // MQTT 3.1.1 has no expiry: a session that is not clean is kept.
         let expiry: UInt32 =
             packet.isV5
             ? packet.properties.integer(PropertyID.sessionExpiryInterval) ?? 0
@@ -94,7 +94,7 @@ extension BrokerCore {
         connection.schedule(after: .seconds(date.timeIntervalSinceNow)) { $0.disconnect(reasonCode: 0x87) }
     }
 
-    /// MQTT 5.0, 4.4: unacknowledged PUBLISH packets again with DUP, PUBREL packets again, then what was queued.
+    /// MQTT 5.0, 4.4: resends unacknowledged PUBLISH packets with DUP, and PUBREL packets, then sends queued messages.
     private func resume(_ session: BrokerSession, on connection: BrokerConnection) {
         for resend in session.resends() {
             switch resend {

@@ -6,8 +6,7 @@ extension BrokerCore {
         guard let clientID = connection.clientID, let session = sessions[clientID] else { return }
         switch packet {
         case .connect, .auth:
-            // A second CONNECT is refused before it comes here. Extended authentication is not offered, hence AUTH
-            // means nothing.
+            // A second CONNECT is refused earlier. Enhanced authentication is not supported, so AUTH is ignored.
             break
         case .publish(let publish):
             try receive(publish, from: connection, session: session)
@@ -106,7 +105,7 @@ extension BrokerCore {
             let isNew = session.subscriptions.updateValue(subscription, forKey: filter) == nil
             codes.append(subscription.qos)
             let retainHandling = connection.isV5 ? options >> 4 & 0x03 : 0
-            // MQTT 5.0, 4.8.2: shared subscriptions get no retained messages.
+            // MQTT 5.0, 4.8.2: shared subscriptions receive no retained messages.
             if subscription.shareGroup == nil, retainHandling == 0 || (retainHandling == 1 && isNew) {
                 retainedDeliveries.append(subscription)
             }

@@ -45,7 +45,7 @@ final class BrokerCore {
         connections[connection.index] = connection
     }
 
-    /// The connection is of no use any more. Publishes the will, and keeps or ends the session.
+    /// Handles the end of a connection: publishes the will, and keeps or ends the session.
     func ended(_ connection: BrokerConnection) {
         connections[connection.index] = nil
         guard let clientID = connection.clientID, online[clientID] === connection else { return }
@@ -82,7 +82,7 @@ final class BrokerCore {
         unflushed.append(connection)
     }
 
-    /// One flush per connection for all that was written since the last one.
+    /// Flushes each connection once for all bytes written since the last flush.
     func flush() {
         while !unflushed.isEmpty {
             let connections = unflushed
@@ -123,7 +123,7 @@ final class BrokerCore {
         }
     }
 
-    /// The subscriptions of each copy.
+    /// The subscriptions that each copy serves.
     private func copies(_ matching: [BrokerSession.Subscription]) -> [[BrokerSession.Subscription]] {
         if settings.mergesCopies { return [matching] }
         return [matching.filter { $0.identifier == nil }] + matching.filter { $0.identifier != nil }.map { [$0] }
@@ -139,8 +139,8 @@ final class BrokerCore {
         guard let granted = matching.map(\.qos).max() else { return }
         var copy = message
         copy.qos = min(message.qos, granted)
-        // MQTT 5.0, 3.3.1.3: a message that is forwarded as it happens has no RETAIN flag, unless the subscriber
-        // wants it.
+        // MQTT 5.0, 3.3.1.3: a message that is forwarded on arrival has no RETAIN flag, unless the subscriber asks for
+        // the flag.
         copy.retain = isRetained || (message.retain && matching.contains { $0.retainAsPublished })
         for identifier in matching.compactMap(\.identifier) {
             copy.properties.append(
@@ -156,7 +156,7 @@ final class BrokerCore {
         }
     }
 
-    /// Sends what the session's window permits.
+    /// Sends as many messages as the session's window permits.
     func pump(_ session: BrokerSession) {
         guard let connection = online[session.clientID] else { return }
         while let (packetID, message) = session.nextToSend() {
@@ -166,7 +166,7 @@ final class BrokerCore {
 
     // MARK: - Time
 
-    /// Runs something later, unless the client comes back before.
+    /// Runs an action later, unless the client returns first.
     func schedule(_ delay: Duration, for clientID: String, _ body: @escaping (BrokerCore) -> Void) {
         let timer = loop.assumeIsolated().scheduleTask(in: TimeAmount(delay)) { [weak self] in
             guard let self else { return }

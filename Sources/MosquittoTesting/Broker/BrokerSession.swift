@@ -1,6 +1,6 @@
 internal import NIOCore
 
-/// The state that a broker keeps for a client identifier (MQTT 5.0, 4.1). It does no I/O and knows no time.
+/// The state that a broker keeps for a client identifier (MQTT 5.0, 4.1). It does no I/O and uses no clock.
 ///
 /// Confined to the broker's event loop.
 final class BrokerSession {
@@ -31,7 +31,7 @@ final class BrokerSession {
     /// By topic filter as the client wrote it.
     var subscriptions: [String: Subscription] = [:]
 
-    /// In seconds. 0 ends the session with its connection, `UInt32.max` keeps it for ever.
+    /// In seconds. 0 ends the session with its connection, `UInt32.max` keeps it indefinitely.
     var expiry: UInt32
 
     /// Maximum number of unacknowledged QoS 1 and 2 messages (MQTT 5.0, 3.1.2.11.3).
@@ -62,12 +62,12 @@ final class BrokerSession {
         return (packetID, message)
     }
 
-    /// PUBACK, PUBCOMP, or a PUBREC with an error: the exchange is over.
+    /// Handles PUBACK, PUBCOMP, or a PUBREC with an error: the exchange is complete.
     func complete(packetID: UInt16) {
         inFlight.removeAll { $0.packetID == packetID }
     }
 
-    /// PUBREC: the client owns the message now.
+    /// Handles PUBREC: the client owns the message now.
     func release(packetID: UInt16) {
         guard let index = inFlight.firstIndex(where: { $0.packetID == packetID }) else { return }
         inFlight[index].message = nil
@@ -89,7 +89,7 @@ final class BrokerSession {
         if incoming[packetID] == nil { incoming[packetID] = message }
     }
 
-    /// PUBREL of the client: gives the message once.
+    /// Handles the client's PUBREL: returns the message once.
     func takeReceived(packetID: UInt16) -> BrokerMessage? {
         incoming.removeValue(forKey: packetID)
     }

@@ -29,7 +29,7 @@ public enum ConnectionScript: Sendable, Equatable {
     /// Resets when the first bytes have arrived (with TLS: in the middle of the handshake).
     case resetMidHandshake
 
-    /// Answers CONNECT with these bytes, whatever they mean. Afterwards the connection is closed, or open and silent.
+    /// Answers CONNECT with these bytes, valid or not. Afterwards the connection is closed, or stays open and silent.
     case reply([UInt8], close: Bool)
 
     /// Behaves as a broker, then ends the connection some time after CONNACK.

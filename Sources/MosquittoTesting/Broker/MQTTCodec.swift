@@ -1,6 +1,6 @@
 internal import NIOCore
 
-/// Why bytes are not MQTT.
+/// The reason why bytes are not MQTT.
 struct MQTTCodecError: Error, CustomStringConvertible {
     let description: String
 
@@ -12,7 +12,7 @@ struct MQTTCodecError: Error, CustomStringConvertible {
 /// A packet whose fixed header was read (MQTT 5.0, 2.1.1).
 struct MQTTFrame {
     let header: UInt8
-    /// Everything after the fixed header.
+    /// The bytes after the fixed header.
     let body: ByteBuffer
     /// Everything.
     let packet: ByteBuffer
@@ -35,7 +35,7 @@ struct MQTTFrame {
 extension ClientPacket {
     /// Decodes a packet.
     ///
-    /// - Parameter level: The protocol level of the connection; CONNECT itself says it.
+    /// - Parameter level: The protocol level of the connection. CONNECT contains its own.
     init(_ frame: MQTTFrame, level: UInt8) throws(MQTTCodecError) {
         var body = frame.body
         let isV5 = level >= 5

@@ -6,7 +6,8 @@ struct BrokerMessage {
     var payload: ByteBuffer
     var qos: UInt8
     var retain: Bool
-    /// The properties that travel with the message; those of one hop (topic alias, subscription identifier) are gone.
+    /// The properties that travel with the message; those of one hop (topic alias, subscription identifier) are
+    /// removed.
     var properties: [ReceivedProperty]
     /// `nil` if the broker itself published.
     var publisher: String?

@@ -1,5 +1,5 @@
 extension ScriptedBroker {
-    /// A packet over which the broker ends the connection instead of answering it.
+    /// A packet to which the broker reacts by ending the connection instead of answering.
     public struct Objection: Sendable, Hashable {
         /// The content that the broker objects to.
         public enum Subject: Sendable, Hashable {

@@ -148,7 +148,7 @@ public final class ScriptedBroker: Sendable {
     }
 
     deinit {
-        // A test that forgot stop(): the thread ends nevertheless, some time later.
+        // If a test forgot stop(), the thread ends anyway, some time later.
         if shutdown.withLock({ $0 == nil }) { group.shutdownGracefully { _ in } }
     }
 

@@ -8,8 +8,8 @@ internal import Musl
 internal import Glibc
 #endif
 
-/// The handler next to the socket, below TLS: it plays the scripts that never reach MQTT, and it can end a connection
-/// without the goodbye that the TLS handler would say.
+/// The handler next to the socket, below TLS: it runs the scripts that never reach MQTT, and can end a connection
+/// without the close_notify that the TLS handler would send.
 ///
 /// Confined to the broker's event loop.
 final class TransportGate: ChannelInboundHandler {
@@ -54,7 +54,7 @@ final class TransportGate: ChannelInboundHandler {
             context.fireChannelRead(data)
             return
         }
-        // Without TLS these bytes are MQTT, even though nobody reads them.
+        // Without TLS these bytes are MQTT, even if no handler reads them.
         if isPlain {
             core.record.withState { [count = unwrapInboundIn(data).readableBytes] in $0.applicationBytes += count }
         }
@@ -62,7 +62,7 @@ final class TransportGate: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // A reset by the client, for instance. There is nobody to tell but the handlers above, which record it.
+        // A reset by the client, for instance. The handlers above record it.
         context.fireErrorCaught(error)
         if script.isTransportOnly { close() }
     }

@@ -109,14 +109,14 @@ final class ChildProcess: Sendable {
         var result: pid_t
         repeat { result = waitpid(pid, &status, options) } while result == -1 && errno == EINTR
         if result == 0 { return false }
-        // The pid, or ECHILD because somebody else in the process waits for all children: gone in both cases.
+        // The pid, or ECHILD if other code in the process waits for all children: the child has ended in both cases.
         ChildProcessRegistry.shared.remove(pid)
         state = .exited
         return true
     }
 
-    /// `kill(2)`, out of reach of the method of the same name. Only called while the process is not reaped, so the
-    /// pid is ours.
+    /// Calls `kill(2)` through a function at file scope, since the method of the same name shadows it. Called only
+    /// before the process is reaped, so the pid is still valid.
     private static func signal(_ pid: pid_t, _ signal: Int32) {
         sendSignal(pid, signal)
     }
@@ -158,7 +158,7 @@ private final class ChildProcessRegistry: Sendable {
         }
         guard isFirst else { return }
         atexit {
-            // A failed test run calls exit() while tests hold their brokers: deinit does not happen.
+            // A failed test run calls exit() while tests hold their brokers, so deinit does not run.
             let pids = ChildProcessRegistry.shared.state.withLock { $0.pids }
             for pid in pids { sendSignal(pid, SIGKILL) }
         }

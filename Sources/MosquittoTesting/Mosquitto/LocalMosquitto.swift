@@ -74,7 +74,7 @@ public final class LocalMosquitto: Sendable {
             } catch MosquittoTestingError.mosquittoDidNotStart(let log)
                 where port == nil && attempt < 5 && log.contains("Address already in use")
             {
-                // Somebody took the port between freePort() and bind(2).
+                // Another process took the port between freePort() and bind(2).
                 attempt += 1
             }
         }
@@ -138,7 +138,7 @@ public final class LocalMosquitto: Sendable {
         _ requireClientCertificate: Bool
     ) throws -> [String] {
         var lines = ["log_dest stderr", "log_type all"]
-        // Started by root, mosquitto becomes the user "mosquitto", who must not read our private folder.
+        // If root starts mosquitto, it switches to the user "mosquitto", who may not read this private folder.
         if geteuid() == 0 { lines.append("user root") }
         lines.append("listener \(port) 127.0.0.1")
         if let tls {
@@ -160,8 +160,9 @@ public final class LocalMosquitto: Sendable {
             log: directory.path + "/" + Self.logName
         )
         process.withLock { $0 = child }
-        // "mosquitto version x running" comes after bind(2). To connect is not enough: if somebody else has the port,
-        // that works until our process notices. A configuration that silences the log costs the two seconds.
+        // mosquitto logs "mosquitto version x running" after bind(2). A connection proves too little: if another
+        // process has the port, connecting works until our mosquitto fails. A configuration that silences the log costs
+        // the two seconds.
         _ = await eventually(timeout: .seconds(2)) {
             !child.isRunning || log.dropFirst(lengthBefore).contains(" running\n")
         }

@@ -13,7 +13,7 @@ package struct EndingSignals {
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler {
                 killBrokers()
-                // Not exit(3), whose handlers would take OpenSSL from under the event loop.
+                // Not exit(3), whose handlers would free OpenSSL's tables while the event loop uses them.
                 _exit(128 + number)
             }
             source.resume()

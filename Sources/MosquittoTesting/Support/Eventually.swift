@@ -1,7 +1,7 @@
 /// Waits until a condition holds, and returns whether it did.
 ///
-/// The timeout counts the time of a process that runs: a poll that comes late counts as ten pauses at most, or 100 ms.
-/// On a machine that is busy with something else the wait may take longer than the timeout.
+/// The timeout counts only the time during which the process runs: a late poll counts as at most ten pauses, or 100 ms.
+/// On a busy machine the wait may therefore take longer than the timeout.
 ///
 /// - Parameters:
 ///   - timeout: Maximum time to wait, by default 30 seconds. The condition is evaluated once more at its end.

@@ -73,7 +73,7 @@ public final class TemporaryDirectory: Sendable {
     }
 }
 
-/// `write(2)`, out of reach of the method of the same name.
+/// Calls `write(2)` from file scope: inside the type, the method of the same name shadows it.
 private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
     write(descriptor, bytes, count)
 }

@@ -46,8 +46,8 @@ public struct TestTokenIssuer: Sendable {
             jti: UUID().uuidString,
             aud: audience
         )
-        // JSONEncoder refuses only infinite numbers, which no Date and no Duration of a test is; validate() then says
-        // nil.
+        // JSONEncoder refuses only infinite numbers, which a test's Date or Duration never is; validate() would then
+        // return nil.
         let payload = (try? JSONEncoder().encode(claims)) ?? Data()
         let signed = Self.header + "." + Base64URL.encode(payload)
         let signature = HMAC<SHA256>.authenticationCode(for: Data(signed.utf8), using: key)
@@ -64,7 +64,7 @@ public struct TestTokenIssuer: Sendable {
         let parts = token.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 3,
             let header = Base64URL.decode(parts[0]).flatMap({ try? JSONDecoder().decode(Header.self, from: $0) }),
-            // No other algorithm can be smuggled in.
+            // Rejects any other algorithm.
             header.alg == "HS256",
             let payload = Base64URL.decode(parts[1]),
             let signature = Base64URL.decode(parts[2])

@@ -135,7 +135,7 @@ private let streamType = Int32(SOCK_STREAM.rawValue)
 private let streamType = SOCK_STREAM
 #endif
 
-/// `connect(2)`; inside the type, methods of the same name would shadow the call.
+/// Calls `connect(2)` from file scope: inside the type, methods of the same name shadow it.
 private func systemConnect(_ descriptor: Int32, _ address: UnsafePointer<sockaddr>?, _ length: socklen_t) -> Int32 {
     connect(descriptor, address, length)
 }

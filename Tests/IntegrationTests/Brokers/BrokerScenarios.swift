@@ -3,7 +3,7 @@ import MosquittoTesting
 import Testing
 
 extension RealBroker {
-    /// Shows the broker a bad token and then good ones. Returns how it refused the bad one.
+    /// Sends the broker a bad token and then good ones. Returns the refusal of the bad one.
     func refusal(of bad: MQTTCredentials, version: MQTTVersion) async throws -> MQTTError {
         let client = MQTTClient(
             configuration(version: version) { [tokens] given in
@@ -16,14 +16,14 @@ extension RealBroker {
             if case .attemptFailed(let failed) = event.kind { refusals.append(failed.error) }
             if case .connected = event.kind { break }
         }
-        // Healed: the connection is there for use.
+        // The client has recovered: the connection can be used.
         try await client.publish("hello", to: "greeting")
         try? await client.shutdown()
         #expect(refusals.count == 1, "\(refusals)")
         return try #require(refusals.first)
     }
 
-    /// Two clients send to each other while the tokens of each expire three times.
+    /// Lets two clients send to each other while the tokens of each expire three times.
     func rotate(version: MQTTVersion, qualities: [MQTTQoS]) async throws {
         let life = Duration.seconds(8)
         func client(_ name: String) -> MQTTClientConfiguration {
@@ -42,8 +42,8 @@ extension RealBroker {
         #expect(traffic.disconnections.isEmpty, "a token expired under its connection")
     }
 
-    /// Two clients send to each other while their tokens of four seconds expire and nobody rotates them. Returns how the
-    /// connections ended.
+    /// Lets two clients send to each other while their tokens, valid for four seconds, expire without a rotation.
+    /// Returns the ends of the connections.
     func expire(version: MQTTVersion, qualities: [MQTTQoS]) async throws -> [MQTTError] {
         func client(_ name: String) -> MQTTClientConfiguration {
             var configuration = configuration(version: version) { [tokens] given in

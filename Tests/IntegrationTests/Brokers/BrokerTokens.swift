@@ -61,7 +61,7 @@ struct JWTSigner: BrokerTokens {
     }
 }
 
-/// NATS' own kind of JWT (Ed25519): an operator vouches for accounts, and an account for users, who are what MQTT clients are.
+/// NATS' own kind of JWT (Ed25519): an operator vouches for accounts, and an account for users, which MQTT clients are.
 struct NATSTokens: BrokerTokens {
     let username = "dev1"
 
@@ -101,7 +101,7 @@ struct NATSTokens: BrokerTokens {
     }
 }
 
-/// An NKey: an Ed25519 key whose public half is written in Base32, with a first letter that says whose it is.
+/// An NKey: an Ed25519 key whose public half is written in Base32, with a first letter for the kind of its owner.
 private struct NATSKey: Sendable {
     enum Role: UInt8 {
         case account = 0
@@ -120,7 +120,7 @@ private struct NATSKey: Sendable {
         publicKey = Self.base32(bytes)
     }
 
-    /// A JWT of this key on somebody's rights, which `nats` says in JSON.
+    /// Returns a JWT of this key that grants the rights in `nats`, as JSON.
     func sign(subject: NATSKey, lifetime: Duration? = nil, nats: String) -> String {
         let now = Int(Date.now.timeIntervalSince1970)
         let expiry = lifetime.map { now + Int($0.components.seconds) }
@@ -130,7 +130,7 @@ private struct NATSKey: Sendable {
             "name":"test"\(expiry.map { #","exp":\#($0)"# } ?? ""),"nats":\(nats)}
             """
         let signed = Data(#"{"typ":"JWT","alg":"ed25519-nkey"}"#.utf8).base64URL + "." + Data(claims.utf8).base64URL
-        // Fails only where there is no source of randomness; the server then refuses the token.
+        // Fails only without a source of randomness; the server then refuses the token.
         let signature = (try? key.signature(for: Data(signed.utf8))) ?? Data()
         return signed + "." + signature.base64URL
     }

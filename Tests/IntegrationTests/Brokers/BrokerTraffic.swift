@@ -75,7 +75,7 @@ struct BrokerTraffic: Sendable {
                         let number = sent
                         group.addTask {
                             let start = ContinuousClock.now
-                            // A new topic every second: RabbitMQ asks only then whether the token is still good.
+                            // Uses a new topic every second: only then does RabbitMQ check the token again.
                             let topic = MQTTTopic("\(topic)/\(number / 50)")
                             try await sender.publish("\(number)", to: topic, qos: qos)
                             slowest.add(ContinuousClock.now - start)
@@ -96,7 +96,7 @@ struct BrokerTraffic: Sendable {
 }
 
 extension BrokerTraffic {
-    /// Every message has arrived, and those of QoS 2 once.
+    /// Checks that every message has arrived, and QoS 2 messages exactly once.
     func expectNothingLost() {
         for flow in flows {
             #expect(flow.sent > 0)
@@ -131,7 +131,7 @@ final class ClientLog: Sendable {
     init(_ client: MQTTClient) {
         let events = client.events()
         state = Mutex(State())
-        // Ends with the client.
+        // Ends when the client ends.
         Task {
             for await event in events { record(event) }
         }
@@ -161,7 +161,7 @@ final class Counter: Sendable {
     func next() -> Int { value.wrappingAdd(1, ordering: .relaxed).oldValue }
 }
 
-/// The longest of the durations that it was told.
+/// The longest recorded duration.
 private final class Longest: Sendable {
     private let duration = Mutex(Duration.zero)
 

@@ -8,7 +8,7 @@ import NIOCore
 import NIOSSL
 import Testing
 
-/// A real token endpoint that fails on demand, and a mosquitto that takes its tokens.
+/// A real token endpoint that fails on demand, and a mosquitto that accepts its tokens.
 private struct Issuer: Sendable {
     let server: RealServer
     let broker: RealBroker
@@ -29,7 +29,7 @@ private struct Issuer: Sendable {
         let broker = try await RealBroker.start(.mosquitto, tokens: signer)
         let folder = try TemporaryDirectory()
         let authority = try folder.write(server.authority.certificatePEM, to: authorityFile)
-        // Turns the issuer's knobs; the tokens are asked for by the client that all share.
+        // Changes the issuer's settings; the client that all tests share requests the tokens.
         var trust = NIOSSL.TLSConfiguration.makeClientConfiguration()
         trust.trustRoots = .file(authority)
         let http = HTTPClient(
@@ -160,7 +160,7 @@ struct OAuth2Tests {
             #expect(log.disconnections.isEmpty)
             try await issuer.turn(
                 #"{"status": null, "retry_after": null, "garbage": false, "hang": false}"#)
-            // By itself, when the backoff or Retry-After is over.
+            // The client reconnects by itself after the backoff or Retry-After.
             #expect(await eventually(timeout: .seconds(30)) { log.gaps.count == 1 })
             try await client.publish("with a new token", to: "a")
             try? await client.shutdown()

@@ -2,7 +2,7 @@ import Mosquitto
 import MosquittoTesting
 import Testing
 
-/// It speaks MQTT 3.1.1, and takes QoS 2 for QoS 1.
+/// RabbitMQ speaks MQTT 3.1.1, and handles QoS 2 as QoS 1.
 @Suite("RabbitMQ with OAuth 2", .realBroker(.rabbitMQ), .serialized, .timeLimit(.minutes(3)))
 struct RabbitMQTests {
     @Test func `an expired and a forged token are refused with code 4, and the next one heals it`() async throws {
@@ -45,7 +45,7 @@ struct RabbitMQTests {
         }
     }
 
-    /// It remembers to which topics a client may publish, as long as the client is never silent for long.
+    /// RabbitMQ caches the topics to which a client may publish, as long as the client is never silent for long.
     @Test func `a client that publishes to one topic all the time may go on after expiry, but not to another one`()
         async throws
     {
@@ -58,8 +58,8 @@ struct RabbitMQTests {
         }
     }
 
-    /// A client whose token is valid for three seconds does something for five. Its next publish ends the connection, and is
-    /// sent again with the next token.
+    /// Runs a client for five seconds with a token that is valid for three. Its next publish ends the connection, and
+    /// is sent again with the next token.
     private func outlive(_ body: @escaping @Sendable (MQTTClient) async throws -> Void) async throws {
         let broker = try RealBroker.current()
         var configuration = broker.configuration(version: .v3_1_1) { given in

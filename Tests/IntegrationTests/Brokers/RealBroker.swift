@@ -2,7 +2,7 @@ import Mosquitto
 import MosquittoTesting
 import Testing
 
-/// A broker that checks tokens, gone with the last reference.
+/// A broker that checks tokens, which ends with the last reference.
 final class RealBroker: Sendable {
     /// Its folder in `Tests/Brokers`.
     enum Kind: String, Sendable {
@@ -38,7 +38,7 @@ final class RealBroker: Sendable {
     var port: Int { server.port }
     var authority: TestCertificateAuthority { server.authority }
 
-    /// A client that keeps its session, with tokens from a closure that is told how many were given before.
+    /// A client with a persistent session, with tokens from a closure that receives the number of earlier tokens.
     func configuration(
         version: MQTTVersion, credentials: @escaping @Sendable (Int) throws -> MQTTCredentials
     ) -> MQTTClientConfiguration {
@@ -88,8 +88,9 @@ extension Trait where Self == RealBrokerTrait {
 extension RealBroker {
     @TaskLocal fileprivate static var started: RealBroker?
 
-    /// nats-server 2.9.10: where several clients are the first to have a session that is kept, it fails to store one of them
-    /// ("wrong last sequence", 1 of 5 times here), and refuses the subscription or closes. So one is first.
+    /// nats-server 2.9.10: if several clients are the first with a persistent session, the server may fail to store one
+    /// session ("wrong last sequence", 1 of 5 times here), and refuses the subscription or closes the connection. So
+    /// one client connects first.
     fileprivate func warmUp() async throws {
         let configuration = configuration(version: .v3_1_1) { [tokens] _ in
             try tokens.credentials(lifetime: .seconds(60))

@@ -2,7 +2,7 @@ import Foundation
 
 @testable import MosquittoTesting
 
-/// A server that a script in `Tests/Brokers` has started: a process of its own, on a port and in a folder of its own, gone
+/// A server that a script in `Tests/Brokers` has started: a separate process with its own port and folder, which ends
 /// with the last reference.
 final class RealServer: Sendable {
     struct DidNotStart: Error, CustomStringConvertible {
@@ -13,7 +13,7 @@ final class RealServer: Sendable {
     }
 
     let port: Int
-    /// Signed the server's certificate, which is for "localhost".
+    /// The issuer of the server's certificate for "localhost".
     let authority: TestCertificateAuthority
 
     private let directory: TemporaryDirectory
@@ -59,8 +59,8 @@ final class RealServer: Sendable {
 
     deinit { stop() }
 
-    /// Kills the server and removes its folder, whoever still has a reference: the process of the tests may end before the
-    /// last one goes.
+    /// Kills the server and removes its folder, even if references remain: the process of the tests may end before they
+    /// do.
     func stop() {
         process.kill()
         try? FileManager.default.removeItem(atPath: directory.path)

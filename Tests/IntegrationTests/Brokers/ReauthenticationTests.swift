@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Re-authentication with mosquitto", .realBroker(.mosquitto), .serialized, .timeLimit(.minutes(3)))
 struct ReauthenticationTests {
-    /// A client that authenticates with AUTH, with tokens from a closure that is told how many were given before.
+    /// A client that authenticates with AUTH, with tokens from a closure that receives the number of earlier tokens.
     private func configuration(
         _ broker: RealBroker, _ credentials: @escaping @Sendable (Int) throws -> MQTTCredentials
     ) -> MQTTClientConfiguration {
@@ -36,7 +36,7 @@ struct ReauthenticationTests {
 
     @Test func `a refused re-authentication is followed by a connection with the next token`() async throws {
         let broker = try RealBroker.current()
-        // The second token, which the re-authentication shows, has expired.
+        // The second token, which the re-authentication sends, has expired.
         let client = MQTTClient(
             configuration(broker) { [tokens = broker.tokens] given in
                 try tokens.credentials(lifetime: .seconds(given == 1 ? -60 : 3_600))
@@ -49,7 +49,7 @@ struct ReauthenticationTests {
         _ = try await publish.value
         #expect(await eventually(timeout: .seconds(30)) { log.connections == 2 })
         #expect(log.disconnections.map(\.code) == [.notAuthorized])
-        // From then on it works.
+        // From then on, re-authentication works.
         try await client.rotateCredentials(.reauthenticate)
         #expect(log.connections == 2)
         try? await client.shutdown()

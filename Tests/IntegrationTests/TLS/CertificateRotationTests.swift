@@ -7,8 +7,9 @@ import Testing
 extension TLSTests {
     @Suite("Certificates that are replaced on disk, under load", .serialized)
     struct CertificateRotationTests {
-        /// 1,000 QoS 1 and 100 QoS 2 messages a second, while both sides get new certificates. Those of the client have keys of
-        /// other kinds, too; mosquitto, told to read its own again, would go on with the one of the old kind beside the new one.
+        /// 1,000 QoS 1 and 100 QoS 2 messages a second, while both sides get new certificates. The client's new keys
+        /// also change their kind. mosquitto's do not: after a reload, mosquitto would keep the certificate of the old
+        /// kind next to the new one.
         @Test(arguments: zip([TLSVersion.v1_2, .v1_3], [MQTTVersion.v3_1_1, .v5_0]))
         func `are used after rotateIdentity, and no message is lost`(tls: TLSVersion, mqtt: MQTTVersion) async throws {
             let files = try RotatedFiles(Certificates.current)
@@ -30,7 +31,7 @@ extension TLSTests {
                             let info = try await sender.waitUntilConnected(timeout: .seconds(10))
                             #expect(info.userSeen(by: broker) == name)
                             #expect(files.lastServer == "CN=\(server),O=swift-mosquitto")
-                            // A resumed session would go on with the old certificates.
+                            // A resumed session would continue with the old certificates.
                             #expect(info.tls?.resumed == false)
                         }
                     }
@@ -69,7 +70,7 @@ extension TLSTests {
             }
         }
 
-        /// A certificate and a key that do not belong together, as they are for a moment between two renames.
+        /// A certificate and a key that do not match, as between two renames.
         @Test func `are not used while only one file of the pair is new`() async throws {
             let certificates = try Certificates.current
             let files = try RotatedFiles(certificates)
@@ -83,7 +84,7 @@ extension TLSTests {
                 #expect(error.code == .tlsConfiguration)
                 #expect(error.tls?.kind == .configuration)
                 #expect(error.tls?.reason == "key values mismatch")
-                // The connection has stayed.
+                // The connection is still the same.
                 try await client.publish("still here", to: "a")
                 #expect(events.disconnections.isEmpty && events.connections == 0)
                 try files.directory.write(try certificates.text("client-renewed.key"), to: "client.key")
@@ -95,13 +96,13 @@ extension TLSTests {
     }
 }
 
-/// The files that are replaced, and who uses them.
+/// The replaced files and their users.
 private final class RotatedFiles: Sendable {
     let certificates: Certificates
     let directory: TemporaryDirectory
     private let seen = Mutex("")
 
-    /// The subject of the certificate that the broker has shown last.
+    /// The subject of the certificate that the broker presented last.
     var lastServer: String { seen.withLock { $0 } }
 
     init(_ certificates: Certificates) throws {
@@ -158,7 +159,7 @@ private final class RotatedFiles: Sendable {
         return configuration
     }
 
-    /// A client whose own certificate stays.
+    /// A client whose own certificate does not change.
     func observer(_ configuration: MQTTClientConfiguration) -> MQTTClientConfiguration {
         var configuration = configuration
         configuration.clientID = "observer-\(configuration.clientID ?? "")"

@@ -82,7 +82,7 @@ extension TLSTests {
             ) {
                 .pkcs12(file: $0.path("client-intermediate.p12"))
             },
-            // RC2 and triple DES are in a provider of OpenSSL 3 that has to be asked for.
+            // RC2 and triple DES are in a provider of OpenSSL 3 that must be loaded explicitly.
             unused("PKCS #12 of another age", #"PKCS #12 file "client-ecdsa.legacy.p12" cannot be used: unsupported"#) {
                 .pkcs12(file: $0.path("client-ecdsa.legacy.p12"), passphrase: right)
             },

@@ -6,7 +6,7 @@ import Testing
 extension TLSTests {
     @Suite("The key log file")
     struct KeyLogTests {
-        /// The labels of the NSS key log format: what Wireshark needs.
+        /// The labels of the NSS key log format that Wireshark needs.
         @Test(arguments: [
             (TLSVersion.v1_2, ["CLIENT_RANDOM"]),
             (

@@ -66,7 +66,7 @@ extension TLSTests {
             }
         }
 
-        /// One message each way. That from the server is acknowledged, though nobody has subscribed.
+        /// Sends one message each way. The client acknowledges the server's message, although it has no subscription.
         private func exchange(_ number: UInt8, _ server: OpenSSLServer, _ client: MQTTClient) async throws {
             try await client.publish("message \(number) of the client", to: "a", qos: .atMostOnce)
             #expect(await eventually { server.output.contains("message \(number) of the client") })

@@ -16,7 +16,7 @@ extension TLSTests {
                 MosquittoRow(
                     "tls_version tlsv1.3", broker: MosquittoRow.ecdsa + "tls_version tlsv1.3", .v1_2,
                     .alerted("protocol_version")),
-                // It is the oldest that mosquitto takes.
+                // This version is the oldest that mosquitto accepts.
                 MosquittoRow(
                     "tls_version tlsv1.2", broker: MosquittoRow.ecdsa + "tls_version tlsv1.2", .v1_2, .connects()),
                 MosquittoRow(
@@ -36,7 +36,7 @@ extension TLSTests {
                     tls.minimumVersion = .v1_3
                     tls.cipherSuites = "TLS_CHACHA20_POLY1305_SHA256"
                 },
-                // mosquitto looks at no application protocol.
+                // mosquitto ignores the application protocol.
                 MosquittoRow("application protocols", broker: MosquittoRow.ecdsa, .v1_3, .connects()) { tls, _ in
                     tls.applicationProtocols = ["mqtt"]
                 },

@@ -3,8 +3,8 @@ import Synchronization
 
 @testable import MosquittoTesting
 
-/// `openssl s_server`, which answers each CONNECT with a CONNACK: a process of its own on a port that the system chose,
-/// gone with the last reference.
+/// `openssl s_server`, which answers each CONNECT with a CONNACK: a separate process on a port that the system chose.
+/// The process ends with the last reference.
 final class OpenSSLServer: Sendable {
     struct DidNotStart: Error, CustomStringConvertible {
         var log: String
@@ -68,7 +68,7 @@ final class OpenSSLServer: Sendable {
         close(input)
     }
 
-    /// Kills the server and removes its folder, whoever still has a reference.
+    /// Kills the server and removes its folder, even if references remain.
     func stop() {
         answers.withLock { $0?.cancel() }
         process.kill()
@@ -82,10 +82,10 @@ final class OpenSSLServer: Sendable {
     /// Returns the number of printed lines that begin with this text.
     func lines(_ start: String) -> Int { output.split(separator: "\n").count { $0.hasPrefix(start) } }
 
-    /// Sends bytes to the client. `openssl s_server` takes the first byte of each read for a command if that byte is
-    /// the letter of one.
+    /// Sends bytes to the client. `openssl s_server` interprets the first byte of each read as a command if that byte
+    /// is a command's letter.
     func send(_ bytes: [UInt8]) {
-        // A pipe takes so few bytes as a whole or not at all; a test that missed them would fail by its deadline.
+        // A pipe accepts so few bytes as a whole or not at all; if they were lost, the test would fail at its deadline.
         _ = bytes.withUnsafeBytes { write(input, $0.baseAddress, $0.count) }
     }
 

@@ -27,7 +27,7 @@ extension TLSTests {
             ) { $0.pins = [try pin("server-expired", $1)] },
             pinned("server-self-signed", server: selfSigned, verification: .none, .connects()),
             pinned("root", server: selfSigned, verification: .none, refused("server-self-signed")),
-            // Nothing says that the one has issued the other.
+            // Nothing shows that the one has issued the other.
             pinned("intermediate", server: chain, verification: .none, refused("server-intermediate")),
         ]
 

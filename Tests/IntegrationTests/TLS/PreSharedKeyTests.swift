@@ -25,7 +25,7 @@ extension TLSTests {
                     v1_3: TLSExpectation.refused(20, "server-ecdsa", sends: "unknown_ca").v1_3)),
         ]
 
-        /// In TLS 1.2, `openssl s_server` takes any identity.
+        /// In TLS 1.2, `openssl s_server` accepts any identity.
         static let unknown = row(
             "of an identity that the broker does not know", server: server, identity: "nobody",
             .alerted("handshake_failure"))

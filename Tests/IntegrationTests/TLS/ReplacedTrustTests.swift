@@ -51,7 +51,7 @@ extension TLSTests {
     }
 }
 
-/// A file whose content is another one after the first connection.
+/// A file whose content changes after the first connection.
 private struct ReplacedFile: Sendable {
     private let certificates: Certificates
     private let directory: TemporaryDirectory
@@ -66,7 +66,7 @@ private struct ReplacedFile: Sendable {
         try directory.write(try certificates.text(name), to: "file")
     }
 
-    /// Connects, replaces the file, lets the server end the connection, and returns why the next attempt fails.
+    /// Connects, replaces the file, lets the server end the connection, and returns the failure of the next attempt.
     func nextFailure(
         _ version: TLSVersion, server: String, client: (inout MQTTTLSConfiguration) -> Void
     ) async throws -> MQTTError {

@@ -71,7 +71,7 @@ extension TLSTests {
             stapled("by-authority", .connects()),
             stapled("revoked", server: "server-revoked", refused(23, "server-revoked")),
             stapled("expired", refused(74)),
-            // Without nextUpdate: of today, and one that somebody has kept (core 31).
+            // Responses without nextUpdate: one of today, and an old one that somebody has kept.
             stapled("ageless", .connects()),
             stapled("kept", refused(74)),
             stapled("foreign", refused(74)),

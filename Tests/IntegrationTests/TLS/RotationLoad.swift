@@ -7,8 +7,8 @@ final class RotationLoad: Sendable {
     private let atLeastOnce = Tally()
     private let exactlyOnce = Tally()
 
-    /// Sends for as long as `body` runs, and waits until all has arrived. What is lost, and what comes twice with QoS 2, is
-    /// a failure.
+    /// Sends while `body` runs, and waits until all messages have arrived. A lost message, or a QoS 2 message that
+    /// arrives twice, is a failure.
     static func run(
         from sender: MQTTClient, to receiver: MQTTClient,
         _ body: @escaping @Sendable (RotationLoad) async throws -> Void
@@ -40,13 +40,13 @@ final class RotationLoad: Sendable {
         }
     }
 
-    /// Waits until as many more messages have arrived.
+    /// Waits until this number of further messages has arrived.
     func advances(by count: Int) async -> Bool {
         let before = atLeastOnce.distinct
         return await eventually(timeout: .seconds(20)) { atLeastOnce.distinct >= before + count }
     }
 
-    /// Sends until it is cancelled. Returns how many of QoS 2 it has sent; of QoS 1 there are ten times as many.
+    /// Sends until the task is cancelled. Returns the number of QoS 2 messages; ten times as many are of QoS 1.
     private func send(with sender: MQTTClient) async throws -> Int {
         var sent = 0
         let start = ContinuousClock.now

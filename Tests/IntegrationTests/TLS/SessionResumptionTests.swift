@@ -43,7 +43,7 @@ extension TLSTests {
             }
         }
 
-        /// In TLS 1.3 a pre-shared key looks like a resumption from within (RFC 8446, section 2.2), and is none.
+        /// In TLS 1.3, OpenSSL reports a pre-shared key as a resumption (RFC 8446, section 2.2), which it is not.
         @Test(arguments: [TLSVersion.v1_2, .v1_3])
         func `happens with a pre-shared key`(version: TLSVersion) async throws {
             let key = "00112233445566778899aabbccddeeff"
@@ -53,7 +53,7 @@ extension TLSTests {
             }
         }
 
-        /// The same files: a rotation changes nothing here, and is a reconnect.
+        /// With the same files, a rotation changes nothing and is only a reconnect.
         @Test(arguments: [TLSVersion.v1_2, .v1_3], [false, true])
         func `happens with mosquitto`(version: TLSVersion, needsCertificate: Bool) async throws {
             let certificates = try Certificates.current

@@ -19,8 +19,8 @@ enum TLSOutcome: Sendable, Hashable, CustomStringConvertible {
         var verification: String?
         /// "sent NAME" or "received NAME".
         var alert: String?
-        /// OpenSSL's reason of a protocol error; the message of an error in the configuration, which names files, and of a
-        /// connection that was closed for no reason of TLS.
+        /// OpenSSL's reason of a protocol error; the message of an error in the configuration, which names files, and
+        /// of a connection that was closed for a reason other than TLS.
         var detail: String?
     }
 
@@ -31,7 +31,7 @@ enum TLSOutcome: Sendable, Hashable, CustomStringConvertible {
     static func of(_ configuration: MQTTClientConfiguration, _ certificates: Certificates) async -> TLSOutcome {
         var configuration = configuration
         configuration.connection.firstConnection = .failFast
-        // A server that does not answer is a failure of its own.
+        // Reports a server that does not answer as a separate failure.
         configuration.timeouts.attempt = .seconds(20)
         do {
             let info = try await withMQTTClient(configuration, logger: quiet) { client in

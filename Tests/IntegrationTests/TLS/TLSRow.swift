@@ -40,7 +40,7 @@ struct TLSRow: Sendable, CustomTestStringConvertible {
         return MQTTClientConfiguration(host: host, port: port, tls: tls)
     }
 
-    /// Makes the connection and compares.
+    /// Makes the connection and compares the outcome.
     func check(_ version: TLSVersion) async throws {
         let certificates = try Certificates.current
         let server = try await OpenSSLServer.start(self.server, certificates)
@@ -48,7 +48,7 @@ struct TLSRow: Sendable, CustomTestStringConvertible {
         let outcome = await TLSOutcome.of(try configuration(version, port: server.port, certificates), certificates)
         #expect(outcome == expected[version], "\(outcome); the server said: \(server.output)")
         if case .failed(let failure) = outcome, failure.kind == .verification {
-            // The alert is of no use if it does not arrive.
+            // An alert is useful only if it arrives.
             #expect(await eventually { server.output.contains("SSL alert number") }, "\(server.output)")
         }
         if let serverSays {

@@ -11,7 +11,7 @@ extension TLSTests {
             var configuration = MQTTClientConfiguration(host: "localhost", port: mosquitto.port)
             configuration.tls?.maximumVersion = tls
             configuration.version = version
-            // mosquitto closes: a ClientHello is no CONNECT.
+            // mosquitto closes the connection: a ClientHello is not a CONNECT.
             let outcome = await TLSOutcome.of(configuration, try Certificates.current)
             #expect(outcome == TLSExpectation.fails(.closed, in: .tlsHandshake, .notTLS)[tls], "\(outcome)")
         }
@@ -36,7 +36,7 @@ extension TLSTests {
             #expect(outcome == Self.ended("the broker closed the connection"), "\(outcome)")
         }
 
-        /// A TLS server ends without a word what does not look like TLS.
+        /// A TLS server closes a connection that does not look like TLS, without an alert.
         private static func ended(_ how: String) -> TLSOutcome {
             let message = "\(how) without an answer to CONNECT; it may want TLS at this port"
             return TLSExpectation.fails(.closed, in: .connack, detail: message)[.v1_3]

@@ -53,7 +53,8 @@ import Testing
         { try $0.add(MQTTPublishProperties(contentType: $1)) },
     ]
 
-    /// A value that was not validated does not vanish from the packet. Some versions of libmosquitto take more than others.
+    /// A value that was not validated does not vanish from the packet. Some versions of libmosquitto accept more than
+    /// others.
     @Test(arguments: 0..<3)
     func `and a property that libmosquitto does not take is an error`(index: Int) {
         let list = LibraryProperties()

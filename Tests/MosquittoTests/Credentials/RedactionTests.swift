@@ -6,7 +6,7 @@ import Testing
 @Suite struct `A secret` {
     private static let text = "s3cr3t"
 
-    /// Every way by which a value becomes text without anybody meaning to show its secret.
+    /// Every way in which a value can become text and show its secret by accident.
     private func texts(_ value: Any) -> [String] {
         var dumped = ""
         dump(value, to: &dumped)

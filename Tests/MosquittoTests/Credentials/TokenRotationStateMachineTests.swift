@@ -30,7 +30,7 @@ private struct Rotation {
         }
     }
 
-    /// The issuer gives a token of this life.
+    /// Lets the issuer return a token with this lifetime.
     @discardableResult
     mutating func give(_ name: String, life: Double = 3_600) -> TokenRotationStateMachine.Token {
         let issued = wall.timeIntervalSince1970
@@ -267,7 +267,7 @@ private struct Rotation {
 }
 
 @Suite struct `A credential provider that hangs (core 4)` {
-    /// An hour's token, and a question for another one that took too long.
+    /// A token of one hour, and a request for another one that took too long.
     private func hung(_ reuse: MQTTCredentialReuse = .never, in purpose: MQTTConnectAttempt.Purpose = .connect)
         -> Rotation
     {

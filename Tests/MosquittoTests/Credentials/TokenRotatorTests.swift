@@ -4,7 +4,7 @@ import Testing
 
 @testable import Mosquitto
 
-/// A provider whose answers are given by the test, and which counts the questions.
+/// A provider whose answers the test gives, and which counts the requests.
 private final class Scripted: MQTTCredentialProvider {
     private let answer: @Sendable (Int) async throws -> MQTTCredentials
     private let count = Mutex(0)

@@ -81,7 +81,7 @@ import Testing
         #expect(selector.current == Self.a)
     }
 
-    // MARK: Rows of them
+    // MARK: Series of redirections
 
     @Test func `is the last at the third in a row`() {
         var selector = selector()
@@ -124,7 +124,7 @@ import Testing
         #expect(selector.follow("b", isPermanent: false) == nil)
     }
 
-    // MARK: For the time being, and for good
+    // MARK: Temporary and permanent redirections
 
     @Test func `for the time being returns to the origin after a failure`() {
         var selector = selector(.any, [Self.a, Self.b])

@@ -49,7 +49,7 @@ struct EventLoopFairnessTests {
             }
         }
         #expect(await eventually { neighbour.seen.withLock { $0 } != nil })
-        // The jobs of several turns, and not the 200 ms that all take.
+        // Waits for the jobs of several turns, not for the 200 ms of all jobs.
         #expect(try #require(neighbour.seen.withLock { $0 }) < 40)
         #expect(await worker.number() == 40)
     }

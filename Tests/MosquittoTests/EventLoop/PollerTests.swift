@@ -13,7 +13,7 @@ import Foundation
         return ContinuousClock.now - start
     }
 
-    /// The file that the kernel describes a descriptor in.
+    /// The file in which the kernel describes a descriptor.
     private func description(_ descriptor: Int32) throws -> String {
         try String(contentsOfFile: "/proc/self/fdinfo/\(descriptor)", encoding: .utf8)
     }
@@ -48,7 +48,7 @@ import Foundation
         _ = waited(poller, until: .at(start + .seconds(60)))
         _ = waited(poller, until: .at(start + .milliseconds(30)))
         #expect(ContinuousClock.now - start < .seconds(30))
-        // The alarm of a timer that is set and cancelled rings in vain, once.
+        // The alarm of a timer that is set and cancelled fires once without effect.
         poller.wake()
         _ = waited(poller, until: .at(.now + .milliseconds(10)))
         let deadline = ContinuousClock.now + .milliseconds(50)

@@ -3,7 +3,7 @@ import Testing
 @testable import Mosquitto
 
 @Suite struct `A keep-alive` {
-    /// A connection with a keep-alive, its looks and a clock.
+    /// A connection with a keep-alive, its checks and a clock.
     private struct Watch {
         var keepAlive: KeepAlive
         var now = ContinuousClock.now
@@ -13,7 +13,7 @@ import Testing
 
         init(seconds: Int) throws { keepAlive = try #require(KeepAlive(seconds: seconds, now: now)) }
 
-        /// Lets so much time pass and looks; a PINGREQ that is due is written.
+        /// Lets this much time pass and checks; writes a PINGREQ that is due.
         mutating func look(after time: Duration? = nil) -> KeepAlive.Verdict {
             now += time ?? keepAlive.interval
             let verdict = keepAlive.look(now: now, delivered: delivered, isReading: isReading)
@@ -55,7 +55,7 @@ import Testing
         var watch = try Watch(seconds: 60)
         #expect(watch.looks(4) == [.fine, .fine, .fine, .ping])
         watch.delivered = watch.written
-        // PINGREQ has left by the first look.
+        // PINGREQ has been sent by the first check.
         #expect(watch.looks(6) == [.fine, .fine, .fine, .fine, .fine, .lost])
     }
 

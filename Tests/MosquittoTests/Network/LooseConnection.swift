@@ -11,7 +11,7 @@ import Musl
 import Glibc
 #endif
 
-/// A plain ``Connection`` with nobody behind its socket but the test. For one thread.
+/// A plain ``Connection`` whose peer is the test. Confined to one thread.
 final class LooseConnection {
     private let connection: Connection
     private let opening: Opening
@@ -39,7 +39,7 @@ final class LooseConnection {
         scratch.deallocate()
     }
 
-    /// Sends what a broker would, in pieces, and lets the client take and answer each. Then the broker closes.
+    /// Sends a broker's bytes in pieces, and lets the client read and answer each. Then closes the connection.
     func receive(_ bytes: [UInt8], using generator: inout some RandomNumberGenerator) throws(MQTTError) {
         var rest = bytes[...]
         while !rest.isEmpty {

@@ -60,7 +60,7 @@ struct MetricsOfAClientTests {
         #expect(total("received_total", ("qos", "2")) == 3)
         #expect(try system.expectTimer("mqtt_client_publish_duration_seconds").values.count == 15)
         #expect(try system.expectTimer("mqtt_client_connect_duration_seconds").values.count == 1)
-        // The broker has counted what it was sent, up to the DISCONNECT.
+        // The broker has counted all packets up to the DISCONNECT.
         #expect(total("sent_bytes_total") == broker.applicationBytesReceived)
         #expect(total("received_bytes_total") > 15 * 5)
         #expect(await isAtRest())

@@ -1,6 +1,6 @@
 import Logging
 
-/// For clients whose log is not what the test is about.
+/// A logger for clients whose log the test ignores.
 let quiet: Logger = {
     var logger = Logger(label: "test")
     logger.logLevel = .critical

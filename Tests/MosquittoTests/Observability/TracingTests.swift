@@ -16,7 +16,7 @@ struct TracingTests {
         return configuration
     }
 
-    /// The first message that comes for "a/#" after `publish`.
+    /// The first message that arrives for "a/#" after `publish`.
     private func received(
         _ configuration: MQTTClientConfiguration, _ publish: @escaping @Sendable (MQTTClient) async throws -> Void
     ) async throws -> MQTTMessage {

@@ -1,7 +1,7 @@
 import InMemoryTracing
 import Tracing
 
-/// The in-memory tracer, which writes and reads its context as W3C wants it.
+/// The in-memory tracer, with its context in W3C's format.
 struct W3CTracer: Tracer {
     private let tracer = InMemoryTracer(
         idGenerator: .init(

@@ -18,7 +18,7 @@ final class LoosePublisher {
 
     // MARK: Looks
 
-    // A macro cannot look into what is not copied.
+    // A macro cannot inspect a noncopyable value.
     var count: Int { publisher.count }
     var lost: Int { publisher.lost }
     var hasMessages: Bool { publisher.hasMessages }
@@ -80,7 +80,7 @@ final class LoosePublisher {
         publisher.setOffline(false)
     }
 
-    /// The connection ends when the kernel has taken so many bytes.
+    /// Ends the connection after the kernel has accepted this number of bytes.
     func disconnect(sent: Int? = nil) {
         publisher.connectionClosed(sent: sent ?? position)
         publisher.attemptEnded()
@@ -88,7 +88,7 @@ final class LoosePublisher {
         publisher.setOffline(true)
     }
 
-    /// Writes what a turn gives. Returns its packets.
+    /// Writes the output of a turn. Returns its packets.
     @discardableResult
     func turn(isBacklogged: Bool = false, isConnected: Bool = true) -> [String] {
         var turn = Publisher.Turn(isConnected: isConnected)

@@ -104,7 +104,7 @@ struct OutgoingPlaceTests {
         let hasNext = queue.hasNext(full)
         #expect(!hasNext)
         #expect(try queue.post(publish("3", .atMostOnce)) == false)
-        // QoS 0 does not overtake.
+        // QoS 0 messages do not overtake others.
         queue.take(256, &full, into: &taken)
         #expect(taken.count == 2)
         #expect(queue.takeAll().map(\.topic) == ["2", "3"])

@@ -76,7 +76,7 @@ import Testing
         _ = try queue.post(publish("0"))
         #expect(throws: MQTTError.self) { try queue.post(publish("enqueued")) }
         let callers = (1...3).map { number in publish("\(number)") }
-        // Each in turn: the order of tasks would not be.
+        // One after the other: tasks would not preserve the order.
         var outcomes: [Task<OutgoingPublish.Outcome, Never>] = []
         for caller in callers {
             outcomes.append(Task { await post(caller, to: queue) })
@@ -227,7 +227,7 @@ import Testing
 }
 
 extension OutgoingQueue {
-    /// Takes messages without another limit.
+    /// Takes messages without any other limit.
     func takeAll(_ limit: Int = .max) -> [OutgoingPublish] {
         var taken: [OutgoingPublish] = []
         var allowance = Allowance(messages: .max, bytes: .max, acknowledged: .max, exactlyOnce: .max)

@@ -9,7 +9,7 @@ import Testing
         .publish(OutgoingPublish(topic: topic, payload: [], qos: .atLeastOnce, retain: false, properties: .init()))
     }
 
-    /// A connection that ends over these.
+    /// A connection that ends because of these operations.
     private func end(_ suspicion: inout Suspicion, _ unanswered: Operation..., sent: Suspicion.Extent = .whole)
         -> [Operation]
     {
@@ -176,7 +176,7 @@ import Testing
         #if os(Linux)
         #expect(error.mayConcernOperation)
         #endif
-        // EIO, which is no answer of a peer.
+        // EIO, which is not an answer of the peer.
         error.systemCode = 5
         #expect(!error.mayConcernOperation)
         for code in [MQTTError.Code.keepAliveTimeout, .protocolViolation, .library, .system, .tlsProtocol] {
@@ -188,7 +188,7 @@ import Testing
         let operation = Operation.subscription("a")
         var suspicion = Suspicion()
         for _ in 0..<5 { #expect(suspicion.ended([operation], isWordless: true).isEmpty) }
-        // A cut network ends attempts, and connections that have nothing under way.
+        // A cut network also ends attempts, and connections without operations in progress.
         suspicion.acquit()
         for _ in 0..<5 { #expect(suspicion.ended([operation], isWordless: true).isEmpty) }
         #expect(suspicion.ended([], isWordless: true).isEmpty)

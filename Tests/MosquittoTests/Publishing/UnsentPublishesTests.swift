@@ -8,7 +8,7 @@ struct UnsentPublishesTests {
         OutgoingPublish(topic: topic, payload: [], qos: .atMostOnce, retain: false, properties: .init())
     }
 
-    /// Messages named for where they end.
+    /// Messages named after their end positions.
     private func unsent(_ ends: [Int], plain: Int, wire: Range<Int>) -> UnsentPublishes {
         var unsent = UnsentPublishes()
         for end in ends { unsent.append(publish("\(end)"), end: end) }

@@ -5,7 +5,7 @@ import Testing
 @Suite struct `The delays of a backoff` {
     typealias Tier = MQTTRetryPolicy.Tier
 
-    /// The delays of one client after so many failures in a row.
+    /// The delays of one client after this number of failures in a row.
     private func delays(
         _ tier: Tier, count: Int, seed: UInt64 = 1, endpoints: Int = 1, _ policy: MQTTRetryPolicy = .production
     ) -> [Duration] {

@@ -75,7 +75,7 @@ import Testing
         #expect(budget.reserve(a, now: now + .seconds(10)) == .seconds(50))
     }
 
-    // MARK: Nonsense
+    // MARK: Invalid values
 
     @Test(arguments: [
         (0, Duration.seconds(1_000)), (-1, .seconds(1_000)), (-0.0, .seconds(1_000)), (1e-300, .seconds(1_000)),

@@ -48,7 +48,7 @@ import Testing
 
     // MARK: DISCONNECT
 
-    /// The decisions for the first one and for a repeated one.
+    /// The decisions for the first DISCONNECT and for a repeated one.
     private static let disconnect: [(UInt8, Decision, Decision)] = [
         (0x00, .retry(.standard), .retry(.slow)), (0x04, .retry(.standard), .retry(.standard)),
         (0x80, .retry(.standard), .retry(.standard)), (0x81, .retry(.standard), .stop),

@@ -3,7 +3,7 @@ import Testing
 @testable import Mosquitto
 
 @Suite struct `A session that another client takes over` {
-    /// Connections that are closed soon, and then another one.
+    /// Several connections that close soon, and then another one.
     private func loseShortly(_ trace: inout MachineTrace, times: Int) {
         for _ in 0..<times {
             #expect(trace.loses(after: .seconds(29)) == .retry(.standard))
@@ -29,7 +29,7 @@ import Testing
             #expect(trace.loses(after: .seconds(1), isOperationSuspected: true) == .retry(.standard))
             trace.reconnect()
         }
-        // Such ends say nothing of the others either.
+        // Such ends are no evidence about the others either.
         loseShortly(&trace, times: 2)
         #expect(trace.loses(isOperationSuspected: true) == .retry(.standard))
         trace.reconnect()

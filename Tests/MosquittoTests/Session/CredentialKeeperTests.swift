@@ -6,7 +6,7 @@ import Testing
 
 @Suite("The keeper of the credentials", .timeLimit(.minutes(1)))
 struct CredentialKeeperTests {
-    /// Gives a new user name with each answer, or always the same.
+    /// Returns a new user name with each answer, or always the same one.
     private static func provider(isNew: Bool = true, life: TimeInterval? = nil) -> MQTTClosureCredentials {
         let counter = Counter()
         return MQTTClosureCredentials { _ in

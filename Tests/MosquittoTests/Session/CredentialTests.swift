@@ -67,7 +67,7 @@ import Testing
         }
     }
 
-    /// Nobody is asked and nothing is dialled: no event, and no number is used up.
+    /// Without a request and without an attempt, no event is emitted, and no attempt number is used.
     @Test func `a provider that is left alone postpones the attempt (core build 6)`() {
         var trace = MachineTrace(hasProvider: true)
         _ = trace.start()

@@ -46,7 +46,7 @@ import Testing
         #expect(trace.timers == [.refresh: .seconds(50)])
     }
 
-    /// All that waits for the old connection is given up with it.
+    /// Everything that waits for the old connection is abandoned with it.
     @Test func `ends a rotation of credentials, whose answer comes too late`() {
         var trace = connected(hasProvider: true)
         _ = trace.refresh()

@@ -40,7 +40,7 @@ private struct Outage {
 
     private var elapsed: Duration { trace.now - start }
 
-    /// Returns how long after its end the issuer was asked again.
+    /// Returns the time from the end of the outage to the next request.
     mutating func run() -> Duration {
         let isConnected = if case .connected = trace.machine.state { true } else { false }
         while true {
@@ -84,7 +84,7 @@ private struct Outage {
             var outage = Outage(answer, seed: seed, isConnected: isConnected)
             let healed = outage.run()
             #expect((1...20).contains(outage.requests), "seed \(seed)")
-            // 60 s while connected, 120 s and a question under way otherwise.
+            // 60 s while connected; otherwise 120 s and a request in progress.
             #expect(healed <= .seconds(isConnected ? 70 : 130), "seed \(seed)")
             #expect(outage.isStillConnected == isConnected)
         }

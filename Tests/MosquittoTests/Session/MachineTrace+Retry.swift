@@ -2,7 +2,7 @@
 
 /// Queries for tests of retries, and the event sequences with which many of these tests begin.
 extension MachineTrace {
-    // MARK: What the last event led to
+    // MARK: Results of the last event
 
     /// The retry decision in the event of the failure or the loss.
     var decision: MQTTRetryPolicy.Decision? {
@@ -62,9 +62,9 @@ extension MachineTrace {
         }
     }
 
-    // MARK: Stories
+    // MARK: Event sequences
 
-    /// The attempt under way reaches a phase and fails in it.
+    /// Lets the current attempt reach a phase and fail in it.
     mutating func fails(_ error: MQTTError, in phase: MQTTError.Phase = .connack) -> MQTTRetryPolicy.Decision? {
         _ = credentials()
         if phase != .resolve { _ = entered(phase) }
@@ -72,7 +72,7 @@ extension MachineTrace {
         return decision
     }
 
-    /// The connection is lost after a time.
+    /// Loses the connection after a time.
     mutating func loses(
         _ error: MQTTError = MQTTError(.closed, "closed"), after uptime: Duration = .seconds(1),
         hasExpired: Bool = false, isOperationSuspected: Bool = false
@@ -96,7 +96,7 @@ extension MachineTrace {
 }
 
 extension MQTTError {
-    /// A broker sends the client to another one.
+    /// Redirects the client to another broker.
     static func redirection(_ code: MQTTReasonCode = .useAnotherServer, to reference: String?) -> MQTTError {
         .disconnect(code, reference: reference)
     }

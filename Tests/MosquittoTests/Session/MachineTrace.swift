@@ -101,7 +101,7 @@ struct MachineTrace {
 
     // MARK: Shortcuts
 
-    /// Starts and is accepted at once.
+    /// Starts the client and lets the broker accept it at once.
     static func connected(
         hasProvider: Bool = false, refreshIn: Duration? = nil,
         _ change: (inout Machine.Configuration) -> Void = { _ in }
@@ -112,7 +112,7 @@ struct MachineTrace {
         return trace
     }
 
-    /// From the start of an attempt to a connection.
+    /// Runs an attempt from its start to the connection.
     mutating func connectAgain(refreshIn: Duration? = nil) {
         _ = credentials()
         _ = entered(.connect)
@@ -130,7 +130,7 @@ struct MachineTrace {
             case .setTimer(let timer, let delay): timers[timer] = delay
             case .cancelTimer(let timer): timers[timer] = nil
             case .requestTurn:
-                // The budget is not part of the story, unless a test asks for a wait.
+                // Leaves the budget out, unless a test asks for a wait.
                 let granted =
                     postponement > .zero ? machine.postponed(by: postponement) : machine.mayDial(after: turnDelay)
                 postponement = .zero

@@ -18,7 +18,7 @@ import Testing
     }
 }
 
-/// Random events at one machine, and what must hold after each.
+/// Sends random events to one machine, and checks the invariants after each.
 private struct Walk {
     typealias Machine = SessionStateMachine
 
@@ -45,7 +45,7 @@ private struct Walk {
         }
         configuration.endpointOrder = Bool.random(using: &generator) ? .ordered : .shuffled
         configuration.redirects = [.none, .listed, .any].randomElement(using: &generator)!
-        // A client that fails fast mostly has a short walk, so most walks are of the others.
+        // A client that fails fast usually has a short walk, so most walks use the other modes.
         configuration.firstConnection =
             [.background, .background, .waitUntilConnected(within: .seconds(60)), .failFast]
             .randomElement(using: &generator)!
@@ -138,7 +138,7 @@ private struct Walk {
         for action in actions { check(action) }
         if isTurnRequested {
             isTurnRequested = false
-            // The budget lets every other attempt wait.
+            // The budget delays every other attempt.
             isLate.toggle()
             return step("turn", machine.mayDial(after: isLate ? .seconds(1) : .zero))
         }

@@ -99,7 +99,7 @@ struct ReauthenticationTests {
         #expect(rotation(&trace) == "re-authenticate")
     }
 
-    /// One that knows no AUTH closes without a word.
+    /// A broker that does not support AUTH closes without a reason.
     @Test func `a broker that closes each time is asked less and less often (core 25)`() {
         var trace = connected()
         var asked = 0

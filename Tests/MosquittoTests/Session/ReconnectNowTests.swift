@@ -3,7 +3,7 @@ import Testing
 @testable import Mosquitto
 
 @Suite struct `Reconnecting now` {
-    /// After many failures, in the wait for the next attempt.
+    /// A machine that waits for its next attempt after many failures.
     private func waiting(failures: Int = 8, hasProvider: Bool = false) -> MachineTrace {
         var trace = MachineTrace(hasProvider: hasProvider) { $0.retry.maximumDelay = .seconds(64) }
         _ = trace.start()

@@ -2,7 +2,8 @@ import Testing
 
 @testable import Mosquitto
 
-/// The credentials go along with every attempt: what a policy does not allow must not be connected to, whatever brokers say.
+/// Every attempt sends the credentials: the client must not connect to a host that the policy does not allow, whatever
+/// a broker asks for.
 @Suite struct `No attempt leaves the policy` {
     private static let configured = [
         MQTTEndpoint(host: "broker-a.example", port: 8_883), MQTTEndpoint(host: "Broker-B.example.", port: 8_883),

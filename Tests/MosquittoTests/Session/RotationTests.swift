@@ -160,7 +160,7 @@ import Testing
         #expect(trace.rotationCredentials().last == "drain")
     }
 
-    /// Each refused message would be a question to an issuer that is down.
+    /// Otherwise each refused message would cause a request to an issuer that is down.
     @Test(arguments: [false, true])
     func `refusals do not bypass the delay after a failure (core 15)`(isPermanent: Bool) {
         var trace = MachineTrace.connected(hasProvider: true, refreshIn: .zero)

@@ -30,7 +30,7 @@ private final class Fixture {
         return consumer
     }
 
-    /// PUBLISH packets of one turn, by topic and QoS. Returns what is acknowledged at once.
+    /// Receives the PUBLISH packets of one turn, by topic and QoS. Returns the immediate acknowledgements.
     @discardableResult
     func publish(
         _ packetID: UInt16, _ topic: String = "a", _ qos: MQTTQoS = .atLeastOnce, isRepetition: Bool = false
@@ -48,7 +48,7 @@ private final class Fixture {
         return sent()
     }
 
-    /// The receipts that consumers have settled. Returns what is acknowledged by it.
+    /// Handles the receipts that consumers have settled. Returns the resulting acknowledgements.
     func settle() -> [String] {
         _ = inbox.takeReceipts()
         return sent()

@@ -205,7 +205,7 @@ import Testing
         let buffer = buffer()
         await withTaskGroup(of: String?.self) { group in
             for _ in 0..<2 { group.addTask { await buffer.next(isolation: nil)?.topic } }
-            // Nothing has come: the first to return is the one that found the other waiting.
+            // No message has arrived: the first call to return is the one that found the other waiting.
             #expect(await group.next() == .some(nil))
             _ = buffer.append(messages(5..<6))
             #expect(await group.next() == .some("5"))
@@ -226,7 +226,7 @@ import Testing
                     continue
                 }
                 let count = min(next % 7 + 1, 20_000 - next)
-                // As the loop does: it notes the pause after the append, and looks again when it is woken.
+                // Acts as the loop does: records the pause after the append, and checks again when woken.
                 if buffer.append(messages(next..<next + count)) { room.update { $0 = buffer.fullness == .room } }
                 next += count
             }

@@ -61,7 +61,7 @@ import Testing
         let (first, second) = (identifiers["a/#", default: 0], identifiers["a/b", default: 0])
         #expect(names(table.consumers(of: "a/b", [first])) == names([all]))
         #expect(names(table.consumers(of: "a/b", [second])) == names([one]))
-        // A broker that sends one copy names both.
+        // A broker that sends one copy sends both identifiers.
         #expect(names(table.consumers(of: "a/b", [first, second])) == names([all, one]))
         #expect(names(table.consumers(of: "a/c", [first])) == names([all]))
     }

@@ -14,7 +14,7 @@ private enum Step: Equatable {
     case refused(String)
 }
 
-/// A subscriber whose actions are remembered.
+/// A subscriber whose actions are recorded.
 private final class Fixture {
     var subscriber: Subscriber
     let identifiers = PacketIdentifiers()

@@ -5,8 +5,8 @@ import Testing
 
 @testable import Mosquitto
 
-/// Looks that take until they are let go, on the reader's threads. Each path has a gate of its own: a thread that goes
-/// on to its next look must not pass the gate that was opened for another.
+/// File inspections that block on the reader's threads until the test releases them. Each path has its own gate: a
+/// thread that begins its next inspection must not pass a gate that was opened for another.
 private final class HungFiles: Sendable {
     private let gates = Mutex<[String: DispatchSemaphore]>([:])
     private let begun = Mutex<[String]>([])
@@ -86,7 +86,7 @@ struct HungFileTests {
         #expect(await other.value == "new")
         files.letGo("a", count: 10)
         for task in others { #expect(await task.value == "new", "not older than the question") }
-        // Ten questions, of which some may have come after the second look had begun.
+        // Ten requests, some of which may have arrived after the second inspection began.
         #expect(files.paths.count <= 12)
     }
 

@@ -1,7 +1,8 @@
 import Foundation
 import MosquittoTesting
 
-/// A folder with files, some of which the command `openssl` makes: what OpenSSL's library reads should not come from our own code.
+/// A folder with files, some of which the command `openssl` makes, so that the library is tested with files from
+/// another source.
 struct OpenSSLFolder: Sendable {
     struct Failure: Error, CustomStringConvertible {
         let description: String
@@ -41,7 +42,7 @@ struct OpenSSLFolder: Sendable {
         }
     }
 
-    /// `NAME.key` and a certificate over it, `NAME.pem`, that `issuer` has signed; by itself if there is none.
+    /// Makes `NAME.key` and its certificate `NAME.pem`, signed by `issuer`, or self-signed without an issuer.
     func makeCertificate(_ name: String, issuer: String? = nil, key: String = "EC -pkeyopt ec_paramgen_curve:P-256")
         async throws
     {

@@ -20,7 +20,7 @@ import Testing
         try await TLSContext.prepare(known, configuration, for: MQTTEndpoint(host: host, port: 8_883), turn: turn)
     }
 
-    /// Another host for a context whose files have not changed.
+    /// Returns a context for another host; its files are unchanged.
     private func prepare(_ context: TLSContext, for host: String) async throws(MQTTError) {
         let material = try await TLSMaterial(context.configuration)
         try await context.prepare(for: MQTTEndpoint(host: host, port: 8_883), material, turn: 0)
@@ -71,7 +71,8 @@ import Testing
         #expect(sentName(try await prepare(nil, configuration)) == "c.example")
     }
 
-    // With an empty name OpenSSL would check none; with one that begins with a dot, any below that domain would do.
+    // OpenSSL would check nothing for an empty name, and for a name that begins with a dot would accept any name below
+    // that domain.
     @Test(arguments: [".", ".example", ".."])
     func `is never prepared for a name that would be no check (core 19)`(host: String) async throws {
         let error = await #expect(throws: MQTTError.self) { _ = try await context(host) }
@@ -113,7 +114,7 @@ import Testing
         #expect(checkedAddress(context)?.lowercased().contains("fe80") == true)
     }
 
-    // getaddrinfo takes these for addresses, OpenSSL does not.
+    // getaddrinfo treats these as addresses, but OpenSSL does not.
     @Test(arguments: ["127.1", "2130706433", "0x7f000001"])
     func `checks the name again after a host that it could not be prepared for`(host: String) async throws {
         let context = try await context()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Mosquitto
 
-/// Versions, ciphers, names and the key log: what a configuration says of the protocol.
+/// Versions, ciphers, names and the key log: the protocol settings of a configuration.
 @Suite struct `The protocol of TLS` {
     private typealias Configuration = MQTTTLSConfiguration
     typealias Change = @Sendable (inout MQTTTLSConfiguration) -> Void
@@ -72,7 +72,7 @@ import Testing
         #expect(try await outcome(address) { $0.serverNameIndication = .name("c.example") }.serverName == "c.example")
     }
 
-    /// RFC 6066, section 3: an extension that OpenSSL cannot send is not left out in silence.
+    /// RFC 6066, section 3: an extension that OpenSSL cannot send is reported, not silently omitted.
     @Test func `names no server of more than 255 bytes`() throws {
         let name = String(repeating: "a", count: 256)
         for change: Change in [{ $0.serverName = name }, { $0.serverNameIndication = .name(name) }] {
@@ -106,7 +106,7 @@ import Testing
         let path = folder.path("keys")
         try folder.write("# mine\n", to: "keys")
         try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
-        // It may refuse to, or take the file for its owner alone.
+        // It may refuse the file, or restrict the file to its owner.
         _ = try? await outcome { $0.keyLogFile = path }
         #expect(try mode(path) == 0o600 || folder.text("keys") == "# mine\n")
     }

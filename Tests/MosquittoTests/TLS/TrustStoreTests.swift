@@ -65,7 +65,7 @@ import Testing
         ({ .pem(try $0.text("both.pem")) }, 2), ({ .der(try $0.bytes("root.cer")) }, 1),
         ({ [.file($0.path("root.pem")), .der(try $0.bytes("root.cer")), .pem(try $0.text("both.pem"))] }, 2),
         ({ .pem(try $0.text("root.pem") + $0.text("root.key")) }, 1),
-        // Looked into at the handshake.
+        // The directory is read during the handshake.
         ({ .directory($0.path("hashed")) }, 0),
         ({ [.directory($0.path("hashed")), .file($0.path("foreign.pem"))] }, 1),
         ({ folder in .provider { .file(folder.path("both.pem")) } }, 2),

@@ -64,7 +64,7 @@ import Testing
             let (_, _, error) = decode(Sample.packet(0x20, [flags, 0] + rest), version: version, cleanStart: false)
             #expect(error?.message.contains("the acknowledge flags \(flags)") == true)
         }
-        // A refusal is one whatever its flags are: its code says more.
+        // A refusal remains a refusal whatever its flags are: its code decides.
         #expect(decode(Sample.packet(0x20, [1, 3] + rest), version: version).error == nil)
     }
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Mosquitto
 
-/// Whatever a broker sends is a packet or an error, and what of it reaches libmosquitto is only what it can take.
+/// Any bytes from a broker become a packet or an error, and libmosquitto receives only packets that it can handle.
 @Suite struct `Bytes from a broker that are wrong in some way` {
     /// `scripts/soak fuzz` sets it.
     private static var inputs: Int {
@@ -15,7 +15,7 @@ import Testing
         ProcessInfo.processInfo.environment["MOSQUITTO_FUZZ_SEED"].flatMap { UInt64($0) } ?? 1
     }
 
-    /// A refusal, an unknown packet and a broken one; never libmosquitto's own word for what it cannot name.
+    /// A refusal, an unknown packet and a broken one; never libmosquitto's own text for an unknown error.
     private static let codes: Set<MQTTError.Code> = [
         .protocolViolation, .closed, .refused, .notAuthorized, .sessionTakenOver, .tlsProtocol,
     ]
@@ -48,7 +48,7 @@ enum BrokenTraffic {
         for _ in 0..<Int.random(in: 0...6, using: &generator) {
             packets.append(known.randomElement(using: &generator)?.bytes ?? [])
         }
-        // Most faults come after CONNACK, where there is more to break.
+        // Most faults follow CONNACK, where more can break.
         let first = Int.random(in: 0..<8, using: &generator) == 0 ? 0 : 1
         for _ in 0..<Int.random(in: 0...3, using: &generator) where first < packets.count {
             let index = Int.random(in: first..<packets.count, using: &generator)

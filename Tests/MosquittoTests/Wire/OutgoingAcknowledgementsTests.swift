@@ -104,7 +104,7 @@ import Testing
         line.settle(1)
         line.settle(2)
         #expect(line.sent == pubrec(1) + puback(2))
-        // And once more when it comes again.
+        // Acknowledges again when the packet arrives again.
         line.receive(1, qos: .exactlyOnce)
         line.settle(1)
         #expect(line.sent == pubrec(1))

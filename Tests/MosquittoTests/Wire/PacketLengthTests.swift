@@ -35,7 +35,7 @@ struct PacketLengthTests {
         }
         #expect(error?.code == .payloadTooLarge)
         #expect(error?.message.contains("268500012") == true)
-        // Handed to the encoder all the same, it is no packet.
+        // If passed to the encoder anyway, the message is not encoded.
         let publish = OutgoingPublish(
             topic: "t", payload: payload, qos: .atLeastOnce, retain: false, properties: properties(100_000))
         var encoder = PublishEncoder(.v5_0)

@@ -56,7 +56,7 @@ func configuration(of proxy: TamperingProxy, _ wire: Wire) -> MQTTClientConfigur
     return configuration
 }
 
-/// Runs a client on a loop of its own: what it does at length is not to hold up the clients of other tests.
+/// Runs a client on a loop of its own: its long work must not delay the clients of other tests.
 func withBusyClient<R>(
     _ configuration: MQTTClientConfiguration, _ body: (MQTTClient, EventLog) async throws -> R
 ) async throws -> R {
@@ -70,7 +70,7 @@ extension ConnectionScript {
     static let goodbye = ConnectionScript.disconnectOn(.publish, reasonCode: 0)
 }
 
-/// A payload of 16 KiB that tells its number.
+/// A payload of 16 KiB that contains its number.
 enum NumberedPayload {
     static let size = 16_384
 
@@ -80,11 +80,11 @@ enum NumberedPayload {
         return payload
     }
 
-    /// The number, if it is a whole payload.
+    /// The number, if the payload is complete.
     static func number(of payload: [UInt8]) -> Int? {
         guard payload.count == size else { return nil }
         let number = (0..<4).reduce(0) { $0 | Int(payload[$1]) << (8 * $1) }
-        // The rest is one byte over and over, which memcmp(3) sees faster than a loop in a debug build.
+        // The rest is one repeated byte, which memcmp(3) checks faster than a loop in a debug build.
         let isWhole = payload.withUnsafeBytes { bytes in
             bytes[4] == UInt8(truncatingIfNeeded: number)
                 && bytes.baseAddress.map { memcmp($0 + 4, $0 + 5, size - 5) } == 0

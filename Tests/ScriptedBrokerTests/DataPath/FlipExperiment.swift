@@ -58,7 +58,7 @@ struct FlipExperiment: Sendable {
         }
     }
 
-    /// A proxy before the broker; with a name of its own, which is that of its socket.
+    /// Starts a proxy in front of the broker, with a unique name for its socket.
     func makeProxy(_ name: String, _ plan: TamperingProxy.Plan = .init()) throws -> TamperingProxy {
         try TamperingProxy(
             to: .unixSocket(folder.path + "/broker.sock"), at: "\(folder.path)/\(name).sock", plan: plan)

@@ -10,7 +10,7 @@ extension DataPath.UnderLoad {
             .tlsProtocol, .tlsAlert, .tlsVerification, .closed, .timeout, .protocolViolation,
         ]
 
-        /// RFC 8446, section 5.1: legacy_record_version is to be ignored. OpenSSL looks at its second byte, but not in
+        /// RFC 8446, section 5.1: legacy_record_version is to be ignored. OpenSSL checks its second byte, but not in
         /// the first record.
         private static let meaningless = TamperingProxy.Address(record: 0, byte: 2)
 

@@ -12,7 +12,8 @@ extension DataPath {
             return await probe.cpuTime - before
         }
 
-        /// The end of the stream is behind messages that nobody takes: it cannot be read, and must not be polled for.
+        /// The end of the stream follows messages that no consumer takes: it cannot be read yet, and must not be polled
+        /// for.
         @Test(arguments: Wire.allCases, HalfClose.allCases)
         func `while a consumer is full, and is seen when it goes on`(wire: Wire, half: HalfClose) async throws {
             if wire == .plain, half != .fin { return }
@@ -33,7 +34,7 @@ extension DataPath {
                         proxy.finish()
                     } else {
                         #expect(await broker.waitUntil { $0.routedCount == count })
-                        // Nobody waits for an answer to it: reading would go on then.
+                        // No call waits for its answer: reading would otherwise continue.
                         try client.enqueue("bye", to: "b", qos: .atMostOnce)
                         #expect(await eventually { proxy[.toClient].hasEnded })
                     }

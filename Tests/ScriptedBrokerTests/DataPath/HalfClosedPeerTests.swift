@@ -36,7 +36,7 @@ extension DataPath {
 
         @Test(arguments: Wire.tls, [true, false])
         func `in the handshake, with close_notify`(wire: Wire, hidesEnd: Bool) async throws {
-            // A warning, which is no handshake: RFC 8446, section 6.1.
+            // A warning, not a handshake message: RFC 8446, section 6.1.
             let broker = try await ScriptedBroker.start(script: [.raw([21, 3, 3, 0, 2, 1, 0])])
             let error = try await end(broker, .init(end: hidesEnd ? nil : .init(record: 1)), wire)
             #expect(error?.code == .closed, "\(error as Any)")

@@ -12,8 +12,8 @@ extension DataPath.UnderLoad {
             [0x32, 6, 0, 1, 0x61, UInt8(number >> 8), UInt8(number & 0xFF), 0]
         }
 
-        /// A broker that minds Receive Maximum, or has 65,535 packet identifiers, makes 1.7 MB of them due at most.
-        /// Without TLS they are smaller than what they answer.
+        /// A broker that respects Receive Maximum, or has 65,535 packet identifiers, makes at most 1.7 MB of
+        /// acknowledgements due. Without TLS they are smaller than what they answer.
         @Test(arguments: Wire.tls)
         func `has no more than so many acknowledgements kept for it`(wire: Wire) async throws {
             let broker = try await ScriptedBroker.start(tls: wire.identity)
@@ -26,7 +26,7 @@ extension DataPath.UnderLoad {
                 for _ in 0..<2_048 where await client.session.isReading {
                     broker.inject(Self.publishes)
                     injected += Self.publishes.count
-                    // Either it takes them, or it does not read any more.
+                    // The client either accepts the messages or stops reading.
                     try #require(
                         await eventually {
                             let isTaken = proxy[.toClient].sent >= injected
@@ -59,7 +59,7 @@ extension DataPath.UnderLoad {
                         }
                     }
                     #expect(await messages.first { _ in true } != nil)
-                    // The broker goes on, since it hears of no DISCONNECT.
+                    // The broker continues, since it receives no DISCONNECT.
                     proxy.set(.toBroker, .shut)
                     let start = ContinuousClock.now
                     try? await client.shutdown()

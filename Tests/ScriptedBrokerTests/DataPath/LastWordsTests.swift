@@ -33,14 +33,14 @@ extension DataPath.UnderLoad {
 
         struct Situation: Sendable, CustomTestStringConvertible {
             let qos: UInt8
-            /// One that does not read has all of it with its kernel still.
+            /// If the client does not read, its kernel still holds all bytes.
             let isReading: Bool
 
             var testDescription: String { "QoS \(qos), \(isReading ? "reading" : "full")" }
 
             static let all = [
                 Situation(qos: 0, isReading: true), Situation(qos: 0, isReading: false),
-                // Acknowledgements, which cannot be sent any more.
+                // Acknowledgements that can no longer be sent.
                 Situation(qos: 1, isReading: true), Situation(qos: 1, isReading: false),
             ]
         }
@@ -55,7 +55,7 @@ extension DataPath.UnderLoad {
             let count = before + 40
             try await withBusyClient(configuration(of: proxy, wire)) { client, log in
                 let received = try await client.subscribe(to: "a", buffer: buffer) { messages in
-                    // The kernel keeps more for a program that has read much.
+                    // The kernel enlarges its buffer for a program that reads much.
                     publish(0..<before, to: broker, situation.qos)
                     var received = await numbers(messages, until: before)
                     proxy.set(.toClient, .collecting)
@@ -86,7 +86,7 @@ extension DataPath.UnderLoad {
             for number in numbers { broker.publish(topic: "a", payload: NumberedPayload.make(number), qos: qos) }
         }
 
-        /// Reads so many, or until the sequence ends with the client.
+        /// Reads this number of messages, or until the sequence ends with the client.
         private func numbers(_ messages: MQTTMessages, until count: Int) async -> [Int?] {
             var numbers: [Int?] = []
             for await message in messages {

@@ -13,8 +13,8 @@ extension DataPath.UnderLoad {
                 let received = try await pressure.observed {
                     pressure.proxy.set(.toBroker, .shut)
                     let stuckAt = try await pressure.publish(from: 0, to: count)
-                    // The queue, a megabyte or two on its way through libmosquitto and OpenSSL, and what the kernel
-                    // has.
+                    // The queue, a megabyte or two on its way through libmosquitto and OpenSSL, and the bytes that the
+                    // kernel has accepted.
                     #expect(stuckAt >= OutboundPressure.queueLimit)
                     #expect(stuckAt * NumberedPayload.size < 16 << 20, "\(stuckAt) messages were taken")
                     #expect(pressure.client.state.isConnected)
@@ -38,7 +38,7 @@ extension DataPath.UnderLoad {
                 await shutdown.value
                 #expect(ContinuousClock.now - start < .seconds(20))
                 #expect(await pressure.broker.waitUntil { $0.disconnects == [0] })
-                // The broker closes at a DISCONNECT: nothing that came after it would be counted.
+                // The broker closes after a DISCONNECT: later packets would not be counted.
                 #expect(pressure.broker.publishCount == count)
                 #expect(await pressure.log.terminalError == nil)
                 try expectGoodbye(pressure.proxy[.toBroker].records, wire)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Mosquitto
 
-/// A client that publishes to a broker which does not read, and an observer of what gets there in the end.
+/// A client that publishes to a broker that does not read, and an observer of the messages that finally arrive.
 struct OutboundPressure {
     static let queueLimit = 256
 
@@ -59,7 +59,8 @@ struct OutboundPressure {
         return number
     }
 
-    /// Has another client collect what the broker is sent while `body` runs, until it has so many as `body` returns.
+    /// Has another client collect the messages that the broker receives while `body` runs, until their number is the
+    /// one that `body` returns.
     func observed(_ body: @Sendable () async throws -> Int) async throws -> [Int?] {
         var configuration = testConfiguration(port: broker.port, tls: nil)
         configuration.tls = proxyless
@@ -77,7 +78,7 @@ struct OutboundPressure {
         }
     }
 
-    /// The observer's way is the client's, without the proxy.
+    /// The observer connects as the client does, but without the proxy.
     private var proxyless: MQTTTLSConfiguration? {
         client.configuration.tls == nil ? nil : .init(trust: .pem(TestTLS.authority.certificatePEM))
     }

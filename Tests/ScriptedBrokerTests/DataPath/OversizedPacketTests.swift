@@ -26,7 +26,7 @@ extension DataPath.UnderLoad {
             }
         }
 
-        /// 300,000,000 takes a fifth byte, which MQTT does not have.
+        /// 300,000,000 needs a fifth byte, which MQTT does not allow.
         @Test func `of 300 MB is refused, and no memory is taken for it, with MQTT 5.0`() async {
             await #expect(processExitsWith: .success) {
                 try await DataPath.UnderLoad.OversizedPacketTests.refuse([0x80, 0xC6, 0x86, 0x8F, 0x01], .v5_0)
@@ -39,7 +39,7 @@ extension DataPath.UnderLoad {
             }
         }
 
-        /// A failed expectation would not be seen outside the process: it ends with a trap.
+        /// A failed expectation would not be reported outside the process, so a failure traps.
         private static func refuse(_ length: [UInt8], _ version: MQTTVersion) async throws {
             for tls in [TestTLS.identity, nil] {
                 let hostile = ConnectionScript.reply(bytes(length: length, version: version), close: false)
@@ -62,7 +62,8 @@ extension DataPath.UnderLoad {
                 let growth = try PeakMemory.now().kilobytes(since: before)
                 let codes = await log.failures.map(\.error.code) + log.disconnections.map(\.error.code)
                 guard codes.count(where: { $0 == .protocolViolation }) == 10 else { fatalError("\(codes)") }
-                // The address space has threads' stacks and arenas, of 64 MB each, so that one allocation shows, not less.
+                // The address space also contains threads' stacks and arenas of 64 MB each, so only a large allocation
+                // is visible.
                 if growth.resident > 16 << 10 || growth.virtual > 200 << 10 { fatalError("it grew by \(growth)") }
                 try? await client.shutdown()
                 await broker.stop()
@@ -71,7 +72,7 @@ extension DataPath.UnderLoad {
     }
 }
 
-/// The most that this process has had.
+/// The peak memory of this process.
 private struct PeakMemory {
     private let residentKB: Int
     private let virtualKB: Int

@@ -5,7 +5,7 @@ import Testing
 extension DataPath.UnderLoad {
     @Suite("Packet identifiers")
     struct PacketIdentifierTests {
-        /// libmosquitto counts through 65,535 identifiers, for QoS 0 too, and does not look whether one is in use.
+        /// libmosquitto counts through 65,535 identifiers, for QoS 0 too, and does not check whether one is in use.
         @Test func `one unacknowledged message and 70,000 others do not collide`() async throws {
             let broker = try await ScriptedBroker.start(tls: TestTLS.identity, script: [.withholdFirstAcknowledgement])
             broker.recordPublishes = false
@@ -33,7 +33,7 @@ extension DataPath.UnderLoad {
                 try await client.waitUntilConnected(timeout: .seconds(30))
                 let stuck = Task { try await client.publish("stuck", to: "a", qos: .atLeastOnce) }
                 #expect(await broker.waitUntil { $0.publishCount == 1 })
-                // No QoS 0 among them, whose identifiers nobody sees: all of these need one.
+                // Sends no QoS 0, whose identifiers are invisible: each of these messages needs an identifier.
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for worker in 0..<8 {
                         group.addTask {

@@ -26,7 +26,7 @@ final class ProxyControls: Sendable {
     }
 
     private let state: Mutex<State>
-    /// A pipe: poll(2) waits for orders as it does for bytes.
+    /// A pipe, so that poll(2) waits for both orders and bytes.
     let wakeUp: Int32
     private let waker: Int32
 
@@ -52,7 +52,7 @@ final class ProxyControls: Sendable {
         _ = write(waker, &byte, 1)
     }
 
-    /// Reads or changes what the thread reports.
+    /// Reads or changes the thread's report.
     func look<R: Sendable>(_ body: (inout State) -> R) -> R { state.withLock { body(&$0) } }
 
     /// Empties the pipe.

@@ -74,7 +74,7 @@ struct ProxyRelay: Sendable {
         }
     }
 
-    /// Waits for the client's kernel to take what is under way.
+    /// Waits for the client's kernel to accept the bytes in flight.
     private struct Patience {
         private var acknowledged = -1
         private var since = ContinuousClock.now
@@ -86,7 +86,7 @@ struct ProxyRelay: Sendable {
         }
     }
 
-    /// Takes what the test wants.
+    /// Reads the orders of the test.
     private func obey(_ lanes: inout [ProxyLane]) -> (isStopping: Bool, isResetting: Bool) {
         let (order, injected) = controls.look { state in
             defer {
@@ -109,7 +109,7 @@ struct ProxyRelay: Sendable {
     }
 
     private func events(_ lanes: [ProxyLane]) -> [(Int32, Int32)] {
-        // One whose events are none is left out: poll(2) would report its hang-up again and again.
+        // Omits a socket without requested events: poll(2) would report its hang-up repeatedly.
         lanes.flatMap { lane in
             (lane.wantsRead ? [(lane.source.descriptor, POLLIN)] : [])
                 + (lane.wantsWrite ? [(lane.sink.descriptor, POLLOUT)] : [])

@@ -29,7 +29,7 @@ struct ProxySocket: Sendable {
         makeReady()
     }
 
-    /// Listens at a free port of 127.0.0.1. What it accepts has kernel buffers of this size.
+    /// Listens at a free port of 127.0.0.1. Accepted connections have kernel buffers of this size.
     init(listeningOn kernelBuffer: Int32?) throws(MosquittoTestingError) {
         try self.init(AF_INET)
         limit(kernelBuffer)
@@ -172,7 +172,7 @@ struct ProxySocket: Sendable {
     }
 }
 
-// Out of reach of the methods of the same names.
+// Called from file scope: inside the type, methods of the same names shadow the system calls.
 private func systemListen(_ descriptor: Int32, _ backlog: Int32) -> Int32 { listen(descriptor, backlog) }
 private func systemAccept(
     _ descriptor: Int32, _ address: UnsafeMutablePointer<sockaddr>?, _ size: UnsafeMutablePointer<socklen_t>?

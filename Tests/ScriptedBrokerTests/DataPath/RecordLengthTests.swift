@@ -23,7 +23,7 @@ extension DataPath {
             let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
             let proxy = try TamperingProxy(to: broker.port)
             try await withRunningClient(configuration(of: proxy, wire)) { client, log in
-                // The answer to this comes after all that belongs to the handshake.
+                // The answer to this packet follows all bytes of the handshake.
                 try await client.publish("x", to: "a")
                 proxy.inject([23, 3, 3, UInt8(length >> 8), UInt8(length & 0xFF)])
                 let start = ContinuousClock.now

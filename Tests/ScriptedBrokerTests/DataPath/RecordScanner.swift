@@ -3,7 +3,7 @@ struct RecordScanner {
     private let flip: (address: TamperingProxy.Address, mask: UInt8)?
     private let end: TamperingProxy.Address?
     private var header: [UInt8] = []
-    /// Where the next byte is.
+    /// The position of the next byte.
     private var next = TamperingProxy.Address(record: 0)
     private var records: [TLSRecord] = []
     private(set) var hasFlipped = false
@@ -20,7 +20,7 @@ struct RecordScanner {
         return records
     }
 
-    /// Looks at the bytes from `start` on. Returns whether the stream is to end; they are cut there.
+    /// Scans the bytes from `start` on. Returns whether the stream is to end; they are cut there.
     mutating func scan(_ bytes: inout [UInt8], from start: Int) -> Bool {
         var position = start
         while position < bytes.count {

@@ -30,7 +30,8 @@ extension DataPath {
             await experiment.broker.stop()
         }
 
-        /// Half a record counts as nothing. Of all kinds at once, since the shortest keep-alive is of five seconds.
+        /// Half a record does not count as received. Tests all kinds at once, since the shortest keep-alive is five
+        /// seconds.
         @Test func `in the middle of a message`() async throws {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for wire in Wire.allCases { group.addTask { try await stall(wire) } }
@@ -44,7 +45,7 @@ extension DataPath {
             var configuration = configuration(of: proxy, wire)
             configuration.keepAlive = .seconds(5)
             try await withRunningClient(configuration) { client, log in
-                // The answer to this comes after all that belongs to the handshake.
+                // The answer to this packet follows all bytes of the handshake.
                 try await client.publish("x", to: "a")
                 let half: [UInt8] = wire == .plain ? [0x30, 100, 0, 1, 0x61] : [23, 3, 3, 1, 0, 1, 2, 3]
                 let before = proxy[.toClient].sent

@@ -8,13 +8,13 @@ enum Flow: Int, Sendable, CaseIterable {
     case toClient, toBroker
 }
 
-/// Stands between a client and a broker and does to their bytes what networks and attackers do: cuts them into pieces,
-/// changes one, holds them back, ends the stream. One thread, one connection after the other.
+/// Connects a client and a broker, and treats their bytes as networks and attackers do: cuts them into pieces, changes
+/// one, holds them back, ends the stream. Uses one thread, and serves one connection after the other.
 ///
-/// It knows TLS records by their headers, so that a byte has an address that does not move with the length of a
+/// The proxy finds TLS records by their headers, so that the address of a byte does not depend on the length of a
 /// signature.
 final class TamperingProxy: Sendable {
-    /// In how large pieces the bytes are sent on, each in a `send` of its own.
+    /// The size of the forwarded pieces, each in a separate `send`.
     enum Pieces: Sendable, Hashable {
         case asTheyCome
         case single
@@ -96,7 +96,7 @@ final class TamperingProxy: Sendable {
         try self.init(to: broker, at: path, plan: plan, kernelBuffer: kernelBuffer)
     }
 
-    /// Makes the thread end, which closes its sockets.
+    /// Ends the thread, which closes its sockets.
     deinit { controls.order { $0.isStopping = true } }
 
     /// Sets the plan of all connections from now on.

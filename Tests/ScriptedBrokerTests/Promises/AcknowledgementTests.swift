@@ -32,13 +32,13 @@ struct AcknowledgementTests {
                 var iterator = messages.makeAsyncIterator()
                 for number in 0..<6 {
                     #expect(await iterator.next()?.payloadString == "\(number)")
-                    // Nothing of the later ones, whatever else goes back and forth.
+                    // No acknowledgement of the later ones, whatever other packets are exchanged.
                     try await client.publish("x", to: "other", qos: .exactlyOnce)
                     #expect(await broker.waitUntil { $0.count(of: .puback) == min(number, 3) })
                     #expect(await broker.waitUntil { $0.count(of: .pubrec) == max(number - 3, 0) })
                 }
             }
-            // The scope has come to its end.
+            // The scope has ended.
             #expect(await broker.waitUntil { $0.count(of: .pubrec) == 3 && $0.count(of: .pubcomp) == 3 })
         }
         #expect(broker.errors.isEmpty)

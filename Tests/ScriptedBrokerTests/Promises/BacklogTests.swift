@@ -2,7 +2,7 @@ import Mosquitto
 import MosquittoTesting
 import Testing
 
-/// A resumed session brings what it has kept before the broker answers a SUBSCRIBE.
+/// A resumed session delivers its stored messages before the broker answers a SUBSCRIBE.
 @Suite("More than a buffer waits in the session", .timeLimit(.minutes(1)))
 struct BacklogTests {
     /// Nothing is read while a buffer is full, the SUBACK included, for which the subscription would wait.
@@ -37,7 +37,7 @@ struct BacklogTests {
         try await client.start()
         #expect(try await even == stride(from: 0, to: 100, by: 2).map(String.init))
         #expect(try await odd == stride(from: 1, to: 100, by: 2).map(String.init))
-        // It goes on as any other connection.
+        // The connection continues like any other.
         try await client.publish("alive", to: "c")
         try? await client.shutdown()
         await broker.stop()

@@ -86,7 +86,7 @@ struct ConsumerScopeTests {
             broker.publish(topic: "a", payload: "0", qos: 2)
             #expect(await first == "0")
             for number in 1..<50 { broker.publish(topic: "a", payload: "\(number)", qos: UInt8(number % 2 + 1)) }
-            // They have come, most likely, when this has gone to and fro.
+            // After this round trip the messages have most likely arrived.
             try await client.publish("x", to: "other")
         }
         for number in 50..<100 { broker.publish(topic: "a", payload: "\(number)", qos: 1) }
@@ -115,7 +115,7 @@ struct ConsumerScopeTests {
                 return seen.compactMap { $0 }
             }
             #expect(seen == (0..<5).map(String.init))
-            // A consumer of another filter is no heir.
+            // A consumer of another filter does not receive the unread messages.
             try await client.subscribe(to: "+") { messages in #expect(messages.isIdle) }
             let rest = try await texts(client, 15)
             #expect(rest == (5..<20).map(String.init))

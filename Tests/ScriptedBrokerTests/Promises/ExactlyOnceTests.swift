@@ -10,7 +10,7 @@ struct ExactlyOnceTests {
         return [isRepeated ? 0x3C : 0x34, UInt8(body.count)] + body
     }
 
-    /// Leaves PUBREC unanswered: when to release is the test's to say.
+    /// Leaves PUBREC unanswered: the test decides when to release the message.
     private static let script = ConnectionScript.disconnectOn(.pubrec, count: 1_000, reasonCode: 0)
 
     private func release(_ packetID: UInt8) -> [UInt8] { [0x62, 2, 0, packetID] }
@@ -132,7 +132,7 @@ struct OverlapTests {
         try await expectEachOnce(mergesCopies: false)
     }
 
-    /// libmosquitto would not take such a message.
+    /// libmosquitto would not accept such a message.
     @Test func `from a broker that names all subscriptions in one`() async throws {
         try await expectEachOnce(mergesCopies: true)
     }

@@ -29,7 +29,7 @@ struct ExpiringPublishTests {
             #expect(await client.session.unsentMessages == 0)
             let broker = try await ScriptedBroker.start(port: port)
             try await client.waitUntilConnected(timeout: .seconds(30))
-            // One that is not told to the loop would wait for the next PINGREQ.
+            // A message of which the loop is not notified would wait for the next PINGREQ.
             let start = ContinuousClock.now
             for number in 0..<10 { try await client.publish("\(number)", to: "a") }
             #expect(ContinuousClock.now - start < .seconds(10))
@@ -72,7 +72,7 @@ struct ExpiringPublishTests {
             #expect(error?.code == .messageExpired)
             #expect(ContinuousClock.now - start < .seconds(10))
             #expect(await log.disconnections.count == 1)
-            // A session that the broker resumes is owed the packet, a new one is not.
+            // A resumed session must still receive the packet; a new one must not.
             broker.setScript([.serve])
             #expect(await broker.waitUntil { $0.openConnections == 1 && $0.connects.count >= 2 })
             try await client.publish("next", to: "a", qos: qos)

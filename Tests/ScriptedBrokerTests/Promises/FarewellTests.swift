@@ -103,7 +103,7 @@ struct FarewellTests {
                 }
             }
             let pings = broker.count(of: .pingreq)
-            // And then libmosquitto's own check goes on.
+            // After that, libmosquitto's own check continues.
             #expect(await broker.waitUntil { $0.count(of: .pingreq) > pings })
             #expect(broker.connects.count == 1)
             #expect(await log.disconnections.isEmpty)
@@ -116,7 +116,7 @@ struct FarewellTests {
         try await withRunningClient(testConfiguration(port: broker.port)) { client, _ in
             try await client.subscribe(to: MQTTSubscription("a", qos: .exactlyOnce)) { messages in
                 for number in 0..<20 { broker.publish(topic: "a", payload: "\(number)", qos: 2) }
-                // One that comes while the shutdown waits is not waited for.
+                // The shutdown does not wait for a message that arrives during its wait.
                 #expect(await messages.prefix(20).reduce(into: 0) { count, _ in count += 1 } == 20)
                 try? await client.shutdown()
             }

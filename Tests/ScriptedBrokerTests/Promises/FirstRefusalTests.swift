@@ -33,7 +33,7 @@ struct FirstRefusalTests {
         try await withRunningClient(configuration) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(30))
             try #require(broker.connects.map(\.password) == ["token-1", "token-2"])
-            // Neither the delay nor the interval, which are 5 s; nothing of it but the busy machine's.
+            // Waits for neither the delay nor the interval, which are 5 s each; only a busy machine may add time.
             #expect(broker.connects[1].at - broker.connects[0].at < .seconds(4))
             #expect(await log.failures.map(\.retryIn) == [.zero])
         }

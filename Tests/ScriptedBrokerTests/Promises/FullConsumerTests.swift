@@ -55,7 +55,7 @@ struct FullConsumerTests {
                 #expect(await log.wait { _ in client.state.isConnected })
                 #expect(await broker.waitUntil { $0.count(of: .subscribe) == connection })
                 #expect(ContinuousClock.now - start < .seconds(10))
-                // It is paused again when there is more than it takes.
+                // Reading pauses again when more messages arrive than the consumer takes.
                 for number in 0..<3 { broker.publish(topic: "full", payload: "\(number)") }
                 #expect(await eventually { await client.session.isPaused })
             }
@@ -75,7 +75,7 @@ struct FullConsumerTests {
             for rotation in 1...3 {
                 let start = ContinuousClock.now
                 try await client.rotateCredentials()
-                // Neither the handshake nor the end of the connection before waits for the consumer.
+                // Neither the handshake nor the end of the previous connection waits for the consumer.
                 #expect(ContinuousClock.now - start < .seconds(5))
                 #expect(await log.wait { $0.rotations.count == rotation })
                 #expect(broker.connects.count == rotation + 1)
@@ -114,7 +114,7 @@ struct FullConsumerTests {
                 #expect(await eventually { await client.session.isPaused })
             }
             let buffered = await client.session.waitingMessages
-            // No more than one `recv` for each connection, and what a connection that ended had left.
+            // At most one `recv` for each connection, plus the rest of a connection that ended.
             #expect(buffered < 4 * 1_024)
         }
     }

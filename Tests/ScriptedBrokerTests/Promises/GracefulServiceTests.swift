@@ -5,14 +5,14 @@ import ServiceLifecycle
 import Synchronization
 import Testing
 
-/// A consumer under ServiceLifecycle, as the documentation has it: each message is stored.
+/// A consumer under ServiceLifecycle, as in the documentation: it stores each message.
 struct Ingest: Service {
     struct Failure: Error {}
 
     final class Store: Sendable {
         private let texts = Mutex<[String]>([])
         func add(_ text: String) { texts.withLock { $0.append(text) } }
-        /// Returns whether it was new.
+        /// Returns whether the message was new.
         func addOnce(_ text: String) -> Bool {
             texts.withLock { texts in
                 if texts.contains(text) { return false }

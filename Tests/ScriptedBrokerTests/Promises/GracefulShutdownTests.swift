@@ -5,7 +5,7 @@ import Testing
 
 @testable import Mosquitto
 
-/// A service of a user, made of a closure.
+/// A user's service, made from a closure.
 struct ClosureService: Service {
     let body: @Sendable () async throws -> Void
 
@@ -75,7 +75,7 @@ struct GracefulShutdownTests {
         }
         #expect(time < .seconds(10))
         let code = outcome.withLock { $0?.code }
-        // Where the client is shut down first, the call hears of that; a request of both.
+        // If the client is shut down first, a call fails with that error; a request may fail with either error.
         #expect(code == (isClientFirst ? .cancelled : .stopped) || call == .request && code == .cancelled)
     }
 
@@ -189,7 +189,7 @@ struct UnsentTests {
         #expect(error?.message.contains("3 messages") == true)
         #expect(await log.wait { $0.names.last == "stopped" })
         #expect(await log.names.suffix(2) == ["messagesUnsent", "stopped"])
-        // The second call says the same.
+        // The second call throws the same error.
         await #expect(throws: MQTTError.self) { try await client.shutdown() }
     }
 

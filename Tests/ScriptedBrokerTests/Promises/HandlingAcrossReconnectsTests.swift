@@ -72,7 +72,7 @@ struct HandlingAcrossReconnectsTests {
                 var iterator = messages.makeAsyncIterator()
                 #expect(await iterator.next()?.payloadString == "0")
                 if isHandledBetween {
-                    // Settled while there is no connection.
+                    // Settles the message while disconnected.
                     broker.setScript([.refuse(code: 0x88, close: true), .serve])
                     broker.resetAll()
                     #expect(await connected(broker, 2))
@@ -130,7 +130,7 @@ struct HandlingAcrossReconnectsTests {
         try await withRunningClient(configuration(broker)) { client, log in
             var seen: [String] = []
             var failed = 0
-            // Each fails at one message; then they come again without anybody's help.
+            // Each consumer fails at one message; the broker then resends the messages without further action.
             while failed < 10 {
                 try? await client.subscribe(to: "a") { messages in
                     broker.publish(topic: "a", payload: "\(failed)", qos: 1)

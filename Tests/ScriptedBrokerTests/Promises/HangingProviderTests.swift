@@ -4,7 +4,7 @@ import MosquittoTesting
 import Synchronization
 import Testing
 
-/// Gives a token of an hour, and hangs from the second question on.
+/// Returns a token of one hour, and hangs from the second request on.
 private final class HangingProvider: MQTTCredentialProvider {
     private let asked = Mutex(0)
 
@@ -56,7 +56,7 @@ struct HangingProviderTests {
             #expect(gaps.dropFirst().min() ?? .zero < Self.deadline - .milliseconds(200), "\(gaps)")
             #expect(Set(broker.connects.map(\.password)) == ["t0ken"])
             #expect(await log.failures.isEmpty)
-            // Each question that failed is told once.
+            // Each failed request is reported once.
             #expect(await log.wait { $0.credentialFailures.count == provider.questions - 1 })
             #expect(await log.credentialFailures.allSatisfy { $0.message.contains("took longer than") })
         }

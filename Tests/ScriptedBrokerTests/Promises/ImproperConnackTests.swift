@@ -13,7 +13,7 @@ struct ImproperConnackTests {
         [0x20, UInt8(3 + properties.count), flags, 0, UInt8(properties.count)] + properties
     }
 
-    /// The failures before the connection that comes in the end.
+    /// The failures before the connection that finally succeeds.
     private func failures(_ bytes: [UInt8], _ version: MQTTVersion, isTLS: Bool) async throws -> [MQTTError] {
         let broker = try await ScriptedBroker.start(
             tls: isTLS ? TestTLS.identity : nil, script: [.reply(bytes, close: false), .serve])

@@ -56,7 +56,7 @@ struct PoisonFilterTests {
                         try await client.subscribe(to: MQTTSubscription("b", qos: .exactlyOnce)) { others in
                             broker.objections = [.init(.subscribe(to: "later"))]
                             broker.resetAll()
-                            // The reset, six ends, and perhaps one with two suspects at once.
+                            // The reset, six ends, and possibly one more end with two suspects at once.
                             #expect(await broker.waitUntil { $0.connects.count >= 8 })
                             try await client.publish("x", to: "a")
                             try await client.publish("x", to: "b")

@@ -2,7 +2,7 @@ import Mosquitto
 import MosquittoTesting
 import Testing
 
-/// A manner in which a broker ends connections over an operation that it does not want.
+/// The way in which a broker ends connections because of an operation that it rejects.
 struct PoisonEnding: Sendable, CustomTestStringConvertible {
     var version = MQTTVersion.v5_0
     var ending: ScriptedBroker.Objection.Ending
@@ -35,7 +35,7 @@ struct PoisonTests {
         return error as? MQTTError
     }
 
-    /// The messages that came to a topic, without those that came again.
+    /// The messages received on a topic, without duplicates.
     private func delivered(_ broker: ScriptedBroker, _ topic: String) -> [String] {
         var known: Set<String> = []
         return broker.routedMessages.filter { $0.topic == topic }.map(\.text).filter { known.insert($0).inserted }
@@ -111,7 +111,7 @@ struct PoisonTests {
         let broker = try await ScriptedBroker.start()
         broker.objections = [.init(.publish(to: "forbidden"), end.ending)]
         var configuration = end.configuration(broker, .clean)
-        // A delay of the authentication tier would be seen.
+        // A delay of the authentication tier would be noticeable.
         configuration.retry.maximumDelay = .seconds(60)
         configuration.retry.minimumAuthenticationDelay = .seconds(30)
         let provider = RecordingProvider()

@@ -24,7 +24,7 @@ struct RecoveryCodeTests {
         await broker.stop()
     }
 
-    /// PUBLISH packets to "a", as they came.
+    /// PUBLISH packets to "a", in the order of arrival.
     private func publishes(_ broker: ScriptedBroker) -> [(packetID: [UInt8], isRepeated: Bool, text: String)] {
         broker.receivedPackets.filter { $0.type == .publish }.map { packet in
             // Type, Remaining Length, topic, packet identifier, no properties, payload.

@@ -3,7 +3,7 @@ import Mosquitto
 import MosquittoTesting
 import Testing
 
-/// Tests of the messages that a person reads after a mistake in the credentials.
+/// Tests of the messages that a user reads after an error in the credentials.
 @Suite("Refused credentials say what to do (newcomer D6)", .timeLimit(.minutes(1)))
 struct RefusalTextTests {
     private func withRefusals(

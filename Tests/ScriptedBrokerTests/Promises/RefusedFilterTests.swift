@@ -58,7 +58,7 @@ struct RefusedFilterTests {
             #expect(error?.refusedFilters == ["a"])
             #expect(await log.wait { $0.refusals.map(\.filter) == ["a"] })
             #expect(await log.refusals.first?.reasonCode == .notAuthorized)
-            // It is not asked for again.
+            // The client does not ask for the filter again.
             broker.setScript([.serve])
             broker.resetAll()
             #expect(await broker.waitUntil { $0.connects.count == 3 })

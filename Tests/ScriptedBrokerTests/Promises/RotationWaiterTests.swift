@@ -3,7 +3,7 @@ import MosquittoTesting
 import Synchronization
 import Testing
 
-/// Answers the first question, fails the second when it is told to, and answers the others.
+/// Answers the first request, fails the second on demand, and answers the others.
 private final class FailingProvider: MQTTCredentialProvider {
     private let gate: AsyncStream<Void>
     private let state = Mutex((asked: 0, hasFailed: false))
@@ -54,7 +54,7 @@ struct RotationWaiterTests {
             #expect(await eventually { if case .disconnecting = client.state { true } else { false } })
             provider.fail()
             #expect(await eventually { provider.hasFailed })
-            // The failure has reached the client before what comes now does, or is not heard at all.
+            // The failure reaches the client before the following events, or not at all.
             try await Task.sleep(for: .milliseconds(50))
             let packet = try #require(broker.receivedPackets.first { $0.type == .publish }).bytes
             let topicEnd = 2 + 2 + 1

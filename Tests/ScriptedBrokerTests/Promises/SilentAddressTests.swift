@@ -3,8 +3,8 @@ import Testing
 
 @testable import Mosquitto
 
-/// Two addresses of one name, and the one that the system prefers completes TCP and no more: its process hangs, or its TLS is
-/// broken.
+/// Two addresses of one name, of which the one that the system prefers only completes TCP: its process hangs, or its
+/// TLS is broken.
 @Suite("An address that takes connections and gives no CONNACK is not the first one of the next attempt")
 struct SilentAddressTests {
     private static let failures: [ConnectionScript] = [

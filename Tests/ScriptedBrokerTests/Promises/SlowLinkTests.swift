@@ -3,7 +3,7 @@ import Testing
 
 @testable import Mosquitto
 
-/// Large messages over slow links: nothing that was promised is cut.
+/// Large messages over slow links: no guaranteed message is cut off.
 @Suite("A slow link", .timeLimit(.minutes(2)))
 struct SlowLinkTests {
     private func configuration(of proxy: TamperingProxy, _ wire: Wire) -> MQTTClientConfiguration {

@@ -10,7 +10,7 @@ import Glibc
 import Musl
 #endif
 
-/// A FIFO in the place of a file blocks whoever opens it, as a file system does that does not answer.
+/// A FIFO in the place of a file blocks each open(2), like a file system that does not answer.
 @Suite("A file that cannot be read (core 16, security 12)", .timeLimit(.minutes(1)))
 struct UnreadableFileTests {
     private let folder: TemporaryDirectory

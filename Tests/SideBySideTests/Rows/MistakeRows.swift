@@ -29,7 +29,7 @@ enum MistakeRows {
         bare(.pub, "--version", names: nil), bare(.sub, "--version", names: nil), bare(.rr, "--version", names: nil),
     ]
 
-    /// Where mosquitto's commands call a flag by its other name.
+    /// The flags that mosquitto's commands report under their other name.
     private static let complaints = ["-D": "--property", "-V": "--protocol-version", "--host": "-h"]
 
     /// Each flag with a value, without it.
