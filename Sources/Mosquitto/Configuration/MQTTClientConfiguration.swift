@@ -35,7 +35,7 @@ public struct MQTTClientConfiguration: Sendable {
     public var acknowledgement: MQTTAcknowledgement = .onReceipt
     /// The limits of publishes in flight, and of the queue of those that wait.
     public var publishing = MQTTPublishingLimits()
-    /// The limits of subscriptions, and of what the broker may send.
+    /// The limits of subscriptions, and of the packets that the broker may send.
     public var receiving = MQTTReceivingLimits()
     /// The requests that CONNECT makes of the broker, and the topic for responses.
     public var connect = MQTTConnectRequests()

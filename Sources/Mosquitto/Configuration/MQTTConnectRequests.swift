@@ -1,4 +1,4 @@
-/// Requests of the broker that CONNECT makes (MQTT 5.0, section 3.1.2.11), and the topic that responses are sent to.
+/// The requests that CONNECT makes to the broker (MQTT 5.0, section 3.1.2.11), and the topic for responses.
 public struct MQTTConnectRequests: Sendable, Hashable {
     /// The time for which the broker keeps the session of a ``MQTTSession/clean`` client after its connection, for a
     /// later client with the same identifier; whole seconds up to 4,294,967,295. MQTT 5.0 only. Default zero: the
@@ -27,7 +27,7 @@ public struct MQTTConnectRequests: Sendable, Hashable {
         self.responseTopic = responseTopic
     }
 
-    /// True if something is asked for that MQTT 3.1.1 has no property for; an expiry is checked by itself.
+    /// True if a request is set that MQTT 3.1.1 cannot express; an expiry is checked separately.
     var hasProperties: Bool {
         !userProperties.isEmpty || requestsResponseInformation || !requestsProblemInformation
     }

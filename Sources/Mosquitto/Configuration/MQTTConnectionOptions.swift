@@ -1,4 +1,5 @@
-/// The way to a broker: the order of the endpoints, where a broker may send the client, and through what it connects.
+/// The connection to a broker: the order of the endpoints, redirections, the first connection, the local address and a
+/// proxy.
 public struct MQTTConnectionOptions: Sendable {
     /// The order in which ``MQTTClientConfiguration/endpoints`` are tried. Default ``MQTTEndpointOrder/ordered``.
     public var endpointOrder: MQTTEndpointOrder

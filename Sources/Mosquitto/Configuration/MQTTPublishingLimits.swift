@@ -1,10 +1,10 @@
-/// The most that may be in flight to the broker, and wait to be.
+/// The limits of publishes in flight, and of the queue of those that wait.
 public struct MQTTPublishingLimits: Sendable, Hashable {
     /// Maximum number of QoS 1 and 2 publishes in flight, 1 to 65,535, lowered to the broker's Receive Maximum.
     /// Default 100.
     ///
-    /// With MQTT 3.1.1 at most 19 are of QoS 2: mosquitto takes 20 by default, cannot announce the limit, and drops a
-    /// QoS 1 message behind them that it has acknowledged.
+    /// With MQTT 3.1.1 at most 19 are of QoS 2: mosquitto accepts 20 by default, cannot announce this limit, and with
+    /// 20 in flight acknowledges a QoS 1 message but drops it.
     public var maximumInFlight: Int
     /// The limits of the queue of outgoing messages, and its behaviour when it is full.
     public var queue: MQTTQueuePolicy

@@ -114,7 +114,7 @@ extension MQTTCredentialProvider where Self == MQTTClosureCredentials {
 }
 
 extension MQTTCredentialProvider where Self == MQTTFileCredentials {
-    /// A token file, read anew before every CONNECT.
+    /// A token file, read again before every CONNECT.
     public static func file(_ path: String, username: String? = nil) -> MQTTFileCredentials {
         MQTTFileCredentials(path: path, username: username)
     }

@@ -135,7 +135,7 @@ final class TokenRotator: Sendable {
         }
     }
 
-    /// Cancels the request: nobody needs its result any more.
+    /// Cancels the request, whose result is no longer needed.
     func abandon() {
         let question = state.withLock { state in
             defer { state.question = nil }

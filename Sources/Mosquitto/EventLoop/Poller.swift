@@ -219,8 +219,8 @@ final class Alarm {
         if descriptor < 0 { return nil }
     }
 
-    /// Sets the alarm to fire by `deadline`. An earlier setting stays: its timer has mostly been cancelled, and a wait
-    /// that ends in vain costs less than a system call for each change. Returns true if the alarm will fire; a deadline
+    /// Sets the alarm to fire by `deadline`. An earlier setting is kept: its timer has usually been cancelled, and a
+    /// needless wake-up costs less than a system call for each change. Returns true if the alarm will fire; a deadline
     /// that has passed needs no alarm.
     func set(_ deadline: ContinuousClock.Instant) -> Bool {
         if let time, time <= deadline { return true }

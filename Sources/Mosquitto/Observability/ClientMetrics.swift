@@ -116,7 +116,7 @@ final class ClientMetrics: @unchecked Sendable {
         handles.rare.count("publish_failures_total", ("code", error.code.name), by: count)
     }
 
-    /// Messages have come, so many of each QoS.
+    /// Counts received messages, by QoS.
     func received(_ counts: SIMD4<Int>) {
         received &+= counts
         changed()

@@ -1,4 +1,4 @@
-/// Failures of what the user provides: credentials, authentication data, TLS material.
+/// Failures of values that the user provides: credentials, authentication data, TLS material.
 extension MQTTError {
     /// Returns the failure of a provider that did not answer in time.
     static func providerOverdue(_ timeout: Duration, _ what: String = "credential provider") -> MQTTError {

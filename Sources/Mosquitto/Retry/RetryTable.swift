@@ -13,10 +13,10 @@ extension MQTTRetryPolicy.Decision {
         case .credentials:
             return error.isPermanent ? .stop : .retry(.authentication)
         case .dns:
-            // A name can be missing while a machine boots. One that stays missing is a mistake somewhere.
+            // A name can be missing while a machine boots. A name that stays missing is a configuration error.
             return .retry(failure.repetitions > 5 ? .slow : .standard)
         case .closed where error.phase == .connack && failure.repetitions == 3 && failure.hasCredentials:
-            // An MQTT 3.1.1 broker may just close on a CONNECT that it does not like.
+            // An MQTT 3.1.1 broker may just close the connection after a CONNECT that it does not accept.
             return .retryWithFreshCredentials
         case .closed where error.phase == .connack && failure.hasClientCertificate && failure.repetitions == 1:
             // In TLS 1.3 a client certificate is refused after the handshake; some brokers close without the alert.
@@ -26,7 +26,7 @@ extension MQTTRetryPolicy.Decision {
         case .tlsVerification, .tlsAlert, .tlsProtocol, .system, .protocolViolation:
             return .retry(.slow)
         case .tlsConfiguration:
-            // At the start this is a mistake; later a file may just be in the middle of its replacement.
+            // At the start this is a configuration error; later, a file may just be being replaced.
             return failure.isInitial ? .stop : .retry(.slow)
         case .library:
             return afterLibraryError(error.libraryCode)
@@ -34,7 +34,8 @@ extension MQTTRetryPolicy.Decision {
             .unsupported, .stopped, .alreadyRunning, .cancelled:
             return .stop
         case .sessionTakenOver:
-            // This is a suspicion. The other client cannot be informed; with slow retries each client has its time.
+            // This is a suspicion. The other client cannot be informed; with slow retries each client stays connected
+            // for some time.
             return .retry(.slow)
         default:
             return .retry(.standard)
@@ -80,8 +81,8 @@ extension MQTTRetryPolicy.Decision {
             .stop
         case .malformedPacket, .protocolError, .topicFilterInvalid, .topicNameInvalid, .packetTooLarge,
             .payloadFormatInvalid, .retainNotSupported, .qosNotSupported:
-            // A single case may be caused by a proxy, or by an operation that has failed since; a repetition is a
-            // mistake.
+            // A single case may be caused by a proxy, or by an operation that has failed since; a repetition is an
+            // error in the configuration or the program.
             isRepeated ? .stop : .retry(.standard)
         case .useAnotherServer, .serverMoved:
             .redirect
@@ -99,9 +100,9 @@ extension MQTTRetryPolicy.Decision {
 
     private static func afterLibraryError(_ code: Int32?) -> MQTTRetryPolicy.Decision {
         switch code {
-        // MOSQ_ERR_NOMEM: memory may come back.
+        // MOSQ_ERR_NOMEM: memory may become available again.
         case 1: .retry(.slow)
-        // MOSQ_ERR_INVAL, MOSQ_ERR_MALFORMED_UTF8: what this client sends would be refused again.
+        // MOSQ_ERR_INVAL, MOSQ_ERR_MALFORMED_UTF8: the same packet would be refused again.
         case 3, 18: .stop
         default: .retry(.standard)
         }

@@ -167,8 +167,7 @@ struct CredentialKeeper {
 
     /// Returns the credentials that must not be the result of a request with this purpose.
     private func refused(for purpose: MQTTConnectAttempt.Purpose) -> MQTTCredentials? {
-        // A broker that closes without a reason has not rejected the credentials, but fresh ones are requested all the
-        // same.
+        // A broker that closes without a reason has not rejected the credentials, but fresh ones are requested anyway.
         rejected ?? (purpose == .rejected ? shown : nil)
     }
 

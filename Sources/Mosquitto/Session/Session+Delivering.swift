@@ -1,10 +1,10 @@
 import Logging
 import Synchronization
 
-/// Messages on their way to their consumers, and acknowledgements on their way back. ``Inbox`` decides, and it is done
-/// here.
+/// Delivery of messages to their consumers, and their acknowledgements. ``Inbox`` decides; the session performs its
+/// decisions here.
 extension Session {
-    /// Hands messages to their consumers.
+    /// Passes messages to their consumers.
     func deliver(_ messages: [IncomingMessage], _ connection: Connection) {
         metrics?.received(messages)
         carryOut(inbox.deliver(messages, &subscriber))
@@ -22,7 +22,7 @@ extension Session {
         }
     }
 
-    /// Sends the acknowledgements of what has been handled.
+    /// Sends the acknowledgements of handled messages.
     func takeReceipts() {
         guard inbox.takeReceipts() else { return }
         if let connection { writeAcknowledgements(connection) }
@@ -66,13 +66,13 @@ extension Session {
 
     // MARK: Messages without a consumer
 
-    /// Takes what waits for a new consumer, which ``SubscriptionTable`` does not have yet.
+    /// Takes the messages that wait for a new consumer, which is not in ``SubscriptionTable`` yet.
     func claim(for consumer: MessageBuffer) -> [IncomingMessage] {
         defer { resendIfNeeded() }
         return inbox.claim(for: consumer, kept: subscriber.table.kept, isConnected: isAcknowledging)
     }
 
-    /// True if the connection is up on which unacknowledged messages came.
+    /// True if the connection on which unacknowledged messages arrived is up.
     private var isAcknowledging: Bool {
         switch machine.state {
         case .connected, .draining, .disconnecting: true
@@ -80,7 +80,7 @@ extension Session {
         }
     }
 
-    /// Keeps what a consumer has left over for the next one.
+    /// Keeps the unread messages of a consumer for the next one.
     func putBack(_ leftOver: [IncomingMessage]) {
         if case .stopped = machine.state { return }
         inbox.putBack(leftOver, subscriber)
@@ -95,16 +95,16 @@ extension Session {
         }
     }
 
-    // MARK: Sent again
+    // MARK: Redelivery
 
-    /// Reconnects gracefully when it matters that the broker sends again what was not handled.
+    /// Reconnects gracefully if the broker must resend unhandled messages.
     func resendIfNeeded() {
         guard inbox.resending.isDue, !timers.isRunning(.resending), isConnectionKept else { return }
         let now = ContinuousClock.now
         let wait = inbox.resending.wait(now: now)
         if wait > .zero { return resendLater(wait) }
         let actions = machine.reconnectGracefully()
-        // A rotation is under way, which may end without a reconnect.
+        // A rotation is in progress, which may end without a reconnect.
         if actions.isEmpty { return resendLater(.seconds(1)) }
         inbox.resending.begin(now: now)
         logger.notice(

@@ -20,7 +20,7 @@ extension Session {
     func checkDrained() {
         guard publisher.inFlight.isEmpty, case .draining(let ending) = machine.state else { return }
         if connection?.hasUnsent == true { return }
-        // A shutdown waits for what was published before it too.
+        // A shutdown also waits for messages published before it.
         if ending == .shutdown, publisher.hasWaiting || inbox.awaitsRelease { return }
         perform(machine.drained(now: .now))
     }

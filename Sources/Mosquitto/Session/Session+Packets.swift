@@ -21,7 +21,7 @@ extension Session {
                 if inbox.configuration.acknowledgesOnDelivery, message.isRepetition, message.qos != .atMostOnce,
                     !messages.isEmpty
                 {
-                    // Its acknowledgement, if one is due at once, is behind theirs (MQTT 5.0, section 4.6).
+                    // Its acknowledgement, if due at once, must follow theirs (MQTT 5.0, section 4.6).
                     deliver(messages, connection)
                     messages = []
                 }
@@ -46,7 +46,7 @@ extension Session {
         writeAcknowledgements(connection)
     }
 
-    /// Notes all answers to the rest of a batch before the first packet that is not a message is handled: a DISCONNECT
+    /// Records all answers to the rest of a batch before handling the first packet that is not a message: a DISCONNECT
     /// may be among its consequences, and no acknowledgement follows it.
     private func noteAnswers(to packets: ArraySlice<ServerPacket>) {
         for packet in packets {

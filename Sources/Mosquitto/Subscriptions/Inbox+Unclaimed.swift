@@ -1,11 +1,11 @@
 import Logging
 
-/// Messages of a persistent session that no consumer takes: ``UnclaimedMessages``, and what is left to the broker.
+/// Messages of a persistent session that no consumer takes: ``UnclaimedMessages``, and messages left to the broker.
 extension Inbox {
     /// The time for which a message without a consumer holds back the acknowledgements of others.
     static let unclaimedLimit = Duration.seconds(10)
 
-    /// Holds messages for which there is no consumer, unacknowledged.
+    /// Holds messages without a consumer, unacknowledged.
     ///
     /// - Parameter kept: the filters of the session that have no consumer.
     mutating func hold(_ run: [IncomingMessage], kept: [MQTTTopicFilter]) {
@@ -14,7 +14,7 @@ extension Inbox {
             guard let packetID = run[index].message.packetIdentifier else { continue }
             run[index].receipt = holdBack(run[index].message, packetID)
         }
-        // One of those before has given way to others already.
+        // An earlier message was already left to the broker to make way for others.
         if !givenBack.isEmpty, acknowledgements.isBlocked {
             giveBack(run.filter { $0.receipt != nil }, kept)
             run.removeAll { $0.receipt != nil }
@@ -31,7 +31,7 @@ extension Inbox {
             metadata: ["mqtt.messages": "\(count)"])
     }
 
-    /// Keeps what a consumer has left over for the next one.
+    /// Keeps the unread messages of a consumer for the next one.
     mutating func putBack(_ leftOver: [IncomingMessage], _ subscriber: Subscriber) {
         guard !leftOver.isEmpty else { return }
         guard configuration.isPersistent else {
@@ -43,9 +43,9 @@ extension Inbox {
         warnOfLoss()
     }
 
-    /// Takes what waits for a new consumer.
+    /// Takes the messages that wait for a new consumer.
     ///
-    /// - Parameter isConnected: true if the connection is up on which unacknowledged messages came.
+    /// - Parameter isConnected: true if the connection on which unacknowledged messages arrived is up.
     mutating func claim(
         for consumer: MessageBuffer, kept: [MQTTTopicFilter], isConnected: Bool
     ) -> [IncomingMessage] {
@@ -62,7 +62,7 @@ extension Inbox {
         return claimed
     }
 
-    /// The broker has no session: what it would have sent again is for the consumers that are there.
+    /// Passes unclaimed messages to existing consumers after the broker has lost the session: it will not resend them.
     mutating func offerUnclaimed(_ subscriber: inout Subscriber) -> [Subscriber.Action] {
         var actions: [Subscriber.Action] = []
         for consumer in subscriber.table.consumers {
@@ -75,7 +75,7 @@ extension Inbox {
         return actions
     }
 
-    /// Discards what waits for a consumer of a filter that somebody has ended.
+    /// Discards messages that wait for a consumer of an ended filter.
     mutating func discardEnded(_ subscriber: Subscriber) {
         if subscriber.endedFilters.isEmpty { return }
         discard(unclaimed.discard(where: subscriber.isEnded))
@@ -86,7 +86,7 @@ extension Inbox {
         for message in messages { message.receipt?.settle(isHandled: true) }
     }
 
-    // MARK: What is left to the broker
+    // MARK: Messages left to the broker
 
     /// Leaves unacknowledged messages to the broker when one of them has waited too long, and if they delay the
     /// acknowledgements of other messages.

@@ -1,21 +1,21 @@
 import Logging
 
-/// Owns the messages that came, from their packets to their consumers, and the acknowledgements on their way back. A
-/// value without a connection: it says what is to be acknowledged (``takeAcknowledgements(_:)``), and whether to read
-/// on.
+/// Owns received messages from their packets to their consumers, and their acknowledgements. A value without a
+/// connection: it determines which acknowledgements are due (``takeAcknowledgements(_:)``), and whether reading
+/// continues.
 ///
-/// The state of a QoS 2 message is here alone: its PUBREC in ``acknowledgements``, and then ``unreleased`` until its
-/// PUBREL. Messages for which there is no consumer: Inbox+Unclaimed.
+/// The state of a QoS 2 message is stored only here: its PUBREC in ``acknowledgements``, and the message in
+/// ``unreleased`` until its PUBREL. Inbox+Unclaimed handles messages without a consumer.
 struct Inbox {
     struct Configuration {
         /// True if a message is acknowledged when its consumers have handled it.
         var holds = false
         /// True if a message is acknowledged as soon as a consumer has it, and held while none has.
         var acknowledgesOnDelivery = false
-        /// True if the session is a persistent one: what is not acknowledged comes again.
+        /// True if the session is persistent: the broker resends unacknowledged messages.
         var isPersistent = false
         var receiveMaximum = UInt16.max
-        /// True if somebody takes ``Inbox/dropped``.
+        /// True if a caller reads ``Inbox/dropped``.
         var countsDropped = false
     }
 
@@ -25,7 +25,7 @@ struct Inbox {
     private let settle: @Sendable (Receipt) -> Void
 
     private(set) var acknowledgements: OutgoingAcknowledgements
-    /// Goes up with every connection.
+    /// A counter, incremented by every connection.
     private var connection = 0
     /// True while acknowledgements can be sent: nothing follows a DISCONNECT (MQTT 5.0, section 3.14.4).
     private var isOpen = false
@@ -39,13 +39,13 @@ struct Inbox {
     private var releases = 0
 
     private var mayHaveFullConsumer = false
-    /// Messages that buffers have dropped, and that were not counted.
+    /// Number of messages that buffers have dropped and that were not reported yet.
     private(set) var dropped = 0
 
     var unclaimed = UnclaimedMessages()
-    /// Topics of messages that nobody took, and that are left to the broker until the next connection.
+    /// Topics, by packet identifier, of unclaimed messages that are left to the broker until the next connection.
     var givenBack: [UInt16: String] = [:]
-    /// The number of unclaimed messages that the log has told of.
+    /// The number of unclaimed messages in the last warning.
     var warnedOfUnclaimed = 0
     var resending: Resending
 
@@ -63,7 +63,7 @@ struct Inbox {
 
     // MARK: Connections
 
-    /// A CONNACK has come. `isResumed`: the broker has the session of the connection before.
+    /// Handles a CONNACK. `isResumed`: the broker has the session of the previous connection.
     mutating func connected(isResumed: Bool, _ consumers: [MessageBuffer]) {
         isOpen = true
         mayHaveFullConsumer = true
@@ -75,7 +75,7 @@ struct Inbox {
         }
     }
 
-    /// Our DISCONNECT has been written.
+    /// Records that the client's DISCONNECT was written.
     mutating func disconnecting() { isOpen = false }
 
     mutating func connectionEnded() {
@@ -88,7 +88,7 @@ struct Inbox {
         resending.connectionEnded()
     }
 
-    /// The broker has no session: nothing comes again, and nothing is to be acknowledged.
+    /// Records that the broker has no session: it resends nothing, and nothing must be acknowledged.
     mutating func sessionForgotten() {
         unclaimed.forgetReceipts()
         handling.removeAll()
@@ -96,21 +96,21 @@ struct Inbox {
 
     // MARK: Packets
 
-    /// A PUBLISH has come, whose acknowledgement is due in the order of the messages.
+    /// Records a received PUBLISH, whose acknowledgement is due in the order of the messages.
     mutating func published(_ packetID: UInt16, _ qos: MQTTQoS) {
         if qos != .atMostOnce, !configuration.acknowledgesOnDelivery { acknowledgements.received(packetID, qos) }
     }
 
-    /// A PUBREL has come, which is to be answered.
+    /// Records a received PUBREL, which must be answered.
     mutating func answerRelease(_ packetID: UInt16) { acknowledgements.released(packetID) }
 
-    /// A PUBREC has come that refuses nothing, which is to be answered.
+    /// Records a received PUBREC with a success code, which must be answered.
     mutating func answerTakeover(_ packetID: UInt16) { acknowledgements.takenOver(packetID) }
 
-    /// Takes the packets to be sent, of four bytes each.
+    /// Passes the packets to send, of four bytes each, and removes them.
     mutating func takeAcknowledgements(_ body: (UnsafeRawBufferPointer) -> Void) { acknowledgements.takeDue(body) }
 
-    /// The broker has done with a QoS 2 message. Returns true if it is the last for which a shutdown waits.
+    /// Records that the broker has released a QoS 2 message. Returns true if a shutdown waited for this message last.
     mutating func released(_ packetID: UInt16) -> Bool {
         unreleased[packetID] = nil
         guard !unfinished.isEmpty, unfinished.remove(packetID) != nil else { return false }
@@ -155,8 +155,8 @@ struct Inbox {
         return receipt
     }
 
-    /// Returns whether a QoS 1 message that the broker sends again is here already. Its receipt then counts on this
-    /// connection, and one that was handled without a connection is acknowledged now.
+    /// Returns whether a resent QoS 1 message is already being handled. Its receipt then applies to this connection,
+    /// and a message that was handled while disconnected is acknowledged now.
     private mutating func isUnderHandling(_ message: MQTTMessage, _ packetID: UInt16) -> Bool {
         guard let known = handling[packetID], known.connection != connection, known.isSame(as: message) else {
             return false
@@ -173,7 +173,7 @@ struct Inbox {
 
     // MARK: Receipts
 
-    /// Acknowledges what has been handled. Returns whether there was something.
+    /// Acknowledges handled messages. Returns whether there were any.
     mutating func takeReceipts() -> Bool {
         let settled = receipts.take()
         for receipt in settled { take(receipt) }
@@ -181,15 +181,15 @@ struct Inbox {
     }
 
     private mutating func take(_ receipt: Receipt) {
-        // An unacknowledged message of a clean session never comes again, since the client does not resume the session;
-        // and it occupies one of the few places that the broker has for messages in flight.
+        // An unacknowledged message of a clean session is never resent, since the client does not resume the session;
+        // but it occupies one of the few places in the broker's window.
         let isDone = receipt.isHandled || !configuration.isPersistent
         let packetID = receipt.packetID
         if case .handling(let pending) = unreleased[packetID], pending === receipt {
-            // One that was not handled is to be delivered when it comes again.
+            // An unhandled message must be delivered when the broker resends it.
             unreleased[packetID] = isDone ? .handled : nil
         } else if let known = handling[packetID], known.receipt === receipt {
-            // One that was handled is known until its acknowledgement has gone out.
+            // A handled message is remembered until its acknowledgement is sent.
             if isDone { handling[packetID]?.isHandled = true } else { handling[packetID] = nil }
             if known.connection != connection {
                 handling[packetID]?.condense()
@@ -199,7 +199,7 @@ struct Inbox {
             return
         }
         release(packetID, isHandled: isDone)
-        // It waits for those before it.
+        // Its acknowledgement waits for earlier ones.
         if isDone { handling[packetID]?.condense() }
         if !isDone, configuration.isPersistent, givenBack[packetID] == nil { resending.left() }
     }
@@ -221,7 +221,7 @@ struct Inbox {
 
     // MARK: Consumers
 
-    /// Hands messages to their consumers, those in a row with the same topic in one go.
+    /// Passes messages to their consumers; consecutive messages with the same topic are passed together.
     mutating func deliver(_ messages: [IncomingMessage], _ subscriber: inout Subscriber) -> [Subscriber.Action] {
         var actions: [Subscriber.Action] = []
         var start = 0
@@ -256,7 +256,7 @@ struct Inbox {
         return dropped
     }
 
-    /// Holds messages that no consumer takes for the next one, in a persistent session, and discards all others.
+    /// In a persistent session, holds messages without a consumer for the next consumer; discards them in a clean one.
     private mutating func unwanted(_ run: [IncomingMessage], _ first: MQTTMessage, _ subscriber: inout Subscriber) {
         if subscriber.table.isRedundant(first.topic, first.subscriptionIdentifiers) {
             return acknowledgeAndDiscard(run)
@@ -273,7 +273,7 @@ struct Inbox {
         for message in run { message.receipt?.settle(isHandled: true) }
     }
 
-    /// The messages have their consumers.
+    /// Acknowledges messages that have reached their consumers.
     private mutating func acknowledge(_ run: [IncomingMessage]) {
         for incoming in run {
             guard let packetID = incoming.message.packetIdentifier else { continue }
@@ -281,7 +281,7 @@ struct Inbox {
         }
     }
 
-    /// A message of QoS 1 or 2 waits for its consumer.
+    /// Holds back the acknowledgement of a QoS 1 or 2 message that waits for its consumer.
     mutating func holdBack(_ message: MQTTMessage, _ packetID: UInt16) -> Receipt {
         acknowledgements.received(packetID, message.qos)
         return makeReceipt(of: message, packetID)
@@ -289,13 +289,13 @@ struct Inbox {
 
     // MARK: Reading
 
-    /// Notes that a consumer may be full.
+    /// Records that a consumer may be full.
     mutating func noteFull() { mayHaveFullConsumer = true }
 
-    /// Returns whether an established connection is to be read.
+    /// Returns whether an established connection should be read.
     ///
-    /// - Parameter awaitsAnswer: true if a call waits for the broker. It may be a consumer that publishes what it has
-    ///   got: it takes no more before.
+    /// - Parameter awaitsAnswer: true if a call waits for the broker. The caller may be a consumer that publishes the
+    ///   messages it receives, and accepts no more until then.
     mutating func isReadable(_ consumers: [MessageBuffer], awaitsAnswer: @autoclosure () -> Bool) -> Bool {
         guard mayHaveFullConsumer else { return true }
         let fullness = consumers.lazy.map(\.fullness).max() ?? .room
@@ -305,8 +305,8 @@ struct Inbox {
 
     // MARK: The end
 
-    /// A shutdown waits for the broker to release QoS 2 messages, if it can read on: a session that a later run resumes
-    /// does not begin in the middle of it.
+    /// Makes a shutdown wait for the broker to release QoS 2 messages, if reading can continue: the session that a
+    /// later run resumes then does not begin in the middle of a QoS 2 exchange.
     mutating func awaitReleases(_ isWanted: Bool) {
         unfinished = isWanted ? Set(unreleased.filter(\.value.isHandled).keys) : []
     }
@@ -314,14 +314,14 @@ struct Inbox {
     /// True while a shutdown waits for the broker to release messages.
     var awaitsRelease: Bool { !unfinished.isEmpty }
 
-    /// Returns whether messages were released since the last call for which a shutdown waits.
+    /// Returns whether messages for which a shutdown waits were released since the last call.
     mutating func hasProgressed() -> Bool {
         defer { releases = 0 }
         return releases > 0
     }
 
-    /// The client ends, and acknowledges nothing more: what no consumer has begun with comes again to the next run of a
-    /// persistent session, and is not handed out by this one too.
+    /// Discards unread messages at the end of the client, which acknowledges nothing more: the broker resends them to
+    /// the next run of a persistent session, so this run must not deliver them too.
     func leaveUnread(_ consumers: [MessageBuffer]) {
         guard configuration.holds, configuration.isPersistent else { return }
         for consumer in consumers { _ = consumer.takeUnacknowledged(includingExactlyOnce: true) }

@@ -9,7 +9,7 @@ final class SettledReceipts: Sendable {
 
     private let state = Mutex(State())
 
-    /// Sets what is called when there are receipts again.
+    /// Sets the closure that is called when receipts arrive again.
     func whenSettled(_ wake: @escaping @Sendable () -> Void) { state.withLock { $0.wake = wake } }
 
     func add(_ receipt: Receipt) {

@@ -1,7 +1,7 @@
 import Logging
 import OrderedCollections
 
-/// Unsubscribing: UNSUBSCRIBE and UNSUBACK. ``unsubscribe(where:)`` creates all packets that are due, for whatever
+/// Unsubscribing: UNSUBSCRIBE and UNSUBACK. ``unsubscribe(where:)`` creates all packets that are due, whatever the
 /// reason.
 extension Subscriber {
     // MARK: Calls

@@ -8,7 +8,7 @@ import Musl
 
 /// The numeric addresses of a host, by `getaddrinfo`.
 enum HostAddresses {
-    /// Numeric addresses in the system's order of preference, or why there are none.
+    /// Numeric addresses in the system's order of preference, or the reason for their absence.
     typealias Answer = Result<[String], MQTTError>
 
     /// Returns the address itself if `host` is one, an IPv6 scope included.
