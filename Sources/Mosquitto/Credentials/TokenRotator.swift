@@ -46,11 +46,17 @@ final class TokenRotator: Sendable {
 
     private let provider: any MQTTCredentialProvider
     private let timeout: Duration
+    private let now: @Sendable () -> ContinuousClock.Instant
     private let state: Mutex<State>
 
-    init(_ provider: any MQTTCredentialProvider, timeout: Duration, refreshAt fraction: Double?) {
+    /// - Parameter now: the time of the decisions; replaced in tests.
+    init(
+        _ provider: any MQTTCredentialProvider, timeout: Duration, refreshAt fraction: Double?,
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+    ) {
         self.provider = provider
         self.timeout = timeout
+        self.now = now
         state = Mutex(State(machine: TokenRotationStateMachine(reuse: provider.reuse, refreshAt: fraction)))
     }
 
@@ -58,7 +64,7 @@ final class TokenRotator: Sendable {
 
     /// Time for which an attempt could neither ask the provider nor dial with a held token.
     func wait(refused: MQTTCredentials?) -> Duration {
-        state.withLock { $0.question == nil ? $0.machine.wait(refused: refused, now: .now) : .zero }
+        state.withLock { $0.question == nil ? $0.machine.wait(refused: refused, now: now()) : .zero }
     }
 
     /// Returns the credentials for an attempt or a rotation. `refused`: the credentials that the broker has rejected
@@ -67,7 +73,7 @@ final class TokenRotator: Sendable {
         let step = state.withLock { state -> Step in
             let isAsking = state.question != nil
             if isDemanded, !isAsking { state.machine.forgive() }
-            switch state.machine.need(attempt.purpose, refused: refused, isAsking: isAsking, now: .now) {
+            switch state.machine.need(attempt.purpose, refused: refused, isAsking: isAsking, now: now()) {
             case .use(let token): return .answer(.success(Given(token: token, isNew: false)))
             case .fail(let error): return .answer(.failure(error))
             case .ask: return .wait(state.question ?? ask(attempt, &state))
@@ -90,7 +96,7 @@ final class TokenRotator: Sendable {
         switch await question.task.value {
         case .success(let token): return .success(Given(token: token, isNew: true))
         case .failure(let error):
-            let held = state.withLock { $0.machine.held(for: purpose, refused: refused, now: .now) }
+            let held = state.withLock { $0.machine.held(for: purpose, refused: refused, now: now()) }
             return held.map { .success(Given(token: $0, isNew: false, failure: error)) } ?? .failure(error)
         }
     }
@@ -127,9 +133,9 @@ final class TokenRotator: Sendable {
             if state.question?.number == number { state.question = nil }
             switch result {
             case .success(let credentials):
-                return .success(state.machine.received(credentials, now: .now, wall: Date.now))
+                return .success(state.machine.received(credentials, now: now(), wall: Date.now))
             case .failure(let error):
-                state.machine.failed(error, wasSlow: time >= min(timeout, .seconds(1)), now: .now)
+                state.machine.failed(error, wasSlow: time >= min(timeout, .seconds(1)), now: now())
                 return .failure(error)
             }
         }

@@ -39,6 +39,14 @@ struct TokenRotatorTests {
         TokenRotator(provider, timeout: timeout, refreshAt: 0.8)
     }
 
+    /// Time that stands still until it is advanced.
+    private final class StandingTime: Sendable {
+        private let instant = Mutex(ContinuousClock.now)
+
+        var now: ContinuousClock.Instant { instant.withLock { $0 } }
+        func advance(by time: Duration) { instant.withLock { $0 += time } }
+    }
+
     @Test func `simultaneous triggers make one question`() async throws {
         let (gate, open) = AsyncStream.makeStream(of: Void.self)
         let provider = Scripted { number in
@@ -182,7 +190,9 @@ struct TokenRotatorTests {
             if number > 1 { try await Task.sleep(for: .seconds(3_600)) }
             return Self.token
         }
-        let rotator = rotator(provider, timeout: .milliseconds(300))
+        let time = StandingTime()
+        let rotator = TokenRotator(
+            provider, timeout: .milliseconds(300), refreshAt: 0.8, now: { time.now })
         _ = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
         let first = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
         #expect(first.failure?.message.contains("longer than") == true)
@@ -191,13 +201,10 @@ struct TokenRotatorTests {
         #expect(second.failure == nil)
         #expect(provider.questions == 2)
         // After the delay, the provider is asked while the token is used.
-        var meanwhile: TokenRotator.Given?
-        #expect(
-            try await eventually {
-                meanwhile = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
-                return meanwhile?.laterFailure != nil
-            })
-        let failure = await meanwhile?.laterFailure?()
+        time.advance(by: .seconds(1))
+        let meanwhile = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
+        #expect(meanwhile.token.credentials == Self.token)
+        let failure = await meanwhile.laterFailure?()
         #expect(failure?.message.contains("longer than") == true)
         #expect(provider.questions == 3)
     }
