@@ -13,7 +13,7 @@ extension HTTPClient {
         return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }()
 
-    /// Returns the trust in the certificate authorities of a PEM file, which may be in the middle of its replacement.
+    /// Returns the trust in the certificate authorities of a PEM file, which may just then be replaced.
     static func trust(_ path: String) async throws(MQTTCredentialError) -> NIOSSL.TLSConfiguration {
         var configuration = NIOSSL.TLSConfiguration.makeClientConfiguration()
         let file = "the certificate authority file \"\(path)\""

@@ -101,7 +101,7 @@ public struct MQTTSigningKey: Sendable, CustomStringConvertible, CustomDebugStri
         return Array(SecretFile.withoutNewline(text).utf8)
     }
 
-    /// A file may be in the middle of its replacement.
+    /// Returns a transient error for a file, which may just then be replaced, and a permanent one for a key in memory.
     private func unusable(_ message: String) -> MQTTCredentialError {
         if case .file(let path) = material { .transient(message + " (\(path))") } else { .permanent(message) }
     }

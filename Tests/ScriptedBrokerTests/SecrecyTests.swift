@@ -11,8 +11,8 @@ struct SecrecyTests {
         let description: String
     }
 
-    /// Everything that a client's life with many tokens puts out: the log at its most talkative, all events and errors in
-    /// words and as `dump` shows them, and the client itself.
+    /// Checks all output of a client that uses many tokens: the log at its lowest level, the text and the `dump` of all
+    /// events and errors, and the client itself.
     @Test func `not in a log, an event, an error, a description or a dump`() async throws {
         let issuer = TestTokenIssuer()
         let broker = try await ScriptedBroker.start(
