@@ -1,6 +1,6 @@
 import Logging
 
-/// Opens a session with libmosquitto, which composes CONNECT and judges CONNACK; Swift does the rest. Confined to the
+/// Opens a session with libmosquitto, which composes CONNECT and judges CONNACK; Swift carries it. Confined to the
 /// loop's thread.
 ///
 /// Each of the two calls creates a `struct mosquitto` and destroys it before it returns: no descriptor, and no copy of

@@ -4,7 +4,7 @@ import OrderedCollections
 import ServiceLifecycle
 import Synchronization
 
-/// Performs the decisions of ``SessionStateMachine``. libmosquitto opens each session; Swift does the rest. An actor on
+/// Performs the decisions of ``SessionStateMachine``. libmosquitto opens each session; Swift carries it. An actor on
 /// its loop's thread: calls into libmosquitto, and into OpenSSL for a connection, run on this actor, and the loop
 /// enters it without a Swift job.
 actor Session {
