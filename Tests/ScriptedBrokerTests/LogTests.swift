@@ -65,7 +65,9 @@ struct LogTests {
                 #expect(line.metadata["mqtt.phase"] == "connect")
                 #expect(line.metadata["error.code"] == "connectionRefused")
                 let delay = try #require(failure.retryIn)
-                #expect(line.metadata["mqtt.retry_in"] == "\(delay)")
+                let (seconds, attoseconds) = delay.components
+                let whole = Duration.milliseconds(seconds * 1_000 + attoseconds / 1_000_000_000_000_000)
+                #expect(line.metadata["mqtt.retry_in"] == "\(whole)")
                 #expect(line.metadata["mqtt.client_id"] == "logged")
             }
             #expect(lines.at(.debug).contains { $0.message == "connecting failed as before" })

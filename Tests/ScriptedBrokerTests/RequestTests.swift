@@ -51,6 +51,22 @@ struct RequestTests {
         }
     }
 
+    @Test func `the timeout of a request that reached no subscriber says so`() async throws {
+        let broker = try await ScriptedBroker.start(
+            tls: TestTLS.identity, script: [.disconnectOn(.publish, count: 9, reasonCode: 0)])
+        try await withMQTTClient(testConfiguration(port: broker.port), logger: quiet) { client in
+            let request = Task { try await client.request("x", to: "nobody", timeout: .seconds(2)) }
+            #expect(await broker.waitUntil { $0.count(of: .publish) == 1 })
+            let packet = try #require(broker.receivedPackets.first { $0.type == .publish }).bytes
+            // The packet identifier follows the topic.
+            broker.inject([0x40, 3] + packet[10...11] + [0x10])
+            let error = await #expect(throws: MQTTError.self) { try await request.value }
+            #expect(error?.code == .timeout)
+            #expect(error?.message.hasSuffix("nobody has subscribed to the topic of the request") == true)
+        }
+        await broker.stop()
+    }
+
     @Test func `it can be cancelled, before there is a connection too`() async throws {
         let client = MQTTClient(testConfiguration(port: try freePort()), logger: quiet)
         try await client.start()

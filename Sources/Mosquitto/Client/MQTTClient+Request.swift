@@ -11,9 +11,10 @@ extension MQTTClient {
     ///   - qos: the QoS of the request; the responder determines the QoS of the response.
     ///   - properties: the request's properties. This call sets `responseTopic` and `correlationData`.
     ///   - timeout: the time limit for the whole call: the wait for a connection, the request and the response.
-    /// - Throws: ``MQTTError``: ``MQTTError/Code/timeout``; ``MQTTError/Code/operationRefused`` if the broker refuses
-    ///   the subscription or the request, for instance with "no matching subscribers"; ``MQTTError/Code/unsupported``
-    ///   with MQTT 3.1.1; any error of ``publish(_:to:qos:retain:properties:)``.
+    /// - Throws: ``MQTTError``: ``MQTTError/Code/timeout``, whose message says so if the broker reported "no matching
+    ///   subscribers" for the request; ``MQTTError/Code/operationRefused`` if the broker refuses the subscription or
+    ///   the request; ``MQTTError/Code/unsupported`` with MQTT 3.1.1; any error of
+    ///   ``publish(_:to:qos:retain:properties:)``.
     public func request(
         _ payload: some MQTTPayload, to topic: MQTTTopic, qos: MQTTQoS = .atLeastOnce,
         properties: MQTTPublishProperties = .init(), timeout: Duration = .seconds(30)

@@ -30,12 +30,12 @@ extension Connection {
         } else if stage == .handshaking, !hasReceived {
             let failure = MQTTTLSFailure(.notTLS)
             error.message +=
-                " without an answer to the TLS handshake, as a port does that has no TLS; \(failure.remedy)"
+                " without an answer to the TLS handshake: the broker is starting, or the port has no TLS; \(failure.advice)"
             error.tls = failure
         } else if stage == .established, tls?.mayRefuseCertificate == true {
             // RFC 8446, section 4.4.2.4: some brokers close without the alert.
             let failure = MQTTTLSFailure(.clientCertificate)
-            error.message += " after it had asked for a client certificate: \(failure); \(failure.remedy)"
+            error.message += " after it had asked for a client certificate: \(failure); \(failure.advice)"
             error.tls = failure
         }
         return error

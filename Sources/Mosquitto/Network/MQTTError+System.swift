@@ -11,7 +11,10 @@ extension MQTTError {
     static func connecting(_ code: Int32) -> MQTTError {
         var error: MQTTError
         switch code {
-        case ECONNREFUSED: error = MQTTError(.connectionRefused, "connection refused", phase: .connect)
+        case ECONNREFUSED:
+            error = MQTTError(
+                .connectionRefused, "connection refused: nothing listens there, or a firewall rejects the connection",
+                phase: .connect)
         // A Unix socket does not exist, or its queue is full.
         case ENOENT: error = MQTTError(.connectionRefused, "the socket does not exist", phase: .connect)
         case EAGAIN: error = MQTTError(.connectionRefused, "the socket takes no more connections", phase: .connect)

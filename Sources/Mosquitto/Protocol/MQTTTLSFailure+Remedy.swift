@@ -12,6 +12,9 @@ extension MQTTTLSFailure {
         }
     }
 
+    /// The remedy as the second part of a message.
+    var advice: String { remedy.prefix(1).lowercased() + remedy.dropFirst().dropLast() }
+
     private static let inspect =
         "See what the broker offers with `openssl s_client -connect HOST:PORT`, and read its log."
 
@@ -50,7 +53,8 @@ extension MQTTTLSFailure.Verification {
         case 18: "Trust the broker's self-signed certificate with `trust`, or give the broker one of an authority."
         case 19: "Add the root certificate of the broker's chain to `trust`."
         case 2, 20, 21:
-            "Add the authority that issued the certificate to `trust`, or let the broker send its intermediate certificates."
+            "Add the authority that issued the certificate to `trust` (a directory also needs `openssl rehash`), "
+                + "or let the broker send its intermediate certificates."
         case 23: "Replace the certificate: its authority has revoked it."
         case 3: "Add the revocation list of the certificate's issuer to `revocation`."
         case 12: "Fetch a newer revocation list: this one has expired."

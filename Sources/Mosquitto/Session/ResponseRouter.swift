@@ -8,6 +8,8 @@ actor ResponseRouter {
         let continuation: CheckedContinuation<Result<MQTTMessage, MQTTError>, Never>
         let sending: Task<Void, Never>
         let deadline: Task<Void, Never>
+        /// True if the broker has reported that no subscriber matches the topic of the request.
+        var reachesNobody = false
     }
 
     private let session: Session
@@ -46,13 +48,20 @@ actor ResponseRouter {
             let sending = Task { await self.send(publish, correlation) }
             let deadline = Task {
                 guard (try? await Task.sleep(for: timeout.clampedToWait)) != nil else { return }
-                let error = MQTTError(.timeout, "there was no response within \(timeout)")
-                self.finish(correlation, .failure(error))
+                self.timedOut(correlation, timeout)
             }
             session.shared.awaitedResponses.add(1, ordering: .releasing)
             session.wakeReader()
             waiting[correlation] = Waiting(continuation: continuation, sending: sending, deadline: deadline)
         }
+    }
+
+    private func timedOut(_ correlation: [UInt8], _ timeout: Duration) {
+        var error = MQTTError(.timeout, "there was no response within \(timeout)")
+        if waiting[correlation]?.reachesNobody == true {
+            error.message += "; the broker reported that nobody has subscribed to the topic of the request"
+        }
+        finish(correlation, .failure(error))
     }
 
     private func finish(_ correlation: [UInt8], _ outcome: Result<MQTTMessage, MQTTError>) {
@@ -66,7 +75,8 @@ actor ResponseRouter {
     private func send(_ publish: OutgoingPublish, _ correlation: [UInt8]) async {
         do throws(MQTTError) {
             try await subscribe()
-            _ = try await session.publish(publish)
+            let result = try await session.publish(publish)
+            if result.reasonCode == .noMatchingSubscribers { waiting[correlation]?.reachesNobody = true }
         } catch {
             finish(correlation, .failure(error))
         }

@@ -209,7 +209,9 @@ actor Session {
     private func requestTurn(_ endpoint: MQTTEndpoint) {
         let wait = keeper.wait(before: machine.purpose)
         if wait > .zero {
-            logger.info("the credential provider is left alone for a while", metadata: ["mqtt.retry_in": "\(wait)"])
+            logger.info(
+                "the credential provider is left alone for a while",
+                metadata: ["mqtt.retry_in": "\(wait.inMilliseconds)"])
             return perform(machine.postponed(by: wait))
         }
         perform(machine.mayDial(after: configuration.retry.budget?.reserve(endpoint, now: .now) ?? .zero))

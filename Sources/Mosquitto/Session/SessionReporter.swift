@@ -58,7 +58,7 @@ struct SessionReporter {
             var metadata = metadata(of: failed.error)
             metadata["mqtt.attempt"] = "\(failed.attempt)"
             metadata["mqtt.endpoint"] = "\(failed.endpoint)"
-            metadata["mqtt.retry_in"] = failed.retryIn.map { "\($0)" }
+            metadata["mqtt.retry_in"] = failed.retryIn.map { "\($0.inMilliseconds)" }
             metadata["mqtt.redirected_to"] = failed.redirectedTo.map { "\($0)" }
             log(failed.error, metadata)
         case .connected(let info):
@@ -74,7 +74,7 @@ struct SessionReporter {
             var metadata = metadata(of: disconnection.error)
             metadata["mqtt.endpoint"] = "\(disconnection.endpoint)"
             metadata["mqtt.redirected_to"] = disconnection.redirectedTo.map { "\($0)" }
-            metadata["mqtt.retry_in"] = disconnection.retryIn.map { "\($0)" }
+            metadata["mqtt.retry_in"] = disconnection.retryIn.map { "\($0.inMilliseconds)" }
             logger.warning("disconnected", metadata: metadata)
         case .credentialsRefreshed(let refreshed):
             logger.debug("got credentials", metadata: ["mqtt.source": "\(refreshed.source)"])
@@ -141,5 +141,15 @@ struct SessionReporter {
         metadata["mqtt.phase"] = error.phase.map { "\($0.rawValue)" }
         metadata["mqtt.reason_code"] = error.reasonCode.map { "\($0)" }
         return metadata
+    }
+}
+
+extension Duration {
+    /// The duration in whole milliseconds, for logs.
+    var inMilliseconds: Duration {
+        let (seconds, attoseconds) = components
+        let millisecond: Int64 = 1_000_000_000_000_000
+        return Duration(
+            secondsComponent: seconds, attosecondsComponent: attoseconds / millisecond * millisecond)
     }
 }

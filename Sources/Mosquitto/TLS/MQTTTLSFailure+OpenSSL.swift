@@ -39,7 +39,7 @@ extension MQTTTLSFailure {
             case .configuration: .tlsConfiguration
             case .notTLS, .tlsRequired, .protocolError: .tlsProtocol
             }
-        var error = MQTTError(code, description + "; " + remedy.lowercasedFirst, phase: phase)
+        var error = MQTTError(code, description + "; " + advice, phase: phase)
         error.tls = self
         return error
     }
@@ -166,8 +166,4 @@ private func field(size: Int = 1_024, _ write: (UnsafeMutablePointer<CChar>?, In
 /// The text before the NUL.
 private func text(of buffer: UnsafeRawBufferPointer) -> String {
     String(decoding: buffer.prefix { $0 != 0 }, as: UTF8.self)
-}
-
-extension String {
-    fileprivate var lowercasedFirst: String { prefix(1).lowercased() + dropFirst() }
 }

@@ -71,6 +71,8 @@ import Testing
             let remedy = failure.remedy
             #expect(remedy.hasSuffix(".") && remedy.dropLast().contains(". ") == false, "\(remedy)")
             #expect(remedy.first?.isUppercase == true)
+            let message = failure.error(phase: .tlsHandshake).message
+            #expect(message.hasSuffix("; " + remedy.prefix(1).lowercased() + remedy.dropFirst().dropLast()))
         }
     }
 }
