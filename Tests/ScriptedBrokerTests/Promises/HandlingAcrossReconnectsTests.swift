@@ -1,7 +1,27 @@
 import MosquittoTesting
+import Synchronization
 import Testing
 
 @testable import Mosquitto
+
+/// The messages whose handling has ended. While it is paused, none ends.
+private final class HandledMessages: Sendable {
+    private let state = Mutex((payloads: Set<String>(), isPaused: false))
+
+    var count: Int { state.withLock { $0.payloads.count } }
+    func pause() { state.withLock { $0.isPaused = true } }
+    func resume() { state.withLock { $0.isPaused = false } }
+
+    func end(_ payload: String) async {
+        _ = await eventually {
+            state.withLock { state in
+                if state.isPaused { return false }
+                state.payloads.insert(payload)
+                return true
+            }
+        }
+    }
+}
 
 @Suite("Messages under handling when a connection is lost", .timeLimit(.minutes(1)))
 struct HandlingAcrossReconnectsTests {
@@ -23,10 +43,19 @@ struct HandlingAcrossReconnectsTests {
     ) async throws {
         let broker = try await ScriptedBroker.start(tls: isEncrypted ? TestTLS.identity : nil)
         try await withRunningClient(configuration(broker, isEncrypted: isEncrypted)) { client, _ in
+            let ended = HandledMessages()
+            // The broker gives each message an identifier of its own.
+            let acknowledged: @Sendable (ScriptedBroker) -> Int = { broker in
+                Set(broker.receivedPackets.filter { $0.type == .puback }.map { $0.bytes[2..<4] }).count
+            }
             let cutter = Task {
                 while true {
                     try await Task.sleep(for: .seconds(1))
+                    // A broker that is behind would lose the acknowledgements of more than the message under handling.
+                    ended.pause()
+                    _ = await broker.waitUntil { acknowledged($0) >= ended.count }
                     broker.resetAll()
+                    ended.resume()
                 }
             }
             defer { cutter.cancel() }
@@ -39,15 +68,12 @@ struct HandlingAcrossReconnectsTests {
                         handled[message.payloadString, default: 0] += 1
                         if handled[message.payloadString] == 1 { times.append(.now) }
                         try? await Task.sleep(for: .milliseconds(20))
+                        await ended.end(message.payloadString)
                     }
                 }
                 return (handled, times)
             }
-            // The broker gives each an identifier of its own.
-            #expect(
-                await broker.waitUntil { broker in
-                    Set(broker.receivedPackets.filter { $0.type == .puback }.map { $0.bytes[2..<4] }).count == 200
-                })
+            #expect(await broker.waitUntil { acknowledged($0) == 200 })
             handling.cancel()
             let (handled, times) = try await handling.value
             let connections = broker.connects.count
