@@ -19,7 +19,7 @@ public final class MQTTClient: Sendable, Service {
     let shared: SharedState
     let responses: ResponseRouter
     /// The configuration of the client, including the generated client identifier if none was set.
-    public let configuration: MQTTClientConfiguration
+    public var configuration: MQTTClientConfiguration { session.configuration }
 
     /// Creates a client that is not yet running. The configuration is validated when the client starts.
     ///
@@ -39,7 +39,6 @@ public final class MQTTClient: Sendable, Service {
         resolve: @escaping @Sendable (String) async -> Resolver.Answer
     ) {
         let configuration = configuration.drawingClientID()
-        self.configuration = configuration
         shared = SharedState(
             configuration.publishing.queue, metrics: ClientMetrics(configuration.metrics, loop: eventLoop.core))
         session = Session(configuration, eventLoop: eventLoop, shared: shared, logger: logger, resolve: resolve)

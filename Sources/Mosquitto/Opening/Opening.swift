@@ -5,14 +5,27 @@ import Logging
 ///
 /// Each of the two calls creates a `struct mosquitto` and destroys it before it returns: no descriptor, and no copy of
 /// the password, outlives the call. ``PacketDecoder`` and ``PacketEncoder`` handle all other packets.
-struct Opening {
+///
+/// A class, since a client has one only while it connects: a value would take its place in each idle client.
+final class Opening {
     let configuration: MQTTClientConfiguration
     let credentials: MQTTCredentials
     /// The method and the data of enhanced authentication (MQTT 5.0, section 4.12).
     let authentication: (method: String, data: [UInt8]?)?
     let loop: EventLoopCore
     /// Receives libmosquitto's log lines if its level is trace.
-    var logger: Logger?
+    let logger: Logger?
+
+    init(
+        configuration: MQTTClientConfiguration, credentials: MQTTCredentials,
+        authentication: (method: String, data: [UInt8]?)?, loop: EventLoopCore, logger: Logger? = nil
+    ) {
+        self.configuration = configuration
+        self.credentials = credentials
+        self.authentication = authentication
+        self.loop = loop
+        self.logger = logger
+    }
 
     /// Returns the CONNECT, which contains the password: the caller must overwrite it.
     ///

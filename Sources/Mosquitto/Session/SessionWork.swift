@@ -15,5 +15,9 @@ struct SessionWork {
         return true
     }
 
-    mutating func end() { isPerforming = false }
+    mutating func end() {
+        isPerforming = false
+        // A connected client performs an action once in a while, and there may be thousands of clients.
+        actions.removeAll()
+    }
 }
