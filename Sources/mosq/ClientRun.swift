@@ -23,6 +23,12 @@ struct ClientRun: Sendable {
         if configuration.receiving.receiveMaximum == .max {
             configuration.receiving.receiveMaximum = receiveMaximum ?? 20
         }
+        // Overlapping filters: what the broker sends is printed, each copy, as mosquitto_sub does.
+        if behavior.isReceiver { configuration.receiving.usesSubscriptionIdentifiers = false }
+        if behavior.isReceiver, configuration.session != .clean || configuration.connect.cleanSessionExpiry > .zero {
+            // The broker keeps what is not acknowledged: nothing is acknowledged before it is written.
+            configuration.acknowledgement = .afterHandling
+        }
         self.configuration = configuration
         self.behavior = behavior
         self.options = options
@@ -39,7 +45,10 @@ struct ClientRun: Sendable {
     }
 
     /// The reason for shutting down a client that had not failed.
-    private enum End: Sendable { case timedOut, interrupted }
+    private enum End: Sendable { case timedOut, interrupted, unread }
+
+    /// Returns true if the broker keeps a session, so that a message is acknowledged only once it is written.
+    static func writesEach(_ client: MQTTClient) -> Bool { client.configuration.acknowledgement == .afterHandling }
 
     /// Runs the client until `body` has ended. The body of a subscriber ends when the client has stopped.
     func run(_ body: @escaping @Sendable (MQTTClient) async throws -> Void) async throws {
@@ -74,6 +83,12 @@ struct ClientRun: Sendable {
                 await leave(client, early: true)
             }
         }
+        if behavior.isReceiver {
+            StandardOutput.whenUnread {
+                end.set(.unread)
+                Task { await leave(client) }
+            }
+        }
         var failure: (any Error)?
         do { try await work.value } catch { failure = error }
         let unsent = await leave(client)
@@ -87,6 +102,8 @@ struct ClientRun: Sendable {
         case .timedOut, .interrupted:
             // mosquitto_sub calls exit(-1) if no CONNACK has arrived.
             if !wasConnected { throw CommandFailure(lines: [], status: 255) }
+        // As a write that finds nobody: no failure of this command.
+        case .unread: break
         case nil:
             if let error = stopped ?? failure ?? unsent { throw self.failure(error) }
         }

@@ -58,7 +58,8 @@ struct Rr: AsyncParsableCommand {
                 try await client.subscribe(to: filter) { messages in
                     // A response may overtake the acknowledgement of its request.
                     async let refusal: Void = publish(bytes, to: topic, qos, request, client)
-                    try await output.print(messages, limit: 1, warns: warns)
+                    try await output.print(
+                        messages, limit: 1, writesEach: ClientRun.writesEach(client), warns: warns)
                     await run.leave(client)
                     try await refusal
                 }

@@ -1,3 +1,5 @@
+import Dispatch
+
 #if canImport(Darwin)
 import Darwin
 #elseif canImport(Musl)
@@ -37,6 +39,18 @@ struct StandardOutput {
     func check() throws {
         guard let failure, failure != EPIPE else { return }
         throw CommandFailure(message: "standard output: \(String(cString: strerror(failure)))")
+    }
+
+    /// Calls `body` on another thread when nobody reads standard output any more. A command that has nothing to write
+    /// would not notice. Only a pipe or a socket has a reader.
+    static func whenUnread(_ body: @escaping @Sendable () -> Void) {
+        guard lseek(STDOUT_FILENO, 0, SEEK_CUR) < 0, errno == ESPIPE, isatty(STDOUT_FILENO) == 0 else { return }
+        // A queue of its own: the call lasts until then, or until the end of the process.
+        DispatchQueue(label: "mosq.stdout").async {
+            var entry = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+            while poll(&entry, 1, -1) < 0, errno == EINTR {}
+            if entry.revents & Int16(POLLERR | POLLHUP) != 0 { body() }
+        }
     }
 
     private func writeBytes(_ bytes: UnsafeRawBufferPointer) -> Int {

@@ -103,7 +103,9 @@ struct Sub: AsyncParsableCommand {
 
     private func print(_ messages: MQTTMessages, _ client: MQTTClient) async throws {
         var generator = SystemRandomNumberGenerator()
-        try await output.print(messages, limit: count, filter: messageFilter, warns: warns) { message in
+        try await output.print(
+            messages, limit: count, writesEach: ClientRun.writesEach(client), filter: messageFilter, warns: warns
+        ) { message in
             await remover.remove(message, client)
             return chance.passes(using: &generator)
         }

@@ -123,6 +123,7 @@ extension Inbox.Configuration {
         holds = configuration.acknowledgement == .afterHandling
         acknowledgesOnDelivery = configuration.acknowledgesOnDelivery
         isPersistent = configuration.session != .clean
+        isKept = isPersistent || configuration.connect.cleanSessionExpiry > .zero
         receiveMaximum = configuration.receiving.receiveMaximum
         self.countsDropped = countsDropped
     }

@@ -117,7 +117,9 @@ actor Session {
 
     private func runUntilStopped(_ invalid: MQTTError?) async -> Result<Void, MQTTError> {
         metrics?.levels = { [weak self] in self?.assumeIsolated { $0.levels } ?? (0, 0) }
-        if configuration.acknowledgement == .afterHandling, configuration.session == .clean {
+        if configuration.acknowledgement == .afterHandling, configuration.session == .clean,
+            configuration.connect.cleanSessionExpiry == .zero
+        {
             logger.warning(
                 """
                 acknowledgement .afterHandling with a clean session: what is not handled when a connection ends does not come \

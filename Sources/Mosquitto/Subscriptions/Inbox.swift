@@ -14,6 +14,8 @@ struct Inbox {
         var acknowledgesOnDelivery = false
         /// True if the session is persistent: the broker resends unacknowledged messages.
         var isPersistent = false
+        /// True if the broker keeps the session after this client, whether or not the client resumes it.
+        var isKept = false
         var receiveMaximum = UInt16.max
         /// True if a caller reads ``Inbox/dropped``.
         var countsDropped = false
@@ -321,9 +323,9 @@ struct Inbox {
     }
 
     /// Discards unread messages at the end of the client, which acknowledges nothing more: the broker resends them to
-    /// the next run of a persistent session, so this run must not deliver them too.
+    /// the next run of a session that is kept, so this run must not deliver them too.
     func leaveUnread(_ consumers: [MessageBuffer]) {
-        guard configuration.holds, configuration.isPersistent else { return }
+        guard configuration.holds, configuration.isKept else { return }
         for consumer in consumers { _ = consumer.takeUnacknowledged(includingExactlyOnce: true) }
     }
 }

@@ -25,6 +25,12 @@ public struct MQTTMessages: AsyncSequence, Sendable {
     @discardableResult
     public func unsubscribe() async throws(MQTTError) -> [MQTTReasonCode] { try await end(buffer) }
 
+    /// Counts the message that was returned last as handled, before the next one is asked for.
+    ///
+    /// With ``MQTTAcknowledgement/afterHandling`` the message is acknowledged now, for example before
+    /// ``MQTTClient/shutdown()`` within the scope of the subscription. Without such a message the call does nothing.
+    public func acknowledge() { buffer.settleLast() }
+
     public struct AsyncIterator: AsyncIteratorProtocol {
         let buffer: MessageBuffer
 

@@ -217,6 +217,15 @@ final class MessageBuffer: Sendable {
 
     // MARK: The consumer
 
+    /// The message that the consumer has is handled, whether or not another one is asked for.
+    func settleLast() {
+        let last = taken.withLock { taken in
+            defer { taken.receipt = nil }
+            return taken.receipt
+        }
+        last?.settle(isHandled: true)
+    }
+
     /// Returns the next message, waiting for it if necessary; `nil` at the end, and when the task is cancelled. The
     /// previous message counts as handled.
     func next(isolation: isolated (any Actor)?) async -> MQTTMessage? {

@@ -26,11 +26,13 @@ struct MessagePrinter: ParsableArguments {
     /// Throws if the output cannot be written.
     ///
     /// - Parameters:
+    ///   - writesEach: true if each message is written before the next one is asked for, since the broker then has its
+    ///     acknowledgement, and sends it to nobody again.
     ///   - filter: the messages to leave out.
     ///   - warns: whether a message that the format cannot print is reported.
     ///   - prepare: called before a message is printed; returns whether to print it.
     func print(
-        _ messages: MQTTMessages, limit: Int?, filter: MessageFilter? = nil, warns: Bool = true,
+        _ messages: MQTTMessages, limit: Int?, writesEach: Bool, filter: MessageFilter? = nil, warns: Bool = true,
         prepare: (MQTTMessage) async -> Bool = { _ in true }
     ) async throws {
         let formatter = try? formatter { if warns { standardError($0) } }
@@ -44,9 +46,14 @@ struct MessagePrinter: ParsableArguments {
             if filters.contains(where: { $0.matches(message.topic) }) { continue }
             if await prepare(message) { write(message, formatter, to: &output) }
             // The user, or the next program of a pipe, sees each message on arrival, not when a buffer is full.
-            if messages.isIdle { output.flush() }
+            if writesEach || messages.isIdle { output.flush() }
+            if output.isBroken { break }
             taken += 1
-            if taken == limit || output.isBroken { break }
+            if taken == limit {
+                output.flush()
+                if !output.isBroken { messages.acknowledge() }
+                break
+            }
         }
         output.flush()
         try output.check()

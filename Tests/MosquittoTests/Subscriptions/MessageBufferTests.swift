@@ -27,6 +27,26 @@ import Testing
         return topics
     }
 
+    @Test func `count as handled before the next one is asked for, if the consumer says so`() async {
+        let settled = Mutexed(0)
+        let buffer = buffer()
+        let incoming = messages(0..<2).map { incoming in
+            var incoming = incoming
+            incoming.receipt = Receipt(packetID: 1) { receipt in settled.update { $0 += receipt.isHandled ? 1 : 100 } }
+            return incoming
+        }
+        _ = buffer.append(incoming)
+        let sequence = MQTTMessages(buffer: buffer, grantedReasonCodes: [])
+        sequence.acknowledge()
+        #expect(await buffer.next(isolation: nil)?.topic == "0")
+        #expect(settled.value == 0)
+        sequence.acknowledge()
+        #expect(settled.value == 1)
+        sequence.acknowledge()
+        #expect(buffer.finish(hasHandledLast: false).map(\.message.topic) == ["1"])
+        #expect(settled.value == 1)
+    }
+
     @Test func `come in the order of the broker`() async {
         let buffer = buffer(capacity: 100)
         #expect(!buffer.append(messages(0..<3)))

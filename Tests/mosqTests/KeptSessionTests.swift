@@ -1,0 +1,155 @@
+import Foundation
+import MosquittoTesting
+import Synchronization
+import Testing
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Glibc)
+import Glibc
+#endif
+
+@Suite("mosq sub and a session that the broker keeps", .timeLimit(.minutes(2)))
+struct KeptSessionTests {
+    private func session(_ broker: ScriptedBroker, _ qos: String, _ version: String) -> [String] {
+        ["sub", "-p", "\(broker.port)", "-t", "a", "-c", "-i", "me", "-q", qos, "-V", version]
+    }
+
+    /// Makes a session with these messages.
+    private func start(_ messages: [String], _ qos: String, _ version: String) async throws -> ScriptedBroker {
+        let broker = try await ScriptedBroker.start()
+        #expect(try await MosqProcess(session(broker, qos, version) + ["-E"]).result().status == 0)
+        for message in messages { broker.publish(topic: "a", payload: message, qos: qos == "1" ? 1 : 2) }
+        return broker
+    }
+
+    // mosquitto#2134
+    @Test(arguments: ["mqttv311", "mqttv5"], ["1", "2"])
+    func `-C takes no more messages from the broker than it prints (case 2)`(version: String, qos: String) async throws
+    {
+        let letters = "ABCDEFGHIJ".map(String.init)
+        let broker = try await start(letters, qos, version)
+        var printed = ""
+        for count in ["1", "1", "3", "1", "4"] {
+            let result = try await MosqProcess(session(broker, qos, version) + ["-C", count, "-W", "20"]).result()
+            #expect(result.status == 0)
+            printed += result.output
+        }
+        #expect(printed == letters.map { $0 + "\n" }.joined())
+        await broker.stop()
+    }
+
+    @Test func `a session that is kept without -c is one too (case 2)`() async throws {
+        let broker = try await ScriptedBroker.start()
+        let arguments = ["sub", "-p", "\(broker.port)", "-t", "a", "-i", "me", "-q", "1", "-V", "5", "-x", "600"]
+        let first = try MosqProcess(arguments + ["-C", "2"])
+        #expect(await broker.waitUntil { $0.receivedPackets.contains { $0.type == .subscribe } })
+        for number in 1...6 { broker.publish(topic: "a", payload: "\(number)", qos: 1) }
+        #expect(try await first.result().output == "1\n2\n")
+        let second = try await MosqProcess(arguments + ["-c", "-C", "4", "-W", "20"]).result()
+        #expect(second.output == "3\n4\n5\n6\n")
+        await broker.stop()
+    }
+
+    // mosquitto#2811
+    @Test(arguments: ["mqttv311", "mqttv5"])
+    func `a reader that hangs, and a command that is killed, lose no message (case 1)`(version: String) async throws {
+        let messages = (0..<3_000).map { "\($0) " + String(repeating: "x", count: 100) }
+        let broker = try await start(messages, "1", version)
+        let reader = try HangingReader()
+        let sub = try reader.start(session(broker, "1", version))
+        // The pipe is full, and the command waits.
+        #expect(await reader.waitUntilFull())
+        sub.send(SIGKILL)
+        _ = try await sub.result()
+        let first = reader.rest().split(separator: "\n").map(String.init)
+        #expect(first.count > 100)
+        let second = try MosqProcess(session(broker, "1", version) + ["-W", "5"])
+        let rest = try await second.result().output.split(separator: "\n").map(String.init)
+        // The line that was being written may be cut.
+        #expect(Set(first + rest).isSuperset(of: messages))
+        await broker.stop()
+    }
+
+    // mosquitto#2164
+    @Test(arguments: [["sub", "-t", "quiet"], ["rr", "-t", "request", "-e", "quiet", "-m", "x"]])
+    func `a reader that leaves ends the command, though no message comes (case 7)`(arguments: [String]) async throws {
+        let broker = try await ScriptedBroker.start()
+        let reader = try HangingReader()
+        let command = try reader.start(arguments + ["-p", "\(broker.port)"])
+        #expect(await broker.waitUntil { $0.receivedPackets.contains { $0.type == .subscribe } })
+        reader.leave()
+        let result = try await command.result()
+        #expect(result.status == 0)
+        #expect(!result.wasKilled)
+        #expect(result.errors == "")
+        #expect(await broker.waitUntil { $0.disconnects.count == 1 })
+        await broker.stop()
+    }
+
+    @Test func `a reader that leaves before there is a connection ends the command (case 7)`() async throws {
+        let reader = try HangingReader()
+        let command = try reader.start(["sub", "-t", "quiet", "-p", "\(try freePort())", "--retry", "--events"])
+        #expect(try await command.waitForEvent("attemptFailed"))
+        reader.leave()
+        let result = try await command.result()
+        #expect(result.status == 0)
+        #expect(!result.wasKilled)
+    }
+}
+
+/// The reading end of a pipe from which nobody reads.
+private final class HangingReader: Sendable {
+    private let folder: TemporaryDirectory
+    private let path: String
+    private let descriptor: Mutex<Int32>
+
+    init() throws {
+        folder = try TemporaryDirectory()
+        path = "\(folder.path)/pipe"
+        try #require(mkfifo(path, 0o600) == 0)
+        let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        try #require(descriptor >= 0)
+        self.descriptor = Mutex(descriptor)
+    }
+
+    deinit { leave() }
+
+    /// Starts `mosq` with the pipe as its standard output.
+    func start(_ arguments: [String]) throws -> MosqProcess {
+        let words = ([MosqProcess.executable.path] + arguments).map { "'\($0)'" }.joined(separator: " ")
+        return try MosqProcess(["-c", "exec \(words) >'\(path)'"], executable: "/bin/sh")
+    }
+
+    private var available: Int32 {
+        #if canImport(Darwin)
+        // FIONREAD, a macro that Swift does not import.
+        let request: UInt = 0x4004_667F
+        #else
+        let request = UInt(FIONREAD)
+        #endif
+        var count: Int32 = 0
+        return ioctl(descriptor.withLock { $0 }, request, &count) == 0 ? count : 0
+    }
+
+    func waitUntilFull() async -> Bool {
+        // Linux: 65,536 bytes by default. The last line did not fit.
+        await eventually(timeout: .seconds(20)) { available > 65_536 - 4_096 - 200 }
+    }
+
+    /// Everything in the pipe, whose writer has gone.
+    func rest() -> String {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        let descriptor = descriptor.withLock { $0 }
+        while case let count = read(descriptor, &buffer, buffer.count), count > 0 { bytes += buffer[..<count] }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    func leave() {
+        descriptor.withLock { descriptor in
+            if descriptor >= 0 { close(descriptor) }
+            descriptor = -1
+        }
+    }
+}
