@@ -18,7 +18,9 @@ struct CommandExit {
 
     /// - Parameter isReference: true for mosquitto's text; false for one line that begins with "Error:".
     init(_ error: MQTTError, in configuration: CommandBehavior, isReference: Bool) {
-        code = Self.code(error, configuration)
+        // MOSQ_ERR_CONN_LOST: a subscriber that retries does not end for a success.
+        let code = Self.code(error, configuration)
+        self.code = code == 0 && !isReference ? 7 : code
         lines = isReference ? Self.referenceLines(error, configuration) : ["Error: \(error)"]
     }
 

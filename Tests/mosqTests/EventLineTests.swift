@@ -34,7 +34,8 @@ struct EventLineTests {
             attempt: 2, endpoint: endpoint, error: error, decision: .retry(.slow), retryIn: .milliseconds(1_500))
         #expect(
             try line(.attemptFailed(failed)) == [
-                "event": "attemptFailed", "attempt": 2, "phase": "tlsHandshake", "code": "tlsVerification",
+                "event": "attemptFailed", "attempt": 2, "endpoint": "[::1]:8883", "phase": "tlsHandshake",
+                "code": "tlsVerification",
                 "tls": [
                     "verifyError": 20, "verifyErrorText": "unable to get local issuer certificate",
                     "alert": "unknown_ca",
@@ -62,8 +63,9 @@ struct EventLineTests {
             attempt: 1, endpoint: endpoint, error: error, decision: .retryWithFreshCredentials, retryIn: nil)
         #expect(
             try line(.attemptFailed(failed)) == [
-                "event": "attemptFailed", "attempt": 1, "phase": "connack", "code": "notAuthorized", "reasonCode": 5,
-                "reasonString": "go away\u{1}", "decision": "retryWithFreshCredentials", "message": "it \"failed\"\n",
+                "event": "attemptFailed", "attempt": 1, "endpoint": "[::1]:8883", "phase": "connack",
+                "code": "notAuthorized", "reasonCode": 5, "reasonString": "go away\u{1}",
+                "decision": "retryWithFreshCredentials", "message": "it \"failed\"\n",
             ])
     }
 
@@ -79,15 +81,19 @@ struct EventLineTests {
             ])
     }
 
-    @Test func `disconnected`() throws {
+    @Test func `disconnected, with all that the broker says (item 3)`() throws {
         var error = MQTTError(.refused, "the end", phase: .connected)
         error.rawReasonCode = 0x8B
+        error.reasonString = "maintenance"
+        error.serverReference = "other:1883"
         let lost = MQTTDisconnection(
             endpoint: MQTTEndpoint(host: "broker", port: 1883), error: error, decision: .retry(.standard),
             retryIn: .seconds(2))
         #expect(
             try line(.disconnected(lost)) == [
-                "event": "disconnected", "reasonCode": 139, "message": "the end", "decision": "retry", "retryIn": 2,
+                "event": "disconnected", "endpoint": "broker:1883", "phase": "connected", "code": "refused",
+                "reasonCode": 139, "reasonString": "maintenance", "serverReference": "other:1883",
+                "message": "the end", "decision": "retry", "retryIn": 2,
             ])
     }
 
@@ -122,7 +128,8 @@ struct EventLineTests {
         let error = MQTTError.operationRefused(.notAuthorized, "no \"a/#\"")
         #expect(
             try line(.subscriptionRefused(MQTTSubscriptionRefused(filter: "a/#", error: error))) == [
-                "event": "subscriptionRefused", "filter": "a/#", "reasonCode": 135, "message": "no \"a/#\"",
+                "event": "subscriptionRefused", "filter": "a/#", "phase": "connected", "code": "operationRefused",
+                "reasonCode": 135, "message": "no \"a/#\"",
             ])
     }
 
@@ -132,7 +139,12 @@ struct EventLineTests {
                 "event": "resubscribed", "filters": ["a/#", "\"b\""],
             ])
         #expect(try line(.stopped(nil)) == ["event": "stopped"])
+        var error = MQTTError(.dns, "no such host", phase: .resolve)
+        error.endpoint = "broker:1883"
         #expect(
-            try line(.stopped(MQTTError(.dns, "no such host"))) == ["event": "stopped", "message": "no such host"])
+            try line(.stopped(error)) == [
+                "event": "stopped", "endpoint": "broker:1883", "phase": "resolve", "code": "dns",
+                "message": "no such host",
+            ])
     }
 }

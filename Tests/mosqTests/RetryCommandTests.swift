@@ -41,6 +41,26 @@ struct RetryCommandTests {
         #expect(result.events.count == result.errorLines.count - 1)
     }
 
+    /// MQTT 5.0, section 3.14.2.1: another client has taken the session.
+    @Test(arguments: [["--retry"], []])
+    func `a subscriber that stops for good is no success (item 3)`(retry: [String]) async throws {
+        let broker = try await ScriptedBroker.start()
+        let sub = try MosqProcess(["sub", "-p", "\(broker.port)", "-t", "a", "-V", "5", "--events"] + retry)
+        #expect(await broker.waitUntil { $0.receivedPackets.contains { $0.type == .subscribe } })
+        broker.inject([0xE0, 1, 0x8E])
+        let result = try await sub.result()
+        #expect(result.status == 7)
+        #expect(result.errorLines.last?.hasPrefix("Error: ") == true)
+        let lost = try #require(result.events.first { $0["event"] == "disconnected" })
+        #expect(lost["code"] == "sessionTakenOver")
+        #expect(lost["reasonCode"] == 0x8E)
+        #expect(lost["endpoint"]?.string == "localhost:\(broker.port)")
+        let stopped = try #require(result.events.last)
+        #expect(stopped["event"] == "stopped")
+        #expect(stopped["code"] == "sessionTakenOver")
+        await broker.stop()
+    }
+
     @Test func `a mistake is one line with --events`() async throws {
         let result = try await runMosq("pub", "--events", "--foo")
         #expect(result.status == 1)

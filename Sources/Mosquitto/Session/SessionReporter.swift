@@ -143,13 +143,3 @@ struct SessionReporter {
         return metadata
     }
 }
-
-extension Duration {
-    /// The duration in whole milliseconds, for logs.
-    var inMilliseconds: Duration {
-        let (seconds, attoseconds) = components
-        let millisecond: Int64 = 1_000_000_000_000_000
-        return Duration(
-            secondsComponent: seconds, attosecondsComponent: attoseconds / millisecond * millisecond)
-    }
-}

@@ -1,4 +1,12 @@
 extension Duration {
+    /// The duration in whole milliseconds, for logs.
+    var inMilliseconds: Duration {
+        let (seconds, attoseconds) = components
+        let millisecond: Int64 = 1_000_000_000_000_000
+        return Duration(
+            secondsComponent: seconds, attosecondsComponent: attoseconds / millisecond * millisecond)
+    }
+
     /// The longest wait, ten years: longer than any process lives, and far below the range in which clocks overflow.
     static let longestWait = Duration.seconds(315_360_000)
 

@@ -23,15 +23,11 @@ struct EventLine {
             object.set("endpoint", started.endpoint.description)
         case .attemptFailed(let failed):
             object.set("attempt", failed.attempt)
-            object.set("phase", failed.error.phase?.rawValue)
-            object.set("code", failed.error.code.name)
-            object.set("reasonCode", failed.error.rawReasonCode.map(Int.init))
-            object.set("reasonString", failed.error.reasonString)
-            object.set("tls", failed.error.tls.flatMap(tls))
+            object.set("endpoint", failed.endpoint.description)
+            fill(&object, failed.error)
             object.set("decision", decision(failed.decision))
             object.set("retryIn", failed.retryIn)
             object.set("redirectedTo", failed.redirectedTo?.description)
-            object.set("message", failed.error.message)
         case .connected(let info):
             object.set("attempt", info.attempt)
             object.set("endpoint", info.endpoint.description)
@@ -39,8 +35,8 @@ struct EventLine {
             object.set("tls", info.tls.map(tls))
             object.set("clientID", info.clientID)
         case .disconnected(let lost):
-            object.set("reasonCode", lost.error.rawReasonCode.map(Int.init))
-            object.set("message", lost.error.message)
+            object.set("endpoint", lost.endpoint.description)
+            fill(&object, lost.error)
             object.set("decision", decision(lost.decision))
             object.set("retryIn", lost.retryIn)
             object.set("redirectedTo", lost.redirectedTo?.description)
@@ -60,11 +56,25 @@ struct EventLine {
             object.set("count", dropped.count)
         case .subscriptionRefused(let refused):
             object.set("filter", refused.filter.filter)
-            object.set("reasonCode", Int(refused.reasonCode.rawValue))
-            object.set("message", refused.error.message)
+            var error = refused.error
+            error.rawReasonCode = refused.reasonCode.rawValue
+            fill(&object, error)
         case .stopped(let error):
-            object.set("message", error?.message)
+            guard let error else { return }
+            object.set("endpoint", error.endpoint)
+            fill(&object, error)
         }
+    }
+
+    /// Adds all that an error has for programs, except for the endpoint, which an event may know better.
+    private static func fill(_ object: inout JSONObject, _ error: MQTTError) {
+        object.set("phase", error.phase?.rawValue)
+        object.set("code", error.code.name)
+        object.set("reasonCode", error.rawReasonCode.map(Int.init))
+        object.set("reasonString", error.reasonString)
+        object.set("serverReference", error.serverReference)
+        object.set("tls", error.tls.flatMap(tls))
+        object.set("message", error.message)
     }
 
     private static func decision(_ decision: MQTTRetryPolicy.Decision) -> String {
