@@ -124,7 +124,7 @@ public struct MQTTCommandCredentials: MQTTCredentialProvider {
 
     func parse(_ text: String) throws -> MQTTCredentials {
         guard text.first(where: { !$0.isWhitespace }) == "{" else {
-            return try username.credentials(SecretFile.withoutNewline(text))
+            return try username.credentials(SecretFile.trimmed(text))
         }
         guard let printed = try? JSONDecoder().decode(Printed.self, from: Data(text.utf8)) else {
             throw MQTTCredentialError.transient("\(name) printed JSON that is not as agreed")

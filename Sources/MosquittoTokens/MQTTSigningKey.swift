@@ -94,11 +94,11 @@ public struct MQTTSigningKey: Sendable, CustomStringConvertible, CustomDebugStri
         }
     }
 
-    /// Removes one trailing newline, which editors add, from a secret that is text in a file. Other bytes are returned
-    /// unchanged.
+    /// Removes a byte order mark and trailing newlines, which editors add, from a secret that is text in a file. Other
+    /// bytes are returned unchanged.
     private func secret(_ bytes: [UInt8]) -> [UInt8] {
         guard case .file = material, let text = String(validating: bytes, as: UTF8.self) else { return bytes }
-        return Array(SecretFile.withoutNewline(text).utf8)
+        return Array(SecretFile.trimmed(text).utf8)
     }
 
     /// Returns a transient error for a file, which may just then be replaced, and a permanent one for a key in memory.

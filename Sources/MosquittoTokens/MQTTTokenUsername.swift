@@ -33,6 +33,7 @@ public enum MQTTTokenUsername: Sendable, Hashable, ExpressibleByStringLiteral {
         if token.utf8.count > 65_535 {
             throw .transient("the token has \(token.utf8.count) bytes; at most 65535 are allowed")
         }
+        if let flaw = TokenText.flaw(token.utf8) { throw .transient("the token \(flaw)") }
         if let byte = token.utf8.first(where: { $0 < 0x20 || $0 == 0x7F }) {
             throw .transient("the token has the control character \(byte)")
         }

@@ -16,19 +16,22 @@ enum SecretFile {
         return content
     }
 
-    /// Returns the text of the file without one trailing newline.
+    /// Returns the text of the file without a byte order mark and trailing newlines.
     static func text(_ path: String, _ what: String) async throws(MQTTCredentialError) -> String {
         let content = try await bytes(path, what)
-        guard let text = content.withBytes({ String(validating: $0, as: UTF8.self) }) else {
-            throw .transient("the \(what) file \"\(path)\" is not UTF-8 text")
+        return try content.withBytes { (bytes) throws(MQTTCredentialError) -> String in
+            let secret = TokenText.trimmed(bytes)
+            guard let text = String(validating: secret, as: UTF8.self) else {
+                throw .transient("the \(what) file \"\(path)\" is not UTF-8 text")
+            }
+            if text.isEmpty { throw .transient("the \(what) file \"\(path)\" is empty") }
+            if let flaw = TokenText.flaw(secret) { throw .transient("the \(what) file \"\(path)\" \(flaw)") }
+            return text
         }
-        let line = withoutNewline(text)
-        if line.isEmpty { throw .transient("the \(what) file \"\(path)\" is empty") }
-        return line
     }
 
-    /// Removes one trailing newline: LF, or CR and LF, which are one character in Swift.
-    static func withoutNewline(_ text: String) -> String {
-        text.hasSuffix("\n") || text.hasSuffix("\r\n") ? String(text.dropLast()) : text
+    /// Removes a byte order mark and trailing newlines.
+    static func trimmed(_ text: String) -> String {
+        String(decoding: TokenText.trimmed(Array(text.utf8)), as: UTF8.self)
     }
 }

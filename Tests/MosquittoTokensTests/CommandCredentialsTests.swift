@@ -37,6 +37,18 @@ struct CommandCredentialsTests {
         #expect(credentials.expiresAt?.timeIntervalSince1970 == 1_893_553_445)
     }
 
+    @Test(arguments: ["t\n\n", "\u{FEFF}t\r\n"])
+    func `a token loses a byte order mark and newlines (case 11)`(text: String) throws {
+        #expect(try shell("").parse(text).password?.text == "t")
+    }
+
+    @Test(arguments: ["Bearer s3cret\n", "'s3cret'", "s3cret "])
+    func `a token with text around it is refused, and says what (case 11)`(text: String) throws {
+        let error = #expect(throws: MQTTCredentialError.self) { try shell("").parse(text) }
+        #expect(error?.message.hasPrefix("the token ") == true)
+        #expect(error?.message.contains("s3cret") == false)
+    }
+
     @Test(arguments: [
         ("2030-01-02T03:04:05Z", 1_893_553_445), ("2030-01-02T03:04:05.5+00:00", 1_893_553_445.5),
         ("2030-01-02T05:04:05+02:00", 1_893_553_445), ("2030-01-01T19:34:05.25-07:30", 1_893_553_445.25),

@@ -63,10 +63,10 @@ struct OAuth2RequestTests {
             request.form == ["grant_type": "client_credentials", "client_id": "a b:c", "client_secret": Self.secret])
     }
 
-    @Test(arguments: ["", "\n", "\r\n"])
-    func `a secret of a file is sent without the end of its line`(end: String) async throws {
+    @Test(arguments: ["", "\n", "\r\n", "\n\n"])
+    func `a secret of a file is sent without the end of its line (case 11)`(end: String) async throws {
         let folder = try TemporaryDirectory()
-        let path = try folder.write("s3cret" + end, to: "secret")
+        let path = try folder.write((end.isEmpty ? "\u{FEFF}" : "") + "s3cret" + end, to: "secret")
         let (request, _, _) = try await request(.basicFile(path))
         #expect(request.headers["authorization"] == ["Basic " + Data("a+b%3Ac:s3cret".utf8).base64EncodedString()])
     }

@@ -138,6 +138,20 @@ struct DoctorTests {
         let run = try await DoctorRun(["-h", "127.0.0.1", "-p", "\(broker.port)"])
         #expect(run.status == 1)
         #expect(run.cause("connack") == "notMQTT")
+        #expect(run.words("connack").contains("speaks HTTP"))
+        await broker.stop()
+    }
+
+    // mqtt-cli#136, OSMO#1210
+    @Test(arguments: ["Bearer s3cret", "\"s3cret\"", "\u{FEFF}s3cret", " s3cret"])
+    func `a password with something around it is told (case 12)`(password: String) async throws {
+        let broker = try await ScriptedBroker.start(authentication: .password("u", "s3cret"))
+        let run = try await DoctorRun(["-h", "127.0.0.1", "-p", "\(broker.port)", "-u", "u", "-P", password])
+        #expect(run.status == 1)
+        #expect(run.cause("connack") == "notAuthorized")
+        #expect(run.words("connack").contains("the password "))
+        #expect(run.words("connack").contains("Correct the password first."))
+        #expect(!(run.output + run.errors).contains("s3cret"))
         await broker.stop()
     }
 

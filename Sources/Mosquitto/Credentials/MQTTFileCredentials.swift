@@ -1,8 +1,9 @@
 /// Credentials from a token file that is read for each request, such as a Kubernetes projected service account token.
 ///
-/// Newlines (LF or CR LF) at the end of the file are not part of the token. A file that is empty, has white space
-/// within the token, is not UTF-8, has more than 65,535 bytes or is not a regular file (such as a FIFO) is rejected
-/// with an error that names the file; so is a file whose file system has not responded within 5 s.
+/// A byte order mark at the beginning of the file and newlines (LF or CR LF) at its end are not part of the token. A
+/// file is rejected with an error that names the file if it is empty, has white space within the token, begins with
+/// "Bearer", has quotes around the token, is not UTF-8, has more than 65,535 bytes or is not a regular file (such as a
+/// FIFO); so is a file whose file system has not responded within 5 s.
 public struct MQTTFileCredentials: MQTTCredentialProvider {
     private let path: String
     private let username: String?
@@ -30,11 +31,11 @@ public struct MQTTFileCredentials: MQTTCredentialProvider {
 
     private func token(of content: MQTTSecret) throws(MQTTError) -> MQTTSecret {
         try content.withBytes { (bytes) throws(MQTTError) -> MQTTSecret in
-            let end = bytes.lastIndex { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
-            guard let end else { throw failure("is empty") }
-            let token = bytes[...end]
+            let token = TokenText.trimmed(bytes)
+            if token.isEmpty { throw failure("is empty") }
             if token.count > Self.limit { throw tooLong }
             guard String(validating: token, as: UTF8.self) != nil else { throw failure("is not UTF-8 text") }
+            if let flaw = TokenText.flaw(token) { throw failure(flaw) }
             if token.contains(where: { $0 == UInt8(ascii: " ") || (0x09...0x0D).contains($0) }) {
                 throw failure("has white space or a newline in it: it must be the token alone")
             }

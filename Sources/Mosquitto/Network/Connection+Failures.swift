@@ -21,6 +21,22 @@ extension Connection {
         return explained(error)
     }
 
+    /// Names the protocol of the peer in the error of a first packet that is not MQTT.
+    func named(_ error: MQTTError, _ bytes: UnsafeRawBufferPointer) -> MQTTError {
+        guard !decoder.connackSeen, let foreign = ForeignProtocol(bytes) else { return error }
+        var error = error
+        error.message = "the server at this port speaks \(foreign.rawValue), not MQTT; \(foreign.remedy)"
+        return error
+    }
+
+    /// Names the protocol of the peer in the error of a handshake with a peer that does not speak TLS.
+    func namedInHandshake(_ error: MQTTError) -> MQTTError {
+        guard let foreign, let failure = error.tls, failure.kind == .notTLS else { return error }
+        var error = error
+        error.message = "what answers at this port speaks \(foreign.rawValue), not TLS; \(foreign.remedy)"
+        return error
+    }
+
     /// Adds a likely cause to the error of a connection that received no CONNACK.
     func explained(_ error: MQTTError) -> MQTTError {
         if decoder.connackSeen { return error }

@@ -6,6 +6,9 @@ extension Connection {
         case .bytes(let count):
             traffic.received += count
             receivedBytes += count
+            if stage == .handshaking, !hasReceived {
+                foreign = ForeignProtocol(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
+            }
             keepAlive?.received(.now)
             received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             hasReceived = true
@@ -26,7 +29,8 @@ extension Connection {
         // Bytes after a refusal or a DISCONNECT are not decoded.
         if decoder.hasEnded { return }
         while !isReadingPaused, stage == .established, let count = try open() {
-            try decoder.decode(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
+            let bytes = UnsafeRawBufferPointer(rebasing: scratch[..<count])
+            do throws(MQTTError) { try decoder.decode(bytes) } catch { throw named(error, bytes) }
             if decoder.hasEnded { return }
         }
         if hasEnded, !isReadingPaused { throw endOfStream(.connected) }

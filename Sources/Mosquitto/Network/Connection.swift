@@ -43,6 +43,8 @@ final class Connection {
     /// Received bytes that are not decrypted yet: an incomplete record, or bytes held back by a pause.
     var received = ByteQueue()
     var hasReceived = false
+    /// The protocol of a peer that answers the TLS handshake with neither TLS nor MQTT.
+    var foreign: ForeignProtocol?
     var hasEnded = false
     /// True while the handshake waits for ``answer(isTrusted:)``.
     var isAsking = false
@@ -155,7 +157,7 @@ final class Connection {
         do throws(MQTTError) { step = .success(try tls.handshake(&received)) } catch { step = .failure(error) }
         // An alert is sent whatever the result.
         let code = send()
-        let result = try step.get()
+        let result = try step.mapError(namedInHandshake).get()
         if code != 0 { throw lost(code, .tlsHandshake) }
         defer { updateInterest() }
         switch result {

@@ -27,7 +27,7 @@ extension Diagnosis {
                 remedy: "Read the broker's log; try -V \(isTLS ? "mqttv311 or mqttv5" : "with the other version").")
         case .protocolViolation:
             return Diagnosis(
-                .notMQTT, "What answers does not speak MQTT: \(error.message).",
+                .notMQTT, foreign(error) ?? "What answers does not speak MQTT: \(error.message).",
                 likely: ["another program's port, such as a web server's", "the broker's port for WebSockets"],
                 remedy: "Check that -p is the broker's port for MQTT over TCP.")
         default:
@@ -86,9 +86,11 @@ extension Diagnosis {
         if token.kind != .jwt {
             return Diagnosis(
                 .notAuthorized, refused,
-                likely: said + [
+                likely: said + (token.flaw.map { ["the password \($0)"] } ?? []) + [
                     "a wrong user name or password", "a user who may not use this client identifier",
-                ], remedy: "Check -u, -P and -i with the broker's operator.")
+                ],
+                remedy: token.flaw == nil
+                    ? "Check -u, -P and -i with the broker's operator." : "Correct the password first.")
         }
         // The token has already been examined: an error in its time claims is the likeliest cause.
         if let known = Self.token(token)?.diagnosis {

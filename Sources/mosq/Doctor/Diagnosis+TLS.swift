@@ -10,7 +10,7 @@ extension Diagnosis {
         case .clientCertificate: return clientCertificate(failure, facts)
         case .notTLS:
             return Diagnosis(
-                .notTLS, "What answers at this port does not speak TLS.",
+                .notTLS, foreign(error) ?? "What answers at this port does not speak TLS.",
                 likely: ["the broker's port for plain TCP, 1883 by default", "another program's port"],
                 remedy: "Use the broker's TLS port with -p, 8883 by default, or leave --cafile and the like out.")
         case .tlsRequired: return tlsRequired
@@ -148,6 +148,12 @@ extension Diagnosis {
 
     /// Beyond a day, a wrong clock is not the likeliest cause.
     private static let clockLimit = 86_400.0
+
+    /// Returns the first clause of an error that names the protocol of the peer; `nil` for other errors.
+    static func foreign(_ error: MQTTError) -> String? {
+        guard error.message.contains(" at this port speaks ") else { return nil }
+        return sentence(String(error.message.prefix { $0 != ";" }))
+    }
 
     /// Adds an initial capital and a full stop.
     static func sentence(_ text: String) -> String {

@@ -77,6 +77,8 @@ struct TokenFacts: Encodable, Sendable {
     var source: String?
     var username: String?
     var kind = Kind.none
+    /// The text around the password that hardly belongs to it, such as quotes.
+    var flaw: String?
     var algorithm: String?
     var keyID: String?
     var claims: [String: MQTTTokenClaim] = [:]

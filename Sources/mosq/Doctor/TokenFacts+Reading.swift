@@ -11,6 +11,7 @@ extension TokenFacts {
         expiresAt = credentials.expiresAt
         guard let password = credentials.password else { return }
         kind = .password
+        flaw = password.withBytes { TokenText.flaw($0) }
         let parts = password.withBytes { bytes -> [String] in
             let parts = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
             return parts.count == 3 ? parts.prefix(2).map { String(decoding: $0, as: UTF8.self) } : []

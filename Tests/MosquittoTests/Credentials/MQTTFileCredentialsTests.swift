@@ -55,6 +55,31 @@ private final class Folder {
         #expect(error.message.contains("has white space or a newline"))
     }
 
+    // mqtt-cli#136, OSMO#1210
+    @Test(arguments: ["\u{FEFF}t", "\u{FEFF}t\r\n", "t\n\n\n"])
+    func `loses a byte order mark (case 11)`(content: String) async throws {
+        #expect(try await read(folder.write(content.utf8)) == "t")
+    }
+
+    @Test(arguments: [
+        ("Bearer abc.def.ghi", "begins with \"Bearer\""), ("bearer\tt\n", "begins with \"Bearer\""),
+        ("Authorization: Bearer t", "begins with \"Bearer\""), ("\"t\"\n", "has quotes around it"),
+        ("'t'", "has quotes around it"), ("\u{FEFF}\u{FEFF}t", "begins with a byte order mark"),
+    ])
+    func `with text around the token is refused, and says what is in it (case 11)`(
+        content: String, text: String
+    ) async throws {
+        let error = try await failure(folder.write(content.utf8))
+        #expect(error.code == .credentials)
+        #expect(error.message.contains(text))
+        #expect(!error.message.contains("def"))
+    }
+
+    @Test(arguments: ["Bearer", "bearer.t", "t\"", "\"", "'t\""])
+    func `may have a token that only looks odd`(content: String) async throws {
+        #expect(try await read(folder.write(content.utf8)) == content)
+    }
+
     @Test(.timeLimit(.minutes(1)))
     func `that is a FIFO is refused at once (core 16)`() async throws {
         let path = folder.path("fifo")
