@@ -57,7 +57,9 @@ extension MQTTClientConfiguration {
 
     private mutating func readConnection(_ keys: KeyReader) throws(MQTTError) {
         if let value = try keys.string("clientID") { clientID = value }
-        if let value = try keys.choice("version", ["5.0": MQTTVersion.v5_0, "3.1.1": .v3_1_1]) { version = value }
+        if let value = try keys.choice("version", ["5.0": MQTTVersion.v5_0, "3.1.1": .v3_1_1, "3.1": .v3_1]) {
+            version = value
+        }
         if let value = try keys.choice("endpointOrder", ["ordered": MQTTEndpointOrder.ordered, "shuffled": .shuffled]) {
             connection.endpointOrder = value
         }

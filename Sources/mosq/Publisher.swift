@@ -64,7 +64,7 @@ struct Publisher {
     /// Returns true if the broker may refuse one message and accept the others, so that each must be awaited. No broker
     /// refuses a message of MQTT 3.1.1, nor one of QoS 0 within its limits.
     private func isRefusable() async throws -> Bool {
-        if client.configuration.version == .v3_1_1 { return false }
+        if client.configuration.version != .v5_0 { return false }
         if properties != MQTTPublishProperties() { return true }
         if qos != .atMostOnce || retain { return true }
         return try await client.waitUntilConnected().properties.maximumPacketSize != nil

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Against a real mosquitto over TLS")
 struct RealMosquittoTests {
-    @Test(arguments: [MQTTVersion.v3_1_1, .v5_0], [MQTTQoS.atMostOnce, .atLeastOnce, .exactlyOnce])
+    @Test(arguments: [MQTTVersion.v3_1, .v3_1_1, .v5_0], [MQTTQoS.atMostOnce, .atLeastOnce, .exactlyOnce])
     func `messages of every QoS and size come back`(version: MQTTVersion, qos: MQTTQoS) async throws {
         let broker = try await Broker.start()
         try await withMQTTClient(broker.configuration(version: version), logger: quiet) { client in

@@ -64,7 +64,7 @@ struct Comparison: Sendable {
         }
         let end = try await process.end(timeout: .seconds(15))
         if let broker { _ = await broker.waitUntil(timeout: .seconds(5)) { $0.openConnections == 0 } }
-        return (Outcome(end, packets: broker?.receivedPackets ?? [], varies: row.varies), end.errors)
+        return (Outcome(end, packets: broker?.receivedPackets ?? [], varies: row.variations), end.errors)
     }
 }
 

@@ -11,7 +11,8 @@ struct Outcome: Equatable, Sendable {
     init(_ end: ClientEnd, packets: [ReceivedPacket], varies: Set<Row.Variation>) {
         status = varies.contains(.failureStatus) && end.status != 0 ? 1 : end.status
         wasKilled = end.wasKilled
-        var output = Self.text(end.output).replacing(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?/, with: "TIME")
+        let bytes = varies.contains(.encoding) ? Array(String(decoding: end.output, as: UTF8.self).utf8) : end.output
+        var output = Self.text(bytes).replacing(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?/, with: "TIME")
         if varies.contains(.digits) { output.replace(/\d/, with: "0") }
         self.output = output
         let counting = packets.filter { !varies.contains(.farewell) || !Self.farewell.contains($0.type) }

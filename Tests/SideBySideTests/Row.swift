@@ -44,6 +44,8 @@ struct Row: Sendable {
         /// Packets at the end: mosquitto's commands leave acknowledgements and DISCONNECT unsent if a callback ends the
         /// command, as after `-C`, and the broker was too fast.
         case farewell
+        /// Bytes of standard output that are not UTF-8: `mosq` replaces them in JSON.
+        case encoding
         /// The status of a failure. After a failed TLS handshake, mosquitto's commands exit with 1 or 8, depending on
         /// timing.
         case failureStatus
@@ -61,6 +63,11 @@ struct Row: Sendable {
     var hasConnection = true
     /// The text that the error message must contain, for a row with an error in its arguments.
     var complaint: String?
+}
+
+extension Row {
+    /// The variations of the row, with those of its format.
+    var variations: Set<Variation> { arguments.contains { $0.contains("%j") } ? varies.union([.encoding]) : varies }
 }
 
 extension Row: CustomTestStringConvertible {

@@ -42,7 +42,7 @@ extension MQTTClient {
         try topic.validate()
         let bytes = payload.mqttPayload
         if !properties.isEmpty {
-            if configuration.version == .v3_1_1 {
+            if configuration.version != .v5_0 {
                 throw .invalid(.unsupported, "publish properties need MQTT 5.0; set version to .v5_0 or leave them out")
             }
             try properties.validate()

@@ -60,7 +60,7 @@ extension MQTTClient {
     }
 
     private func checkVersion(_ subscriptions: [MQTTSubscription]) throws(MQTTError) {
-        for subscription in subscriptions where configuration.version == .v3_1_1 && subscription.needsVersion5 {
+        for subscription in subscriptions where configuration.version != .v5_0 && subscription.needsVersion5 {
             throw .invalid(.unsupported, "options of \(quoted(subscription.filter.filter)) need MQTT 5.0")
         }
     }

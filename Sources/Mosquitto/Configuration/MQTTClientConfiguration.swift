@@ -109,7 +109,7 @@ public struct MQTTClientConfiguration: Sendable {
                 .invalidConfiguration,
                 "a persistent session needs a clientID of yours: with a random one nobody finds the session again")
         }
-        if version == .v3_1_1,
+        if version != .v5_0,
             connect.hasProperties || will.map({ !$0.properties.isEmpty || $0.delayInterval > 0 }) == true
         {
             throw .invalid(.unsupported, "properties need MQTT 5.0; set version to .v5_0 or leave them out")
@@ -136,7 +136,7 @@ public struct MQTTClientConfiguration: Sendable {
                 .invalidConfiguration,
                 "connect.cleanSessionExpiry is for a clean session; a persistent one has its own expiry")
         }
-        if version == .v3_1_1 {
+        if version != .v5_0 {
             throw .invalid(
                 .unsupported, "connect.cleanSessionExpiry needs MQTT 5.0; set version to .v5_0 or leave it out")
         }

@@ -8,7 +8,7 @@ extension MQTTDisconnect {
 
     func validate(_ configuration: MQTTClientConfiguration) throws(MQTTError) {
         if self == MQTTDisconnect() { return }
-        if configuration.version == .v3_1_1 {
+        if configuration.version != .v5_0 {
             throw .invalid(.unsupported, "a DISCONNECT of MQTT 3.1.1 says nothing; use shutdown(), or version .v5_0")
         }
         if !Self.reasonCodes.contains(reasonCode) {

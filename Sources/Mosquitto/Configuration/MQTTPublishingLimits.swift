@@ -8,6 +8,9 @@ public struct MQTTPublishingLimits: Sendable, Hashable {
     public var maximumInFlight: Int
     /// The limits of the queue of outgoing messages, and its behaviour when it is full.
     public var queue: MQTTQueuePolicy
+    /// The topic alias of a client with one topic, as `mosq pub` has it, which sends it whatever the length of the
+    /// topic is; `nil` to let the client choose.
+    package var topicAlias: UInt16?
 
     public init(maximumInFlight: Int = 100, queue: MQTTQueuePolicy = MQTTQueuePolicy()) {
         self.maximumInFlight = maximumInFlight

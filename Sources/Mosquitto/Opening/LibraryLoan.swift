@@ -46,9 +46,8 @@ final class LibraryLoan {
         // With threads "in use", the library only queues packets, and a loop_write sends them.
         mosquitto_threaded_set(pointer, true)
         try check(
-            mosquitto_int_option(
-                pointer, MOSQ_OPT_PROTOCOL_VERSION,
-                configuration.version == .v5_0 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311), "the protocol version")
+            mosquitto_int_option(pointer, MOSQ_OPT_PROTOCOL_VERSION, configuration.version.libraryNumber),
+            "the protocol version")
         setConnectCallback()
     }
 
@@ -62,7 +61,7 @@ final class LibraryLoan {
 
     func setCredentials(_ credentials: MQTTCredentials) throws(MQTTError) {
         // MQTT 3.1.1, section 3.1.2.9: a password needs a user name, which may be empty.
-        let needsUsername = configuration.version == .v3_1_1 && credentials.password != nil
+        let needsUsername = configuration.version != .v5_0 && credentials.password != nil
         let username = credentials.username ?? (needsUsername ? "" : nil)
         // The library keeps its own copy until it is destroyed.
         let rc =
@@ -204,6 +203,16 @@ final class LibraryLoan {
             guard let context, let text else { return }
             let line = String(cString: text)
             Unmanaged<Box>.fromOpaque(context).takeUnretainedValue().logger?.trace("\(line)")
+        }
+    }
+}
+
+extension MQTTVersion {
+    fileprivate var libraryNumber: Int32 {
+        switch self {
+        case .v3_1: MQTT_PROTOCOL_V31
+        case .v3_1_1: MQTT_PROTOCOL_V311
+        case .v5_0: MQTT_PROTOCOL_V5
         }
     }
 }

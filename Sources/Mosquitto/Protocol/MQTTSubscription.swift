@@ -22,6 +22,9 @@ public struct MQTTSubscription: Sendable, Hashable, ExpressibleByStringInterpola
     public var retainHandling: RetainHandling
     /// User properties of the SUBSCRIBE (section 3.8.2.1.3); MQTT 5.0 only.
     public var userProperties: [MQTTUserProperty]
+    /// The Subscription Identifier of a client that does not assign its own (section 3.8.2.1.2), which is that of
+    /// `mosq`; from 1 to 268,435,455.
+    package var identifier: UInt32?
 
     public init(
         _ filter: MQTTTopicFilter, qos: MQTTQoS = .atLeastOnce, noLocal: Bool = false, retainAsPublished: Bool = false,
@@ -55,11 +58,12 @@ public struct MQTTSubscription: Sendable, Hashable, ExpressibleByStringInterpola
     }
 
     /// True if an option is set that MQTT 3.1.1 lacks.
-    var needsVersion5: Bool { options != 0 || !userProperties.isEmpty }
+    var needsVersion5: Bool { options != 0 || !userProperties.isEmpty || identifier != nil }
 
     /// True if both subscriptions may share a SUBSCRIBE. Options apply to each filter separately, but a broker that
     /// closes the connection over an option should fail only subscriptions with the same options.
     func sharesPacket(with other: MQTTSubscription) -> Bool {
         qos == other.qos && options == other.options && userProperties == other.userProperties
+            && identifier == other.identifier
     }
 }

@@ -86,7 +86,7 @@ extension Publisher {
     /// Maximum number of QoS 2 messages in flight. MQTT 3.1.1 has no Receive Maximum, but mosquitto up to 2.0 has
     /// `max_inflight_messages`, by default 20: more QoS 2 messages make it close the connection. As many make it
     /// acknowledge a QoS 1 message and drop it, hence one less.
-    private var exactlyOnceLimit: Int { configuration.version == .v3_1_1 ? 19 : .max }
+    private var exactlyOnceLimit: Int { configuration.version != .v5_0 ? 19 : .max }
 
     private func mayPublish(_ publish: OutgoingPublish, _ suspects: borrowing Suspects, isConnected: Bool) -> Bool {
         suspects.permits(
@@ -153,6 +153,11 @@ extension Publisher {
         }
         if publish.retain, !limits.retainAvailable {
             throw .operationRefused(.retainNotSupported, "the broker does not keep retained messages")
+        }
+        if !aliases.areAllowed {
+            // MQTT 5.0, section 3.3.2.3.4.
+            throw .operationRefused(
+                .topicAliasInvalid, "the broker takes topic aliases up to \(limits.topicAliasMaximum)")
         }
     }
 

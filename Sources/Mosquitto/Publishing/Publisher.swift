@@ -14,6 +14,8 @@ struct Publisher: ~Copyable {
         /// True if the broker keeps the session between connections.
         var isPersistent = false
         var queuesQoS0Offline = true
+        /// The alias of the client's only topic.
+        var topicAlias: UInt16?
     }
 
     let configuration: Configuration
@@ -96,7 +98,7 @@ struct Publisher: ~Copyable {
         }
         window = min(maximumInFlight, Int(properties.receiveMaximum))
         limits = properties
-        aliases = TopicAliases(maximum: properties.topicAliasMaximum)
+        aliases = TopicAliases(maximum: properties.topicAliasMaximum, fixed: configuration.topicAlias)
         lastSequence = 0
     }
 

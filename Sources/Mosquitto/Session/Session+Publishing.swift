@@ -114,6 +114,7 @@ extension Publisher.Configuration {
         self.init(
             version: configuration.version, clientID: configuration.effectiveClientID,
             maximumInFlight: configuration.publishing.maximumInFlight, isPersistent: configuration.session != .clean,
-            queuesQoS0Offline: configuration.publishing.queue.queuesQoS0Offline)
+            queuesQoS0Offline: configuration.publishing.queue.queuesQoS0Offline,
+            topicAlias: configuration.publishing.topicAlias)
     }
 }

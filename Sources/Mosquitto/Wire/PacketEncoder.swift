@@ -8,7 +8,9 @@ enum PacketEncoder {
         _ subscriptions: [MQTTSubscription], identifier: UInt32?, _ packetID: UInt16, _ version: MQTTVersion
     ) -> [UInt8] {
         var properties = PropertyWriter()
-        if let identifier { properties.add(0x0B, variableByteInteger: identifier) }
+        if let identifier = identifier ?? subscriptions[0].identifier {
+            properties.add(0x0B, variableByteInteger: identifier)
+        }
         for property in subscriptions[0].userProperties { properties.add(0x26, property) }
         var body = start(packetID, properties, version)
         for subscription in subscriptions {

@@ -64,6 +64,9 @@ struct PropertyOptions: ParsableArguments {
             default: throw Self.refusal(property, "it says nothing here.")
             }
         }
+        if case .number(let number) = try value("topic-alias", of: .publish) {
+            configuration.publishing.topicAlias = UInt16(number)
+        }
         if let method {
             configuration.authenticator = FixedAuthenticator(method: method, data: data)
         } else if data != nil {
@@ -106,8 +109,9 @@ struct PropertyOptions: ParsableArguments {
             case ("correlation-data", .text(let text)): result.correlationData = Array(text.utf8)
             case ("user-property", .pair(let name, let value)):
                 result.userProperties.append(MQTTUserProperty(name, value))
-            case ("topic-alias", _):
-                throw Self.refusal(property, "the client uses aliases by itself, where the broker allows them.")
+            // `apply(to:)` of the configuration has it.
+            case ("topic-alias", .number(let number)) where property.packet == .publish:
+                if number == 0 { throw Self.breach("PUBLISH") }
             default: throw Self.refusal(property, "it says nothing here.")
             }
         }
@@ -118,12 +122,18 @@ struct PropertyOptions: ParsableArguments {
 
     /// The user properties of SUBSCRIBE.
     func subscribe() throws -> [MQTTUserProperty] {
-        try properties(of: .subscribe).map { property in
-            guard case .pair(let name, let value) = property.value else {
-                throw Self.refusal(property, "the client numbers its subscriptions by itself, where they overlap.")
-            }
+        try properties(of: .subscribe).compactMap { property in
+            guard case .pair(let name, let value) = property.value else { return nil }
             return MQTTUserProperty(name, value)
         }
+    }
+
+    /// The Subscription Identifier of SUBSCRIBE, which %S prints for each message.
+    func subscriptionIdentifier() throws -> UInt32? {
+        guard case .number(let number) = try value("subscription-identifier", of: .subscribe) else { return nil }
+        // MQTT 5.0, section 3.8.2.1.2.
+        if !(1...268_435_455).contains(number) { throw Self.breach("SUBSCRIBE") }
+        return number
     }
 
     /// Returns the DISCONNECT packet with the properties that were given for it.
@@ -148,7 +158,7 @@ struct PropertyOptions: ParsableArguments {
         try apply(to: &configuration)
         var will = MQTTWill(topic: "will", payload: "")
         try apply(to: &will)
-        _ = try (publish(), subscribe(), disconnect())
+        _ = try (publish(), subscribe(), subscriptionIdentifier(), disconnect())
         if let property = try properties(of: .unsubscribe).first {
             throw Self.refusal(property, "the client's UNSUBSCRIBE has no properties.")
         }

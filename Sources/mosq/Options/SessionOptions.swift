@@ -17,7 +17,7 @@ struct SessionOptions: ParsableArguments {
     /// - Parameter property: the expiry of `-D connect session-expiry-interval`.
     func apply(to configuration: inout MQTTClientConfiguration, hasStableID: Bool, property: UInt32? = nil) throws {
         let expiry = try expirySeconds()
-        if configuration.version == .v3_1_1 {
+        if configuration.version != .v5_0 {
             if disableCleanSession, !hasStableID {
                 throw CommandFailure.usage("You must provide a client id if you are using the -c option.")
             }

@@ -26,6 +26,7 @@ struct SubscriptionOptions: ParsableArguments {
         subscription.retainAsPublished = retainAsPublished
         subscription.retainHandling = handling
         subscription.userProperties = try connection.properties.subscribe()
+        subscription.identifier = try connection.properties.subscriptionIdentifier()
         return subscription
     }
 

@@ -118,6 +118,10 @@ enum SubscribeRows {
             "subscription-identifier", "5"),
         fixed("overlapping filters", "-t", "fixed/text", "-t", "fixed/+", "-C", "5", "-W", "2"),
         fixed("overlapping filters, QoS 1", "-t", "fixed/json", "-t", "fixed/+", "-C", "5", "-W", "2", "-q", "1"),
+        fixed(
+            "overlapping filters, 5.0", "-t", "fixed/text", "-t", "fixed/+", "-t", "#", "-C", "12", "-W", "2", "-V",
+            "5",
+            "-F", "%t %S"),
         fixed("-R", "-t", "fixed/+", "-R", "-W", "1"),
         fixed("--retained-only", "-t", "fixed/+", "--retained-only", "-C", "4", "-v"),
         fixed("-T", "-t", "fixed/+", "-T", "fixed/binary", "-C", "3", "-v"),
