@@ -16,9 +16,9 @@ enum Main {
     static func main() async {
         // If the reader of the output exits, write(2) fails instead of ending the process.
         signal(SIGPIPE, SIG_IGN)
-        let invocation = Invocation(CommandLine.arguments)
+        var invocation = Invocation(CommandLine.arguments)
         do {
-            try ArgumentEncoding.check(ArgumentEncoding.ofProcess)
+            invocation = Invocation(try ArgumentEncoding.words(ArgumentEncoding.ofProcess))
             switch try invocation.arguments() {
             case .run(let arguments): try await run(arguments)
             case .help(let command):

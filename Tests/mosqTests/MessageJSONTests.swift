@@ -39,14 +39,17 @@ struct MessageJSONTests {
         #expect(text.hasSuffix(rest), "\(text)")
     }
 
-    @Test func `an empty payload is null, bytes stay bytes, and a NUL ends the text`() throws {
+    @Test func `an empty payload is null, bytes become UTF-8 (case 18), and a NUL ends the text`() throws {
         #expect(json("", .text)?.hasSuffix(#""payloadlen":0,"payload":null}"#) == true)
         #expect(json("", .json)?.hasSuffix(#""payloadlen":0,"payload":null}"#) == true)
         #expect(json("a\0b", .text)?.hasSuffix(#""payloadlen":3,"payload":"a"}"#) == true)
-        let message = MQTTMessage(topic: "a", payload: [0xFF, 0x01, 0x7F], qos: .atMostOnce)
-        let bytes = try #require(
-            MessageJSON.bytes(message, payload: .text, time: .init(seconds: 0, nanoseconds: 0), isPretty: false))
-        #expect(bytes.suffix(11) == [0x22, 0xFF] + Array(#"\u0001"#.utf8) + [0x7F, 0x22, 0x7D])
+        for wrong: [UInt8] in [[0xFF], [0xC0, 0xAF], [0xED, 0xA0, 0x80]] {
+            let message = MQTTMessage(topic: "a", payload: wrong + [0x01, 0x7F], qos: .atMostOnce)
+            let bytes = try #require(
+                MessageJSON.bytes(message, payload: .text, time: .init(seconds: 0, nanoseconds: 0), isPretty: false))
+            let text = try #require(String(validating: bytes, as: UTF8.self))
+            #expect(text.hasSuffix("\u{FFFD}\\u0001\u{7F}\"}"))
+        }
     }
 
     @Test(arguments: [

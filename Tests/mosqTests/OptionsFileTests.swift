@@ -31,14 +31,15 @@ struct OptionsFileTests {
             ])
     }
 
-    @Test func `what is not UTF-8 is refused`() throws {
-        #expect(throws: CommandFailure.self) {
-            try OptionsFile(content: Array("-m ".utf8) + [0xFF, 0x0A])
-        }
-        try ArgumentEncoding.check([Array("-m".utf8), Array("é".utf8)])
-        let message = #expect(throws: CommandFailure.self) { try ArgumentEncoding.check([Array("-m".utf8), [0xFF]]) }
-        #expect(message?.lines == ["Error: -m argument is not UTF-8; send other bytes with -f or -s."])
-        let topic = #expect(throws: CommandFailure.self) { try ArgumentEncoding.check([Array("-t".utf8), [0xC3]]) }
+    @Test func `what is not UTF-8 is refused, except for a payload and a password`() throws {
+        #expect(
+            try OptionsFile(content: Array("-m ".utf8) + [0xFF, 0x20, 0x0A]).lines == [["--message-hex", "ff20"]])
+        #expect(throws: CommandFailure.self) { try OptionsFile(content: Array("-t ".utf8) + [0xFF, 0x0A]) }
+        #expect(try ArgumentEncoding.words([Array("-m".utf8), Array("é".utf8)]) == ["-m", "é"])
+        #expect(try ArgumentEncoding.words([Array("--pw".utf8), [0xFF, 0x01]]) == ["--pw-hex", "ff01"])
+        #expect(try ArgumentEncoding.bytes("ff01") == [0xFF, 0x01])
+        for wrong in ["f", "0g", "é0"] { #expect(throws: CommandFailure.self) { try ArgumentEncoding.bytes(wrong) } }
+        let topic = #expect(throws: CommandFailure.self) { try ArgumentEncoding.words([Array("-t".utf8), [0xC3]]) }
         #expect(topic?.lines == ["Error: Malformed UTF-8 in -t argument."])
     }
 

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("mosq pub", .timeLimit(.minutes(2)))
 struct PublishCommandTests {
-    @Test(arguments: ["mqttv311", "mqttv5"], ["0", "1", "2"])
+    @Test(arguments: ["mqttv31", "mqttv311", "mqttv5"], ["0", "1", "2"])
     func `a message arrives as it was given`(version: String, qos: String) async throws {
         let broker = try await ScriptedBroker.start()
         let result = try await runMosq(
@@ -17,7 +17,27 @@ struct PublishCommandTests {
         #expect(message.text == "-hällo")
         #expect(message.qos == UInt8(qos))
         #expect(message.retain)
-        #expect(broker.connects.first?.protocolLevel == (version == "mqttv5" ? 5 : 4))
+        #expect(broker.connects.first?.protocolLevel == (version == "mqttv5" ? 5 : version == "mqttv31" ? 3 : 4))
+        await broker.stop()
+    }
+
+    // rtl_433#3108
+    @Test func `a payload and a password are bytes, whatever they are (case 10)`() async throws {
+        let broker = try await ScriptedBroker.start()
+        let command =
+            "exec '\(MosqProcess.executable.path)' pub -p \(broker.port) -q 1 -t a -u u -m \"$(printf '\\377\\300\\257')\""
+            + " -P \"$(printf 'p\\200')\" --will-topic w --will-payload \"$(printf '\\376')\""
+        let result = try await MosqProcess(["-c", command], executable: "/bin/sh").result()
+        #expect(result.status == 0)
+        #expect(result.errors == "")
+        #expect(broker.publishes.map(\.payload) == [[0xFF, 0xC0, 0xAF]])
+        let connect = try #require(broker.receivedPackets.first)
+        #expect(connect.bytes.suffix(4) == [0, 2, 0x70, 0x80])
+        #expect(broker.connects.first?.willPayload == [0xFE])
+        let topic = "exec '\(MosqProcess.executable.path)' pub -p \(broker.port) -m x -t \"$(printf '\\377')\""
+        let refused = try await MosqProcess(["-c", topic], executable: "/bin/sh").result()
+        #expect(refused.status == 1)
+        #expect(refused.errors.hasPrefix("Error: Malformed UTF-8 in -t argument.\n"))
         await broker.stop()
     }
 
@@ -93,11 +113,6 @@ struct PublishCommandTests {
             #expect(result.status == 1)
             #expect(result.errors == "Error: Both topic and message must be supplied.\n")
         }
-        let refused = try await runMosq("pub", "-t", "a", "-m", "x", "-V", "mqttv31")
-        #expect(refused.status == 1)
-        #expect(
-            refused.errors
-                == "Error: MQTT 3.1 is not supported; use mqttv311 or mqttv5.\n\nUse 'mosq pub --help' to see usage.\n")
         let unknown = try await runMosq("pub", "--foo")
         #expect(unknown.status == 1)
         #expect(unknown.errors.hasPrefix("Error: Unknown option '--foo'"))

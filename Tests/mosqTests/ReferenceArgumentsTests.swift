@@ -69,11 +69,30 @@ struct ReferenceArgumentsTests {
             ])
         #expect(
             try words(["-L", "mqtt://me@[::1]:1/t"]).suffix(6) == ["--username", "me", "--host", "::1", "--port", "1"])
+        // RFC 6874 (case 17).
+        #expect(try words(["-L", "mqtt://[fe80::1%25eth0]/t"]).suffix(2) == ["--host", "fe80::1%eth0"])
         let secure = try configuration(["-L", "mqtts://h/t"])
         #expect(secure.endpoints == [MQTTEndpoint(host: "h", port: 8_883)])
         #expect(secure.tls?.trust.description == "the system's authorities")
         // A later flag takes precedence.
         #expect(try words(["-L", "mqtt://h/t", "-h", "g"]).suffix(2) == ["-h", "g"])
+    }
+
+    @Test func `a URL is decoded if a flag says so (case 13)`() throws {
+        let url = "mqtt://us%40er:p%2Fw%25%40@h/a%20b/%C3%A9"
+        #expect(
+            try words(["-L", url]) == [
+                "--topic", "a%20b/%C3%A9", "--port", "1883", "--pw",
+                "p%2Fw%25%40", "--username", "us%40er", "--host", "h",
+            ])
+        #expect(
+            try words(["-L", url, "--url-decode"]) == [
+                "--topic", "a b/é", "--port", "1883", "--pw", "p/w%@", "--username", "us@er", "--host", "h",
+                "--url-decode",
+            ])
+        for wrong in ["mqtt://u%4:p@h/t", "mqtt://u%zz:p@h/t", "mqtt://u%FF:p@h/t", "mqtt://u@h/t%"] {
+            #expect(throws: CommandFailure.self) { try words(["--url-decode", "-L", wrong]) }
+        }
     }
 
     @Test func `a property takes three words or four, and means MQTT 5 0`() throws {

@@ -22,8 +22,9 @@ struct TLSArgumentTests {
         #expect(both?.trust.description == "file \"/dev/null\" and directory \"/tmp\"")
         let all = try configuration(
             "--cafile", "/dev/null", "--ciphers", "ECDHE+AESGCM", "--tls-version", "tlsv1.3", "--tls-alpn", "mqtt",
-            "--tls-keylog", "/tmp/keys"
+            "--tls-keylog", "/tmp/keys", "--tls-server-name", "broker.example"
         ).tls
+        #expect(all?.serverName == "broker.example")
         #expect(all?.ciphers == "ECDHE+AESGCM")
         #expect(all?.minimumVersion == .v1_3)
         #expect(all?.applicationProtocols == ["mqtt"])
@@ -55,7 +56,7 @@ struct TLSArgumentTests {
             "Only one of --psk or --cafile/--capath may be used at once."
         ),
         (["--keyform", "pem"], "If keyform is set, keyfile must be also specified."),
-        (["--capath", "/does/not/exist"], "Problem setting TLS options: File not found."),
+        (["--capath", "/does/not/exist"], "Problem setting TLS options: File not found: --capath /does/not/exist"),
         (
             ["--cert", "/dev/null", "--key", "/dev/null", "--keyform", "der"],
             "Problem setting key form, it must be one of 'pem' or 'engine'."

@@ -1,18 +1,41 @@
-/// A check that the process's arguments are UTF-8. Swift would repair other bytes, and so change a topic or a payload.
+/// The arguments of the process as text. Swift would repair bytes that are not UTF-8, and so change a topic or a
+/// payload.
+///
+/// A payload and a password are bytes, whatever they are: those that are no text go to the argument parser as the
+/// hexadecimal digits of a hidden flag.
 enum ArgumentEncoding {
     /// - Parameter arguments: the raw arguments, with the name of the process.
-    static func check(_ arguments: [[UInt8]]) throws {
-        var flag = ""
+    static func words(_ arguments: [[UInt8]]) throws -> [String] {
+        var words: [String] = []
         for argument in arguments {
-            guard let text = String(validating: argument, as: UTF8.self) else { throw complaint(flag) }
-            flag = text
+            if let text = String(validating: argument, as: UTF8.self) {
+                words.append(text)
+                continue
+            }
+            let flag = words.popLast() ?? ""
+            guard let hidden = hidden[flag] else { throw CommandFailure.usage("Malformed UTF-8 in \(flag) argument.") }
+            words += [hidden, hexadecimal(argument)]
         }
+        return words
     }
 
-    static func complaint(_ flag: String) -> CommandFailure {
-        flag == "-m" || flag == "--message"
-            ? .usage("\(flag) argument is not UTF-8; send other bytes with -f or -s.")
-            : .usage("Malformed UTF-8 in \(flag) argument.")
+    private static let hidden = [
+        "-m": "--message-hex", "--message": "--message-hex", "-P": "--pw-hex", "--pw": "--pw-hex",
+        "--will-payload": "--will-payload-hex",
+    ]
+
+    private static func hexadecimal(_ bytes: [UInt8]) -> String {
+        String(decoding: bytes.flatMap { [Hex.lowercase[Int($0 / 16)], Hex.lowercase[Int($0 % 16)]] }, as: UTF8.self)
+    }
+
+    /// Returns the bytes of a hidden flag.
+    static func bytes(_ hexadecimal: String) throws -> [UInt8] {
+        let digits = hexadecimal.map(\.hexDigitValue)
+        let values = digits.compactMap { $0 }
+        guard values.count == digits.count, values.count.isMultiple(of: 2) else {
+            throw CommandFailure.usage("'\(hexadecimal)' is not an even number of hexadecimal digits.")
+        }
+        return stride(from: 0, to: values.count, by: 2).map { UInt8(values[$0] * 16 + values[$0 + 1]) }
     }
 
     /// The arguments of this process.

@@ -1,5 +1,5 @@
 /// The URL of `-L`: `mqtt(s)://[username[:password]@]host[:port]/topic`. Nothing in it is decoded, as in mosquitto's
-/// commands.
+/// commands, unless `--url-decode` is given.
 ///
 /// Error messages never quote the URL: the apparent port may be the beginning of a password.
 struct BrokerURL {
@@ -8,7 +8,8 @@ struct BrokerURL {
     /// The topic flag that the URL replaces.
     let topic: [String]
 
-    init(_ text: String) throws {
+    /// - Parameter decodes: true if `%XX` stands for a byte of the user name, the password and the topic.
+    init(_ text: String, decodes: Bool = false) throws {
         var rest: Substring
         var arguments: [String]
         if let after = Self.drop("mqtt://", from: text) {
@@ -23,12 +24,13 @@ struct BrokerURL {
         guard let slash = rest.firstIndex(of: "/") else {
             throw CommandFailure.usage("Invalid URL for -L argument specified - topic missing.")
         }
-        topic = ["--topic", String(rest[rest.index(after: slash)...])]
+        func part(_ text: Substring) throws -> String { decodes ? try Self.decoded(text) : String(text) }
+        topic = ["--topic", try part(rest[rest.index(after: slash)...])]
         rest = rest[..<slash]
         if let at = rest.firstIndex(of: "@") {
             let user = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-            if user.count == 2 { arguments += ["--pw", String(user[1])] }
-            arguments += ["--username", String(user[0])]
+            if user.count == 2 { arguments += ["--pw", try part(user[1])] }
+            arguments += ["--username", try part(user[0])]
             rest = rest[rest.index(after: at)...]
         }
         let (host, port) = try Self.hostAndPort(rest)
@@ -41,10 +43,31 @@ struct BrokerURL {
         text.prefix(scheme.count).lowercased() == scheme ? text.dropFirst(scheme.count) : nil
     }
 
-    /// An IPv6 address needs brackets, which mosquitto's commands do not support.
+    /// RFC 3986, section 2.1.
+    private static func decoded(_ text: Substring) throws -> String {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16), rest.count >= 2 else {
+                throw CommandFailure.usage("Invalid URL for -L argument specified - % without two hexadecimal digits.")
+            }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw CommandFailure.usage("Invalid URL for -L argument specified - what it encodes is not UTF-8.")
+        }
+        return text
+    }
+
+    /// An IPv6 address needs brackets, which mosquitto's commands do not support. RFC 6874: `%25` separates its zone.
     private static func hostAndPort(_ text: Substring) throws -> (Substring, Substring?) {
         if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
-            let host = text[text.index(after: text.startIndex)..<end]
+            let host = text[text.index(after: text.startIndex)..<end].replacing("%25", with: "%", maxReplacements: 1)
             let rest = text[text.index(after: end)...]
             return (host, rest.isEmpty ? nil : try port(rest.dropFirst()))
         }

@@ -48,11 +48,6 @@ struct OptionsFile {
         let option = start.prefix { $0 != space }
         if option.isEmpty { return nil }
         let value = start.dropFirst(option.count + 1)
-        return try [option, value].filter { !$0.isEmpty }.map { word in
-            guard let text = String(validating: word, as: UTF8.self) else {
-                throw ArgumentEncoding.complaint(String(decoding: option, as: UTF8.self))
-            }
-            return text
-        }
+        return try ArgumentEncoding.words([option, value].filter { !$0.isEmpty }.map { Array($0) })
     }
 }

@@ -11,6 +11,8 @@ struct ReferenceArguments {
     private(set) var request: Request?
 
     private let command: ReferenceCommand?
+    /// True if `--url-decode` is among the arguments.
+    private var decodesURL = false
 
     /// - Parameter command: the counterpart among mosquitto's commands; `nil` for a command that only `mosq` has, which
     ///   takes the connection flags and leaves all other words to the argument parser.
@@ -19,6 +21,7 @@ struct ReferenceArguments {
     /// Takes the words of the command line, or of one line of an options file.
     mutating func take(_ arguments: [String]) throws {
         var rest = arguments[...]
+        if arguments.contains("--url-decode") { decodesURL = true }
         while request == nil, let word = rest.popFirst() {
             if let flag = ReferenceFlag.named(word, of: command) {
                 try take(word, flag, &rest)
@@ -47,7 +50,7 @@ struct ReferenceArguments {
         case .number:
             words += [word, try number(word, try value(of: flag, &rest))]
         case .url:
-            let url = try BrokerURL(try value(of: flag, &rest))
+            let url = try BrokerURL(try value(of: flag, &rest), decodes: decodesURL)
             words += command == nil ? url.connection : url.topic + url.connection
         case .property:
             let property = try PropertyArgument(popping: &rest)

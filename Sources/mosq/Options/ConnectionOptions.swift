@@ -45,8 +45,13 @@ struct ConnectionOptions: ParsableArguments {
     var password: String?
 
     @Option(
+        name: .customLong("pw-hex"), parsing: .unconditional,
+        help: ArgumentHelp("A -P that is not UTF-8.", visibility: .hidden))
+    var passwordBytes: String?
+
+    @Option(
         name: [.customShort("V"), .customLong("protocol-version")], parsing: .unconditional,
-        help: "The protocol version: mqttv5 or mqttv311. Default: mqttv311, of rr mqttv5.")
+        help: "The protocol version: mqttv5, mqttv311 or mqttv31. Default: mqttv311, of rr mqttv5.")
     var version: String?
 
     @Option(
@@ -110,7 +115,10 @@ struct ConnectionOptions: ParsableArguments {
         try network.apply(to: &configuration)
         if configuration.version == .v5_0 { try properties.apply(to: &configuration) }
         configuration.will = try will.will(configuration.version == .v5_0 ? properties : nil)
-        if password != nil, username == nil, configuration.version == .v3_1_1 {
+        let password =
+            try passwordBytes.map { MQTTSecret(bytes: try ArgumentEncoding.bytes($0)) }
+            ?? password.map { MQTTSecret($0) }
+        if password != nil, username == nil, configuration.version != .v5_0 {
             // MQTT 3.1.1, section 3.1.2.9: no password without a user name.
             throw CommandFailure(message: "Problem setting username and/or password.")
         }
@@ -161,7 +169,7 @@ struct ConnectionOptions: ParsableArguments {
         switch version {
         case "mqttv5", "5": return .v5_0
         case "mqttv311", "311", nil: return .v3_1_1
-        case "mqttv31", "31": throw CommandFailure.usage("MQTT 3.1 is not supported; use mqttv311 or mqttv5.")
+        case "mqttv31", "31": return .v3_1
         default: throw CommandFailure.usage("Invalid protocol version argument given.")
         }
     }

@@ -8,6 +8,11 @@ struct NetworkOptions: ParsableArguments {
         help: "mqtt(s)://[username[:password]@]host[:port]/topic, which stands for -h, -p, -u, -P and -t.")
     var url: String?
 
+    @Flag(
+        name: .customLong("url-decode"),
+        help: "Decode %XX in the user name, the password and the topic of -L, which are taken as they are otherwise.")
+    var decodesURL = false
+
     @Option(
         name: .customShort("o"), parsing: .unconditional,
         help: ArgumentHelp(

@@ -8,6 +8,11 @@ struct PayloadOptions: ParsableArguments {
     var message: [String] = []
 
     @Option(
+        name: .customLong("message-hex"), parsing: .unconditionalSingleValue,
+        help: ArgumentHelp("A -m that is not UTF-8.", visibility: .hidden))
+    var messageBytes: [String] = []
+
+    @Option(
         name: [.customShort("f"), .long], parsing: .unconditionalSingleValue, help: "Send the content of this file.")
     var file: [String] = []
 
@@ -30,9 +35,10 @@ struct PayloadOptions: ParsableArguments {
     ///   - lines: whether each line of standard input is a message.
     ///   - isQuiet: whether a file that cannot be read ends the command without an error message.
     func payload(lines: Bool = false, isQuiet: Bool = false) throws -> Payload? {
-        let given = message.count + file.count + [empty, lines, wholeInput].count { $0 }
+        let given = message.count + messageBytes.count + file.count + [empty, lines, wholeInput].count { $0 }
         if given > 1 { throw CommandFailure.usage("Only one type of message can be sent at once.") }
         if let message = message.first { return .once(Array(message.utf8)) }
+        if let digits = messageBytes.first { return .once(try ArgumentEncoding.bytes(digits)) }
         if let file = file.first {
             guard let data = try? Data(contentsOf: URL(filePath: file)) else {
                 throw CommandFailure(

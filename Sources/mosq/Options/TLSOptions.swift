@@ -39,6 +39,11 @@ struct TLSOptions: ParsableArguments {
     var insecure = false
 
     @Option(
+        name: .customLong("tls-server-name"), parsing: .unconditional,
+        help: "The name that the broker's certificate must have, and that SNI asks for. Default: the host.")
+    var serverName: String?
+
+    @Option(
         name: .customLong("tls-version"), parsing: .unconditional,
         help: "The lowest version that is accepted: tlsv1.2 (the default) or tlsv1.3.")
     var version: String?
@@ -84,6 +89,7 @@ struct TLSOptions: ParsableArguments {
         guard turnsOn || useSystemTrust || port == 8_883, !noTLS else { return nil }
         var tls = MQTTTLSConfiguration(trust: trust)
         tls.identity = try identity()
+        tls.serverName = serverName
         tls.minimumVersion = minimumVersion
         tls.ciphers = ciphers
         tls.applicationProtocols = applicationProtocol.map { [$0] } ?? []
@@ -117,9 +123,13 @@ struct TLSOptions: ParsableArguments {
             (keyform == "engine" && engine == nil, "--keyform engine needs --tls-engine, the engine that has the key."),
         ]
         if let complaint = complaints.first(where: \.0) { throw CommandFailure.usage(complaint.1) }
-        let files = [cafile, capath, certificate, keyform == "engine" ? nil : key].compactMap { $0 }
-        if files.contains(where: { !FileManager.default.isReadableFile(atPath: $0) }) {
-            throw CommandFailure(message: "Problem setting TLS options: File not found.")
+        let files = [
+            ("--cafile", cafile), ("--capath", capath), ("--cert", certificate),
+            ("--key", keyform == "engine" ? nil : key),
+        ]
+        for case (let flag, let path?) in files where !FileManager.default.isReadableFile(atPath: path) {
+            let fault = FileManager.default.fileExists(atPath: path) ? "File not readable" : "File not found"
+            throw CommandFailure(message: "Problem setting TLS options: \(fault): \(flag) \(path)")
         }
     }
 

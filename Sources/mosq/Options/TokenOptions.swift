@@ -68,12 +68,12 @@ struct TokenOptions: ParsableArguments {
 
     /// Sets the source of the credentials.
     func apply(
-        to configuration: inout MQTTClientConfiguration, username: String?, password: String?
+        to configuration: inout MQTTClientConfiguration, username: String?, password: MQTTSecret?
     ) throws {
         let sources = [
-            ("-P", password), ("--token-file", file), ("--token-command", command), ("--oauth2-token-url", oauth2URL),
-            ("--jwt-key", jwtKey),
-        ].filter { $0.1 != nil }.map(\.0)
+            ("-P", password != nil), ("--token-file", file != nil), ("--token-command", command != nil),
+            ("--oauth2-token-url", oauth2URL != nil), ("--jwt-key", jwtKey != nil),
+        ].filter(\.1).map(\.0)
         if sources.count > 1 {
             throw CommandFailure(message: "\(sources[0]) and \(sources[1]) exclude each other.")
         }
@@ -90,7 +90,7 @@ struct TokenOptions: ParsableArguments {
         } else if let jwtKey {
             configuration.credentials = try signed(jwtKey, name)
         } else if username != nil || password != nil {
-            configuration.credentials = .static(username: username, password: password.map { MQTTSecret($0) })
+            configuration.credentials = .static(username: username, password: password)
         }
         if let refreshAt {
             guard sources.contains(where: { $0 != "-P" }) else {

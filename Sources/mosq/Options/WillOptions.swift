@@ -9,6 +9,11 @@ struct WillOptions: ParsableArguments {
     @Option(name: .customLong("will-payload"), parsing: .unconditional, help: "The payload of the will.")
     var payload: String?
 
+    @Option(
+        name: .customLong("will-payload-hex"), parsing: .unconditional,
+        help: ArgumentHelp("A --will-payload that is not UTF-8.", visibility: .hidden))
+    var payloadBytes: String?
+
     @Option(name: .customLong("will-qos"), parsing: .unconditional, help: "The quality of service of the will.")
     var qos = 0
 
@@ -19,7 +24,9 @@ struct WillOptions: ParsableArguments {
     func will(_ properties: PropertyOptions?) throws -> MQTTWill? {
         let qos = try ConnectionOptions.qos(qos, "Invalid will QoS \(qos).")
         guard let topic else {
-            if payload != nil { throw CommandFailure.usage("Will payload given, but no will topic given.") }
+            if payload != nil || payloadBytes != nil {
+                throw CommandFailure.usage("Will payload given, but no will topic given.")
+            }
             if retain { throw CommandFailure.usage("Will retain given, but no will topic given.") }
             return nil
         }
@@ -28,6 +35,7 @@ struct WillOptions: ParsableArguments {
             throw CommandFailure.usage("Invalid will topic '\(topic)', does it contain '+' or '#'?")
         }
         var will = MQTTWill(topic: name, payload: payload ?? "", qos: qos, retain: retain)
+        if let payloadBytes { will.payload = try ArgumentEncoding.bytes(payloadBytes) }
         try properties?.apply(to: &will)
         return will
     }

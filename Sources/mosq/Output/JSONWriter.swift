@@ -1,6 +1,6 @@
 /// Writes JSON as cJSON prints it, on one line or with tabs and newlines. The output is identical byte for byte.
 ///
-/// Text is a sequence of bytes here: bytes that are not UTF-8 are written unchanged, and a NUL ends the text.
+/// Text is a sequence of bytes here: what is not UTF-8 becomes U+FFFD, and a NUL ends the text.
 struct JSONWriter {
     private(set) var bytes: [UInt8] = []
     private let isPretty: Bool
@@ -68,9 +68,12 @@ struct JSONWriter {
 
     mutating func string(_ text: some Sequence<UInt8>) {
         bytes.append(UInt8(ascii: "\""))
-        for byte in text {
-            if byte == 0 { break }
-            append(escaping: byte)
+        let text = text.prefix { $0 != 0 }
+        if String(validating: text, as: UTF8.self) != nil {
+            for byte in text { append(escaping: byte) }
+        } else {
+            // RFC 8259, section 8.1: JSON is UTF-8. mosquitto's commands write the bytes as they are.
+            for byte in String(decoding: text, as: UTF8.self).utf8 { append(escaping: byte) }
         }
         bytes.append(UInt8(ascii: "\""))
         hasMembers = true

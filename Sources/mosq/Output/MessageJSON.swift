@@ -4,7 +4,7 @@ import Mosquitto
 /// builds it.
 struct MessageJSON {
     enum Payload {
-        /// `%j`: text. Bytes that are not UTF-8 stay as they are, and a NUL ends it.
+        /// `%j`: text. What is not UTF-8 becomes U+FFFD, and a NUL ends it.
         case text
         /// `%J`: the payload as JSON, which it must be.
         case json
