@@ -14,9 +14,8 @@ enum Redaction {
 
     /// Returns a program's standard error without words that may be tokens, at most 400 printable characters.
     static func standardError(_ bytes: [UInt8], without secrets: [String] = []) -> String {
-        let open = secrets.filter { $0.utf8.count >= 4 }.reduce(String(decoding: bytes, as: UTF8.self)) {
-            $0.replacing($1, with: mark)
-        }
+        let known = secrets.filter { $0.utf8.count >= 4 }.sorted { $0.utf8.count > $1.utf8.count }
+        let open = known.reduce(String(decoding: bytes, as: UTF8.self)) { $0.replacing($1, with: mark) }
         return String(words(of: open) { $0.utf8.count > 40 || mayBeJWT($0) }.unicodeScalars.prefix(400))
     }
 
@@ -28,12 +27,7 @@ enum Redaction {
     }
 
     private static func isVisible(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator, .spaceSeparator, .surrogate, .privateUse,
-            .unassigned:
-            false
-        default: true
-        }
+        !ForeignText.isUnprintable(scalar) && scalar.properties.generalCategory != .spaceSeparator
     }
 
     /// Returns true for a word that may be a JWT: its header is a JSON object (RFC 7519, section 3), and

@@ -1,4 +1,5 @@
 import Logging
+import Mosquitto
 
 /// `-d`: libmosquitto's line for each packet, as mosquitto's commands print them to standard output.
 struct DebugLog: LogHandler {
@@ -21,7 +22,8 @@ struct DebugLog: LogHandler {
             for (key, value) in metadata.sorted(by: { $0.key < $1.key }) { line += " \(key)=\(value)" }
         }
         var output = StandardOutput()
-        output.write((line + "\n").utf8)
+        // Topics and reasons in it are text of others.
+        output.write((ForeignText.escaping(line) + "\n").utf8)
         output.flush()
     }
 }

@@ -1,4 +1,5 @@
 import Dispatch
+import Mosquitto
 
 #if canImport(Darwin)
 import Darwin
@@ -61,10 +62,10 @@ struct StandardOutput {
     }
 }
 
-/// Writes a line to standard error, in one piece.
+/// Writes a line to standard error, in one piece. Text of others that would steer a terminal is escaped.
 func standardError(_ line: String) {
     var output = StandardOutput(descriptor: STDERR_FILENO)
-    output.write((line + "\n").utf8)
+    output.write((ForeignText.escaping(line, exceptLineBreaks: true) + "\n").utf8)
     output.flush()
 }
 

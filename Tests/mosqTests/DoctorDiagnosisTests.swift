@@ -36,7 +36,7 @@ struct DoctorDiagnosisTests {
     private func certificate(from begin: Double, to end: Double) -> MQTTTLSCertificate {
         MQTTTLSCertificate(
             subject: "CN=broker", issuer: "CN=ca", serialNumber: "01", notBefore: now + begin, notAfter: now + end,
-            subjectAlternativeNames: ["DNS:broker"], publicKeyPin: MQTTTLSPublicKeyPin(unchecked: []), der: [])
+            subjectAlternativeNames: [.dns("broker")], publicKeyPin: MQTTTLSPublicKeyPin(unchecked: []), der: [])
     }
 
     private func tls(_ failure: MQTTTLSFailure, hasClientCertificate: Bool = false) -> Diagnosis {

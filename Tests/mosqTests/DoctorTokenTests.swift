@@ -124,7 +124,7 @@ struct DoctorTokenTests {
         let token = unsignedToken(#"{"sub":"\u001b[2Jgone"}"#)
         let result = try await runMosq("doctor", "-h", "127.0.0.1", "-p", "\(broker.port)", "-u", "u", "-P", token)
         #expect(result.status == 0)
-        #expect(result.output.contains("sub        �[2Jgone"))
+        #expect(result.output.contains(#"sub        \u{1B}[2Jgone"#))
         #expect(!result.output.contains("\u{1B}"))
         await broker.stop()
     }

@@ -65,7 +65,7 @@ struct EventLineTests {
             try line(.attemptFailed(failed)) == [
                 "event": "attemptFailed", "attempt": 1, "endpoint": "[::1]:8883", "phase": "connack",
                 "code": "notAuthorized", "reasonCode": 5, "reasonString": "go away\u{1}",
-                "decision": "retryWithFreshCredentials", "message": "it \"failed\"\n",
+                "decision": "retryWithFreshCredentials", "message": #"it "failed"\n"#,
             ])
     }
 

@@ -112,7 +112,7 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
 
     /// The kind of the error.
     public var code: Code
-    /// A human-readable sentence without secrets.
+    /// A human-readable sentence without secrets. Characters of foreign text that steer a terminal are escaped.
     public var message: String
     /// The phase of the connection, if the error belongs to one.
     public var phase: Phase?
@@ -122,7 +122,7 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
     public var reasonCode: MQTTReasonCode?
     /// The number that the broker sent, which differs from `reasonCode` for an MQTT 3.1.1 CONNACK.
     public var rawReasonCode: UInt8?
-    /// The broker's text (MQTT 5.0, Reason String).
+    /// The broker's text (MQTT 5.0, Reason String): at most 1 KiB, with control characters and the like escaped.
     public var reasonString: String?
     /// The broker's user properties (MQTT 5.0, User Property).
     public var userProperties: [MQTTUserProperty] = []
@@ -141,7 +141,7 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
 
     public init(_ code: Code, _ message: String, phase: Phase? = nil) {
         self.code = code
-        self.message = message
+        self.message = ForeignText(message, limit: 4 * ForeignText.limit).description
         self.phase = phase
     }
 

@@ -180,11 +180,3 @@ func unsendable(_ text: String) -> String? {
     }
     return nil
 }
-
-/// Formats a value for a human-readable message: quoted, with control characters escaped, and cut after 80 characters.
-func quoted(_ text: String) -> String {
-    let shown = text.unicodeScalars.prefix(80).map {
-        $0.properties.generalCategory == .control ? $0.escaped(asASCII: true) : String($0)
-    }
-    return "\"" + shown.joined() + (text.unicodeScalars.count > 80 ? "…\"" : "\"")
-}

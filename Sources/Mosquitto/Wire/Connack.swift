@@ -60,7 +60,7 @@ extension MQTTConnackProperties {
         case 0x13: serverKeepAlive = UInt16(truncatingIfNeeded: WireValue.integer(value))
         case 0x1A: responseInformation = WireValue.string(value)
         case 0x1C: serverReference = WireValue.string(value)
-        case 0x1F: reasonString = WireValue.string(value)
+        case 0x1F: reasonString = WireValue.foreignText(value)
         case 0x21: receiveMaximum = UInt16(truncatingIfNeeded: WireValue.integer(value))
         case 0x22: topicAliasMaximum = UInt16(truncatingIfNeeded: WireValue.integer(value))
         case 0x24: maximumQoS = value.first.flatMap { MQTTQoS(rawValue: $0) } ?? .exactlyOnce

@@ -6,7 +6,7 @@ struct ReasonExplanation: Hashable {
     /// Stores a property of a packet.
     mutating func read(_ identifier: UInt8, _ value: UnsafeRawBufferPointer) {
         switch identifier {
-        case 0x1F: reasonString = WireValue.string(value)
+        case 0x1F: reasonString = WireValue.foreignText(value)
         case 0x26: userProperties.append(WireValue.pair(value))
         default: break
         }
@@ -18,6 +18,9 @@ enum WireValue {
     static func string(_ value: UnsafeRawBufferPointer) -> String {
         String(decoding: value.dropFirst(2), as: UTF8.self)
     }
+
+    /// Returns text for people: printable, and at most 1 KiB.
+    static func foreignText(_ value: UnsafeRawBufferPointer) -> String { ForeignText(string(value)).description }
 
     static func binary(_ value: UnsafeRawBufferPointer) -> [UInt8] { Array(value.dropFirst(2)) }
 

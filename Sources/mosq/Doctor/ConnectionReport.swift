@@ -54,7 +54,7 @@ struct DoctorReport: Encodable {
             // A claim may be any number, and JSON has no infinity.
             encoder.nonConformingFloatEncodingStrategy = .convertToString(
                 positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
-            return String(decoding: try encoder.encode(self), as: UTF8.self)
+            return JSONText.printable(String(decoding: try encoder.encode(self), as: UTF8.self))
         }
     }
 }

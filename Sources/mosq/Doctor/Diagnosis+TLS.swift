@@ -7,6 +7,8 @@ extension Diagnosis {
         guard let failure = error.tls else { return tlsWithoutDetail(error) }
         switch failure.kind {
         case .verification: return verification(failure, facts, now: now)
+        case .unauthenticated:
+            return Diagnosis(.certificateRefused, "\(sentence(failure.description))", remedy: failure.remedy)
         case .clientCertificate: return clientCertificate(failure, facts)
         case .notTLS:
             return Diagnosis(
@@ -99,7 +101,7 @@ extension Diagnosis {
                 ].compactMap { $0 },
                 remedy: "Give the authority's certificate with --cafile, or let the broker send its intermediates.")
         case 62, 63, 64:
-            let names = certificate?.subjectAlternativeNames ?? []
+            let names = certificate?.subjectAlternativeNames.map(\.description) ?? []
             return Diagnosis(
                 .wrongName, "The broker's certificate is not for \(check.host ?? facts.host).",
                 likely: [names.isEmpty ? "it names no host at all" : "it is for \(names.joined(separator: ", "))"],

@@ -43,7 +43,7 @@ struct TLSFacts: Encodable, Sendable {
             serialNumber = certificate.serialNumber
             notBefore = certificate.notBefore
             notAfter = certificate.notAfter
-            subjectAlternativeNames = certificate.subjectAlternativeNames
+            subjectAlternativeNames = certificate.subjectAlternativeNames.map(\.description)
             publicKeyPin = "\(certificate.publicKeyPin)"
         }
     }

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Mosquitto
 
 /// A report as lines of text for the user, step by step.
 struct ReportText {
@@ -65,18 +66,8 @@ struct ReportText {
         text + String(repeating: " ", count: max(0, width - text.count))
     }
 
-    /// Replaces control characters: text from a broker or a token must not steer the terminal.
-    private func printable(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.map { scalar in
-                    switch scalar.properties.generalCategory {
-                    case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
-                        "�"
-                    default: scalar
-                    }
-                }))
-    }
+    /// Text from a broker or a token must not steer the terminal.
+    private func printable(_ text: String) -> String { ForeignText.escaping(text) }
 
     // MARK: The facts
 

@@ -1,3 +1,5 @@
+import Mosquitto
+
 /// A flat or nested JSON object whose members keep their order; members that are `nil` are left out.
 struct JSONObject {
     private var members: [String] = []
@@ -41,12 +43,28 @@ struct JSONObject {
             case "\n": result += "\\n"
             case "\r": result += "\\r"
             case "\t": result += "\\t"
-            case _ where scalar.value < 0x20:
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            case _ where ForeignText.isUnprintable(scalar): result += JSONText.escaped(scalar)
             default: result.unicodeScalars.append(scalar)
             }
         }
         return result + "\""
+    }
+}
+
+/// The escapes of JSON (RFC 8259, section 7) for characters that may stand in a string and steer a terminal.
+enum JSONText {
+    /// The scalar as one or two UTF-16 code units.
+    static func escaped(_ scalar: Unicode.Scalar) -> String {
+        String(scalar).utf16.map { unit in
+            let digits = String(unit, radix: 16)
+            return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+        }.joined()
+    }
+
+    /// Escapes such characters in a JSON text, all of whose own control characters are line breaks and tabs.
+    static func printable(_ json: String) -> String {
+        func isKept(_ scalar: Unicode.Scalar) -> Bool { scalar.value < 0x7F || !ForeignText.isUnprintable(scalar) }
+        if json.unicodeScalars.allSatisfy(isKept) { return json }
+        return json.unicodeScalars.reduce(into: "") { $0 += isKept($1) ? String($1) : escaped($1) }
     }
 }

@@ -4,12 +4,18 @@ import Mosquitto
 struct MessageFormatter {
     private let format: MessageFormat
     private let isPretty: Bool
+    /// True if text of the publisher is printed on a terminal.
+    private let escapes: Bool
     /// Called with the reason if a message cannot be printed.
     private let warn: (String) -> Void
 
-    init(_ format: MessageFormat, isPretty: Bool = false, warn: @escaping (String) -> Void = { _ in }) {
+    init(
+        _ format: MessageFormat, isPretty: Bool = false, escapes: Bool = false,
+        warn: @escaping (String) -> Void = { _ in }
+    ) {
         self.format = format
         self.isPretty = isPretty
+        self.escapes = escapes
         self.warn = warn
         if format.needsTime { MessageTime.readTimeZone() }
     }
@@ -23,7 +29,16 @@ struct MessageFormatter {
         for segment in format.segments {
             switch segment {
             case .literal(let literal): bytes += literal
-            case .field(let field, let layout): append(field, layout, message, time, to: &bytes)
+            case .field(let field, let layout):
+                var shown: [UInt8] = []
+                append(field, layout, message, time, to: &shown)
+                if !escapes {
+                    bytes += shown
+                } else if field == .json || field == .jsonOfJSON {
+                    bytes += JSONText.printable(String(decoding: shown, as: UTF8.self)).utf8
+                } else {
+                    bytes += TerminalText.escaping(shown)
+                }
             case .time(let conversion): bytes += time.formatted(conversion)
             case .nanoseconds: bytes += time.fraction(digits: 9)
             }

@@ -67,16 +67,21 @@ struct MessagePrinter: ParsableArguments {
             if !noNewline { output.write(CollectionOfOne(UInt8(ascii: "\n"))) }
             return
         }
+        func write(_ bytes: some Collection<UInt8>) {
+            if Terminal.isOutput { output.write(TerminalText.escaping(bytes)) } else { output.write(bytes) }
+        }
         if message.payload.isEmpty {
-            if verbose, !noNewline { output.write("\(message.topic) (null)\n".utf8) }
+            if verbose, !noNewline { write("\(message.topic) (null)\n".utf8) }
             return
         }
-        if verbose { output.write("\(message.topic) ".utf8) }
-        output.write(message.payload)
+        if verbose { write("\(message.topic) ".utf8) }
+        write(message.payload)
         if !noNewline { output.write(CollectionOfOne(UInt8(ascii: "\n"))) }
     }
 
     private func formatter(warn: @escaping (String) -> Void) throws -> MessageFormatter? {
-        try format.map { MessageFormatter(try MessageFormat($0), isPretty: pretty, warn: warn) }
+        try format.map {
+            MessageFormatter(try MessageFormat($0), isPretty: pretty, escapes: Terminal.isOutput, warn: warn)
+        }
     }
 }
