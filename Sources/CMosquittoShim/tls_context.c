@@ -70,6 +70,7 @@ static unsigned int psk_callback(SSL *ssl, const char *hint, char *identity, uns
     }
     strcpy(identity, tls->psk_identity);
     memcpy(key, tls->psk, tls->psk_length);
+    tls->gave_psk = true;
     return (unsigned int)tls->psk_length;
 }
 

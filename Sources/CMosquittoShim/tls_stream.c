@@ -30,6 +30,9 @@ void cmq_tls_reset(cmq_tls *tls)
     tls->verify_depth = 0;
     tls->verify_certificate = NULL;
     tls->misses_pin = false;
+    tls->is_verified = false;
+    tls->is_stapled = false;
+    tls->gave_psk = false;
     tls->certificate_requested = false;
     tls->session_offered = false;
     tls->alert = -1;

@@ -110,6 +110,7 @@ static int verify_callback(X509_STORE_CTX *store, void *argument)
     if (tls->asks && tls->answer < 0) {
         return refuse(tls, store);
     }
+    tls->is_verified = X509_STORE_CTX_get0_cert(store) != NULL;
     X509_STORE_CTX_set_error(store, X509_V_OK);
     return 1;
 }
@@ -192,22 +193,25 @@ static int staple_callback(SSL *ssl, void *argument)
     }
     long error = check_staple(ssl, tls->trust);
     if (error == X509_V_OK) {
+        tls->is_stapled = true;
         return 1;
     }
     note(tls, error, 0, sk_X509_value(SSL_get_peer_cert_chain(ssl), 0));
     return 0;
 }
 
-static int set_name(X509_VERIFY_PARAM *param, const char *name, bool is_address)
+static int set_name(X509_VERIFY_PARAM *param, const char *name, bool is_address, bool accepts_common_name)
 {
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    // RFC 9525, section 6.3: a common name is no name of a server.
+    unsigned int subject = accepts_common_name ? 0 : X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | subject);
     return is_address ? X509_VERIFY_PARAM_set1_ip_asc(param, name) : X509_VERIFY_PARAM_set1_host(param, name, 0);
 }
 
 int cmq_is_verifiable(const char *name, bool is_address)
 {
     X509_VERIFY_PARAM *param = X509_VERIFY_PARAM_new();
-    int result = param != NULL && set_name(param, name, is_address) == 1;
+    int result = param != NULL && set_name(param, name, is_address, false) == 1;
     X509_VERIFY_PARAM_free(param);
     return result;
 }
@@ -215,7 +219,8 @@ int cmq_is_verifiable(const char *name, bool is_address)
 int cmq_tls_set_verification(const cmq_tls *tls, SSL *ssl)
 {
     const char *name = tls->verified_name;
-    if (name != NULL && set_name(SSL_get0_param(ssl), name, tls->verifies_address) != 1) {
+    if (name != NULL
+        && set_name(SSL_get0_param(ssl), name, tls->verifies_address, tls->accepts_common_name) != 1) {
         return 0;
     }
     return tls->trust == NULL || SSL_set1_verify_cert_store(ssl, tls->trust) == 1;
@@ -230,15 +235,24 @@ void cmq_ctx_install_verification(SSL_CTX *ctx)
 
 // ---- Certificates ----
 
-size_t cmq_tls_peer_certificate(SSL *ssl, int index, unsigned char **der)
+static size_t copy_certificate(const STACK_OF(X509) *chain, int index, unsigned char **der)
 {
-    STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
     *der = NULL;
     if (index >= sk_X509_num(chain)) {
         return 0;
     }
     int length = i2d_X509(sk_X509_value(chain, index), der);
     return length > 0 ? (size_t)length : 0;
+}
+
+size_t cmq_tls_peer_certificate(SSL *ssl, int index, unsigned char **der)
+{
+    return copy_certificate(SSL_get_peer_cert_chain(ssl), index, der);
+}
+
+size_t cmq_tls_verified_certificate(SSL *ssl, int index, unsigned char **der)
+{
+    return copy_certificate(SSL_get0_verified_chain(ssl), index, der);
 }
 
 static void take_text(BIO *bio, char *buffer, size_t size)
@@ -276,18 +290,25 @@ void cmq_certificate_serial(X509 *certificate, char *buffer, size_t size)
     take_text(bio, buffer, size);
 }
 
-void cmq_certificate_names(X509 *certificate, char *buffer, size_t size)
+void cmq_certificate_names(X509 *certificate, cmq_name_body body, void *argument)
 {
-    BIO *bio = BIO_new(BIO_s_mem());
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-    for (int i = 0; bio != NULL && i < sk_GENERAL_NAME_num(names); i++) {
-        if (i > 0) {
-            BIO_write(bio, "\n", 1);
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        int type;
+        void *content = GENERAL_NAME_get0_value(name, &type);
+        if (type == GEN_DNS || type == GEN_EMAIL || type == GEN_URI || type == GEN_IPADD) {
+            body(argument, type, ASN1_STRING_get0_data(content), (size_t)ASN1_STRING_length(content));
+            continue;
         }
-        GENERAL_NAME_print(bio, sk_GENERAL_NAME_value(names, i));
+        unsigned char *der = NULL;
+        int length = i2d_GENERAL_NAME(name, &der);
+        if (length > 0) {
+            body(argument, type, der, (size_t)length);
+        }
+        OPENSSL_free(der);
     }
     GENERAL_NAMES_free(names);
-    take_text(bio, buffer, size);
 }
 
 static int64_t seconds(const ASN1_TIME *time)
@@ -299,3 +320,47 @@ static int64_t seconds(const ASN1_TIME *time)
 int64_t cmq_certificate_not_before(X509 *certificate) { return seconds(X509_get0_notBefore(certificate)); }
 
 int64_t cmq_certificate_not_after(X509 *certificate) { return seconds(X509_get0_notAfter(certificate)); }
+
+// ---- Limits of a verification ----
+
+int64_t cmq_tls_chain_not_after(SSL *ssl)
+{
+    STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
+    int64_t earliest = INT64_MAX;
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        int64_t end = cmq_certificate_not_after(sk_X509_value(chain, i));
+        earliest = end < earliest ? end : earliest;
+    }
+    return earliest;
+}
+
+// Returns the latest nextUpdate of an issuer's lists; INT64_MAX if there is none.
+static int64_t next_update_of(const X509_NAME *issuer, X509_STORE *store)
+{
+    int64_t latest = INT64_MIN;
+    X509_STORE_lock(store);
+    STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(store);
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
+        X509_CRL *list = X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(objects, i));
+        if (list != NULL && X509_NAME_cmp(X509_CRL_get_issuer(list), issuer) == 0) {
+            const ASN1_TIME *next = X509_CRL_get0_nextUpdate(list);
+            int64_t end = next != NULL ? seconds(next) : INT64_MAX;
+            latest = end > latest ? end : latest;
+        }
+    }
+    X509_STORE_unlock(store);
+    return latest == INT64_MIN ? INT64_MAX : latest;
+}
+
+int64_t cmq_tls_lists_next_update(SSL *ssl, X509_STORE *store, bool whole_chain)
+{
+    STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
+    // The last certificate is trusted by itself; a chain may consist of it alone.
+    int count = whole_chain ? sk_X509_num(chain) - 1 : 1;
+    int64_t earliest = INT64_MAX;
+    for (int i = 0; store != NULL && i < count && i < sk_X509_num(chain); i++) {
+        int64_t end = next_update_of(X509_get_issuer_name(sk_X509_value(chain, i)), store);
+        earliest = end < earliest ? end : earliest;
+    }
+    return earliest;
+}

@@ -111,6 +111,31 @@ struct LogTests {
         await broker.stop()
     }
 
+    @Test func `credentials without TLS to another machine are a warning`() async throws {
+        // No host has this name (RFC 6761, section 6.4).
+        for (host, warnings) in [("broker.invalid", 1), ("localhost", 0), ("127.0.0.1", 0)] {
+            let port = try freePort()
+            var configuration = testConfiguration(port: port, tls: nil)
+            configuration.endpoints = [MQTTEndpoint(host: host, port: port)]
+            configuration.credentials = RecordingProvider()
+            let before = lines.at(.warning).count { $0.message.hasPrefix("credentials are sent without TLS") }
+            try await run(configuration) { _, log in #expect(await log.wait { $0.names.contains("attemptStarted") }) }
+            let after = lines.at(.warning).count { $0.message.hasPrefix("credentials are sent without TLS") }
+            #expect(after - before == warnings, "\(host)")
+        }
+    }
+
+    @Test func `a lowered security level is a warning at each connection`() async throws {
+        let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
+        var configuration = testConfiguration(port: broker.port)
+        configuration.tls?.ciphers = "DEFAULT:@SECLEVEL=1"
+        try await run(configuration) { client, _ in
+            try await client.waitUntilConnected(timeout: .seconds(30))
+            #expect(lines.at(.warning).map { $0.metadata["tls.security_level"] } == ["1"])
+        }
+        await broker.stop()
+    }
+
     @Test func `a redirection says where to`() async throws {
         let target = try await ScriptedBroker.start(tls: TestTLS.identity)
         let origin = try await ScriptedBroker.start(

@@ -50,6 +50,7 @@ typedef struct cmq_tls {
     const char *verified_name;   // the name that the certificate must have; NULL for no check
     bool verifies_address;       // true if verified_name is an address
     X509_STORE *trust;           // NULL for the context's
+    bool accepts_common_name;    // the common name counts if the certificate has no alternative name
     bool skips_verification;     // no check of the certificate, except for pins and `asks`
     const unsigned char *pins;   // SHA-256 digests of public keys, one after the other
     size_t pin_count;
@@ -73,6 +74,9 @@ typedef struct cmq_tls {
     int verify_depth;
     X509 *verify_certificate;    // the certificate that failed; NULL if none. Owned
     bool misses_pin;             // verify_error was set because no pin matches
+    bool is_verified;            // a certificate has passed all checks in this handshake
+    bool is_stapled;             // a good OCSP response has come in this handshake
+    bool gave_psk;               // OpenSSL has taken the pre-shared key in this handshake
     bool certificate_requested;  // the broker asked for a client certificate
     bool session_offered;        // the client offered an earlier session
     int alert;                   // the fatal alert; -1 if none
@@ -148,11 +152,26 @@ int cmq_tls_set_verification(const cmq_tls *tls, SSL *ssl);
 // Returns the size of a certificate sent by the broker, in DER; its own has index 0. *der is NULL after the last one.
 size_t cmq_tls_peer_certificate(SSL *ssl, int index, unsigned char **der);
 
-// Write fields of a certificate as text. `names` writes the subject alternative names, separated by line feeds.
+// Copies the certificates of the verified chain in the same way, the broker's own first. There are none if no chain
+// was verified, which is also the case in a resumed session.
+size_t cmq_tls_verified_certificate(SSL *ssl, int index, unsigned char **der);
+
+// Returns the earliest notAfter of the verified chain, in seconds since 1970; INT64_MAX without such a chain.
+int64_t cmq_tls_chain_not_after(SSL *ssl);
+
+// Returns the earliest nextUpdate of the revocation lists that vouch for the broker's certificate, or, with
+// `whole_chain`, for each certificate of the verified chain except the root. INT64_MAX without one.
+int64_t cmq_tls_lists_next_update(SSL *ssl, X509_STORE *store, bool whole_chain);
+
+// Write fields of a certificate as text in UTF-8 (RFC 2253), which may have any character beyond ASCII.
 void cmq_certificate_subject(X509 *certificate, char *buffer, size_t size);
 void cmq_certificate_issuer(X509 *certificate, char *buffer, size_t size);
 void cmq_certificate_serial(X509 *certificate, char *buffer, size_t size);
-void cmq_certificate_names(X509 *certificate, char *buffer, size_t size);
+
+// Calls `body` for each subject alternative name with its type (GEN_DNS and so on) and its bytes, which are valid during
+// the call: the text of a DNS name, an e-mail address or a URI, the bytes of an address, the DER of any other.
+typedef void (*cmq_name_body)(void *argument, int type, const unsigned char *bytes, size_t length);
+void cmq_certificate_names(X509 *certificate, cmq_name_body body, void *argument);
 
 // Seconds since 1970; 0 if the certificate has no valid time.
 int64_t cmq_certificate_not_before(X509 *certificate);

@@ -27,6 +27,14 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
         return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 
+    /// True if the broker is on this machine, by its name or address.
+    var isLocal: Bool {
+        if isUnixSocket { return true }
+        let name = host.lowercased().withoutRootDot
+        return name == "localhost" || name.hasSuffix(".localhost")
+            || (HostAddresses.numeric(name).map { $0 == "::1" || $0.hasPrefix("127.") } ?? false)
+    }
+
     /// The `sun_path` of Linux has 108 bytes, that of Darwin 104, the NUL included.
     private static let longestPath = 103
 
@@ -45,7 +53,7 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
             throw .invalid(.invalidConfiguration, "host \(quoted(shown)) has more than 253 characters")
         }
         for scalar in host.unicodeScalars
-        where scalar.value <= 0x20 || scalar.value == 0x7F || "/?#@[]\\\"'".unicodeScalars.contains(scalar) {
+        where scalar == " " || ForeignText.isUnprintable(scalar) || "/?#@[]\\\"'".unicodeScalars.contains(scalar) {
             throw .invalid(
                 .invalidConfiguration,
                 "host \(quoted(shown)) has the character \(quoted(String(scalar))); give a bare name or address, without scheme or brackets"

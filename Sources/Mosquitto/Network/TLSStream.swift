@@ -1,5 +1,6 @@
 import CMosquitto
 import CMosquittoShim
+import FoundationEssentials
 
 /// A TLS connection whose `SSL` uses memory BIOs: received bytes are fed to it record by record, and encrypted bytes
 /// are sent from it.
@@ -29,7 +30,7 @@ final class TLSStream: Transport {
     private static let maximumRecord = 5 + 16_384 + 2_048
 
     init(_ context: TLSContext) throws(MQTTError) {
-        guard let ssl = cmq_tls_start(context.record, context.pointer) else {
+        guard let ssl = context.start() else {
             throw .system(ENOMEM, "OpenSSL could not make a connection")
         }
         self.context = context
@@ -46,6 +47,7 @@ final class TLSStream: Transport {
         while true {
             switch cmq_tls_handshake(record, ssl) {
             case CMQ_TLS_DONE:
+                try context.authenticate(ssl)
                 isEstablished = true
                 return .finished
             case CMQ_TLS_ASKS: return .asks(MQTTTLSPeer(ssl, host: context.verifiedName))
@@ -79,6 +81,9 @@ final class TLSStream: Transport {
             resumed: record.pointee.session_offered && SSL_session_reused(ssl) == 1,
             applicationProtocol: chosen.isEmpty ? nil : String(decoding: chosen, as: UTF8.self))
     }
+
+    /// The end of the validity of the broker's verified chain, `nil` if no chain was verified.
+    var certificateExpiry: Date? { context.origin?.chainExpiry }
 
     // MARK: Inbound
 

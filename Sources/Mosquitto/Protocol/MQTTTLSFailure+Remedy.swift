@@ -3,6 +3,8 @@ extension MQTTTLSFailure {
     public var remedy: String {
         switch kind {
         case .verification: verification?.remedy ?? "Check the broker's certificate."
+        case .unauthenticated:
+            "Remove anonymous ciphers from `ciphers`, and find out who answers at the broker's address."
         case .alert, .protocolError: alert?.remedy ?? reason.flatMap(Self.remedy(forReason:)) ?? Self.inspect
         case .clientCertificate: clientCertificateRemedy
         case .notTLS:
@@ -58,6 +60,8 @@ extension MQTTTLSFailure.Verification {
         case 23: "Replace the certificate: its authority has revoked it."
         case 3: "Add the revocation list of the certificate's issuer to `revocation`."
         case 12: "Fetch a newer revocation list: this one has expired."
+        case 62 where certificate?.subjectAlternativeNames.isEmpty == true:
+            "Give the broker a certificate with a subjectAltName; the common name counts only with `acceptsCommonName`."
         case 62, 63, 64:
             "Connect with a name that the certificate is for, or set `serverName` to one."
         case 66, 67, 68: "Give the broker a stronger key and certificate: OpenSSL's security level refuses these."

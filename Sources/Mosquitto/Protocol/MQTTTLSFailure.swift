@@ -5,6 +5,9 @@ public struct MQTTTLSFailure: Error, Sendable, Hashable, CustomStringConvertible
     public enum Kind: Sendable, Hashable {
         /// This side refused the broker's certificate; see ``MQTTTLSFailure/verification``.
         case verification
+        /// The handshake succeeded, but nothing in it authenticated the broker: neither a verified certificate, nor the
+        /// configured pre-shared key, nor the resumption of a session that one of them began. CONNECT was not sent.
+        case unauthenticated
         /// The broker ended TLS with an alert; see ``MQTTTLSFailure/alert``.
         case alert
         /// The broker rejected the client's certificate, or required one. In TLS 1.3 it does so after the handshake.
@@ -79,6 +82,7 @@ public struct MQTTTLSFailure: Error, Sendable, Hashable, CustomStringConvertible
     public var description: String {
         switch kind {
         case .verification: return verification?.description ?? "the broker's certificate was refused"
+        case .unauthenticated: return "the broker did not authenticate itself" + (reason.map { ": \($0)" } ?? "")
         case .alert, .clientCertificate:
             guard let alert else { return "the broker does not accept the client's certificate, or that there is none" }
             return "the broker sent the TLS alert \(alert.name) (\(alert.code))"
@@ -100,7 +104,9 @@ extension MQTTTLSFailure.Verification: CustomStringConvertible {
             details += " \(certificate.notBefore.formatted(.iso8601)) to \(certificate.notAfter.formatted(.iso8601))"
             // The host may be missing from the names.
             if depth == 0, !certificate.subjectAlternativeNames.isEmpty {
-                details += ", for \(certificate.subjectAlternativeNames.joined(separator: ", "))"
+                // More would not be shown.
+                let names = certificate.subjectAlternativeNames.prefix(200).map(\.description).joined(separator: ", ")
+                details += ", for \(ForeignText(names))"
             }
         }
         return "certificate verification failed: \(text) (\(details))"

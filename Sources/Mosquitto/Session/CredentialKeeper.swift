@@ -12,7 +12,7 @@ struct CredentialKeeper {
 
     private(set) var credentials = MQTTCredentials.anonymous
     /// The Authentication Data for the credentials.
-    private var authenticationData: [UInt8]?
+    private var authenticationData: MQTTSecret?
     private var receivedAt = ContinuousClock.now
     private var lifetime: TokenLifetime?
     /// The credentials that were sent to the broker on this connection.
@@ -142,7 +142,7 @@ struct CredentialKeeper {
             let isUnchanged = rotator != nil && token.credentials.areSame(as: isRotation ? credentials : rejected)
             if !isUnchanged || !isRotation {
                 credentials = token.credentials
-                authenticationData = data
+                authenticationData = data.map { MQTTSecret(bytes: $0) }
                 receivedAt = token.receivedAt
                 lifetime = token.lifetime
             }
@@ -190,7 +190,7 @@ struct CredentialKeeper {
         shown = credentials
         let proof = Proof(
             credentials: authenticator?.connectCredentials(credentials) ?? credentials,
-            authentication: authenticator.map { ($0.method, authenticationData) })
+            authentication: authenticator.map { ($0.method, authenticationBytes) })
         try proof.credentials.validate()
         return proof
     }
@@ -200,8 +200,10 @@ struct CredentialKeeper {
     mutating func reauthenticate() -> (method: String, data: [UInt8]?)? {
         guard let authenticator else { return nil }
         shown = credentials
-        return (authenticator.method, authenticationData)
+        return (authenticator.method, authenticationBytes)
     }
+
+    private var authenticationBytes: [UInt8]? { authenticationData?.withBytes { Array($0) } }
 
     /// Returns a closure that computes the response to a challenge, to be called off the loop. `nil` without an
     /// authenticator.

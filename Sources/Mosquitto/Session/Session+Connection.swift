@@ -137,6 +137,7 @@ extension Session {
     func establish(_ info: MQTTConnectionInfo) {
         beginIsolation()
         scheduleKeepAlive(info)
+        watchCertificate()
         // A connection made for a shutdown only sends the waiting messages.
         if case .connected = machine.state { restoreSubscriptions() }
         waiters.connected(info)
@@ -203,7 +204,7 @@ extension Session {
     }
 
     private func closeConnection() {
-        timers.cancel(.keepAlive)
+        timers.cancel(.keepAlive, .certificate)
         guard let link else { return }
         publisher.connectionClosed(sent: link.connection.sent)
         metrics?.moved(&link.connection.traffic)

@@ -58,7 +58,7 @@ actor Session {
         self.logger = logger
         timers = SessionTimers(eventLoop.core)
         dialer = Dialer(configuration, loop: eventLoop.core, logger: self.logger, resolve: resolve)
-        reporter = SessionReporter(shared, logger: logger, tls: configuration.tls)
+        reporter = SessionReporter(shared, logger: logger, configuration)
         keeper = CredentialKeeper(configuration)
         let identifiers = PacketIdentifiers()
         publisher = Publisher(

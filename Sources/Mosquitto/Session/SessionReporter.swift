@@ -6,14 +6,17 @@ struct SessionReporter {
     private let shared: SharedState
     private let logger: Logger
     private let tls: MQTTTLSConfiguration?
+    /// True until the first warning of credentials that are sent without TLS.
+    private var mayWarnOfPlain: Bool
     private var observed = MQTTConnectionState.idle
     private(set) var lastError: MQTTError?
     private var digest = FailureDigest()
 
-    init(_ shared: SharedState, logger: Logger, tls: MQTTTLSConfiguration?) {
+    init(_ shared: SharedState, logger: Logger, _ configuration: MQTTClientConfiguration) {
         self.shared = shared
         self.logger = logger
-        self.tls = tls
+        tls = configuration.tls
+        mayWarnOfPlain = tls == nil && (configuration.credentials != nil || configuration.authenticator != nil)
     }
 
     private var metrics: ClientMetrics? { shared.metrics }
@@ -52,6 +55,7 @@ struct SessionReporter {
     private mutating func log(_ kind: MQTTConnectionEvent.Kind) {
         switch kind {
         case .attemptStarted(let started):
+            warnOfPlain(started.endpoint)
             logger.debug(
                 "connecting", metadata: ["mqtt.endpoint": "\(started.endpoint)", "mqtt.attempt": "\(started.attempt)"])
         case .attemptFailed(let failed):
@@ -102,9 +106,29 @@ struct SessionReporter {
         }
     }
 
+    /// Logs a warning, once, for credentials that leave this machine without TLS.
+    private mutating func warnOfPlain(_ endpoint: MQTTEndpoint) {
+        guard mayWarnOfPlain, !endpoint.isLocal else { return }
+        mayWarnOfPlain = false
+        logger.warning(
+            "credentials are sent without TLS: whoever is on the way can read them",
+            metadata: ["mqtt.endpoint": "\(endpoint)"])
+    }
+
     /// Logs a warning at each connection for settings that must not stay in production by accident.
     private func warnOfTLS() {
-        guard let tls, tls.preSharedKey == nil else { return }
+        guard let tls else { return }
+        if let level = tls.lowSecurityLevel {
+            logger.warning(
+                "TLS: `ciphers` lowers the security level; keys that others can break are accepted",
+                metadata: ["tls.security_level": "\(level)"])
+        }
+        if let file = tls.keyLogFile {
+            logger.warning(
+                "TLS: the connection's secrets are written to a file; whoever reads it can decrypt the connection",
+                metadata: ["tls.key_log_file": "\(file)"])
+        }
+        guard tls.preSharedKey == nil else { return }
         switch tls.verification {
         case .none where tls.pins.isEmpty && tls.customVerification == nil:
             logger.warning(
@@ -113,11 +137,6 @@ struct SessionReporter {
             logger.warning(
                 "TLS: the broker's host name is NOT verified; any certificate of a trusted authority is accepted")
         case .full, .none: break
-        }
-        if let file = tls.keyLogFile {
-            logger.warning(
-                "TLS: the connection's secrets are written to a file; whoever reads it can decrypt the connection",
-                metadata: ["tls.key_log_file": "\(file)"])
         }
     }
 

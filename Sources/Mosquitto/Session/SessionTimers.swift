@@ -18,6 +18,8 @@ struct SessionTimers {
         case unclaimed
         /// The reconnect for redelivery.
         case resending
+        /// The expiry of the broker's certificate.
+        case certificate
     }
 
     private let loop: EventLoopCore

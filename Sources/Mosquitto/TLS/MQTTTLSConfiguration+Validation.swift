@@ -32,6 +32,7 @@ extension MQTTTLSConfiguration {
                 throw Self.invalid("\(quoted(list)) names no ciphers or groups; leave nil for OpenSSL's own choice")
             }
         }
+        if maximumSessionAge < .zero { throw Self.invalid("maximumSessionAge is negative") }
         try validateChecks()
         try preSharedKey?.validate()
     }
@@ -51,6 +52,20 @@ extension MQTTTLSConfiguration {
         if needsCertificate || customVerification != nil || verification != .full {
             throw Self.invalid(
                 "with a pre-shared key there are no certificates to show, pin or check; set one or the other")
+        }
+    }
+
+    /// True if sessions are kept for the next connection.
+    var isResuming: Bool {
+        // A resumption brings no new OCSP response (RFC 6066, section 8), and does not call `customVerification`.
+        (resumesSessions ?? (customVerification == nil)) && !requiresOCSPStaple && maximumSessionAge > .zero
+    }
+
+    /// The security level that `ciphers` sets, if it is below the usual one.
+    var lowSecurityLevel: Int? {
+        guard let list = ciphers, let mark = list.ranges(of: "@SECLEVEL=").last else { return nil }
+        return list[mark.upperBound...].first.flatMap(\.wholeNumberValue).flatMap {
+            $0 < TLSSettings.securityLevel ? $0 : nil
         }
     }
 
@@ -74,13 +89,17 @@ extension MQTTTLSConfiguration {
 }
 
 extension MQTTTLSConfiguration.PreSharedKey {
+    static let shortestKey = 16
+
     fileprivate func validate() throws(MQTTError) {
         if !(1...255).contains(identity.utf8.count) || identity.utf8.contains(0) {
             throw MQTTTLSConfiguration.invalid(
                 "the identity of a pre-shared key has \(identity.utf8.count) bytes; 1 to 255 without NUL are allowed")
         }
-        if !(1...256).contains(key.count) {
-            throw MQTTTLSConfiguration.invalid("a pre-shared key has \(key.count) bytes; 1 to 256 are allowed")
+        // An attacker who has seen a handshake can guess a short key offline (RFC 9257, section 4.2).
+        if !(Self.shortestKey...256).contains(key.count) {
+            throw MQTTTLSConfiguration.invalid(
+                "a pre-shared key has \(key.count) bytes; \(Self.shortestKey) to 256 are allowed")
         }
     }
 

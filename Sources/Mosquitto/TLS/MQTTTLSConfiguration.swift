@@ -9,6 +9,9 @@ public struct MQTTTLSConfiguration: Sendable {
     public var trust: Trust
     /// The extent of the verification of the broker's certificate. Default ``Verification/full``.
     public var verification: Verification = .full
+    /// True if the common name of a certificate without any subject alternative name may be the broker's name, as with
+    /// mosquitto's clients. Default `false`: a common name is no name of a server (RFC 9525, section 6.3).
+    public var acceptsCommonName = false
     /// The name to verify, and to send as SNI, instead of the endpoint's host.
     public var serverName: String?
     /// Pinned public keys, of which the broker's verified chain must contain one; with ``Verification/none``, which
@@ -17,8 +20,8 @@ public struct MQTTTLSConfiguration: Sendable {
     /// A custom check of the broker, called after all others have passed. It throws to reject the broker.
     ///
     /// The check runs off the event loop, within the time limit of the handshake (``MQTTTimeouts/tlsHandshake``). It is
-    /// not called when a TLS session is resumed, since the broker then sends no certificates; see ``resumesSessions``.
-    /// (`SSL_set_retry_verify`, OpenSSL 3.0.2.)
+    /// not called when a TLS session is resumed, since the broker then sends no certificates: unless
+    /// ``resumesSessions`` asks for that, no session is resumed. (`SSL_set_retry_verify`, OpenSSL 3.0.2.)
     public var customVerification: (@Sendable (_ peer: MQTTTLSPeer) async throws -> Void)?
     /// Certificate revocation lists, and the certificates to check against them. `nil`, the default, for no check.
     public var revocation: Revocation?
@@ -41,7 +44,10 @@ public struct MQTTTLSConfiguration: Sendable {
     /// The highest offered version; `nil`, the default, for the newest that OpenSSL supports.
     public var maximumVersion: Version?
     /// The ciphers of TLS 1.2 in OpenSSL's syntax, such as "ECDHE+AESGCM" (`SSL_CTX_set_cipher_list`); `nil` for
-    /// OpenSSL's default.
+    /// OpenSSL's default. Ciphers without authentication or encryption are excluded, whatever the list says.
+    ///
+    /// OpenSSL's security level, which also concerns keys, certificates and TLS 1.3, is at least 2 (RSA and DH of 2,048
+    /// bits). "@SECLEVEL=1" at the end of the list sets a lower one; the client then logs a warning at each connection.
     public var ciphers: String?
     /// The cipher suites of TLS 1.3, separated by colons, such as "TLS_AES_128_GCM_SHA256"
     /// (`SSL_CTX_set_ciphersuites`); `nil` for OpenSSL's default.
@@ -56,8 +62,18 @@ public struct MQTTTLSConfiguration: Sendable {
     public var serverNameIndication: ServerNameIndication = .automatic
     /// True to resume the TLS session of an earlier connection to the same endpoint (RFC 8446, section 2.2), without an
     /// exchange of certificates. Sessions are discarded when trust or identity change, and a TLS 1.3 ticket is used
-    /// only once. Default `true`.
-    public var resumesSessions = true
+    /// only once.
+    ///
+    /// A resumption verifies nothing anew, so a session ends at the latest with ``maximumSessionAge``, when a
+    /// certificate of the verified chain expires, and when a list of ``revocation`` is due for its update. `nil`, the
+    /// default, for `true` without ``customVerification`` and `false` with it. Never with ``requiresOCSPStaple``.
+    public var resumesSessions: Bool?
+    /// The longest time since the last full verification of the broker for which sessions are resumed. Default 24 h.
+    public var maximumSessionAge: Duration = .seconds(86_400)
+    /// True to end an established connection gracefully, and to connect anew, when a certificate of the broker's
+    /// verified chain expires. A broker that has renewed its certificate is verified again, and any other is refused.
+    /// Without effect with ``Verification/none`` and with a pre-shared key. Default `true`.
+    public var reconnectsAtCertificateExpiry = true
     /// The file to which the secrets of each connection are appended, in Wireshark's format
     /// (`SSL_CTX_set_keylog_callback`): whoever has this file can decrypt the traffic. For debugging only; the client
     /// logs a warning. Default `nil`.
@@ -129,7 +145,7 @@ public struct MQTTTLSConfiguration: Sendable {
     public struct PreSharedKey: Sendable {
         /// The name of the key, at most 255 bytes without NUL; not a secret.
         public var identity: String
-        /// The key, 1 to 256 bytes.
+        /// The key, 16 to 256 bytes, which must be random: an attacker can guess a short one, or a word, offline.
         public var key: MQTTSecret
 
         public init(identity: String, key: MQTTSecret) {

@@ -34,7 +34,7 @@ extension MQTTTLSFailure {
     func error(phase: MQTTError.Phase) -> MQTTError {
         let code: MQTTError.Code =
             switch kind {
-            case .verification: .tlsVerification
+            case .verification, .unauthenticated: .tlsVerification
             case .alert, .clientCertificate: alert == nil ? .closed : .tlsAlert
             case .configuration: .tlsConfiguration
             case .notTLS, .tlsRequired, .protocolError: .tlsProtocol
@@ -109,8 +109,7 @@ extension MQTTTLSCertificate {
         serialNumber = field { cmq_certificate_serial(certificate, $0, $1) }
         notBefore = Date(timeIntervalSince1970: Double(cmq_certificate_not_before(certificate)))
         notAfter = Date(timeIntervalSince1970: Double(cmq_certificate_not_after(certificate)))
-        let names = field(size: 16_384) { cmq_certificate_names(certificate, $0, $1) }
-        subjectAlternativeNames = names.split(separator: "\n").map(String.init)
+        subjectAlternativeNames = AlternativeName.names(of: certificate)
         var digest = [UInt8](repeating: 0, count: 32)
         cmq_certificate_pin(certificate, &digest)
         publicKeyPin = MQTTTLSPublicKeyPin(unchecked: digest)
@@ -138,28 +137,66 @@ extension MQTTTLSCertificate {
 extension MQTTTLSPeer {
     /// Creates the peer of a handshake in which the broker has sent its certificates.
     init(_ ssl: OpaquePointer, host: String) {
+        // In TLS 1.2 the cipher is still pending.
+        let cipher = SSL_get_pending_cipher(ssl) ?? SSL_get_current_cipher(ssl)
+        self.init(
+            host: host, certificates: Self.certificates { cmq_tls_peer_certificate(ssl, $0, $1) },
+            verifiedChain: Self.certificates { cmq_tls_verified_certificate(ssl, $0, $1) },
+            protocolVersion: String(cString: SSL_get_version(ssl)),
+            cipher: cipher.map { String(cString: SSL_CIPHER_get_name($0)) })
+    }
+
+    /// Returns the certificates that `copy` writes as DER, until it writes none.
+    private static func certificates(
+        _ copy: (_ index: Int32, _ der: UnsafeMutablePointer<UnsafeMutablePointer<UInt8>?>) -> Int
+    ) -> [MQTTTLSCertificate] {
         var certificates: [MQTTTLSCertificate] = []
         var index: Int32 = 0
         var bytes: UnsafeMutablePointer<UInt8>?
-        while case let length = cmq_tls_peer_certificate(ssl, index, &bytes), length > 0 {
+        while case let length = copy(index, &bytes), length > 0 {
             defer { CRYPTO_free(bytes, "", 0) }
             let der = Array(UnsafeBufferPointer(start: bytes, count: length))
             if let certificate = MQTTTLSCertificate(der: der) { certificates.append(certificate) }
             index += 1
         }
-        // In TLS 1.2 the cipher is still pending.
-        let cipher = SSL_get_pending_cipher(ssl) ?? SSL_get_current_cipher(ssl)
-        self.init(
-            host: host, certificates: certificates, protocolVersion: String(cString: SSL_get_version(ssl)),
-            cipher: cipher.map { String(cString: SSL_CIPHER_get_name($0)) })
+        return certificates
+    }
+}
+
+extension MQTTTLSCertificate.AlternativeName {
+    fileprivate static func names(of certificate: OpaquePointer) -> [Self] {
+        var names: [Self] = []
+        withUnsafeMutablePointer(to: &names) { pointer in
+            // Called for each name on this thread, before the function returns.
+            cmq_certificate_names(
+                certificate,
+                { argument, type, bytes, length in
+                    let name = Self(.init(type), bytes: Array(UnsafeBufferPointer(start: bytes, count: length)))
+                    argument?.assumingMemoryBound(to: [Self].self).pointee.append(name)
+                }, pointer)
+        }
+        return names
+    }
+}
+
+extension MQTTTLSCertificate.AlternativeName.Kind {
+    fileprivate init(_ type: Int32) {
+        switch type {
+        case GEN_DNS: self = .dns
+        case GEN_EMAIL: self = .email
+        case GEN_URI: self = .uri
+        case GEN_IPADD: self = .address
+        default: self = .other
+        }
     }
 }
 
 /// Returns the text that C writes into a buffer.
-private func field(size: Int = 1_024, _ write: (UnsafeMutablePointer<CChar>?, Int) -> Void) -> String {
-    withUnsafeTemporaryAllocation(of: CChar.self, capacity: size) { buffer in
-        write(buffer.baseAddress, size)
-        return text(of: UnsafeRawBufferPointer(buffer))
+private func field(_ write: (UnsafeMutablePointer<CChar>?, Int) -> Void) -> String {
+    // More than is shown, so that a cut is seen.
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 2 * ForeignText.limit) { buffer in
+        write(buffer.baseAddress, buffer.count)
+        return ForeignText(text(of: UnsafeRawBufferPointer(buffer))).description
     }
 }
 

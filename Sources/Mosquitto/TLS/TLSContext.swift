@@ -40,11 +40,17 @@ final class TLSContext: @unchecked Sendable {
     private let pins: UnsafeMutableBufferPointer<UInt8>
     private let keyIdentity: UnsafeMutablePointer<CChar>?
     /// The TLS sessions of other endpoints.
-    private var sessions: [MQTTEndpoint: OpaquePointer] = [:]
+    private var sessions: [MQTTEndpoint: (session: OpaquePointer, origin: TLSSessionOrigin)] = [:]
+    /// The origin of the record's session, and of the current connection once the broker is authenticated.
+    var origin: TLSSessionOrigin?
+    /// The origin of the session that the current connection has offered.
+    var offeredOrigin: TLSSessionOrigin?
+    let clock: TLSClock
 
     /// Sets the parts that never change. Throws ``MQTTError/Code/tlsConfiguration``.
-    init(_ configuration: MQTTTLSConfiguration) throws(MQTTError) {
+    init(_ configuration: MQTTTLSConfiguration, clock: TLSClock = .system) throws(MQTTError) {
         OpenSSLLibrary.initialize
+        self.clock = clock
         self.configuration = configuration
         let keyLog: Int32? = if let path = configuration.keyLogFile { try TLSFile.openKeyLog(path) } else { nil }
         record = .allocate(capacity: 1)
@@ -54,11 +60,12 @@ final class TLSContext: @unchecked Sendable {
         _ = pins.initialize(from: configuration.pins.flatMap(\.sha256))
         keyIdentity = configuration.preSharedKey.flatMap { strdup($0.identity) }
         record.pointee.skips_verification = configuration.verification == .none
+        record.pointee.accepts_common_name = configuration.acceptsCommonName
         record.pointee.pins = UnsafePointer(pins.baseAddress)
         record.pointee.pin_count = configuration.pins.count
         record.pointee.asks = configuration.customVerification != nil
         record.pointee.requires_staple = configuration.requiresOCSPStaple
-        record.pointee.resumes = configuration.resumesSessions && !configuration.requiresOCSPStaple
+        record.pointee.resumes = configuration.isResuming
         record.pointee.key_log = keyLog ?? -1
         record.pointee.psk_identity = keyIdentity.map { UnsafePointer($0) }
         // The configuration owns the secret's memory, and lives as long as this object.
@@ -211,7 +218,9 @@ final class TLSContext: @unchecked Sendable {
             throw Self.failure("\(quoted(name)) cannot be the name in a certificate")
         }
         self.endpoint = endpoint
-        record.pointee.session = sessions.removeValue(forKey: endpoint)
+        let kept = sessions.removeValue(forKey: endpoint)
+        record.pointee.session = kept?.session
+        origin = kept?.origin
     }
 
     private func load(_ new: TLSMaterial, _ change: Change, _ passphrase: MQTTSecret?) throws(MQTTError) {
@@ -234,18 +243,21 @@ final class TLSContext: @unchecked Sendable {
     // MARK: Sessions
 
     private func keepSession() {
-        guard let session = record.pointee.session, let endpoint else { return cmq_tls_forget_session(record) }
+        defer { origin = nil }
+        guard let session = record.pointee.session, let endpoint, let origin else {
+            return cmq_tls_forget_session(record)
+        }
         // A cluster has few brokers; a client that is redirected again and again must not keep a session for each
         // target.
-        if sessions.count >= 16, let oldest = sessions.popFirst() { SSL_SESSION_free(oldest.value) }
-        sessions[endpoint] = session
+        if sessions.count >= 16, let oldest = sessions.popFirst() { SSL_SESSION_free(oldest.value.session) }
+        sessions[endpoint] = (session, origin)
         record.pointee.session = nil
     }
 
     /// The next handshake with each endpoint is a full one, with all checks.
     func forgetSessions() {
         cmq_tls_forget_session(record)
-        for session in sessions.values { SSL_SESSION_free(session) }
+        for kept in sessions.values { SSL_SESSION_free(kept.session) }
         sessions = [:]
     }
 

@@ -6,12 +6,15 @@ extension MQTTTLSConfiguration {
         /// credential provider that throws.
         public typealias Passphrase = @Sendable () async throws -> MQTTSecret
 
-        enum Source: Sendable, Hashable {
+        /// Its mirror shows nothing: the URI may have a PIN.
+        enum Source: Sendable, Hashable, CustomReflectable {
             case files(certificate: String, key: String)
             case bytes(certificates: [[UInt8]], key: MQTTSecret)
             case pkcs12File(String)
             case pkcs12(MQTTSecret)
             case stored(certificate: String, uri: String, engine: String?)
+
+            var customMirror: Mirror { Mirror(self, children: []) }
         }
 
         enum Content: Sendable {

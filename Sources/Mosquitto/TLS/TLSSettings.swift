@@ -53,6 +53,12 @@ final class TLSSettings: @unchecked Sendable {
         return settings
     }
 
+    /// The lowest security level that needs not be written out: keys of 112 bits (RSA and DH of 2,048).
+    static let securityLevel: Int32 = 2
+
+    /// Ciphers without authentication of the broker, and ciphers without encryption.
+    private static let neverCiphers = ":!aNULL:!eNULL"
+
     private init(_ configuration: MQTTTLSConfiguration, _ record: UnsafePointer<cmq_tls>) throws(MQTTError) {
         guard let pointer = cmq_ctx_new(record) else { throw TLSContext.failure("OpenSSL could not make a context") }
         self.pointer = pointer
@@ -66,10 +72,11 @@ final class TLSSettings: @unchecked Sendable {
         guard cmq_ctx_set_versions(pointer, configuration.minimumVersion.number, maximum) == 1 else {
             throw TLSContext.failure("OpenSSL does not have these versions")
         }
-        // With a pre-shared key, only ciphers that use one; ciphers without encryption are excluded.
-        let ciphers =
-            configuration.ciphers ?? (configuration.preSharedKey == nil ? nil : "kECDHEPSK:kDHEPSK:kPSK:!eNULL")
-        if let ciphers, SSL_CTX_set_cipher_list(pointer, ciphers) != 1 {
+        // With a pre-shared key, only ciphers that use one.
+        let ciphers = configuration.ciphers ?? (configuration.preSharedKey == nil ? nil : "kECDHEPSK:kDHEPSK:kPSK")
+        // The level of OpenSSL's configuration may be lower; "@SECLEVEL" in `ciphers` sets another one.
+        SSL_CTX_set_security_level(pointer, max(Self.securityLevel, SSL_CTX_get_security_level(pointer)))
+        if let ciphers, SSL_CTX_set_cipher_list(pointer, ciphers + Self.neverCiphers) != 1 {
             throw TLSContext.failure("ciphers \(quoted(ciphers)): OpenSSL has none of them")
         }
         if let suites = configuration.cipherSuites, SSL_CTX_set_ciphersuites(pointer, suites) != 1 {

@@ -37,8 +37,21 @@ extension TLSTests {
                 "a wildcard for a part of a label", server: showing("server-partial-wildcard"),
                 .refused(62, "server-partial-wildcard", sends: "bad_certificate")
             ) { tls, _ in tls.serverName = "broker.example.test" },
-            // RFC 6125, section 6.4.4: the common name counts where there is no subjectAltName.
-            TLSRow("in the common name alone", server: showing("localhost"), .connects()),
+            // RFC 9525, section 6.3.
+            TLSRow(
+                "in the common name alone", server: showing("localhost"),
+                .refused(62, "localhost", sends: "bad_certificate")),
+            TLSRow("in the common name alone, which is accepted", server: showing("localhost"), .connects()) {
+                tls, _ in
+                tls.acceptsCommonName = true
+            },
+            TLSRow(
+                "in the common name, and another as alternative name", server: showing("server-other"),
+                .refused(62, "server-other", sends: "bad_certificate")
+            ) { tls, _ in
+                tls.serverName = "server-other"
+                tls.acceptsCommonName = true
+            },
             TLSRow("another name, and no name is checked", server: showing("server-other"), .connects()) {
                 tls, _ in
                 tls.verification = .withoutHostName

@@ -70,8 +70,8 @@ extension TLSTests {
         static let keys: [MosquittoRow] = [
             shared("a key", .v1_2, .connects("DHE-PSK-AES256-GCM-SHA384"), brokerSays: "u'sensor'"),
             shared("a key", .v1_3, .connects(suite: "TLS_CHACHA20_POLY1305_SHA256"), brokerSays: "u'sensor'"),
-            shared("another key", .v1_2, key: "00112233", .alerted("bad_record_mac")),
-            shared("another key", .v1_3, key: "00112233", .alerted("illegal_parameter")),
+            shared("another key", .v1_2, key: "00112233445566778899aabbccddeeff", .alerted("bad_record_mac")),
+            shared("another key", .v1_3, key: "00112233445566778899aabbccddeeff", .alerted("illegal_parameter")),
             shared("an unknown identity", .v1_2, identity: "nobody", .alerted("unknown_psk_identity")),
             shared("an unknown identity", .v1_3, identity: "nobody", .alerted("handshake_failure")),
             MosquittoRow("a certificate is wanted", broker: MosquittoRow.keyed, .v1_2, .alerted("handshake_failure")),
@@ -87,7 +87,8 @@ extension TLSTests {
         }
 
         private static func shared(
-            _ name: String, _ version: TLSVersion, identity: String = "sensor", key: String = "0123456789abcdef",
+            _ name: String, _ version: TLSVersion, identity: String = "sensor",
+            key: String = "0123456789abcdef0123456789abcdef",
             _ expected: TLSExpectation, brokerSays: String? = nil
         ) -> MosquittoRow {
             MosquittoRow(name, broker: MosquittoRow.keyed, version, expected, brokerSays: brokerSays) { tls, _ in

@@ -44,6 +44,11 @@ extension TLSTests {
                     .tlsProtocol, in: .tlsHandshake, .protocolError, alert: "sent protocol_version",
                     detail: "unsupported protocol")),
             TLSRow(
+                "the broker has only TLS 1.0", server: showing("server-ecdsa", "-tls1 -cipher DEFAULT:@SECLEVEL=0"),
+                .fails(
+                    .tlsProtocol, in: .tlsHandshake, .protocolError, alert: "sent protocol_version",
+                    detail: "unsupported protocol")),
+            TLSRow(
                 "the broker has only TLS 1.3", server: showing("server-ecdsa", "-tls1_3"), .alerted("protocol_version")),
         ]
 

@@ -40,7 +40,11 @@ extension TLSTests {
                             "CN=server-intermediate,O=swift-mosquitto", "CN=intermediate,O=swift-mosquitto",
                         ])
                     #expect(peer.certificates[0].issuer == "CN=intermediate,O=swift-mosquitto")
-                    #expect(peer.certificates[0].subjectAlternativeNames == ["DNS:localhost"])
+                    #expect(peer.certificates[0].subjectAlternativeNames == [.dns("localhost")])
+                    // The root is not sent.
+                    #expect(
+                        peer.verifiedChain.map(\.subject)
+                            == peer.certificates.map(\.subject) + ["CN=root,O=swift-mosquitto"])
                 }
             },
             TLSRow("that takes its time", server: chain, .connects()) { tls, _ in
@@ -55,7 +59,9 @@ extension TLSTests {
             ) { tls, _ in tls.customVerification = { _ in Issue.record("asked") } },
             TLSRow("that is the only one", server: selfSigned, .connects()) { tls, _ in
                 tls.verification = .none
-                tls.customVerification = { peer in #expect(peer.certificates.count == 1) }
+                tls.customVerification = { peer in
+                    #expect(peer.certificates.count == 1 && peer.verifiedChain.isEmpty)
+                }
             },
             TLSRow("that is the only one, and objects", server: selfSigned, refused("server-self-signed")) { tls, _ in
                 tls.verification = .none

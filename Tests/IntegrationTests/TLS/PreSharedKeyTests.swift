@@ -16,7 +16,7 @@ extension TLSTests {
                 .connects("PSK-AES128-GCM-SHA256", suite: "TLS_CHACHA20_POLY1305_SHA256")),
             // In TLS 1.2 the broker cannot decrypt the client's Finished; in TLS 1.3 the ClientHello has a proof.
             row(
-                "that is another one", server: server, key: "00112233",
+                "that is another one", server: server, key: "00112233445566778899aabbccddeeff",
                 .alerted(v1_2: "bad_record_mac", v1_3: "illegal_parameter")),
             row(
                 "and a broker that has a certificate", server: showing("server-ecdsa"),

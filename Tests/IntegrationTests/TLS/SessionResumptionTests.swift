@@ -28,6 +28,21 @@ extension TLSTests {
             }
         }
 
+        /// A thief of the broker's ticket key would go on for ever.
+        @Test(arguments: [TLSVersion.v1_2, .v1_3])
+        func `does not happen with a session of yesterday`(version: TLSVersion) async throws {
+            try await expect([false, false, false], version) { tls, _ in tls.maximumSessionAge = .nanoseconds(1) }
+        }
+
+        @Test(arguments: [TLSVersion.v1_2, .v1_3])
+        func `does not happen with a custom verification, unless it is asked for`(version: TLSVersion) async throws {
+            try await expect([false, false, false], version) { tls, _ in tls.customVerification = { _ in } }
+            try await expect([false, true, true], version) { tls, _ in
+                tls.customVerification = { _ in }
+                tls.resumesSessions = true
+            }
+        }
+
         /// In TLS 1.2, a session identifier takes its place (RFC 5246, section 7.4.1.3).
         @Test(arguments: [TLSVersion.v1_2, .v1_3])
         func `does not need a ticket`(version: TLSVersion) async throws {

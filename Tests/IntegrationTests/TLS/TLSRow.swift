@@ -51,6 +51,9 @@ struct TLSRow: Sendable, CustomTestStringConvertible {
             // An alert is useful only if it arrives.
             #expect(await eventually { server.output.contains("SSL alert number") }, "\(server.output)")
         }
+        if case .failed(let failure) = outcome, failure.phase != .connack {
+            #expect(!server.output.contains("MQTT"), "a byte of CONNECT has left: \(server.output)")
+        }
         if let serverSays {
             #expect(await eventually { server.output.contains(serverSays) }, "\(server.output)")
         }

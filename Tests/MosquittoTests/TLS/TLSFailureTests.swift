@@ -24,7 +24,7 @@ import Testing
         #expect(certificate.subject == "CN=a.example")
         #expect(certificate.issuer == "CN=some CA")
         #expect(
-            certificate.subjectAlternativeNames == [
+            certificate.subjectAlternativeNames.map(\.description) == [
                 "DNS:a.example", "IP Address:127.0.0.1", "IP Address:0:0:0:0:0:0:0:1",
             ])
         #expect(certificate.notBefore < certificate.notAfter)

@@ -2,6 +2,7 @@ import CMosquitto
 import CMosquittoShim
 import Foundation
 import MosquittoTesting
+import Synchronization
 import Testing
 
 @testable import Mosquitto
@@ -16,15 +17,18 @@ import Testing
         let server: LooseServer
         let configuration: MQTTTLSConfiguration
         let context: TLSContext
+        let clock = MovedClock()
         private static let first = MQTTEndpoint(host: "a.example", port: 8_883)
 
         init(
-            _ version: Int32 = TLS1_3_VERSION, change: (inout MQTTTLSConfiguration) -> Void = { _ in }
+            _ version: Int32 = TLS1_3_VERSION, notAfter: Date = Date(timeIntervalSinceNow: 1e7),
+            change: (inout MQTTTLSConfiguration) -> Void = { _ in }
         ) async throws {
             folder = try OpenSSLFolder()
             let authority = try TestCertificateAuthority()
             server = try LooseServer(
-                try authority.serverIdentity(names: ["a.example", "b.example"]), maximumVersion: version)
+                try authority.serverIdentity(names: ["a.example", "b.example"], notAfter: notAfter),
+                maximumVersion: version)
             let identity = try authority.clientIdentity(commonName: "client")
             try folder.write(authority.certificatePEM, to: "ca.pem")
             try folder.write(identity.certificatePEM, to: "client.pem")
@@ -34,7 +38,9 @@ import Testing
                 identity: .files(certificate: folder.path("client.pem"), key: folder.path("client.key")))
             change(&configuration)
             self.configuration = configuration
-            context = try await TLSContext.prepared(configuration, for: Self.first)
+            let clock = clock
+            let new = try TLSContext(configuration, clock: TLSClock { clock.reading })
+            context = try await TLSContext.prepared(configuration, again: new, for: Self.first)
         }
 
         /// Connects to the endpoint, and returns true if the connection resumes an earlier session.
@@ -97,6 +103,81 @@ import Testing
         #expect(try await pair.resumes() == false)
     }
 
+    // MARK: Limits
+
+    /// Each ticket follows from the one before, and each is young.
+    @Test(arguments: [TLS1_2_VERSION, TLS1_3_VERSION])
+    func `are not resumed a day after the last full handshake`(version: Int32) async throws {
+        let pair = try await Pair(version)
+        #expect(try await pair.resumes() == false)
+        for _ in 0..<3 {
+            for _ in 0..<3 {
+                pair.clock.move(by: 7 * 3_600)
+                #expect(try await pair.resumes())
+            }
+            pair.clock.move(by: 4 * 3_600)
+            #expect(try await pair.resumes() == false)
+        }
+    }
+
+    @Test func `are not resumed after the age that was chosen, with any endpoint`() async throws {
+        let pair = try await Pair { $0.maximumSessionAge = .seconds(60) }
+        _ = try await pair.resumes("a.example")
+        pair.clock.move(by: 30)
+        _ = try await pair.resumes("b.example")
+        pair.clock.move(by: 31)
+        #expect(try await pair.resumes("a.example") == false)
+        #expect(try await pair.resumes("b.example"))
+    }
+
+    /// Only the client's clock moves: the server, and OpenSSL, take the certificate for a valid one.
+    @Test(arguments: [TLS1_2_VERSION, TLS1_3_VERSION])
+    func `are not resumed when the broker's certificate has expired`(version: Int32) async throws {
+        let pair = try await Pair(version, notAfter: Date(timeIntervalSinceNow: 3_600))
+        #expect(try await pair.resumes() == false)
+        pair.clock.move(by: 3_500)
+        #expect(try await pair.resumes())
+        pair.clock.move(by: 200)
+        #expect(try await pair.resumes() == false)
+    }
+
+    @Test func `are not resumed when a revocation list is due`() async throws {
+        let folder = try OpenSSLFolder()
+        try folder.write("[ca]\ndefault_ca=a\n[a]\ndatabase=index\ndefault_md=sha256\n", to: "ca.cnf")
+        try folder.write("", to: "index")
+        let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+        try await folder.openssl("req -x509 \(key) -days 30 -subj /CN=ca -keyout ca.key -out ca.pem")
+        try await folder.openssl(
+            "req -x509 \(key) -days 20 -subj /CN=a -keyout a.key -CA ca.pem -CAkey ca.key -addext subjectAltName=DNS:a.example -out a.pem"
+        )
+        try await folder.openssl("ca -config ca.cnf -gencrl -crldays 2 -cert ca.pem -keyfile ca.key -out crl.pem")
+        let pair = try await Pair {
+            $0.trust = .file(folder.path("ca.pem"))
+            $0.revocation = .init(.file(folder.path("crl.pem")))
+            $0.maximumSessionAge = .seconds(86_400 * 100)
+        }
+        let server = try LooseServer(
+            TestIdentity(certificatePEM: try folder.text("a.pem"), privateKeyPEM: try folder.text("a.key")))
+        #expect(try server.handshake(with: pair.context).isResumed == false)
+        pair.clock.move(by: 86_400)
+        _ = try await TLSContext.prepared(pair.configuration, again: pair.context)
+        #expect(try server.handshake(with: pair.context).isResumed)
+        pair.clock.move(by: 86_400 + 10)
+        _ = try await TLSContext.prepared(pair.configuration, again: pair.context)
+        #expect(try server.handshake(with: pair.context).isResumed == false)
+    }
+
+    @Test func `are not resumed with a custom verification, unless that is asked for`() async throws {
+        let asked = try await Pair { $0.customVerification = { _ in } }
+        for _ in 0..<3 { #expect(try await asked.resumes() == false) }
+        let wanted = try await Pair {
+            $0.customVerification = { _ in }
+            $0.resumesSessions = true
+        }
+        #expect(try await wanted.resumes() == false)
+        #expect(try await wanted.resumes())
+    }
+
     @Test func `are not kept if they are not to be`() async throws {
         let never = try await Pair { $0.resumesSessions = false }
         for _ in 0..<3 { #expect(try await never.resumes() == false) }
@@ -119,5 +200,17 @@ import Testing
         var kept = 0
         for number in 0..<50 where try await pair.resumes("h\(number).example") { kept += 1 }
         #expect((1...17).contains(kept))
+    }
+}
+
+/// The clocks of the machine, and the seconds that a test adds to them.
+private final class MovedClock: Sendable {
+    private let offset = Mutex(0.0)
+
+    func move(by seconds: Double) { offset.withLock { $0 += seconds } }
+
+    var reading: TLSClock.Reading {
+        let offset = offset.withLock { $0 }
+        return TLSClock.Reading(uptime: .now + .seconds(offset), date: Date(timeIntervalSinceNow: offset))
     }
 }
