@@ -70,6 +70,7 @@ enum WireClient {
         configuration.version = version
         configuration.keepAlive = .seconds(keepAlive)
         configuration.receiving.receiveMaximum = 20
+        configuration.receiving.maximumPacketSize = 268_435_460
         return configuration
     }
 

@@ -3,8 +3,12 @@ public struct MQTTReceivingLimits: Sendable, Hashable {
     /// Maximum number of unacknowledged QoS 1 and 2 messages from the broker, 1 to 65,535; MQTT 5.0 only. Default
     /// 65,535.
     public var receiveMaximum: UInt16
-    /// Size in bytes of the largest packet accepted from the broker; a larger one ends the connection before memory is
-    /// allocated for it. Default 268,435,460, the protocol's own limit.
+    /// Size in bytes of the largest packet accepted from the broker, 128 to 268,435,460, the protocol's own limit; a
+    /// larger one ends the connection before memory is allocated for it. With MQTT 5.0 the broker is told, and sends no
+    /// larger message. Default 16 MiB.
+    ///
+    /// A packet without a message, such as CONNACK, has at most 64 KiB, besides its reason codes and authentication
+    /// data. A message with more than 10,000 properties is acknowledged and discarded, with a warning.
     public var maximumPacketSize: Int
     /// Maximum number of filters in a SUBSCRIBE or UNSUBSCRIBE, at least 1. More filters are split into several
     /// packets, also when subscriptions are restored after a reconnect. Default 8, the limit of some brokers, such as
@@ -20,7 +24,7 @@ public struct MQTTReceivingLimits: Sendable, Hashable {
     public var usesSubscriptionIdentifiers: Bool?
 
     public init(
-        receiveMaximum: UInt16 = 65_535, maximumPacketSize: Int = 268_435_460, maximumFiltersPerSubscribe: Int = 8,
+        receiveMaximum: UInt16 = 65_535, maximumPacketSize: Int = 16 << 20, maximumFiltersPerSubscribe: Int = 8,
         usesSubscriptionIdentifiers: Bool? = nil
     ) {
         self.receiveMaximum = receiveMaximum

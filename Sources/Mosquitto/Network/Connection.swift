@@ -69,6 +69,7 @@ final class Connection {
         socket = winner.socket
         decoder = PacketDecoder(
             version: configuration.version, maximumPacketSize: configuration.receiving.maximumPacketSize,
+            maximumReasonCodes: configuration.receiving.maximumFiltersPerSubscribe,
             expectsAuthentication: configuration.authenticator != nil, cleanStart: configuration.session == .clean,
             log: log)
         do throws(MQTTError) {

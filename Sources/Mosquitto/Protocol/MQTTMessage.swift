@@ -19,13 +19,25 @@ public struct MQTTMessage: Sendable, Hashable {
     public internal(set) var packetIdentifier: UInt16?
     /// The DUP flag of the delivery (section 3.3.1.1). Comparisons of messages ignore it.
     var isRepetition = false
+    /// True if the message has too many properties: it is acknowledged, and no consumer receives it.
+    var isDiscarded = false
 
     /// Boxed, since most messages have no properties and a small struct is cheaper to move.
     private final class Extra: Sendable {
         let properties: MQTTPublishProperties
-        init(_ properties: MQTTPublishProperties) { self.properties = properties }
+        let memorySize: Int
+
+        init(_ properties: MQTTPublishProperties) {
+            self.properties = properties
+            memorySize = MemorySize.of(properties)
+        }
     }
     private var extra: Extra?
+
+    /// The memory that the message takes, in bytes: what counts in a buffer.
+    var memorySize: Int {
+        MemoryLayout<MQTTMessage>.stride + MemorySize.of(topic: topic, payload: payload) + (extra?.memorySize ?? 0)
+    }
 
     var subscriptionIdentifiers: [UInt32] { extra?.properties.subscriptionIdentifiers ?? [] }
 

@@ -19,7 +19,8 @@ public struct MQTTQueuePolicy: Sendable, Hashable {
 
     /// Maximum number of waiting messages, at least 1. Default 100,000.
     public var maximumMessages: Int
-    /// Maximum number of bytes of waiting topics and payloads, at least 1. A larger message is accepted if no other is
+    /// Maximum number of bytes of memory that waiting messages take, at least 1: topics, payloads, properties, and what
+    /// the library adds to each. A larger message is accepted if no other is
     /// waiting. Default 64 MiB.
     public var maximumBytes: Int
     /// The reaction to a message that does not fit. Default ``WhenFull/suspend``.

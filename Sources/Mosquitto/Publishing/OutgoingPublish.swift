@@ -100,8 +100,14 @@ final class OutgoingPublish: @unchecked Sendable {
         return known
     }
 
-    /// Number of bytes that count in the queue.
-    var size: Int { topic.utf8.count + payload.count }
+    /// The memory that counts in the queue, in bytes.
+    var memorySize: Int {
+        let size = Self.ownSize + MemorySize.of(topic: topic, payload: payload)
+        return hasProperties ? size + MemorySize.of(properties) : size
+    }
+
+    /// The object itself, with its place in the queue.
+    static let ownSize = 160
 
     func hasExpired(_ now: ContinuousClock.Instant) -> Bool { expiry.map { $0 <= now } ?? false }
 

@@ -130,7 +130,7 @@ final class OutgoingQueue: Sendable {
     }
 
     private func hasRoom(for publish: OutgoingPublish, besides count: Int, _ bytes: Int) -> Bool {
-        count == 0 || count < policy.maximumMessages && bytes + publish.size <= policy.maximumBytes
+        count == 0 || count < policy.maximumMessages && bytes + publish.memorySize <= policy.maximumBytes
     }
 
     /// Drops the oldest messages of QoS 0 if that makes enough room. Returns the dropped messages.

@@ -46,7 +46,7 @@ struct PublishList: ~Copyable {
     private mutating func added(_ publish: OutgoingPublish) {
         publish.isListed = true
         count += 1
-        bytes += publish.size
+        bytes += publish.memorySize
         if publish.isExpiring { expiring += 1 }
     }
 
@@ -73,7 +73,7 @@ struct PublishList: ~Copyable {
     private mutating func removed(_ publish: OutgoingPublish) {
         (publish.previous, publish.next, publish.isListed) = (nil, nil, false)
         count -= 1
-        bytes -= publish.size
+        bytes -= publish.memorySize
         if publish.isExpiring { expiring -= 1 }
     }
 

@@ -102,7 +102,9 @@ extension Inbox {
         guard !messages.isEmpty else { return }
         for message in messages {
             guard let receipt = message.receipt else { continue }
-            givenBack[receipt.packetID] = message.message.topic
+            // A long topic is not kept: it matches no filter, and waits for the next connection.
+            let topic = message.message.topic
+            givenBack[receipt.packetID] = topic.utf8.count <= TopicCache<Void>.longestTopic ? topic : ""
             receipt.settle(isHandled: false)
         }
         warnOfUnclaimed(messages.count, kept)
@@ -115,7 +117,7 @@ extension Inbox {
         warnedOfUnclaimed = total
         let topics = unclaimed.topics.union(givenBack.values)
         let filters = kept.filter { filter in topics.contains { filter.matches($0) } }.map(\.filter)
-        let names = filters.isEmpty ? topics.sorted().prefix(10).map { $0 } : filters.sorted()
+        let names = filters.isEmpty ? topics.sorted().prefix(10).map { ForeignText($0).description } : filters.sorted()
         logger.warning(
             """
             messages of the session stay with the broker, unacknowledged, and it may stop sending more, since nothing \

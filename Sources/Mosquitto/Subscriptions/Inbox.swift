@@ -47,6 +47,10 @@ struct Inbox {
     var unclaimed = UnclaimedMessages()
     /// Topics, by packet identifier, of unclaimed messages that are left to the broker until the next connection.
     var givenBack: [UInt16: String] = [:]
+    /// Number of messages that were discarded for their properties.
+    private var oversized = 0
+    /// The number at the last warning.
+    private var warnedOfOversized = 0
     /// The number of unclaimed messages in the last warning.
     var warnedOfUnclaimed = 0
     var resending: Resending
@@ -241,6 +245,7 @@ struct Inbox {
         _ run: [IncomingMessage], _ first: MQTTMessage, _ subscriber: inout Subscriber,
         _ actions: inout [Subscriber.Action]
     ) {
+        if first.isDiscarded { return discardOversized(run, first) }
         let consumers = subscriber.table.consumers(
             of: first.topic, first.subscriptionIdentifiers, isRetained: first.retain)
         if consumers.isEmpty { return unwanted(run, first, &subscriber) }
@@ -266,7 +271,19 @@ struct Inbox {
         if configuration.isPersistent, !subscriber.isEnded(first.topic) {
             return hold(run, kept: subscriber.table.kept)
         }
-        logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(first.topic)"])
+        logger.debug("a message matches no subscription", metadata: ["mqtt.topic": "\(ForeignText(first.topic))"])
+        acknowledgeAndDiscard(run)
+    }
+
+    /// Discards messages with too many properties.
+    private mutating func discardOversized(_ run: [IncomingMessage], _ first: MQTTMessage) {
+        oversized += run.count
+        if oversized >= 2 * warnedOfOversized {
+            warnedOfOversized = oversized
+            logger.warning(
+                "messages were discarded, since they have more than \(PacketDecoder.maximumProperties) properties",
+                metadata: ["mqtt.topic": "\(ForeignText(first.topic))", "mqtt.messages": "\(oversized)"])
+        }
         acknowledgeAndDiscard(run)
     }
 

@@ -9,12 +9,13 @@ struct IncomingMessage: Sendable {
     /// A placeholder for a message that was moved out of an array.
     static let none = IncomingMessage(message: MQTTMessage(topic: "", payload: [], qos: .atMostOnce))
 
-    /// The size that counts in a buffer.
-    var size: Int { message.topic.utf8.count + message.payload.count }
+    /// The memory that counts in a buffer, in bytes.
+    var memorySize: Int { message.memorySize }
 
     func isForSame(as other: IncomingMessage) -> Bool {
         message.topic == other.message.topic
             && message.retain == other.message.retain
+            && message.isDiscarded == other.message.isDiscarded
             && message.subscriptionIdentifiers == other.message.subscriptionIdentifiers
     }
 }
@@ -59,7 +60,7 @@ struct MessageUnderHandling {
     }
 
     let receipt: Receipt
-    private let topic: String
+    private var topic: String
     private var payload: Payload
     /// The connection on which the message arrived last.
     var connection: Int
@@ -73,23 +74,24 @@ struct MessageUnderHandling {
     }
 
     func isSame(as message: MQTTMessage) -> Bool {
-        guard message.topic == topic else { return false }
         switch payload {
-        case .whole(let payload): return message.payload == payload
+        case .whole(let payload): return message.topic == topic && message.payload == payload
         case .condensed(let count, let hash):
-            return message.payload.count == count && Self.hash(message.payload) == hash
+            return message.payload.count == count && Self.hash(message.topic, message.payload) == hash
         }
     }
 
-    /// Releases the memory of the payload. A handled message is kept only to recognize its repetition: up to 65,535 of
-    /// them may wait for an earlier acknowledgement (MQTT 5.0, section 4.6).
+    /// Releases the memory of topic and payload. A handled message is kept only to recognize its repetition: up to
+    /// 65,535 of them may wait for an earlier acknowledgement (MQTT 5.0, section 4.6).
     mutating func condense() {
         guard case .whole(let bytes) = payload else { return }
-        payload = .condensed(count: bytes.count, hash: Self.hash(bytes))
+        payload = .condensed(count: bytes.count, hash: Self.hash(topic, bytes))
+        topic = ""
     }
 
-    private static func hash(_ bytes: [UInt8]) -> Int {
+    private static func hash(_ topic: String, _ bytes: [UInt8]) -> Int {
         var hasher = Hasher()
+        hasher.combine(topic)
         bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
         return hasher.finalize()
     }

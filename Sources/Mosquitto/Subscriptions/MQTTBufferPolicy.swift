@@ -21,8 +21,8 @@ public struct MQTTBufferPolicy: Sendable, Hashable {
     /// Maximum number of buffered messages, at least 1; with ``WhenFull/pauseReading`` there may be more while a call
     /// waits for the broker.
     public var capacity: Int
-    /// Maximum number of bytes of buffered topics and payloads, at least 1; the message that exceeds the limit is still
-    /// accepted. Default 64 MiB.
+    /// Maximum number of bytes of memory that buffered messages take, at least 1: topics, payloads, properties, and
+    /// what the library adds to each. The message that exceeds the limit is still accepted. Default 64 MiB.
     public var maximumBytes: Int
     /// The behaviour of the client when the buffer is full.
     public var whenFull: WhenFull

@@ -98,7 +98,7 @@ final class MessageBuffer: Sendable {
             // The loop passes no messages to a finished consumer.
             if state.isFinished { return (nil as CheckedContinuation<Void, Never>?, false, messages.prefix(0)) }
             if state.messages.isEmpty { state.messages = messages } else { state.messages += messages }
-            for message in messages { state.bytes += message.size }
+            for message in messages { state.bytes += message.memorySize }
             let dropped = policy.whenFull == .pauseReading ? [] : drop(&state)
             state.fullness = policy.whenFull == .pauseReading ? fullness(state) : .room
             defer { state.waiting = nil }
@@ -125,7 +125,7 @@ final class MessageBuffer: Sendable {
         var excess = 0
         let count = state.messages.count
         while count - excess > policy.capacity || bytes > policy.maximumBytes && count - excess > 1 {
-            bytes -= state.messages[policy.whenFull == .dropOldest ? excess : count - 1 - excess].size
+            bytes -= state.messages[policy.whenFull == .dropOldest ? excess : count - 1 - excess].memorySize
             excess += 1
         }
         if excess == 0 { return [] }
@@ -208,7 +208,7 @@ final class MessageBuffer: Sendable {
             let open = state.messages.filter(isOpen)
             guard !open.isEmpty else { return open }
             state.messages.removeAll(where: isOpen)
-            state.bytes = state.messages.reduce(0) { $0 + $1.size }
+            state.bytes = state.messages.reduce(0) { $0 + $1.memorySize }
             state.fullness = policy.whenFull == .pauseReading ? fullness(state) : .room
             return open
         }

@@ -71,7 +71,7 @@ struct SubscriptionTable {
     /// Filters without a consumer from which the client has not unsubscribed yet.
     private var abandoned: OrderedSet<String> = []
     /// A cache of routes by topic: one look-up per message instead of a match per filter.
-    private var routes: [String: Route] = [:]
+    private var routes = TopicCache<Route>()
     /// The last identifier. It starts at random, since messages of a resumed session may carry identifiers of an
     /// earlier run.
     private var lastIdentifier = UInt32.random(in: 1...200_000_000)
@@ -293,9 +293,11 @@ struct SubscriptionTable {
         return !identifiers.isEmpty && route.known.subtracting(route.kept).isSuperset(of: identifiers)
     }
 
+    /// Number of bytes of the topics whose routes are kept.
+    var cachedBytes: Int { routes.bytes }
+
     private mutating func route(of topic: String) -> Route {
         if let known = routes[topic] { return known }
-        if routes.count >= 10_000 { routes.removeAll() }
         var route = Route()
         for consumer in consumers {
             let matching = consumer.subscriptions.filter { $0.filter.matches(topic) }
@@ -320,7 +322,7 @@ struct SubscriptionTable {
                 route.kept.insert(identifier)
             }
         }
-        routes[topic] = route
+        routes.keep(route, for: topic)
         return route
     }
 }

@@ -80,13 +80,13 @@ struct UnclaimedMessages {
 
     private func hasRoom(for message: IncomingMessage) -> Bool {
         let (amount, limit) = (amounts[Kind.unacknowledged.rawValue], Self.limits[Kind.unacknowledged.rawValue])
-        return amount.count < limit.count && (amount.count == 0 || amount.bytes + message.size <= limit.bytes)
+        return amount.count < limit.count && (amount.count == 0 || amount.bytes + message.memorySize <= limit.bytes)
     }
 
     private mutating func add(_ message: IncomingMessage, _ kind: Kind, _ now: ContinuousClock.Instant) {
         entries.append(Entry(incoming: message, since: now, kind: kind))
         amounts[kind.rawValue].count += 1
-        amounts[kind.rawValue].bytes += message.size
+        amounts[kind.rawValue].bytes += message.memorySize
     }
 
     /// Drops the oldest messages if the limit is exceeded by more than an eighth. One message is always kept, however
@@ -101,7 +101,7 @@ struct UnclaimedMessages {
         let trimmed = take { entry in
             guard entry.kind == kind, exceeds(limit.count, limit.bytes) else { return false }
             amount.count -= 1
-            amount.bytes -= entry.incoming.size
+            amount.bytes -= entry.incoming.memorySize
             return true
         }
         lost += trimmed.count
@@ -114,7 +114,7 @@ struct UnclaimedMessages {
             guard isWanted(entry) else { return false }
             taken.append(entry.incoming)
             amounts[entry.kind.rawValue].count -= 1
-            amounts[entry.kind.rawValue].bytes -= entry.incoming.size
+            amounts[entry.kind.rawValue].bytes -= entry.incoming.memorySize
             return true
         }
         return taken

@@ -1,17 +1,31 @@
 /// Decoding of the properties of received packets (MQTT 5.0, section 2.2.2), and of primitive values.
 extension PacketDecoder {
-    /// Decodes the properties at `offset`. Returns the offset of their end.
+    /// Largest number of properties in a packet: each takes memory, and time on the event loop.
+    static let maximumProperties = 10_000
+
+    /// Decodes the properties at `offset`. Returns the offset of their end. Throws if there are too many.
     @discardableResult
     func properties(
         of type: UInt8, _ body: UnsafeRawBufferPointer, at offset: Int,
         _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
     ) throws(MQTTError) -> Int {
+        let (end, isComplete) = try firstProperties(of: type, body, at: offset, visit)
+        if isComplete { return end }
+        throw Self.violation(
+            "the broker sent \(Self.name(of: type)) with more than \(Self.maximumProperties) properties")
+    }
+
+    /// Decodes properties up to their largest number. Returns the offset of their end, and whether these are all.
+    func firstProperties(
+        of type: UInt8, _ body: UnsafeRawBufferPointer, at offset: Int,
+        _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
+    ) throws(MQTTError) -> (end: Int, isComplete: Bool) {
         guard offset < body.count, let (length, lengthBytes) = try Self.variableByteInteger(body, at: offset),
             offset + lengthBytes + length <= body.count
         else { throw Self.malformed(Self.name(of: type)) }
         let start = offset + lengthBytes
-        try Self.walkProperties(UnsafeRawBufferPointer(rebasing: body[start..<start + length]), of: type, visit)
-        return start + length
+        let bytes = UnsafeRawBufferPointer(rebasing: body[start..<start + length])
+        return (start + length, try Self.walkProperties(bytes, of: type, visit))
     }
 
     /// The properties that a broker may send in a packet of each type (MQTT 5.0, section 2.2.2.2), as bits of their
@@ -33,16 +47,20 @@ extension PacketDecoder {
     static let repeatable: UInt64 = 1 << 0x26 | 1 << 0x0B
 
     /// Calls `visit` for each property. The type of a value follows from its identifier (MQTT 5.0, section 2.2.2.2), so
-    /// that unknown properties cannot be skipped.
+    /// that unknown properties cannot be skipped. Returns false if there are too many, of which the rest was not
+    /// visited.
     static func walkProperties(
         _ bytes: UnsafeRawBufferPointer, of type: UInt8, _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
-    ) throws(MQTTError) {
-        if bytes.isEmpty { return }
+    ) throws(MQTTError) -> Bool {
+        if bytes.isEmpty { return true }
         let name = name(of: type)
         let allowed = allowed[type] ?? 0
         var seen: UInt64 = 0
         var position = 0
+        var count = 0
         while position < bytes.count {
+            if count == maximumProperties { return false }
+            count += 1
             let identifier = bytes[position]
             let start = position + 1
             let bit: UInt64 = identifier < 64 ? 1 << UInt64(identifier) : 0
@@ -87,6 +105,7 @@ extension PacketDecoder {
             visit(identifier, value)
             position = start + length
         }
+        return true
     }
 
     /// Throws if text is invalid, except in DISCONNECT: it ends the connection in any case, and its content is useful.

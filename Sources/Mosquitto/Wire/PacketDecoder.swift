@@ -1,10 +1,13 @@
 /// Decodes the broker's byte stream into one ``ServerPacket`` per packet, in the order of the stream.
 ///
-/// Rejects packets above the configured size and values that a server may not send. Packets are decoded in place; only
+/// Rejects packets above their largest size as soon as their header is here, and values that a server may not send.
+/// Packets are decoded in place; only
 /// a packet that spans chunks is copied.
 struct PacketDecoder {
     let version: MQTTVersion
     private let maximumPacketSize: Int
+    /// Largest number of reason codes in a packet.
+    private let maximumReasonCodes: Int
     /// True if the client has asked for a clean start, after which no session can be present.
     private let cleanStart: Bool
     /// True if the client has asked for enhanced authentication; without it a broker must not send AUTH (MQTT 5.0,
@@ -26,13 +29,15 @@ struct PacketDecoder {
     private(set) var packets: [ServerPacket] = []
 
     init(
-        version: MQTTVersion, maximumPacketSize: Int, expectsAuthentication: Bool = true, cleanStart: Bool = false,
+        version: MQTTVersion, maximumPacketSize: Int, maximumReasonCodes: Int = 65_536,
+        expectsAuthentication: Bool = true, cleanStart: Bool = false,
         log: PacketLog? = nil
     ) {
         self.cleanStart = cleanStart
         self.expectsAuthentication = expectsAuthentication
         self.version = version
         self.maximumPacketSize = maximumPacketSize
+        self.maximumReasonCodes = min(maximumReasonCodes, 1 << 28)
         self.log = log
     }
 
@@ -78,6 +83,21 @@ struct PacketDecoder {
         case finished(total: Int)
     }
 
+    /// A packet without a message needs little, but its properties take many times their bytes in memory, and time.
+    private func largestSize(of type: UInt8) -> Int {
+        let own =
+            switch type {
+            case 3: maximumPacketSize
+            case 9, 11: Self.largestControl + maximumReasonCodes
+            // Authentication data may have 64 KiB by themselves.
+            case 2, 15: expectsAuthentication ? 2 * Self.largestControl : Self.largestControl
+            default: Self.largestControl
+            }
+        return min(own, maximumPacketSize)
+    }
+
+    static let largestControl = 64 << 10
+
     private mutating func examineCarry() throws(MQTTError) -> Progress {
         let packet = carry
         return try packet.withUnsafeBytes { bytes in
@@ -93,9 +113,11 @@ struct PacketDecoder {
         }
         let head = 1 + lengthBytes
         let total = head + remaining
-        if total > maximumPacketSize {
-            throw Self.violation(
-                "the broker sent a packet of \(total) bytes; at most \(maximumPacketSize) are accepted")
+        let limit = largestSize(of: packet[0] >> 4)
+        if total > limit {
+            let name = Self.name(of: packet[0] >> 4)
+            let remedy = limit == maximumPacketSize ? ", see receiving.maximumPacketSize" : ""
+            throw Self.violation("the broker sent \(name) of \(total) bytes; at most \(limit) are accepted" + remedy)
         }
         if packet[0] >> 4 == 3 {
             return try examinePublish(
@@ -148,18 +170,24 @@ struct PacketDecoder {
             throw Self.violation("the broker sent a PUBLISH with the packet identifier 0")
         }
         var properties = MQTTPublishProperties()
-        var payload = afterTopic
+        var (payload, hasAllProperties) = (afterTopic, true)
         if version == .v5_0 {
-            payload = try self.properties(of: 3, packet, at: afterTopic) { properties.read($0, $1) }
+            (payload, hasAllProperties) = try firstProperties(of: 3, packet, at: afterTopic) {
+                properties.read($0, $1)
+            }
         }
         let end = afterTopic - (qos == .atMostOnce ? 0 : 2)
         let topic = try topic(UnsafeRawBufferPointer(rebasing: packet[(head + 2)..<end]))
+        // A message with too many properties is acknowledged and discarded. Any publisher can send it: to end the
+        // connection would have a persistent session end each of its connections.
         var message = MQTTMessage(
-            topic: topic, payload: Array(packet[payload...]), qos: qos, retain: flags & 1 == 1, properties: properties)
+            topic: topic, payload: hasAllProperties ? Array(packet[payload...]) : [], qos: qos, retain: flags & 1 == 1,
+            properties: hasAllProperties ? properties : .init())
         message.isRepetition = flags & 8 != 0
+        message.isDiscarded = !hasAllProperties
         log?(
             """
-            received PUBLISH (d\(flags >> 3), q\(qos.rawValue), r\(flags & 1), m\(packetID), '\(topic)', \
+            received PUBLISH (d\(flags >> 3), q\(qos.rawValue), r\(flags & 1), m\(packetID), '\(ForeignText(topic))', \
             ... (\(message.payload.count) bytes))
             """)
         packets.append(.publish(message, packetID: packetID))

@@ -52,13 +52,16 @@ import Testing
     }
 
     @Test func `is full at its number of bytes, but one message always fits`() throws {
-        let queue = OutgoingQueue(MQTTQueuePolicy(maximumBytes: 100, whenFull: .refuse))
-        _ = try queue.post(publish(bytes: 1_000))
+        let queue = OutgoingQueue(MQTTQueuePolicy(maximumBytes: 10_000, whenFull: .refuse))
+        _ = try queue.post(publish(bytes: 100_000))
         #expect(throws: MQTTError.self) { try queue.post(publish(bytes: 1)) }
         #expect(queue.takeAll(1).count == 1)
-        _ = try queue.post(publish("t", bytes: 50))
-        _ = try queue.post(publish("t", bytes: 48))
-        #expect(queue.depth.bytes == 100)
+        #expect(queue.depth.bytes == 0)
+        _ = try queue.post(publish("t", bytes: 5_000))
+        let rest = 10_000 - queue.depth.bytes
+        let own = publish("t", bytes: 1).memorySize - 1
+        _ = try queue.post(publish("t", bytes: rest - own))
+        #expect(queue.depth.bytes == 10_000)
         #expect(throws: MQTTError.self) { try queue.post(publish("t")) }
     }
 
@@ -112,12 +115,12 @@ import Testing
 
     @Test func `drops nothing for a message that has no room all the same`() throws {
         let queue = OutgoingQueue(
-            MQTTQueuePolicy(maximumMessages: 10, maximumBytes: 100, whenFull: .dropOldestQoS0))
-        _ = try queue.post(publish("1", .atMostOnce, bytes: 20))
-        _ = try queue.post(publish("2", bytes: 60))
-        #expect(throws: MQTTError.self) { try queue.post(publish("3", bytes: 50)) }
+            MQTTQueuePolicy(maximumMessages: 10, maximumBytes: 10_000, whenFull: .dropOldestQoS0))
+        _ = try queue.post(publish("1", .atMostOnce, bytes: 2_000))
+        _ = try queue.post(publish("2", bytes: 6_000))
+        #expect(throws: MQTTError.self) { try queue.post(publish("3", bytes: 5_000)) }
         #expect(queue.depth.messages == 2)
-        _ = try queue.post(publish("4", bytes: 30))
+        _ = try queue.post(publish("4", bytes: 3_000))
         #expect(queue.takeAll(10).map(\.topic) == ["2", "4"])
     }
 

@@ -50,7 +50,7 @@ import Testing
         expect(queue.expiring == 1)
         for index in [2, 4, 0, 2] { queue.remove(messages[index]) }
         expect(queue.count == 2)
-        expect(queue.bytes == 2)
+        expect(queue.bytes == messages[1].memorySize + messages[3].memorySize)
         expect(queue.expiring == 0)
         expect(queue.first === messages[1])
         for index in [1, 3] { queue.remove(messages[index]) }

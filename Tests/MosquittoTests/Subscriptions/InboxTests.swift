@@ -33,10 +33,12 @@ private final class Fixture {
     /// Receives the PUBLISH packets of one turn, by topic and QoS. Returns the immediate acknowledgements.
     @discardableResult
     func publish(
-        _ packetID: UInt16, _ topic: String = "a", _ qos: MQTTQoS = .atLeastOnce, isRepetition: Bool = false
+        _ packetID: UInt16, _ topic: String = "a", _ qos: MQTTQoS = .atLeastOnce, isRepetition: Bool = false,
+        isDiscarded: Bool = false
     ) -> [String] {
         var message = MQTTMessage(topic: topic, payload: [1], qos: qos)
         message.isRepetition = isRepetition
+        message.isDiscarded = isDiscarded
         inbox.published(packetID, qos)
         if let incoming = inbox.receive(message, packetID) { _ = inbox.deliver([incoming], &subscriber) }
         return sent()
@@ -110,6 +112,21 @@ extension MessageBuffer {
         fixture.connect(isResumed: true)
         fixture.publish(1, "a", .exactlyOnce, isRepetition: true)
         #expect(consumer.waiting == 1)
+    }
+
+    /// It would come again and again.
+    @Test mutating func `a message with too many properties is acknowledged, and no consumer gets it`() {
+        let consumer = fixture.consumer("#")
+        #expect(fixture.publish(1, "a", isDiscarded: true) == ["PUBACK 1"])
+        #expect(fixture.publish(2, "a", .exactlyOnce, isDiscarded: true) == ["PUBREC 2"])
+        #expect(consumer.waiting == 0)
+        fixture = Fixture { ($0.holds, $0.isPersistent) = (true, true) }
+        let holding = fixture.consumer("#")
+        _ = fixture.publish(1, "a", isDiscarded: true)
+        #expect(fixture.settle() == ["PUBACK 1"])
+        #expect(holding.waiting == 0)
+        fixture = Fixture { ($0.acknowledgesOnDelivery, $0.isPersistent) = (true, true) }
+        #expect(fixture.publish(1, "nobody", isDiscarded: true) == ["PUBACK 1"])
     }
 
     // MARK: Acknowledging after handling

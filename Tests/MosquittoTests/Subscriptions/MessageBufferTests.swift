@@ -100,18 +100,18 @@ import Testing
 
     @Test func `are bounded by their bytes too, but one is always kept`() async {
         func buffer(_ whenFull: MQTTBufferPolicy.WhenFull) -> MessageBuffer {
-            MessageBuffer(["#"], policy: MQTTBufferPolicy(capacity: 100, maximumBytes: 250, whenFull: whenFull)) {}
+            MessageBuffer(["#"], policy: MQTTBufferPolicy(capacity: 100, maximumBytes: 25_000, whenFull: whenFull)) {}
         }
         let pausing = buffer(.pauseReading)
-        #expect(!pausing.append(messages(0..<2, bytes: 100)))
-        #expect(pausing.append(messages(2..<3, bytes: 100)))
+        #expect(!pausing.append(messages(0..<2, bytes: 10_000)))
+        #expect(pausing.append(messages(2..<3, bytes: 10_000)))
         #expect(await pausing.next(isolation: nil) != nil)
-        #expect(!pausing.append(messages(3..<4, bytes: 100)))
+        #expect(!pausing.append(messages(3..<4, bytes: 10_000)))
         for (policy, left) in [(MQTTBufferPolicy.WhenFull.dropOldest, ["3"]), (.dropNewest, ["0", "1"])] {
             let buffer = buffer(policy)
-            #expect(!buffer.append(messages(0..<3, bytes: 100)))
+            #expect(!buffer.append(messages(0..<3, bytes: 10_000)))
             #expect(buffer.dropped == 1)
-            #expect(!buffer.append(messages(3..<4, bytes: 1_000)))
+            #expect(!buffer.append(messages(3..<4, bytes: 100_000)))
             #expect(await rest(buffer) == left, "\(policy)")
         }
     }
