@@ -92,7 +92,8 @@ public struct MQTTCommandCredentials: MQTTCredentialProvider {
             // A program that was killed because its request was cancelled has not failed.
             try Task.checkCancellation()
             guard result.terminationStatus.isSuccess else {
-                let said = Redaction.standardError(result.closureResult, without: Array(environment.values))
+                let said = Redaction.standardError(
+                    result.closureResult, without: Array(environment.values) + argumentValues)
                 throw MQTTCredentialError.transient(
                     "\(name) ended with \(result.terminationStatus)" + (said.isEmpty ? "" : ": \(said)"))
             }
@@ -105,6 +106,15 @@ public struct MQTTCommandCredentials: MQTTCredentialProvider {
                 throw MQTTCredentialError.transient("\(name) printed more than \(Self.outputLimit) bytes")
             default: throw MQTTCredentialError.transient("\(name) could not be run: \(error.code)")
             }
+        }
+    }
+
+    /// The arguments without the names of options: a program may quote what it was given.
+    private var argumentValues: [String] {
+        arguments.flatMap { argument -> [String] in
+            guard argument.hasPrefix("-") else { return [argument] }
+            let value = argument.drop { $0 != "=" }.dropFirst()
+            return value.isEmpty ? [] : [String(value)]
         }
     }
 

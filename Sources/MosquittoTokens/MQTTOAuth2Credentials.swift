@@ -158,7 +158,10 @@ public struct MQTTOAuth2Credentials: MQTTCredentialProvider {
         }
         switch authentication {
         case .basic, .basicFile:
-            request.headers.add(name: "Authorization", value: OAuth2Form.basic(clientID, secrets[0]))
+            let header = OAuth2Form.basic(clientID, secrets[0])
+            request.headers.add(name: "Authorization", value: header)
+            // Issuers, and what is in front of them, quote headers too.
+            secrets.append(String(header.drop { $0 != " " }.dropFirst()))
         case .post, .privateKey: break
         }
         for (name, value) in parameters.sorted(by: { $0.key < $1.key }) { form.add(name, value) }

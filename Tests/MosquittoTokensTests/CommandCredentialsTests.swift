@@ -90,6 +90,15 @@ struct CommandCredentialsTests {
         #expect(error?.message.hasSuffix(": key (redacted) is (redacted)") == true)
     }
 
+    @Test func `an argument that it repeats does not show`() async {
+        let source = MQTTCommandCredentials(
+            "sh",
+            ["-c", "echo \"login failed: $1 $2 $0\" >&2; exit 1", "hunter1secret", "--password", "--pin=hunter2secret"])
+        let error = await failure(source)
+        #expect(error?.message.contains("hunter") == false)
+        #expect(error?.message.hasSuffix("login failed: --password --pin=(redacted) (redacted)") == true)
+    }
+
     @Test func `it may say much on standard error, of which little is shown`() async throws {
         let noise = "i=0; while [ $i -lt 20000 ]; do echo noise $i >&2; i=$((i+1)); done"
         #expect(try await shell("\(noise); echo token").credentials(for: attempt).password?.text == "token")

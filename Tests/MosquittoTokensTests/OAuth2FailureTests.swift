@@ -136,6 +136,22 @@ struct OAuth2FailureTests {
         #expect(ContinuousClock.now - started < .seconds(8))
     }
 
+    /// A firewall in front of an issuer may quote the request that it refuses.
+    @Test func `the header that it quotes does not show`() async throws {
+        let header = OAuth2Form.basic("c", Self.secret)
+        let error = try await failure(
+            .full(400, #"{"error": "invalid_request", "error_description": "bad Authorization: \#(header)"}"#))
+        #expect(error?.message == "the issuer answered 400 invalid_request: bad Authorization: Basic (redacted)")
+    }
+
+    /// NIOSSL's own minimum is TLS 1.0 (RFC 8996).
+    @Test func `it is spoken to with TLS 1_2 at least, whoever it is trusted by`() async throws {
+        #expect(HTTPClient.oauth2Configuration.tlsConfiguration?.minimumTLSVersion == .tlsv12)
+        let folder = try TemporaryDirectory()
+        let path = try folder.write(try TestCertificateAuthority().certificatePEM, to: "ca.pem")
+        #expect(try await HTTPClient.trust(path).minimumTLSVersion == .tlsv12)
+    }
+
     @Test func `it is sent nothing before it is trusted, and the authorities can be replaced`() async throws {
         let authority = try TestCertificateAuthority()
         let folder = try TemporaryDirectory()
