@@ -12,8 +12,8 @@ extension MQTTTLSConfiguration {
     }
 
     private mutating func readTrust(_ keys: KeyReader) throws(MQTTError) {
-        var sources: [Trust] = try (keys.strings("trustFiles") ?? []).map { .file($0) }
-        sources += try (keys.strings("trustDirectories") ?? []).map { .directory($0) }
+        var sources: [Trust] = try keys.nonEmpty("trustFiles").map { .file($0) }
+        sources += try keys.nonEmpty("trustDirectories").map { .directory($0) }
         // Configured authorities replace the system's, unless both are requested.
         if try keys.bool("trustSystem") ?? sources.isEmpty { sources.append(.system) }
         trust = Self.union(sources)
@@ -24,7 +24,8 @@ extension MQTTTLSConfiguration {
             verification = value
         }
         serverName = try keys.string("serverName")
-        for text in try keys.strings("pins") ?? [] {
+        if let value = try keys.bool("acceptsCommonName") { acceptsCommonName = value }
+        for text in try keys.nonEmpty("pins") {
             do throws(MQTTError) {
                 pins.insert(try MQTTTLSPublicKeyPin(text))
             } catch {
@@ -53,7 +54,8 @@ extension MQTTTLSConfiguration {
     private mutating func readIdentity(_ keys: KeyReader) throws(MQTTError) {
         let certificate = try keys.string("certificateFile")
         let keyFile = try keys.string("keyFile")
-        let keyURI = try keys.string("keyUri")
+        // It may have a PIN.
+        let keyURI = try keys.string("keyUri", isSecret: true)
         let engine = try keys.string("keyEngine")
         let pkcs12 = try keys.string("pkcs12")
         let passphrase = try keys.secret("keyPassphrase").map { secret -> Identity.Passphrase in { secret } }
@@ -98,7 +100,19 @@ extension MQTTTLSConfiguration {
         case "none": serverNameIndication = .none
         case let name?: serverNameIndication = .name(name)
         }
-        if let value = try keys.bool("resumesSessions") { resumesSessions = value }
+        resumesSessions = try keys.bool("resumesSessions")
+        if let value = try keys.seconds("maximumSessionAge") { maximumSessionAge = value }
+        if let value = try keys.bool("reconnectsAtCertificateExpiry") { reconnectsAtCertificateExpiry = value }
         keyLogFile = try keys.string("keyLogFile")
+    }
+}
+
+extension KeyReader {
+    /// Reads a list that must not be empty if it is there: an empty one, of a template whose values are missing, would
+    /// trust or pin something else than its author meant. Returns an empty list if there is none.
+    fileprivate func nonEmpty(_ key: String) throws(MQTTError) -> [String] {
+        guard let list = try strings(key) else { return [] }
+        if list.isEmpty || list.contains("") { throw error(key, "is an empty list; leave it out, or fill it") }
+        return list
     }
 }

@@ -89,10 +89,12 @@ struct ConfigurationKeysTests {
             "tls.trustSystem": true, "tls.verification": "withoutHostName", "tls.serverName": "name",
             "tls.pins": list(pin), "tls.certificateFile": "cert.pem", "tls.keyFile": "key.pem",
             "tls.revocationFiles": list("crl.pem"), "tls.revocationScope": "chain", "tls.requiresOcspStaple": true,
-            "tls.psk.identity": "name", "tls.psk.key": "00ff", "tls.minimumVersion": "1.3",
+            "tls.psk.identity": "name", "tls.psk.key": "00ff00ff00ff00ff00ff00ff00ff00ff",
+            "tls.minimumVersion": "1.3",
             "tls.maximumVersion": "1.3", "tls.ciphers": "C", "tls.cipherSuites": "S", "tls.groups": "G",
             "tls.applicationProtocols": list("mqtt"), "tls.serverNameIndication": "sni",
-            "tls.resumesSessions": false, "tls.keyLogFile": "keys.log",
+            "tls.resumesSessions": false, "tls.maximumSessionAge": 60,
+            "tls.reconnectsAtCertificateExpiry": false, "tls.acceptsCommonName": true, "tls.keyLogFile": "keys.log",
         ])
         let tls = try #require(configuration.tls)
         #expect(
@@ -103,11 +105,12 @@ struct ConfigurationKeysTests {
         #expect(tls.identity?.description == "client certificate \"cert.pem\"")
         #expect(tls.revocation?.lists == [.file("crl.pem")] && tls.revocation?.scope == .chain)
         #expect(tls.requiresOCSPStaple)
-        #expect(tls.preSharedKey?.identity == "name" && tls.preSharedKey?.key == MQTTSecret(bytes: [0, 0xFF]))
+        #expect(tls.preSharedKey?.identity == "name" && tls.preSharedKey?.key.count == 16)
         #expect(tls.minimumVersion == .v1_3 && tls.maximumVersion == .v1_3)
         #expect(tls.ciphers == "C" && tls.cipherSuites == "S" && tls.groups == "G")
         #expect(tls.applicationProtocols == ["mqtt"] && tls.serverNameIndication == .name("sni"))
-        #expect(!tls.resumesSessions && tls.keyLogFile == "keys.log")
+        #expect(tls.maximumSessionAge == .seconds(60) && !tls.reconnectsAtCertificateExpiry && tls.acceptsCommonName)
+        #expect(tls.resumesSessions == false && tls.keyLogFile == "keys.log")
     }
 
     @Test func `the way to the broker may be another`() throws {
@@ -194,6 +197,13 @@ struct ConfigurationKeysTests {
         }
     }
 
+    /// A template whose values are missing would trust all public authorities, and pin nothing.
+    @Test(arguments: ["tls.trustFiles", "tls.trustDirectories", "tls.pins"])
+    func `an empty list of what is trusted is a mistake`(key: String) {
+        #expect(
+            message { try configuration(["host": "b", AbsoluteConfigKey(stringLiteral: key): list()]) }.contains(key))
+    }
+
     @Test func `a secret is in no error, and providers are told that it is one`() throws {
         let reports = Reports()
         let config = ConfigReader(
@@ -208,9 +218,13 @@ struct ConfigurationKeysTests {
         let valid = try MQTTClientConfiguration(
             config: ConfigReader(
                 provider: EnvironmentVariablesProvider(
-                    environmentVariables: ["HOST": "b", "PASSWORD": "hunter2"]), accessReporter: reports))
+                    environmentVariables: [
+                        "HOST": "b", "PASSWORD": "hunter2", "TLS_CERTIFICATE_FILE": "c",
+                        "TLS_KEY_URI": "pkcs11:object=k?pin-value=1234",
+                    ]),
+                accessReporter: reports))
         #expect(valid.credentials != nil)
-        for key in ["password", "tls.psk.key", "tls.keyPassphrase"] {
+        for key in ["password", "tls.psk.key", "tls.keyPassphrase", "tls.keyUri"] {
             #expect(reports.secrets.contains(key), "\(key)")
         }
         #expect(!reports.secrets.contains("host"))

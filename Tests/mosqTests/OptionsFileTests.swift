@@ -23,12 +23,22 @@ struct OptionsFileTests {
         #expect(try lines("-m \n-m  x\n") == [["-m"], ["-m", " x"]])
     }
 
-    @Test func `a line is cut after 1023 bytes`() throws {
-        let value = String(repeating: "x", count: 1_500)
-        #expect(
-            try lines("-m \(value)\n-d\n") == [
-                ["-m", String(value.prefix(1_020))], [String(value.dropFirst(1_020))], ["-d"],
-            ])
+    /// A token of RS256 has more than the 1,023 bytes that mosquitto's commands read.
+    @Test func `a line is read to its end`() throws {
+        let value = String(repeating: "x", count: 5_000)
+        #expect(try lines("-P \(value)\n-d\n") == [["-P", value], ["-d"]])
+    }
+
+    @Test(arguments: [
+        "SECRETtoken", "-SECRETtoken", "--SECRET", "-P SECRET\nSECRET rest", "-p SECRET", "-q  SECRET x",
+        "-D publish SECRET x", "--psk", "-L SECRET://a", "-k SECRET",
+    ])
+    func `a complaint shows nothing of it`(text: String) throws {
+        let invocation = Invocation(["mosq", "pub", "-t", "t", "-m", "x"])
+        let failure = #expect(throws: CommandFailure.self) {
+            try invocation.arguments(file: { _ in try OptionsFile(content: Array(text.utf8)) })
+        }
+        #expect(failure?.lines.contains { $0.contains("SECRET") } == false, "\(failure?.lines ?? [])")
     }
 
     @Test func `what is not UTF-8 is refused, except for a payload and a password`() throws {

@@ -8,13 +8,16 @@ import Testing
 @Suite("Arguments of TLS")
 struct TLSArgumentTests {
     private func configuration(_ arguments: String...) throws -> MQTTClientConfiguration {
+        try configuration(arguments)
+    }
+
+    private func configuration(_ arguments: [String]) throws -> MQTTClientConfiguration {
         try ConnectionOptions.parse(arguments).configuration(.publish)
     }
 
     @Test func `each flag sets its option`() throws {
         let insecure = try configuration("--cafile", "/dev/null", "--insecure").tls
         #expect(insecure?.verification == .withoutHostName)
-        #expect(try configuration("--insecure").tls == nil)
         let directory = try configuration("--capath", "/tmp")
         #expect(directory.endpoints[0].port == 8_883)
         #expect(directory.tls?.trust.description == "directory \"/tmp\"")
@@ -33,10 +36,11 @@ struct TLSArgumentTests {
     }
 
     @Test func `a pre-shared key takes the place of certificates`() throws {
-        let configuration = try configuration("--psk", "0a1b", "--psk-identity", "dev1")
+        let configuration = try configuration("--psk", "0a1b0a1b0a1b0a1b0a1b0a1b0a1b0a1b", "--psk-identity", "dev1")
         #expect(configuration.endpoints[0].port == 8_883)
         #expect(configuration.tls?.preSharedKey?.identity == "dev1")
-        #expect(configuration.tls?.preSharedKey?.key == MQTTSecret(bytes: [10, 27]))
+        #expect(
+            configuration.tls?.preSharedKey?.key == MQTTSecret(bytes: (0..<8).flatMap { _ in [10, 27] as [UInt8] }))
     }
 
     @Test func `a key in an engine is no file`() throws {
@@ -69,18 +73,57 @@ struct TLSArgumentTests {
         #expect(failure.lines.joined() == "Error: " + message)
     }
 
+    /// mosquitto_pub sends the password in the clear then, and says nothing.
+    @Test(arguments: [
+        ["--insecure"], ["--tls-version", "tlsv1.3"], ["--ciphers", "HIGH"], ["--tls-alpn", "mqtt"],
+        ["--tls-keylog", "/tmp/keys"], ["--tls-engine", "pkcs11"], ["--psk-identity", "i"],
+    ])
+    func `a flag that would do nothing without TLS is a mistake`(arguments: [String]) throws {
+        for more in [[], ["-p", "1883"], ["--no-tls", "-p", "8883"]] {
+            let failure = #expect(throws: CommandFailure.self) {
+                try ConnectionOptions.parse(arguments + more).configuration(.publish)
+            }
+            let line = failure?.lines.joined() ?? ""
+            #expect(line.contains(arguments[0]) && line.contains("TLS") || line.contains("exclude"), "\(line)")
+        }
+        let tls = try configuration(arguments[0] == "--psk-identity" ? ["-p", "8883"] : arguments + ["-p", "8883"])
+        #expect(tls.tls != nil)
+    }
+
+    @Test func `plain TCP to a port of TLS has to be written out`() throws {
+        for arguments in [["-p", "1883", "--endpoint", "other:8883"], ["--endpoint", "other:8883"]] {
+            #expect(throws: CommandFailure.self) {
+                try ConnectionOptions.parse(arguments).configuration(.publish)
+            }
+            #expect(try configuration(arguments + ["--no-tls"]).tls == nil)
+        }
+    }
+
+    @Test func `a pre-shared key may be in a file`() throws {
+        let folder = try TemporaryDirectory()
+        let path = try folder.write("0a1b0a1b0a1b0a1b0a1b0a1b0a1b0a1b\n", to: "key")
+        let configuration = try configuration("--psk-file", path, "--psk-identity", "dev1")
+        #expect(configuration.endpoints[0].port == 8_883)
+        #expect(
+            configuration.tls?.preSharedKey?.key == MQTTSecret(bytes: (0..<8).flatMap { _ in [10, 27] as [UInt8] }))
+        #expect(throws: CommandFailure.self) {
+            try ConnectionOptions.parse(["--psk-file", path, "--psk", "00", "--psk-identity", "i"])
+                .configuration(.publish)
+        }
+    }
+
     @Test func `a message goes to a real mosquitto with a pre-shared key, and one with another key does not`()
         async throws
     {
         let folder = try TemporaryDirectory()
-        let keys = try folder.write("dev1:0a1b2c3d4e5f\n", to: "keys")
+        let keys = try folder.write("dev1:0a1b2c3d4e5f0a1b2c3d4e5f0a1b2c3d4e5f\n", to: "keys")
         let broker = try await LocalMosquitto.start(extraConfiguration: "psk_hint test\npsk_file \(keys)\n")
         let arguments = [
             "pub", "-p", "\(broker.port)", "-t", "a", "-m", "x", "-q", "1", "--psk-identity", "dev1", "--psk",
         ]
-        let good = try await MosqProcess(arguments + ["0a1b2c3d4e5f"]).result()
+        let good = try await MosqProcess(arguments + ["0a1b2c3d4e5f0a1b2c3d4e5f0a1b2c3d4e5f"]).result()
         #expect(good.status == 0, "\(good.errors)")
-        let bad = try await MosqProcess(arguments + ["000000000000"]).result()
+        let bad = try await MosqProcess(arguments + ["000000000000000000000000000000000000"]).result()
         #expect(bad.status != 0)
         #expect(bad.errors.contains("pre-shared key"), "\(bad.errors)")
     }

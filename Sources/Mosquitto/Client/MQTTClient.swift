@@ -205,3 +205,12 @@ extension MQTTClient {
         if case .stopped(let error?) = state { error } else { nil }
     }
 }
+
+extension MQTTClient: CustomStringConvertible, CustomReflectable {
+    public var description: String { "MQTTClient(\(quoted(configuration.clientID ?? "")))" }
+
+    /// The mirror that `dump` shows: the client's identifier and state. What the client holds may be secret.
+    public var customMirror: Mirror {
+        Mirror(self, children: ["clientID": configuration.clientID ?? "", "state": state], displayStyle: .class)
+    }
+}

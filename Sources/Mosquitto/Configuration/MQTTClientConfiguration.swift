@@ -173,6 +173,12 @@ public struct MQTTClientConfiguration: Sendable {
         if Set(endpoints).count < endpoints.count {
             throw .invalid(.invalidConfiguration, "endpoints has the same one twice")
         }
+        if connection.redirects == .any, let tls, tls.verification != .full, tls.preSharedKey == nil, tls.pins.isEmpty {
+            throw .invalid(
+                .invalidConfiguration,
+                "connection.redirects .any needs the verification .full, or pins: the broker's certificate is what protects the credentials"
+            )
+        }
         if connection.redirects == .any, tls == nil {
             throw .invalid(
                 .invalidConfiguration,

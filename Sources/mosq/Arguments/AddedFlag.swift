@@ -5,6 +5,6 @@ enum AddedFlag {
         "--connect-timeout", "--endpoint", "--redirect", "--token-file", "--token-command", "--oauth2-token-url",
         "--oauth2-client-id", "--oauth2-client-secret-file", "--oauth2-scope", "--oauth2-cafile", "--jwt-key",
         "--jwt-algorithm", "--jwt-kid", "--jwt-claim", "--jwt-lifetime", "--token-refresh-at", "--tls-keylog",
-        "--retain-handling", "--tls-server-name", "--message-hex", "--pw-hex", "--will-payload-hex",
+        "--psk-file", "--retain-handling", "--tls-server-name", "--message-hex", "--pw-hex", "--will-payload-hex",
     ]
 }

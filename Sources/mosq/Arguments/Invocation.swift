@@ -44,7 +44,7 @@ struct Invocation {
         var arguments = ReferenceArguments(of: command)
         if command == .rr { try arguments.take(Rr.version) }
         for line in try path.map({ try OptionsFile(path: $0) })?.lines ?? (try file(command))?.lines ?? [] {
-            try arguments.take(line)
+            try Self.take(line, into: &arguments)
             if arguments.request != nil { break }
         }
         try arguments.take(rest)
@@ -52,6 +52,23 @@ struct Invocation {
         case .help: return .help(command)
         case .version: return .version(command)
         case nil: return .run([command.rawValue] + arguments.words)
+        }
+    }
+
+    /// Takes a line of an options file. Complaints show nothing of the file but the names of known options: a line may
+    /// be a password.
+    private static func take(_ line: [String], into arguments: inout ReferenceArguments) throws {
+        let isKnown = line.first.map {
+            ReferenceFlag.all.flatMap(\.names).contains($0) || $0.wholeMatch(of: /--[a-z][a-z0-9-]{0,39}/) != nil
+        }
+        let failure = CommandFailure.usage("A line of the options file is not understood.")
+        if isKnown != true { throw failure }
+        do {
+            try arguments.take(line)
+        } catch let complaint as CommandFailure {
+            let values = line.dropFirst().flatMap { [$0] + $0.split(separator: " ").map(String.init) }
+            if values.contains(where: { value in complaint.lines.contains { $0.contains(value) } }) { throw failure }
+            throw complaint
         }
     }
 

@@ -22,18 +22,8 @@ struct OptionsFile {
     }
 
     init(content: some Collection<UInt8>) throws {
-        lines = try Self.pieces(of: content).compactMap(Self.words)
-    }
-
-    /// Splits lines as `fgets` with a buffer of 1024 bytes does: a longer line counts as several.
-    private static func pieces(of content: some Collection<UInt8>) -> [[UInt8]] {
-        var pieces: [[UInt8]] = [[]]
-        for byte in content {
-            if pieces[pieces.count - 1].count == 1_023 { pieces.append([]) }
-            pieces[pieces.count - 1].append(byte)
-            if byte == UInt8(ascii: "\n") { pieces.append([]) }
-        }
-        return pieces
+        // mosquitto's commands cut a line after 1,023 bytes and take the rest for another option: the end of a token.
+        lines = try content.split(separator: UInt8(ascii: "\n")).compactMap { try Self.words(Array($0)) }
     }
 
     /// Splits a line into the option, which is its first word, and the value, which is the rest with its spaces.

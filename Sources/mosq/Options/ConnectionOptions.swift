@@ -107,6 +107,8 @@ struct ConnectionOptions: ParsableArguments {
             host: host, port: port ?? tls.defaultPort, tls: try tls.configuration(port: port))
         if let path = unixSocket ?? (port == 0 ? host : nil) { configuration.endpoints = [.unixSocket(path)] }
         configuration.version = try protocolVersion()
+        // As mosquitto's commands, which take messages of any size, and tell the broker of no limit.
+        configuration.receiving.maximumPacketSize = 268_435_460
         configuration.clientID = try clientID()
         configuration.keepAlive = .seconds(keepAlive)
         try session.apply(
@@ -124,6 +126,7 @@ struct ConnectionOptions: ParsableArguments {
         }
         try retry.apply(to: &configuration, behavior)
         try token.apply(to: &configuration, username: username, password: password)
+        try tls.refusePlainMix(configuration)
         do { try configuration.validate() } catch { throw CommandFailure(message: "\(error)") }
         return configuration
     }

@@ -61,6 +61,11 @@ struct TLSOptions: ParsableArguments {
         help: "A pre-shared key in hexadecimal digits, instead of certificates.")
     var preSharedKey: String?
 
+    @Option(
+        name: .customLong("psk-file"), parsing: .unconditional,
+        help: "A file with the pre-shared key in hexadecimal digits, which no list of processes shows.")
+    var preSharedKeyFile: String?
+
     @Option(name: .customLong("psk-identity"), parsing: .unconditional, help: "The name of the pre-shared key.")
     var preSharedKeyIdentity: String?
 
@@ -75,18 +80,21 @@ struct TLSOptions: ParsableArguments {
     /// `--tls-use-os-certs` alone does not change it, as with mosquitto's commands.
     var defaultPort: Int {
         // As documented for mosquitto's commands, whose code leaves --cert and --key out.
-        [cafile, capath, certificate, key, preSharedKey].contains { $0 != nil } ? 8_883 : 1_883
+        [cafile, capath, certificate, key, preSharedKey, preSharedKeyFile].contains { $0 != nil } ? 8_883 : 1_883
     }
 
     /// - Parameter port: as given. mosquitto's commands take 8883 for TLS with the system's trust.
     func configuration(port: Int?) throws -> MQTTTLSConfiguration? {
         try check()
         let minimumVersion = try minimumVersion()
-        let turnsOn = [cafile, capath, certificate, preSharedKey].contains { $0 != nil }
+        let turnsOn = [cafile, capath, certificate, preSharedKey, preSharedKeyFile].contains { $0 != nil }
         if noTLS, turnsOn || useSystemTrust {
             throw CommandFailure.usage("--no-tls and the flags of TLS exclude each other.")
         }
-        guard turnsOn || useSystemTrust || port == 8_883, !noTLS else { return nil }
+        guard turnsOn || useSystemTrust || port == 8_883, !noTLS else {
+            try refuseIdleFlags()
+            return nil
+        }
         var tls = MQTTTLSConfiguration(trust: trust)
         tls.identity = try identity()
         tls.serverName = serverName
@@ -94,9 +102,10 @@ struct TLSOptions: ParsableArguments {
         tls.ciphers = ciphers
         tls.applicationProtocols = applicationProtocol.map { [$0] } ?? []
         tls.keyLogFile = keyLogFile
-        if let preSharedKey, let preSharedKeyIdentity {
+        if hasPreSharedKey, let preSharedKeyIdentity {
+            let digits = try preSharedKeyDigits()
             do {
-                tls.preSharedKey = try .init(identity: preSharedKeyIdentity, hexadecimalKey: preSharedKey)
+                tls.preSharedKey = try .init(identity: preSharedKeyIdentity, hexadecimalKey: digits)
             } catch {
                 throw CommandFailure(message: "Problem setting TLS-PSK options.")
             }
@@ -106,16 +115,40 @@ struct TLSOptions: ParsableArguments {
         return tls
     }
 
+    /// Throws if an endpoint has the port of TLS, and nothing turns it on: all endpoints are spoken to in the same way.
+    func refusePlainMix(_ configuration: MQTTClientConfiguration) throws {
+        guard configuration.tls == nil, !noTLS else { return }
+        guard let endpoint = configuration.endpoints.first(where: { $0.port == 8_883 }) else { return }
+        throw CommandFailure.usage(
+            "\(endpoint) is a port of TLS, which is off: give --cafile or --tls-use-os-certs, or --no-tls.")
+    }
+
+    /// Throws for flags that would do nothing: who gives one of them believes that TLS is on.
+    private func refuseIdleFlags() throws {
+        let flags = [
+            ("--insecure", insecure), ("--tls-version", version != nil), ("--ciphers", ciphers != nil),
+            ("--tls-alpn", applicationProtocol != nil), ("--tls-keylog", keyLogFile != nil),
+            ("--tls-engine", engine != nil), ("--keyform", keyform != nil),
+            ("--psk-identity", preSharedKeyIdentity != nil), ("--tls-server-name", serverName != nil),
+        ]
+        guard let flag = flags.first(where: \.1)?.0 else { return }
+        throw CommandFailure.usage(
+            noTLS
+                ? "--no-tls and \(flag) exclude each other."
+                : "\(flag) needs TLS: give --cafile, --capath, --tls-use-os-certs, --cert or --psk, or -p 8883.")
+    }
+
     /// Throws the error of mosquitto's commands for flags that contradict each other and for unreadable files.
     private func check() throws {
         let complaints: [(Bool, String)] = [
             ((certificate == nil) != (key == nil), "Both certfile and keyfile must be provided if one of them is set."),
             (keyform != nil && key == nil, "If keyform is set, keyfile must be also specified."),
             (
-                preSharedKey != nil && (cafile != nil || capath != nil),
+                hasPreSharedKey && (cafile != nil || capath != nil),
                 "Only one of --psk or --cafile/--capath may be used at once."
             ),
-            (preSharedKey != nil && preSharedKeyIdentity == nil, "--psk-identity required if --psk used."),
+            (preSharedKey != nil && preSharedKeyFile != nil, "Only one of --psk and --psk-file may be used."),
+            (hasPreSharedKey && preSharedKeyIdentity == nil, "--psk-identity required if --psk used."),
             (
                 keyform != nil && keyform != "pem" && keyform != "engine",
                 "Problem setting key form, it must be one of 'pem' or 'engine'."
@@ -142,6 +175,16 @@ struct TLSOptions: ParsableArguments {
         }
     }
 
+    private var hasPreSharedKey: Bool { preSharedKey != nil || preSharedKeyFile != nil }
+
+    private func preSharedKeyDigits() throws -> String {
+        if let preSharedKey { return preSharedKey }
+        guard let path = preSharedKeyFile, let content = KeyFile.read(path), content.count <= 1_024 else {
+            throw CommandFailure(message: "--psk-file cannot be read, or has more than a key.")
+        }
+        return content.text.filter { !$0.isWhitespace }
+    }
+
     private func identity() throws -> MQTTTLSConfiguration.Identity? {
         guard let certificate, let key else { return nil }
         if keyform == "engine" {
@@ -155,9 +198,12 @@ struct TLSOptions: ParsableArguments {
 
     /// True for an encrypted PEM key: the label of PKCS #8, or a header of the older format, shows it.
     private func isEncrypted(_ path: String) -> Bool {
-        guard let data = FileManager.default.contents(atPath: path) else { return false }
-        let text = String(decoding: data, as: UTF8.self)
-        return text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED")
+        guard let content = KeyFile.read(path) else { return false }
+        return content.withBytes { bytes in
+            ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"].contains { mark in
+                bytes.firstRange(of: mark.utf8) != nil
+            }
+        }
     }
 
     private func minimumVersion() throws -> MQTTTLSConfiguration.Version {

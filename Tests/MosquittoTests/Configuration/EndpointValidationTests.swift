@@ -97,6 +97,21 @@ import Testing
         try check { $0.connection.redirects = .any }
     }
 
+    /// The certificate is what protects the credentials from a broker that nobody has named.
+    @Test(arguments: [MQTTTLSConfiguration.Verification.none, .withoutHostName])
+    func `any host without a verified name is refused`(verification: MQTTTLSConfiguration.Verification) throws {
+        let error = try error {
+            $0.connection.redirects = .any
+            $0.tls?.verification = verification
+        }
+        #expect(error.message.contains("connection.redirects .any needs"))
+        try check {
+            $0.connection.redirects = .any
+            $0.tls?.verification = verification
+            $0.tls?.pins = [MQTTTLSPublicKeyPin(unchecked: [UInt8](repeating: 1, count: 32))]
+        }
+    }
+
     @Test(arguments: [MQTTRedirectPolicy.none, .listed])
     func `the listed hosts are fine without TLS`(policy: MQTTRedirectPolicy) throws {
         try check(tls: nil) { $0.connection.redirects = policy }
