@@ -195,7 +195,7 @@ let package = Package(
         .testTarget(
             name: "MosquittoTestingTests",
             dependencies: [
-                "MosquittoTesting",
+                "MosquittoTesting", "Mosquitto",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),

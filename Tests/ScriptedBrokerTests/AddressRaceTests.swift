@@ -72,7 +72,7 @@ struct AddressRaceTests {
     @Test(arguments: [true, false])
     func `an address that never answers is overtaken by the next one`(isTLS: Bool) async throws {
         let broker = try await ScriptedBroker.start(tls: isTLS ? TestTLS.identity : nil)
-        let hole = try Blackhole(address: 0x7F00_0002, port: broker.port)
+        let hole = try Blackhole(address: "127.0.0.2", port: broker.port)
         defer { withExtendedLifetime(hole) {} }
         let resolver = ScriptedResolver(.success(["127.0.0.2", "127.0.0.1"]))
         let start = ContinuousClock.now
@@ -156,7 +156,7 @@ struct AddressRaceTests {
 
     @Test func `addresses of which none answers are one failed attempt, by the deadline`() async throws {
         let hole = try Blackhole()
-        let other = try Blackhole(address: 0x7F00_0002, port: hole.port)
+        let other = try Blackhole(address: "127.0.0.2", port: hole.port)
         defer { withExtendedLifetime((hole, other)) {} }
         var configuration = testConfiguration(port: hole.port)
         configuration.timeouts.connect = .milliseconds(500)

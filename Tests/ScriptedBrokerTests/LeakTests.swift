@@ -60,7 +60,7 @@ struct LeakTests {
         await #expect(processExitsWith: .success) {
             for tls in [nil, MQTTTLSConfiguration(trust: .pem(TestTLS.authority.certificatePEM))] {
                 let broker = try await ScriptedBroker.start(tls: tls == nil ? nil : TestTLS.identity)
-                let hole = try Blackhole(address: 0x7F00_0002, port: broker.port)
+                let hole = try Blackhole(address: "127.0.0.2", port: broker.port)
                 try await ProcessResources.race(3, to: broker, tls: tls)
                 let before = try await ProcessResources.settled()
                 try await ProcessResources.race(25, to: broker, tls: tls)

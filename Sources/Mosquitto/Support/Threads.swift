@@ -10,7 +10,7 @@ import Musl
 
 /// Starts a detached POSIX thread on which SIGPIPE is blocked: a write to a closed socket is an error, not a signal,
 /// and the process's own disposition of SIGPIPE is unchanged. Returns whether the system could create the thread.
-func startThread(name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
+package func startThread(name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
     final class Box {
         let name: String
         let body: @Sendable () -> Void

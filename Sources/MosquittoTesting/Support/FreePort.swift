@@ -34,12 +34,12 @@ private let givenPorts = Mutex<Set<Int>>([])
 
 /// The socket calls that need no event loop.
 enum LoopbackSocket {
-    /// A TCP socket that a child process does not inherit, or -1.
-    static func make() -> Int32 {
+    /// A stream socket that a child process does not inherit, or -1.
+    static func make(_ family: Int32 = AF_INET) -> Int32 {
         #if canImport(Glibc)
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let descriptor = socket(family, Int32(SOCK_STREAM.rawValue), 0)
         #else
-        let descriptor = socket(AF_INET, SOCK_STREAM, 0)
+        let descriptor = socket(family, SOCK_STREAM, 0)
         #endif
         if descriptor >= 0 { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         return descriptor

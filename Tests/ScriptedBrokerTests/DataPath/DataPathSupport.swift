@@ -43,7 +43,7 @@ enum Wire: String, Sendable, CaseIterable {
 }
 
 /// A client that ends with its first failure, at the other end of a proxy.
-func configuration(of proxy: TamperingProxy, _ wire: Wire) -> MQTTClientConfiguration {
+func configuration(of proxy: TCPProxy, _ wire: Wire) -> MQTTClientConfiguration {
     var configuration = testConfiguration(port: 1)
     configuration.endpoints = [proxy.endpoint]
     if wire == .plain {

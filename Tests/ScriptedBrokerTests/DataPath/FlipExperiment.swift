@@ -12,7 +12,7 @@ struct FlipExperiment: Sendable {
     /// The folder of the Unix sockets: thousands of TCP connections would use up the ports of other tests.
     private let folder: TemporaryDirectory
     /// The records that the broker sends when no byte is changed.
-    let records: [TLSRecord]
+    let records: [TCPProxy.TLSRecord]
     /// The order of the messages, which is the broker's choice.
     let order: [String]
 
@@ -33,7 +33,8 @@ struct FlipExperiment: Sendable {
         self.broker = broker
         self.wire = wire
         self.folder = folder
-        let proxy = try TamperingProxy(to: .unixSocket(path), at: folder.path + "/measure.sock")
+        let proxy = try TCPProxy(
+            to: .unixSocket(path), at: folder.path + "/measure.sock", plan: .init(observesRecords: true))
         (records, order) = try await withRunningClient(configuration(of: proxy, wire)) { client, _ in
             try await client.subscribe(to: "message/#") { messages in
                 var order: [String] = []
@@ -52,23 +53,23 @@ struct FlipExperiment: Sendable {
     var connack: Int { firstMessage - 2 }
 
     /// Every byte that the broker sends.
-    var addresses: [TamperingProxy.Address] {
+    var addresses: [TCPProxy.Position] {
         records.indices.flatMap { record in
-            (0..<records[record].length).map { TamperingProxy.Address(record: record, byte: $0) }
+            (0..<records[record].length).map { TCPProxy.Position(record: record, byte: $0) }
         }
     }
 
     /// Starts a proxy in front of the broker, with a unique name for its socket.
-    func makeProxy(_ name: String, _ plan: TamperingProxy.Plan = .init()) throws -> TamperingProxy {
-        try TamperingProxy(
+    func makeProxy(_ name: String, _ plan: TCPProxy.Plan = .init()) throws -> TCPProxy {
+        try TCPProxy(
             to: .unixSocket(folder.path + "/broker.sock"), at: "\(folder.path)/\(name).sock", plan: plan)
     }
 
     func run(
-        _ proxy: TamperingProxy, _ flip: (address: TamperingProxy.Address, mask: UInt8)?,
+        _ proxy: TCPProxy, _ flip: TCPProxy.Flip?,
         on loop: MosquittoEventLoop = MosquittoEventLoop(name: "data-path")
     ) async throws -> Outcome {
-        proxy.setPlan(.init(flip: flip, end: .init(record: records.count)))
+        proxy.setPlan(.init(flip: flip, end: .init(record: records.count), observesRecords: true))
         var configuration = configuration(of: proxy, wire)
         configuration.timeouts.tlsHandshake = .seconds(1)
         configuration.timeouts.connack = .seconds(1)

@@ -12,7 +12,7 @@ extension DataPath.UnderLoad {
 
         /// RFC 8446, section 5.1: legacy_record_version is to be ignored. OpenSSL checks its second byte, but not in
         /// the first record.
-        private static let meaningless = TamperingProxy.Address(record: 0, byte: 2)
+        private static let meaningless = TCPProxy.Position(record: 0, byte: 2)
 
         @Test(arguments: Wire.tls)
         func `each byte of the handshake and of ten records, one by one`(wire: Wire) async throws {
@@ -20,7 +20,7 @@ extension DataPath.UnderLoad {
             let addresses = experiment.addresses
             var masks = JitterGenerator(seed: 5)
             let flips = addresses.shuffled(using: &masks).prefix(scaled(addresses.count))
-                .map { (address: $0, mask: UInt8.random(in: 1 ... .max, using: &masks)) }
+                .map { TCPProxy.Flip($0, mask: UInt8.random(in: 1 ... .max, using: &masks)) }
             let next = Counter()
             let loop = MosquittoEventLoop(name: "data-path")
             let workers = 8
@@ -34,8 +34,8 @@ extension DataPath.UnderLoad {
                             guard index < flips.count else { return complaints }
                             let flip = flips[index]
                             let outcome = try await experiment.run(proxy, flip, on: loop)
-                            if let complaint = Self.complaint(outcome, flip.address, experiment) {
-                                complaints.append("\(flip.address) ^ \(flip.mask): \(complaint)")
+                            if let complaint = Self.complaint(outcome, flip.position, experiment) {
+                                complaints.append("\(flip.position) ^ \(flip.mask): \(complaint)")
                             }
                         }
                     }
@@ -48,7 +48,7 @@ extension DataPath.UnderLoad {
 
         /// Returns the fault of an outcome; `nil` if the outcome is correct.
         private static func complaint(
-            _ outcome: FlipExperiment.Outcome, _ address: TamperingProxy.Address, _ experiment: FlipExperiment
+            _ outcome: FlipExperiment.Outcome, _ address: TCPProxy.Position, _ experiment: FlipExperiment
         ) -> String? {
             guard let error = outcome.error else { return "the client did not end" }
             // Its deadlines are of one second each.
@@ -81,13 +81,13 @@ extension DataPath.UnderLoad {
 
         @Test(arguments: Wire.tls) func `the broker is told by an alert`(wire: Wire) async throws {
             let experiment = try await FlipExperiment(wire)
-            let address = TamperingProxy.Address(record: experiment.firstMessage, byte: 10)
+            let address = TCPProxy.Position(record: experiment.firstMessage, byte: 10)
             let proxy = try experiment.makeProxy("alert")
-            let outcome = try await experiment.run(proxy, (address, 0x20))
+            let outcome = try await experiment.run(proxy, TCPProxy.Flip(address, mask: 0x20))
             #expect(outcome.error?.tls?.alert == .init(received: false, code: 20, name: "bad_record_mac"))
             let last = try #require(proxy[.toBroker].records.last)
             // TLS 1.3 hides the type of a record; two bytes, the type and the tag are 19.
-            #expect(wire == .tls12 ? last.type == 21 : last == TLSRecord(type: 23, length: 5 + 19))
+            #expect(wire == .tls12 ? last.type == 21 : last == TCPProxy.TLSRecord(type: 23, length: 5 + 19))
             await experiment.broker.stop()
         }
     }

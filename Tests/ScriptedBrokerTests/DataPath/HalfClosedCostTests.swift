@@ -20,7 +20,7 @@ extension DataPath {
             let loop = MosquittoEventLoop(name: "half-closed")
             let probe = LoopProbe(loop)
             let broker = try await ScriptedBroker.start(tls: wire.identity, script: [half == .fin ? .serve : .goodbye])
-            let proxy = try TamperingProxy(to: broker.port, plan: .init(hidesEnd: half == .closeNotify))
+            let proxy = try TCPProxy(to: broker.port, plan: .init(hidesEnd: half == .closeNotify))
             var configuration = configuration(of: proxy, wire)
             configuration.version = .v3_1_1
             let client = MQTTClient(configuration, eventLoop: loop, logger: quiet)
@@ -57,7 +57,7 @@ extension DataPath {
             let loop = MosquittoEventLoop(name: "half-closed")
             let probe = LoopProbe(loop)
             let broker = try await ScriptedBroker.start(tls: wire.identity)
-            let proxy = try TamperingProxy(to: broker.port)
+            let proxy = try TCPProxy(to: broker.port)
             var configuration = configuration(of: proxy, wire)
             configuration.retry = .production
             configuration.retry.minimumDelay = .seconds(60)

@@ -17,9 +17,9 @@ extension DataPath {
     struct HalfClosedPeerTests {
         /// Runs a client and returns the error that ended it, which must occur before any of its deadlines.
         private func end(
-            _ broker: ScriptedBroker, _ plan: TamperingProxy.Plan, _ wire: Wire
+            _ broker: ScriptedBroker, _ plan: TCPProxy.Plan, _ wire: Wire
         ) async throws -> MQTTError? {
-            let proxy = try TamperingProxy(to: broker.port, plan: plan)
+            let proxy = try TCPProxy(to: broker.port, plan: plan)
             let (error, log) = try await runUntilStopped(configuration(of: proxy, wire))
             #expect(await log.span < 5, "the deadlines are 10 s")
             await broker.stop()
@@ -47,7 +47,7 @@ extension DataPath {
         func `before CONNACK`(wire: Wire, half: HalfClose) async throws {
             let broker = try await ScriptedBroker.start(
                 tls: TestTLS.identity, script: [half == .fin ? .serve : .closeAfterConnect])
-            var plan = TamperingProxy.Plan()
+            var plan = TCPProxy.Plan()
             if half == .fin {
                 let experiment = try await FlipExperiment(wire)
                 await experiment.broker.stop()
@@ -63,7 +63,7 @@ extension DataPath {
         func `while connected`(wire: Wire, half: HalfClose) async throws {
             if wire == .plain, half != .fin { return }
             let broker = try await ScriptedBroker.start(tls: wire.identity, script: [half == .fin ? .serve : .goodbye])
-            let proxy = try TamperingProxy(to: broker.port, plan: .init(hidesEnd: half == .closeNotify))
+            let proxy = try TCPProxy(to: broker.port, plan: .init(hidesEnd: half == .closeNotify))
             var configuration = configuration(of: proxy, wire)
             configuration.version = .v3_1_1
             try await withRunningClient(configuration) { client, log in

@@ -17,7 +17,7 @@ extension DataPath.UnderLoad {
         @Test(arguments: Wire.tls)
         func `has no more than so many acknowledgements kept for it`(wire: Wire) async throws {
             let broker = try await ScriptedBroker.start(tls: wire.identity)
-            let proxy = try TamperingProxy(to: broker.port, kernelBuffer: 65_536)
+            let proxy = try TCPProxy(to: broker.port, kernelBuffer: 65_536)
             try await withBusyClient(configuration(of: proxy, wire)) { client, _ in
                 try await client.waitUntilConnected(timeout: .seconds(30))
                 proxy.set(.toBroker, .shut)
@@ -45,7 +45,7 @@ extension DataPath.UnderLoad {
         @Test(arguments: Wire.allCases) func `does not keep a client from its end`(wire: Wire) async throws {
             let broker = try await ScriptedBroker.start(tls: wire.identity)
             broker.recordPublishes = false
-            let proxy = try TamperingProxy(to: broker.port)
+            let proxy = try TCPProxy(to: broker.port)
             try await withBusyClient(configuration(of: proxy, wire)) { client, log in
                 try await client.subscribe(to: MQTTSubscription("down", qos: .atMostOnce)) { messages in
                     let publisher = Task {

@@ -8,14 +8,14 @@ struct InboundPressure {
     static let count = (64 << 20) / NumberedPayload.size
 
     let broker: ScriptedBroker
-    let proxy: TamperingProxy
+    let proxy: TCPProxy
     let client: MQTTClient
     let messages: MQTTMessages
 
     static func run<R: Sendable>(_ wire: Wire, _ body: (InboundPressure) async throws -> R) async throws -> R {
         let broker = try await ScriptedBroker.start(tls: wire.identity)
         broker.recordPublishes = false
-        let proxy = try TamperingProxy(to: broker.port, kernelBuffer: 65_536)
+        let proxy = try TCPProxy(to: broker.port, kernelBuffer: 65_536)
         let buffer = MQTTBufferPolicy(capacity: 16, whenFull: .pauseReading)
         let result = try await withBusyClient(configuration(of: proxy, wire)) { client, _ in
             try await client.subscribe(to: MQTTSubscription("down", qos: .atMostOnce), buffer: buffer) { messages in

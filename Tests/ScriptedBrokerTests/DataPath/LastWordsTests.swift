@@ -8,7 +8,7 @@ extension DataPath.UnderLoad {
         @Test(arguments: Wire.allCases)
         func `messages, close_notify and FIN in one segment`(wire: Wire) async throws {
             let broker = try await ScriptedBroker.start(tls: wire.identity, script: [.goodbye])
-            let proxy = try TamperingProxy(to: broker.port)
+            let proxy = try TCPProxy(to: broker.port)
             var configuration = configuration(of: proxy, wire)
             configuration.version = .v3_1_1
             try await withBusyClient(configuration) { client, log in
@@ -49,7 +49,7 @@ extension DataPath.UnderLoad {
         @Test(arguments: Wire.allCases, Situation.all)
         func `messages and RST`(wire: Wire, situation: Situation) async throws {
             let broker = try await ScriptedBroker.start(tls: wire.identity)
-            let proxy = try TamperingProxy(to: broker.port)
+            let proxy = try TCPProxy(to: broker.port)
             let buffer = MQTTBufferPolicy(capacity: situation.isReading ? 4_096 : 1, whenFull: .pauseReading)
             let before = 256
             let count = before + 40
@@ -65,7 +65,7 @@ extension DataPath.UnderLoad {
                         await eventually {
                             proxy[.toClient].received - start >= (count - before) * NumberedPayload.size
                         })
-                    proxy.reset()
+                    proxy.end(.reset, afterDelivery: true)
                     proxy.set(.toClient, .open)
                     try #require(await eventually { !proxy.isConnected })
                     received += await numbers(messages, until: .max)

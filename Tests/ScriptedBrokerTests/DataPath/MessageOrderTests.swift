@@ -8,7 +8,7 @@ extension DataPath.UnderLoad {
         @Test(arguments: Wire.allCases)
         func `20,000 messages of QoS 0 and 1 in turn arrive in the order of the calls`(wire: Wire) async throws {
             let broker = try await ScriptedBroker.start(tls: wire.identity)
-            let proxy = try TamperingProxy(to: broker.port, plan: .init(pieces: .random(seed: 11)))
+            let proxy = try TCPProxy(to: broker.port, plan: .init(pieces: .random(seed: 11)))
             let count = scaled(20_000)
             try await withBusyClient(configuration(of: proxy, wire)) { client, _ in
                 for number in 0..<count {

@@ -46,7 +46,7 @@ extension DataPath.UnderLoad {
         }
 
         /// RFC 8446, section 6.1: close_notify is the last record.
-        private func expectGoodbye(_ records: [TLSRecord], _ wire: Wire) throws {
+        private func expectGoodbye(_ records: [TCPProxy.TLSRecord], _ wire: Wire) throws {
             switch wire {
             case .plain: break
             case .tls12: #expect(records.last?.type == 21)

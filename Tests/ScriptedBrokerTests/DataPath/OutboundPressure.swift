@@ -8,14 +8,14 @@ struct OutboundPressure {
     static let queueLimit = 256
 
     let broker: ScriptedBroker
-    let proxy: TamperingProxy
+    let proxy: TCPProxy
     let client: MQTTClient
     let log: EventLog
 
     static func run<R>(_ wire: Wire, _ body: (OutboundPressure) async throws -> R) async throws -> R {
         let broker = try await ScriptedBroker.start(tls: wire.identity)
         broker.recordPublishes = false
-        let proxy = try TamperingProxy(to: broker.port, kernelBuffer: 65_536)
+        let proxy = try TCPProxy(to: broker.port, plan: .init(observesRecords: true), kernelBuffer: 65_536)
         var configuration = configuration(of: proxy, wire)
         configuration.publishing.queue.maximumMessages = queueLimit
         configuration.timeouts.drain = .seconds(30)

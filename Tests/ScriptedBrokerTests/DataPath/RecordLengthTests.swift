@@ -10,7 +10,7 @@ extension DataPath {
         func `during the handshake`(length: Int) async throws {
             let header: [UInt8] = [22, 3, 3, UInt8(length >> 8), UInt8(length & 0xFF)]
             let broker = try await ScriptedBroker.start(script: [.raw(header)])
-            let proxy = try TamperingProxy(to: broker.port)
+            let proxy = try TCPProxy(to: broker.port)
             let (error, log) = try await runUntilStopped(configuration(of: proxy, .tls13))
             #expect(error?.code == .tlsProtocol, "\(error as Any)")
             #expect(error?.phase == .tlsHandshake)
@@ -21,7 +21,7 @@ extension DataPath {
         @Test(arguments: Wire.tls, [65_535, 16_384 + 2_048 + 1])
         func `after the handshake`(wire: Wire, length: Int) async throws {
             let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
-            let proxy = try TamperingProxy(to: broker.port)
+            let proxy = try TCPProxy(to: broker.port)
             try await withRunningClient(configuration(of: proxy, wire)) { client, log in
                 // The answer to this packet follows all bytes of the handshake.
                 try await client.publish("x", to: "a")

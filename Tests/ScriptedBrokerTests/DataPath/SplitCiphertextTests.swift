@@ -7,14 +7,14 @@ extension DataPath.UnderLoad {
     struct SplitCiphertextTests {
         struct Cut: Sendable, CustomTestStringConvertible {
             let wire: Wire
-            let pieces: TamperingProxy.Pieces
+            let pieces: TCPProxy.Pieces
             /// On a Unix socket each piece is read before the next one is sent; on TCP the kernel may join them again.
             let isUnix: Bool
 
             var testDescription: String { "\(wire), \(pieces), \(isUnix ? "Unix socket" : "TCP")" }
 
             static let all = Wire.tls.flatMap { wire in
-                [TamperingProxy.Pieces.single, .random(seed: 1), .random(seed: 2), .random(seed: 3)].flatMap { pieces in
+                [TCPProxy.Pieces.single, .random(seed: 1), .random(seed: 2), .random(seed: 3)].flatMap { pieces in
                     [true, false].map { Cut(wire: wire, pieces: pieces, isUnix: $0) }
                 }
             }
@@ -24,7 +24,7 @@ extension DataPath.UnderLoad {
             let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
             let folder = try TemporaryDirectory()
             let path = cut.isUnix ? folder.path + "/proxy.sock" : nil
-            let proxy = try TamperingProxy(to: broker.port, at: path, plan: .init(pieces: cut.pieces))
+            let proxy = try TCPProxy(to: broker.port, at: path, plan: .init(pieces: cut.pieces))
             var configuration = configuration(of: proxy, cut.wire)
             // A byte at a time, on a machine that has other things to do.
             configuration.timeouts.tlsHandshake = .seconds(60)

@@ -41,7 +41,7 @@ extension DataPath {
 
         private func stall(_ wire: Wire) async throws {
             let broker = try await ScriptedBroker.start(tls: wire.identity)
-            let proxy = try TamperingProxy(to: broker.port)
+            let proxy = try TCPProxy(to: broker.port)
             var configuration = configuration(of: proxy, wire)
             configuration.keepAlive = .seconds(5)
             try await withRunningClient(configuration) { client, log in

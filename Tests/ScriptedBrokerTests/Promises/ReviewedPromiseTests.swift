@@ -176,7 +176,7 @@ struct ReviewedPromiseTests {
     ) async throws {
         let broker = try await ScriptedBroker.start(tls: wire.identity)
         broker.recordPublishes = false
-        let proxy = try TamperingProxy(to: broker.port, kernelBuffer: 65_536)
+        let proxy = try TCPProxy(to: broker.port, kernelBuffer: 65_536)
         let (count, size) = (400, 16_384)
         try await withBusyClient(configuration(of: proxy, wire)) { client, _ in
             let buffer = MQTTBufferPolicy(capacity: 1, whenFull: .pauseReading)
@@ -203,7 +203,7 @@ struct ReviewedPromiseTests {
     @Test(arguments: [Wire.plain, .tls13])
     func `a broker that hangs while a consumer stalls is noticed when the consumer goes on`(wire: Wire) async throws {
         let broker = try await ScriptedBroker.start(tls: wire.identity)
-        let proxy = try TamperingProxy(to: broker.port)
+        let proxy = try TCPProxy(to: broker.port)
         var configuration = configuration(of: proxy, wire)
         configuration.keepAlive = .seconds(5)
         try await withBusyClient(configuration) { client, log in

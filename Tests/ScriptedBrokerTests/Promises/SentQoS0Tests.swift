@@ -29,7 +29,7 @@ extension DataPath.UnderLoad {
 
         @Test func `a shutdown that cannot send it is no success`() async throws {
             let broker = try await ScriptedBroker.start()
-            let proxy = try TamperingProxy(to: broker.port, kernelBuffer: 65_536)
+            let proxy = try TCPProxy(to: broker.port, kernelBuffer: 65_536)
             var configuration = configuration(of: proxy, .plain)
             configuration.timeouts.drain = .milliseconds(200)
             configuration.timeouts.close = .milliseconds(200)
@@ -53,7 +53,7 @@ extension DataPath.UnderLoad {
             wire: Wire, session: MQTTSession
         ) async throws {
             let broker = try await ScriptedBroker.start(tls: wire.identity)
-            let proxy = try TamperingProxy(to: broker.port, kernelBuffer: 65_536)
+            let proxy = try TCPProxy(to: broker.port, kernelBuffer: 65_536)
             var configuration = configuration(of: proxy, wire)
             configuration.retry = testConfiguration(port: 1).retry
             configuration.session = session
@@ -68,7 +68,7 @@ extension DataPath.UnderLoad {
                 #expect(await eventually { await client.session.isBacklogged })
                 let unsent = try await settled { await client.session.unsentAtMostOnce }
                 #expect(unsent > 60)
-                proxy.reset()
+                proxy.end(.reset, afterDelivery: true)
                 #expect(await log.wait { $0.disconnections.count == 1 })
                 proxy.set(.toBroker, .open)
                 #expect(await broker.waitUntil { $0.publishes.last?.payload == NumberedPayload.make(count - 1) })

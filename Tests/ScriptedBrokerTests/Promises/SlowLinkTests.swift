@@ -6,7 +6,7 @@ import Testing
 /// Large messages over slow links: no guaranteed message is cut off.
 @Suite("A slow link", .timeLimit(.minutes(2)))
 struct SlowLinkTests {
-    private func configuration(of proxy: TamperingProxy, _ wire: Wire) -> MQTTClientConfiguration {
+    private func configuration(of proxy: TCPProxy, _ wire: Wire) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: 1)
         configuration.endpoints = [proxy.endpoint]
         if wire == .plain { configuration.tls = nil } else { configuration.tls?.serverName = "localhost" }
@@ -17,7 +17,7 @@ struct SlowLinkTests {
     @Test("gets a QoS 0 message whole, then DISCONNECT, at a shutdown (core 2)", arguments: [Wire.plain, .tls13])
     func shutdown(wire: Wire) async throws {
         let broker = try await ScriptedBroker.start(tls: wire.identity)
-        let proxy = try TamperingProxy(
+        let proxy = try TCPProxy(
             to: broker.port, plan: .init(bytesPerSecond: 2 << 20), kernelBuffer: 65_536)
         let client = MQTTClient(configuration(of: proxy, wire), logger: quiet)
         try await client.start()
@@ -33,7 +33,7 @@ struct SlowLinkTests {
     @Test("gets a QoS 0 message whole, then DISCONNECT, at a rotation (core 2)", arguments: [Wire.plain, .tls13])
     func rotation(wire: Wire) async throws {
         let broker = try await ScriptedBroker.start(tls: wire.identity)
-        let proxy = try TamperingProxy(
+        let proxy = try TCPProxy(
             to: broker.port, plan: .init(bytesPerSecond: 2 << 20), kernelBuffer: 65_536)
         var configuration = configuration(of: proxy, wire)
         let number = Counter()
@@ -58,7 +58,7 @@ struct SlowLinkTests {
         ])
     func standstill(wire: Wire) async throws {
         let broker = try await ScriptedBroker.start(tls: wire.identity)
-        let proxy = try TamperingProxy(to: broker.port, kernelBuffer: 65_536)
+        let proxy = try TCPProxy(to: broker.port, kernelBuffer: 65_536)
         var configuration = configuration(of: proxy, wire)
         configuration.timeouts.drain = .seconds(1)
         let client = MQTTClient(configuration, logger: quiet)
@@ -82,7 +82,7 @@ struct SlowLinkTests {
         ])
     func keepAlive(wire: Wire) async throws {
         let broker = try await ScriptedBroker.start(tls: wire.identity)
-        let proxy = try TamperingProxy(
+        let proxy = try TCPProxy(
             to: broker.port, plan: .init(bytesPerSecond: 500_000), kernelBuffer: 65_536)
         var configuration = configuration(of: proxy, wire)
         configuration.keepAlive = .seconds(5)

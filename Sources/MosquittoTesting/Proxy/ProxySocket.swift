@@ -1,13 +1,11 @@
-import MosquittoTesting
-
-@testable import Mosquitto
+internal import Mosquitto
 
 #if canImport(Darwin)
-import Darwin
+internal import Darwin
 #elseif canImport(Musl)
-import Musl
+internal import Musl
 #else
-import Glibc
+internal import Glibc
 #endif
 
 /// The system calls of the proxy: sockets that never block once they are connected.
@@ -17,9 +15,8 @@ struct ProxySocket: Sendable {
 
     private init(_ family: Int32) throws(MosquittoTestingError) {
         isUnix = family == AF_UNIX
-        descriptor = socket(family, streamType, 0)
+        descriptor = LoopbackSocket.make(family)
         guard descriptor >= 0 else { throw .systemCall("socket", errno: errno) }
-        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
     }
 
     private init(accepted descriptor: Int32, isUnix: Bool) {
@@ -33,7 +30,7 @@ struct ProxySocket: Sendable {
     init(listeningOn kernelBuffer: Int32?) throws(MosquittoTestingError) {
         try self.init(AF_INET)
         limit(kernelBuffer)
-        var address = Self.loopback(port: 0)
+        var address = LoopbackSocket.address(port: 0)
         try withUnsafeBytes(of: &address) { bytes throws(MosquittoTestingError) in try listen(at: bytes) }
     }
 
@@ -48,7 +45,7 @@ struct ProxySocket: Sendable {
     init(connectingTo broker: MQTTEndpoint, kernelBuffer: Int32?) throws(MosquittoTestingError) {
         try self.init(broker.isUnixSocket ? AF_UNIX : AF_INET)
         limit(kernelBuffer)
-        var inet = Self.loopback(port: broker.port)
+        var inet = LoopbackSocket.address(port: broker.port)
         var unix = Self.unix(broker.host)
         func connect<T>(_ address: inout T) -> Int32 {
             withUnsafeBytes(of: &address) {
@@ -67,7 +64,7 @@ struct ProxySocket: Sendable {
 
     private func listen(at address: UnsafeRawBufferPointer) throws(MosquittoTestingError) {
         let pointer = address.baseAddress?.assumingMemoryBound(to: sockaddr.self)
-        if bind(descriptor, pointer, socklen_t(address.count)) != 0 || systemListen(descriptor, 16) != 0 {
+        if bind(descriptor, pointer, socklen_t(address.count)) != 0 || systemListen(descriptor, 128) != 0 {
             let code = errno
             closeDescriptor(descriptor)
             throw .systemCall("bind", errno: code)
@@ -78,14 +75,6 @@ struct ProxySocket: Sendable {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
-        return address
-    }
-
-    private static func loopback(port: Int) -> sockaddr_in {
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        address.sin_port = UInt16(port).bigEndian
         return address
     }
 
@@ -161,6 +150,7 @@ struct ProxySocket: Sendable {
         #endif
     }
 
+    /// Sends FIN.
     func finishWriting() { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 
     func close() { closeDescriptor(descriptor) }
@@ -173,6 +163,7 @@ struct ProxySocket: Sendable {
 }
 
 // Called from file scope: inside the type, methods of the same names shadow the system calls.
+private func closeDescriptor(_ descriptor: Int32) { close(descriptor) }
 private func systemListen(_ descriptor: Int32, _ backlog: Int32) -> Int32 { listen(descriptor, backlog) }
 private func systemAccept(
     _ descriptor: Int32, _ address: UnsafeMutablePointer<sockaddr>?, _ size: UnsafeMutablePointer<socklen_t>?

@@ -1,28 +1,28 @@
-/// Follows the records in a stream, changes the byte of the plan and finds where the stream is to end.
+/// Follows the TLS records in a stream, changes the byte of the plan and finds where the stream is to end.
 struct RecordScanner {
-    private let flip: (address: TamperingProxy.Address, mask: UInt8)?
-    private let end: TamperingProxy.Address?
+    private let flip: TCPProxy.Flip?
+    private let end: TCPProxy.Position?
+    private let keepsRecords: Bool
     private var header: [UInt8] = []
     /// The position of the next byte.
-    private var next = TamperingProxy.Address(record: 0)
-    private var records: [TLSRecord] = []
+    private var next = TCPProxy.Position(record: 0)
+    private var records: [TCPProxy.TLSRecord] = []
     private(set) var hasFlipped = false
 
     private static let headerLength = 5
 
-    init(flip: (address: TamperingProxy.Address, mask: UInt8)?, end: TamperingProxy.Address?) {
-        self.flip = flip
-        self.end = end
+    init(flip: TCPProxy.Flip?, end: TCPProxy.Position?, keepsRecords: Bool) {
+        (self.flip, self.end, self.keepsRecords) = (flip, end, keepsRecords)
     }
 
-    mutating func takeRecords() -> [TLSRecord] {
+    mutating func takeRecords() -> [TCPProxy.TLSRecord] {
         defer { records = [] }
         return records
     }
 
-    /// Scans the bytes from `start` on. Returns whether the stream is to end; they are cut there.
-    mutating func scan(_ bytes: inout [UInt8], from start: Int) -> Bool {
-        var position = start
+    /// Scans the next bytes of the stream. Returns whether the stream is to end; they are cut there.
+    mutating func scan(_ bytes: inout [UInt8]) -> Bool {
+        var position = 0
         while position < bytes.count {
             if let end, next >= end {
                 bytes.removeSubrange(position...)
@@ -41,9 +41,9 @@ struct RecordScanner {
             position += step
             next.byte += step
             if header.count == Self.headerLength, next.byte == length {
-                records.append(TLSRecord(type: header[0], length: length))
+                if keepsRecords { records.append(TCPProxy.TLSRecord(type: header[0], length: length)) }
                 header.removeAll(keepingCapacity: true)
-                next = TamperingProxy.Address(record: next.record + 1)
+                next = TCPProxy.Position(record: next.record + 1)
             }
         }
         return end.map { next >= $0 } ?? false
@@ -55,10 +55,10 @@ struct RecordScanner {
     }
 
     private mutating func change(_ bytes: inout [UInt8], _ position: Int, _ step: Int) {
-        guard let flip, flip.address.record == next.record, (0..<step).contains(flip.address.byte - next.byte) else {
+        guard let flip, flip.position.record == next.record, (0..<step).contains(flip.position.byte - next.byte) else {
             return
         }
-        bytes[position + flip.address.byte - next.byte] ^= flip.mask
+        bytes[position + flip.position.byte - next.byte] ^= flip.mask
         hasFlipped = true
     }
 }
