@@ -123,6 +123,8 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // Tools and tests are no product: a user neither resolves nor builds what only they need. They are no package of
+        // their own, because they need `package` access, and would build all dependencies a second time.
         .executableTarget(
             name: "RetrySimulation",
             dependencies: [
@@ -133,14 +135,14 @@ let package = Package(
             path: "Tools/RetrySimulation",
             swiftSettings: settings
         ),
-        // The common part of scripts/soak and a test in IntegrationTests.
+        // The common part of Soak and IntegrationTests.
         .target(
             name: "Promises",
             dependencies: [
                 "Mosquitto", "MosquittoTesting",
                 .product(name: "Logging", package: "swift-log"),
             ],
-            path: "Tools/Promises",
+            path: "Tests/Promises",
             swiftSettings: settings
         ),
         .executableTarget(
@@ -159,16 +161,6 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             path: "Tools/Soak",
-            swiftSettings: settings
-        ),
-        .executableTarget(
-            name: "Scale",
-            dependencies: [
-                "Mosquitto", "MosquittoTesting",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
-            ],
-            path: "Tools/Scale",
             swiftSettings: settings
         ),
         .testTarget(
@@ -229,7 +221,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Mosquitto", "MosquittoTesting", "MosquittoTokens", "Promises", "Scale",
+                "Mosquitto", "MosquittoTesting", "MosquittoTokens", "Promises", "Soak",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "_CryptoExtras", package: "swift-crypto"),

@@ -108,10 +108,10 @@ struct ServiceRestartTests {
 
     @Test func `when each connection lasts a second, and handling a message takes 20 ms (core 5)`() async throws {
         let broker = try await Broker.start()
-        let forwarder = try CuttingForwarder(targets: [broker.mosquitto.port], seed: 1)
-        defer { forwarder.stop() }
+        let proxies = try RandomCuts(before: [broker.mosquitto.port], seed: 1)
+        defer { proxies.stop() }
         var configuration = broker.configuration()
-        configuration.endpoints[0].port = forwarder.ports[0]
+        configuration.endpoints[0].port = proxies.ports[0]
         configuration.session = .persistent
         configuration.acknowledgement = .afterHandling
         let (fixed, store) = (configuration, Tally())
@@ -120,9 +120,9 @@ struct ServiceRestartTests {
                 let cutter = Task {
                     while true {
                         try await Task.sleep(for: .seconds(1))
-                        forwarder.isCutting = true
+                        proxies.begin()
                         try await Task.sleep(for: .milliseconds(50))
-                        forwarder.isCutting = false
+                        proxies.pause()
                     }
                 }
                 defer { cutter.cancel() }

@@ -17,9 +17,6 @@ struct Connects: AsyncParsableCommand {
     @Option(help: "Decides what happens, and when.")
     var seed: UInt64 = 1
 
-    @Option(help: ArgumentHelp("scripts/soak.d/forwarder.py", visibility: .hidden))
-    var forwarder: String
-
     /// Pools fill and caches warm up until this part of the connections has been made; then nothing may grow.
     private static let warmUp = 0.2
     private static let measurements = 10
@@ -33,11 +30,9 @@ struct Connects: AsyncParsableCommand {
         let broker = try await DayBroker()
         let signals = EndingSignals { broker.mosquitto.kill() }
         defer { withExtendedLifetime(signals) {} }
-        let forwarder = try Forwarder(script: forwarder, lanes: 4)
         let lanes = try (0..<4).map { number in
             try DayLane(
-                number, seed: seed, version: number < 2 ? .v1_3 : .v1_2, resumes: number % 2 == 0, broker: broker,
-                forwarder: forwarder)
+                number, seed: seed, version: number < 2 ? .v1_3 : .v1_2, resumes: number % 2 == 0, broker: broker)
         }
         let footprints: [Footprint]
         do {
@@ -122,23 +117,15 @@ struct Connects: AsyncParsableCommand {
     private func check(_ footprints: [Footprint], _ tally: DayTally) throws {
         let first = footprints[Int(Double(Self.measurements) * Self.warmUp) - 1]
         guard let last = footprints.last else { return }
-        var failures: [String] = []
-        func bound(_ what: String, _ grown: Int, _ most: Int) {
-            if grown > most { failures.append("\(what) grew by \(grown), more than \(most)") }
-        }
         let connections = Int(Double(connections) * (1 - Self.warmUp))
-        let growth = last.heap - first.heap
-        let ofNewThreads = max(0, last.threads - first.threads) * DispatchCaches.bytesPerThread
+        var bounds = Bounds()
         // The smallest allocation takes 32 bytes: a leak of one for every second connection is too much.
-        bound("the heap in bytes", growth - ofNewThreads, max(65_536, connections * 16))
-        bound("resident memory in KB", last.residentKB - first.residentKB, 4_096)
-        bound("the number of descriptors", last.descriptors - first.descriptors, 0)
-        bound("the number of the library's threads", last.libraryThreads - first.libraryThreads, 0)
-        // Threads of Swift's pool and of Foundation come and go, whatever the clients do.
-        bound("the number of threads", last.threads - first.threads, 2)
-        failures += tally.leftBehind.sorted { $0.key < $1.key }.map { "\($1) times in OpenSSL's queue of \($0)" }
-        for failure in failures { print("failed: \(failure)") }
-        if !failures.isEmpty { throw ExitCode.failure }
+        bounds.checkGrowth(from: first, to: last, heap: max(65_536, connections * 16), residentKB: 4_096)
+        for (queue, count) in tally.leftBehind.sorted(by: { $0.key < $1.key }) {
+            bounds.check(false, "\(count) times an error in OpenSSL's queue of \(queue)")
+        }
+        try bounds.enforce()
+        let growth = last.heap - first.heap
         print("The heap grew by \(growth) bytes in the last \(connections) connections, ", terminator: "")
         print("\((Double(growth) / Double(connections) * 10).rounded() / 10) bytes for each.")
     }

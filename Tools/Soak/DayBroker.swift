@@ -27,7 +27,7 @@ struct DayBroker {
             notBefore: Date(timeIntervalSinceNow: -86_400), notAfter: Date(timeIntervalSinceNow: -3_600))
         let lines =
             [
-                // The forwarder's delayed acknowledgements would add 40 ms to each connection.
+                // A proxy's delayed acknowledgements would add 40 ms to each connection.
                 "set_tcp_nodelay true", "persistence true", "persistence_location \(folder.path)/",
                 // This process reads mosquitto's log at each start.
                 "log_type none", "log_type information",

@@ -9,17 +9,17 @@ extension DayLane {
         switch happening {
         case .rotatesCredentials: await rotate { try await client.rotateCredentials() }
         case .rotatesIdentity: await rotate { try await client.rotateIdentity() }
-        case .brokerCloses: try await forwarder.end(number, .close)
-        case .brokerResets: try await forwarder.end(number, .reset)
+        case .brokerCloses: proxy.end(.close)
+        case .brokerResets: proxy.end(.reset)
         case .handshakeIsCut:
-            let ending = Forwarder.Ending.allCases.randomElement(using: &numbers) ?? .close
+            let ending = TCPProxy.Ending.allCases.randomElement(using: &numbers) ?? .close
             let bytes = Int.random(in: 1...3_000, using: &numbers)
-            try await forwarder.route(number, to: broker.mosquitto.port, ending, after: bytes)
-            try await forwarder.end(number, .close)
+            proxy.setPlan(.init(cut: .init(.toClient, after: bytes, ending)))
+            proxy.end(.close)
             // If the limit exceeds the bytes of the handshake, the connection succeeds.
             try await wait("to be cut") { $0.tally.failed > failures || $0.tally.connections > connections }
-            try await forwarder.route(number, to: broker.mosquitto.port)
-            try await forwarder.end(number, .reset)
+            proxy.setPlan(.init())
+            proxy.end(.reset)
         case .brokerIsForeign: try await fail(at: broker.foreignPort)
         case .brokerHasExpired: try await fail(at: broker.expiredPort)
         case .passwordIsRefused:
@@ -48,10 +48,10 @@ extension DayLane {
     /// Lets one to three attempts fail at this port.
     private func fail(at port: Int) async throws {
         let goal = tally.failed + Int.random(in: 1...3, using: &numbers)
-        try await forwarder.route(number, to: port)
-        try await forwarder.end(number, .close)
+        proxy.setBroker(port: port)
+        proxy.end(.close)
         try await wait("to fail") { $0.tally.failed >= goal }
-        try await forwarder.route(number, to: broker.mosquitto.port)
+        proxy.setBroker(port: broker.mosquitto.port)
     }
 
     func replaceFiles() throws {

@@ -1,6 +1,7 @@
 import Foundation
 import Mosquitto
 import MosquittoTesting
+import Promises
 
 #if os(Linux)
 /// One client of the compressed day. The seed determines its faults; the machine determines their pace.
@@ -10,32 +11,31 @@ actor DayLane {
 
     let number: Int
     let broker: DayBroker
-    let forwarder: Forwarder
+    let proxy: TCPProxy
     let folder: TemporaryDirectory
     let credentials = DayCredentials()
     let client: MQTTClient
     private let probe = LoopProbe(.shared)
-    var numbers: SeededGenerator
+    var numbers: JitterGenerator
     private var background: [Task<Void, any Error>] = []
     /// The number of connections at which the files are replaced next.
     var nextReplacement = 100
 
     init(
-        _ number: Int, seed: UInt64, version: MQTTTLSConfiguration.Version, resumes: Bool, broker: DayBroker,
-        forwarder: Forwarder
+        _ number: Int, seed: UInt64, version: MQTTTLSConfiguration.Version, resumes: Bool, broker: DayBroker
     ) throws {
         name = "TLS \(version == .v1_3 ? "1.3" : "1.2"), \(resumes ? "resuming" : "not resuming")"
         self.number = number
         self.broker = broker
-        self.forwarder = forwarder
-        numbers = SeededGenerator(seed: seed &+ UInt64(number))
+        proxy = try TCPProxy(to: broker.mosquitto.port)
+        numbers = JitterGenerator(seed: seed &+ UInt64(number))
         folder = try TemporaryDirectory()
         let identity = MQTTTLSConfiguration.Identity.files(
             certificate: folder.path + "/client.pem", key: folder.path + "/client.key")
         var tls = MQTTTLSConfiguration(
             trust: .file(try folder.write(broker.authority.certificatePEM, to: "authority.pem")), identity: identity)
         (tls.minimumVersion, tls.maximumVersion, tls.resumesSessions) = (version, version, resumes)
-        var configuration = MQTTClientConfiguration(host: "localhost", port: forwarder.ports[number], tls: tls)
+        var configuration = MQTTClientConfiguration(host: "localhost", port: proxy.port, tls: tls)
         configuration.clientID = "day-\(number)"
         // Each has one of TLS 1.2 and one of 1.3, one that resumes and one that does not.
         configuration.version = [0, 3].contains(number % 4) ? .v5_0 : .v3_1_1
@@ -44,18 +44,7 @@ actor DayLane {
         // Swift keeps a cancelled sleep until its deadline, and each request to a provider starts a sleep of this
         // length.
         configuration.timeouts.credentials = .seconds(1)
-        configuration.retry.baseDelay = .milliseconds(2)
-        configuration.retry.maximumDelay = .milliseconds(20)
-        configuration.retry.minimumDelay = .milliseconds(1)
-        configuration.retry.minimumAuthenticationDelay = .milliseconds(1)
-        configuration.retry.resetAfter = .milliseconds(1)
-        configuration.retry.budget = nil
-        configuration.retry.seed = seed
-        configuration.retry.decide = { failure in
-            let decision = MQTTRetryPolicy.Decision.standard(for: failure)
-            // The day continues: this tool causes the failures that look like configuration errors.
-            return decision == .stop ? .retry(.standard) : decision
-        }
+        configuration.retry = .hasty(seed: seed)
         client = MQTTClient(configuration, logger: .criticalOnly)
     }
 
@@ -63,7 +52,6 @@ actor DayLane {
 
     func start() async throws {
         try showIdentity(of: broker.authority)
-        try await forwarder.route(number, to: broker.mosquitto.port)
         let events = client.events()
         background.append(
             Task {

@@ -19,7 +19,7 @@ enum DayHappening: CaseIterable {
 
     private static let weighted = allCases.flatMap { Array(repeating: $0, count: $0.weight) }
 
-    static func random(using generator: inout SeededGenerator) -> DayHappening {
+    static func random(using generator: inout JitterGenerator) -> DayHappening {
         weighted[Int.random(in: 0..<weighted.count, using: &generator)]
     }
 }

@@ -46,6 +46,22 @@ struct Footprint {
     }
 }
 
+extension Bounds {
+    /// Checks that nothing has grown by more than this since the pools were filled.
+    mutating func checkGrowth(from first: Footprint, to last: Footprint, heap: Int, residentKB: Int) {
+        func check(_ what: String, _ grown: Int, _ most: Int) {
+            self.check(grown <= most, "\(what) grew by \(grown); bound \(most)")
+        }
+        let ofNewThreads = max(0, last.threads - first.threads) * DispatchCaches.bytesPerThread
+        check("the heap in bytes, without the caches of new threads,", last.heap - first.heap - ofNewThreads, heap)
+        check("resident memory in KB", last.residentKB - first.residentKB, residentKB)
+        check("the number of descriptors", last.descriptors - first.descriptors, 0)
+        check("the number of the library's threads", last.libraryThreads - first.libraryThreads, 0)
+        // Threads of Swift's pool and of Foundation come and go, whatever the clients do.
+        check("the number of threads", last.threads - first.threads, 2)
+    }
+}
+
 /// Functions that `malloc.h` declares and Swift's Glibc module leaves out.
 private enum Allocator {
     /// `malloc_trim`: returns free pages to the system, so that resident memory equals memory in use.

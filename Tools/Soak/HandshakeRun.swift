@@ -1,11 +1,8 @@
 import Foundation
 import Mosquitto
 import MosquittoTesting
-import Synchronization
 
 #if os(Linux)
-import Glibc
-
 /// The measurements of a number of reconnects of one kind.
 struct HandshakeRun {
     /// Processor time of this process for each reconnect, over the event loop's thread and all others.
@@ -25,28 +22,36 @@ struct HandshakeRun {
             var connections = Reconnects(client, handshake)
             // The first reconnects fill caches; the very first one is never resumed.
             for _ in 0..<5 { _ = try await connections.next() }
-            let (processor, thread) = (Duration.clock(CLOCK_PROCESS_CPUTIME_ID), await probe.processorTime)
+            let (processor, thread) = (ThisProcess.processorTime(), await probe.processorTime)
             var latencies: [Duration] = []
             for _ in 0..<count { latencies.append(try await connections.next()) }
             return HandshakeRun(
-                processorTime: (.clock(CLOCK_PROCESS_CPUTIME_ID) - processor) / count,
+                processorTime: (ThisProcess.processorTime() - processor) / count,
                 loopTime: (await probe.processorTime - thread) / count, latencies: latencies)
         }
     }
 
-    /// Returns the traffic of the reconnects up to the CONNACK. Time is measured in a separate run, since the forwarder
-    /// is slower than a broker.
-    static func traffic(
-        _ handshake: HandshakeCase, _ broker: HandshakeBroker, _ forwarder: Forwarder
-    ) async throws -> [Forwarder.Traffic] {
-        try await forwarder.route(0, to: broker.port(for: handshake))
-        let configuration = configuration(handshake, broker, port: forwarder.ports[0])
+    /// The bytes of a reconnect, and its round trips.
+    struct Traffic {
+        var sent: Int
+        var received: Int
+        var roundTrips: Int
+    }
+
+    /// Returns the traffic of the reconnects up to the CONNACK. Time is measured in a separate run, since a proxy in
+    /// between takes some of it.
+    static func traffic(_ handshake: HandshakeCase, _ broker: HandshakeBroker) async throws -> [Traffic] {
+        let proxy = try TCPProxy(to: broker.port(for: handshake))
+        let configuration = configuration(handshake, broker, port: proxy.port)
         return try await withMQTTClient(configuration, logger: .criticalOnly) { client in
             var connections = Reconnects(client, handshake)
-            var traffic: [Forwarder.Traffic] = []
+            var traffic: [Traffic] = []
             for _ in 0..<11 {
                 _ = try await connections.next()
-                traffic.append(try await forwarder.traffic(0))
+                traffic.append(
+                    Traffic(
+                        sent: proxy[.toBroker].received, received: proxy[.toClient].received,
+                        roundTrips: proxy.roundTrips))
             }
             return traffic
         }
@@ -71,19 +76,6 @@ struct HandshakeRun {
         configuration.clientID = "soak"
         configuration.credentials = CountingCredentials()
         return configuration
-    }
-}
-
-/// Returns new credentials each time, always of the same length.
-private final class CountingCredentials: MQTTCredentialProvider {
-    private let asked = Mutex(100_000)
-
-    func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
-        let number = asked.withLock { asked in
-            asked += 1
-            return asked
-        }
-        return MQTTCredentials(username: "soak", password: MQTTSecret("\(number)"))
     }
 }
 

@@ -22,9 +22,6 @@ struct Handshakes: AsyncParsableCommand {
     @Option(help: "Only the kinds whose row begins so, such as \"1.3 | ECDSA P-256 | resumed\".")
     var only = ""
 
-    @Option(help: ArgumentHelp("scripts/soak.d/forwarder.py", visibility: .hidden))
-    var forwarder: String
-
     func validate() throws {
         if handshakes < 1 || rounds < 1 { throw ValidationError("At least one of each.") }
     }
@@ -42,7 +39,7 @@ struct Handshakes: AsyncParsableCommand {
         let signals = EndingSignals { [brokers] in for broker in brokers.values { broker.kill() } }
         defer { withExtendedLifetime(signals) {} }
         var runs: [HandshakeCase: [HandshakeRun]] = [:]
-        var generator = SeededGenerator(seed: 1)
+        var generator = JitterGenerator(seed: 1)
         for _ in 0..<rounds {
             for handshake in kinds.shuffled(using: &generator) {
                 guard let broker = brokers[handshake.algorithm] else { continue }
@@ -50,28 +47,27 @@ struct Handshakes: AsyncParsableCommand {
                     try await HandshakeRun.measure(handshake, broker, count: handshakes))
             }
         }
-        let forwarder = try Forwarder(script: forwarder, lanes: 1)
         print("| TLS | keys | handshake | processor time | of the event loop | p50 | p99 ", terminator: "")
         print("| bytes sent | received | round trips |")
         print("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
         for handshake in kinds {
             guard let broker = brokers[handshake.algorithm], let runs = runs[handshake] else { continue }
-            let traffic = try await HandshakeRun.traffic(handshake, broker, forwarder)
+            let traffic = try await HandshakeRun.traffic(handshake, broker)
             print(row(handshake, runs, traffic))
             fflush(nil)
         }
         for broker in brokers.values { await broker.stop() }
     }
 
-    private func row(_ handshake: HandshakeCase, _ runs: [HandshakeRun], _ traffic: [Forwarder.Traffic]) -> String {
+    private func row(_ handshake: HandshakeCase, _ runs: [HandshakeRun], _ traffic: [HandshakeRun.Traffic]) -> String {
         let latencies = runs.flatMap(\.latencies).sorted()
         let columns =
             handshake.columns + [
                 peer == .mosquitto ? microseconds(median(runs.map(\.processorTime))) : "–",
                 microseconds(median(runs.map(\.loopTime))),
-                milliseconds(median(latencies)), milliseconds(latencies[(latencies.count * 99 - 1) / 100]),
+                milliseconds(median(latencies)), milliseconds(quantile(0.99, latencies)),
                 "\(median(traffic.map(\.sent)))", "\(median(traffic.map(\.received)))",
-                // If messages of both sides cross on the way, the forwarder counts one round trip too many.
+                // If messages of both sides cross on the way, the proxy counts one round trip too many.
                 "\(traffic.map(\.roundTrips).min() ?? 0)",
             ]
         return "| \(columns.joined(separator: " | ")) |"
@@ -80,7 +76,5 @@ struct Handshakes: AsyncParsableCommand {
     private func median<T: Comparable>(_ values: [T]) -> T { values.sorted()[values.count / 2] }
 
     private func microseconds(_ time: Duration) -> String { "\(Int((time / .microseconds(1)).rounded())) µs" }
-
-    private func milliseconds(_ time: Duration) -> String { "\((time / .milliseconds(1) * 100).rounded() / 100) ms" }
 }
 #endif

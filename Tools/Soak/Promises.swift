@@ -109,19 +109,9 @@ struct PromisesSoak: AsyncParsableCommand {
 
     private func check(_ footprints: [Footprint]) throws {
         guard footprints.count > Self.warmUp, let last = footprints.last else { return }
-        let first = footprints[Self.warmUp - 1]
-        var failures: [String] = []
-        func bound(_ what: String, _ grown: Int, _ most: Int) {
-            if grown > most { failures.append("\(what) grew by \(grown), more than \(most)") }
-        }
-        let ofNewThreads = max(0, last.threads - first.threads) * DispatchCaches.bytesPerThread
-        bound("the heap in bytes", last.heap - first.heap - ofNewThreads, 4 << 20)
-        bound("resident memory in KB", last.residentKB - first.residentKB, 16_384)
-        bound("the number of descriptors", last.descriptors - first.descriptors, 0)
-        bound("the number of the library's threads", last.libraryThreads - first.libraryThreads, 0)
-        bound("the number of threads", last.threads - first.threads, 2)
-        for failure in failures { print("failed: \(failure)") }
-        if !failures.isEmpty { throw ExitCode.failure }
+        var bounds = Bounds()
+        bounds.checkGrowth(from: footprints[Self.warmUp - 1], to: last, heap: 4 << 20, residentKB: 16_384)
+        try bounds.enforce()
     }
 }
 #endif

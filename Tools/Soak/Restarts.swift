@@ -44,7 +44,7 @@ struct Restarts: AsyncParsableCommand {
             isKept = isKept && row.isKept
         }
         let time = try await exitWithoutBroker()
-        print("SIGTERM without a broker: exit after \(time.milliseconds) ms with status 0")
+        print("SIGTERM without a broker: exit after \(milliseconds(time)) with status 0")
         if !isKept { throw SoakFailure("messages were lost") }
     }
 
@@ -56,8 +56,7 @@ struct Restarts: AsyncParsableCommand {
     private func run(_ lane: Lane) async throws -> Row {
         let folder = try TemporaryDirectory()
         let store = try folder.write("", to: "store")
-        let broker = try await LocalMosquitto.start(
-            extraConfiguration: "max_queued_messages 0\nset_tcp_nodelay true\nlog_type none\nlog_type information")
+        let broker = try await LocalMosquitto.start(extraConfiguration: quietBroker)
         let signals = EndingSignals { broker.kill() }
         defer { withExtendedLifetime(signals) {} }
         var service = try start(lane, broker.port, store)
@@ -140,9 +139,5 @@ struct Restarts: AsyncParsableCommand {
         if status != 0 || time > .seconds(2) { throw SoakFailure("status \(status) after \(time)") }
         return time
     }
-}
-
-extension Duration {
-    fileprivate var milliseconds: Int { Int(self / .milliseconds(1)) }
 }
 #endif

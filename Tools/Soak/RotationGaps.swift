@@ -1,5 +1,4 @@
 import ArgumentParser
-import Logging
 import Mosquitto
 import MosquittoTesting
 
@@ -16,9 +15,7 @@ struct RotationGaps: AsyncParsableCommand {
         print("| --- | ---: | ---: | ---: | ---: |")
         for resumes in [false, true] {
             let gaps = try await measure(resumes: resumes).sorted()
-            let columns = [quantile(0.5, gaps), quantile(0.99, gaps), quantile(1, gaps)].map { gap in
-                "\((gap / .milliseconds(1) * 100).rounded() / 100) ms"
-            }
+            let columns = [quantile(0.5, gaps), quantile(0.99, gaps), quantile(1, gaps)].map(milliseconds)
             print("| \(resumes ? "resumed" : "new") | \(gaps.count) | \(columns.joined(separator: " | ")) |")
         }
     }
@@ -31,12 +28,8 @@ struct RotationGaps: AsyncParsableCommand {
         var configuration = MQTTClientConfiguration(host: "localhost", port: broker.port, tls: tls)
         configuration.clientID = "soak"
         configuration.session = .persistent
-        configuration.credentials = .closure { _ in
-            MQTTCredentials(username: "soak", password: MQTTSecret("\(UInt64.random(in: 0 ... .max))"))
-        }
-        var logger = Logger(label: "soak")
-        logger.logLevel = .error
-        let gaps = try await withMQTTClient(configuration, logger: logger) { client in
+        configuration.credentials = CountingCredentials()
+        let gaps = try await withMQTTClient(configuration, logger: .criticalOnly) { client in
             let events = client.events()
             try await client.waitUntilConnected()
             var gaps: [Duration] = []
@@ -57,9 +50,5 @@ struct RotationGaps: AsyncParsableCommand {
         }
         await broker.stop()
         return gaps
-    }
-
-    private func quantile(_ fraction: Double, _ sorted: [Duration]) -> Duration {
-        sorted[min(sorted.count - 1, Int(Double(sorted.count) * fraction))]
     }
 }

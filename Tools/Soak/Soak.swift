@@ -9,8 +9,8 @@ struct Soak: AsyncParsableCommand {
     private static var subcommands: [any ParsableCommand.Type] {
         #if os(Linux)
         [
-            Connects.self, Handshakes.self, IngestService.self, PromisesSoak.self, Restarts.self, RotationGaps.self,
-            Stall.self,
+            Clients.self, ConnectRate.self, Connects.self, Handshakes.self, IngestService.self, PromisesSoak.self,
+            Restarts.self, RotationGaps.self, Stall.self, Stopped.self,
         ]
         #else
         [RotationGaps.self]

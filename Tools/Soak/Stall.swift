@@ -29,14 +29,7 @@ struct Stall: AsyncParsableCommand {
 
     func run() async throws {
         let authority = try TestCertificateAuthority()
-        let broker = try await LocalMosquitto.start(
-            tls: authority.serverIdentity(),
-            extraConfiguration: """
-                max_queued_messages 0
-                set_tcp_nodelay true
-                log_type none
-                log_type information
-                """)
+        let broker = try await LocalMosquitto.start(tls: authority.serverIdentity(), extraConfiguration: quietBroker)
         let signals = EndingSignals { broker.kill() }
         defer { withExtendedLifetime(signals) {} }
         func configuration(_ clientID: String) -> MQTTClientConfiguration {
@@ -144,15 +137,7 @@ struct Stall: AsyncParsableCommand {
 
     /// Returns the durations of successive QoS 1 publishes.
     private func roundTrips(_ client: MQTTClient, for time: Duration) async throws -> [Duration] {
-        var trips: [Duration] = []
-        let end = ContinuousClock.now + time
-        while ContinuousClock.now < end {
-            let start = ContinuousClock.now
-            try await client.publish("ping", to: "neighbour", qos: .atLeastOnce)
-            trips.append(.now - start)
-            try await Task.sleep(for: .milliseconds(10))
-        }
-        return trips
+        try await RoundTrips.measure(client) { try await Task.sleep(for: time) }.times
     }
 
     private func report(_ verdict: Verdict, _ losses: [String]) throws {
@@ -165,28 +150,19 @@ struct Stall: AsyncParsableCommand {
             let columns = [0.5, 0.99, 1].map { milliseconds(quantile($0, trips)) }
             print("| \(name) | \(columns.joined(separator: " | ")) |")
         }
-        print("\nFor \(minutes) min nothing was read of \(messages) messages: resident memory grew by ", terminator: "")
-        print(
-            "\(verdict.growthKB) KB, the connection was lost \(losses.count) times\(losses.first.map { " (\($0))" } ?? "")."
-        )
-        print("All was read in \(milliseconds(verdict.draining)): ", terminator: "")
-        print("\(verdict.missing) missing, \(verdict.duplicates) twice.")
-        var failures: [String] = []
-        if verdict.missing > 0 { failures.append("\(verdict.missing) messages are lost") }
-        if verdict.growthKB > Self.mostGrowthKB { failures.append("memory grew by \(verdict.growthKB) KB") }
-        if !losses.isEmpty { failures.append("the connection was lost") }
-        if quantile(0.99, verdict.stalled) > Self.worstLatency { failures.append("the neighbour was held up") }
-        for failure in failures { print("failed: \(failure)") }
-        if !failures.isEmpty { throw ExitCode.failure }
-    }
-
-    private func quantile(_ fraction: Double, _ trips: [Duration]) -> Duration {
-        let sorted = trips.sorted()
-        return sorted.isEmpty ? .zero : sorted[min(sorted.count - 1, Int(Double(sorted.count) * fraction))]
-    }
-
-    private func milliseconds(_ time: Duration) -> String {
-        "\((time / .milliseconds(1) * 100).rounded() / 100) ms"
+        print("\nFor \(minutes) min nothing was read of \(messages) messages; then all was ", terminator: "")
+        print("in \(milliseconds(verdict.draining)), \(verdict.duplicates) twice.")
+        var bounds = Bounds()
+        bounds.check(verdict.missing == 0, "\(verdict.missing) messages are missing")
+        bounds.check(
+            verdict.growthKB <= Self.mostGrowthKB,
+            "resident memory grew by \(verdict.growthKB) KB; bound \(Self.mostGrowthKB) KB")
+        let first = losses.first.map { " (\($0))" } ?? ""
+        bounds.check(losses.isEmpty, "the connection was lost \(losses.count) times\(first)")
+        bounds.check(
+            quantile(0.99, verdict.stalled) <= Self.worstLatency,
+            "the neighbour meanwhile: \(latencies(verdict.stalled)); bound of p99 \(milliseconds(Self.worstLatency))")
+        try bounds.enforce()
     }
 }
 #endif

@@ -8,7 +8,7 @@ package struct PromiseFailure: Error, CustomStringConvertible {
     package init(_ description: String) { self.description = description }
 }
 
-/// Random publishes and subscriptions of several clients of a real mosquitto, through a forwarder that cuts their connections.
+/// Random publishes and subscriptions of several clients of a real mosquitto, through proxies that cut their connections.
 ///
 /// A run consists of rounds. In each round, connections are cut while the clients publish; then the connections are
 /// left intact, until all messages have been acknowledged and received.
@@ -19,7 +19,7 @@ package struct PromiseRun: Sendable {
         package var attempts = 0
         package var newSessions = 0
         package var subscriptions = 0
-        package var forwarded = CuttingForwarder.Statistics()
+        package var forwarded = RandomCuts.Statistics()
         package var messages: [MQTTQoS: PromiseLedger.Counts] = [:]
     }
 
@@ -90,16 +90,16 @@ package struct PromiseRun: Sendable {
             log_type information
             """)
         onBroker(broker)
-        let forwarder = try CuttingForwarder(targets: [broker.port, plainPort], seed: seed)
-        defer { forwarder.stop() }
-        let (peers, ledger) = peers(forwarder, authority)
+        let proxies = try RandomCuts(before: [broker.port, plainPort], seed: seed)
+        defer { proxies.stop() }
+        let (peers, ledger) = peers(proxies, authority)
         var failure: (any Error)?
         var tally = Tally()
         do {
             for peer in peers { try await peer.start() }
             for round in 0..<rounds {
-                try await run(round, peers, ledger, forwarder)
-                tally = self.tally(peers, ledger, forwarder)
+                try await run(round, peers, ledger, proxies)
+                tally = self.tally(peers, ledger, proxies)
                 try await afterRound(round, tally)
             }
         } catch { failure = error }
@@ -111,15 +111,15 @@ package struct PromiseRun: Sendable {
     }
 
     private func run(
-        _ round: Int, _ peers: [PromisePeer], _ ledger: PromiseLedger, _ forwarder: CuttingForwarder
+        _ round: Int, _ peers: [PromisePeer], _ ledger: PromiseLedger, _ proxies: RandomCuts
     ) async throws {
         ledger.beginRound(round)
-        forwarder.isCutting = cuts
+        if cuts { proxies.begin() }
         for (number, peer) in peers.enumerated() {
             peer.beginRound(seed: seed &+ UInt64(round) << 32 &+ UInt64(number), limit: limit)
         }
         _ = await eventually(timeout: cutting, pollEvery: .milliseconds(20)) { ledger.violation != nil }
-        forwarder.isCutting = false
+        proxies.pause()
         for peer in peers { await peer.endRound() }
         let isDone = await eventually(timeout: healing) {
             ledger.violation != nil || peers.allSatisfy { $0.waiting == 0 } && ledger.missing() == nil
@@ -137,7 +137,7 @@ package struct PromiseRun: Sendable {
     }
 
     private func peers(
-        _ forwarder: CuttingForwarder, _ authority: TestCertificateAuthority
+        _ proxies: RandomCuts, _ authority: TestCertificateAuthority
     ) -> ([PromisePeer], PromiseLedger) {
         let roles = roles
         var consumers: [PromiseLedger.Consumer] = []
@@ -163,40 +163,29 @@ package struct PromiseRun: Sendable {
         let peers = roles.enumerated().map { number, role in
             PromisePeer(
                 number, role, topics: Self.topics + Self.fleetingTopics,
-                configuration: configuration(number, role, forwarder, authority), ledger: ledger,
+                configuration: configuration(number, role, proxies, authority), ledger: ledger,
                 firstConsumer: firsts[number])
         }
         return (peers, ledger)
     }
 
     private func configuration(
-        _ number: Int, _ role: PromisePeer.Role, _ forwarder: CuttingForwarder, _ authority: TestCertificateAuthority
+        _ number: Int, _ role: PromisePeer.Role, _ proxies: RandomCuts, _ authority: TestCertificateAuthority
     ) -> MQTTClientConfiguration {
         var configuration = MQTTClientConfiguration(
-            host: "localhost", port: forwarder.ports[role.isTLS ? 0 : 1],
+            host: "localhost", port: proxies.ports[role.isTLS ? 0 : 1],
             tls: role.isTLS ? MQTTTLSConfiguration(trust: .pem(authority.certificatePEM)) : nil)
         configuration.clientID = "peer-\(number)"
         configuration.version = role.version
         configuration.session = role.session
         configuration.publishing.maximumInFlight = role.maximumInFlight
         configuration.receiving.receiveMaximum = role.receiveMaximum
-        configuration.retry.baseDelay = .milliseconds(2)
-        configuration.retry.maximumDelay = .milliseconds(20)
-        configuration.retry.minimumDelay = .milliseconds(1)
-        configuration.retry.minimumAuthenticationDelay = .milliseconds(1)
-        configuration.retry.resetAfter = .milliseconds(1)
-        configuration.retry.budget = nil
-        configuration.retry.seed = seed
-        configuration.retry.decide = { failure in
-            let decision = MQTTRetryPolicy.Decision.standard(for: failure)
-            // A cut handshake may look like a configuration error.
-            return decision == .stop ? .retry(.standard) : decision
-        }
+        configuration.retry = .hasty(seed: seed)
         return configuration
     }
 
-    private func tally(_ peers: [PromisePeer], _ ledger: PromiseLedger, _ forwarder: CuttingForwarder) -> Tally {
-        var tally = Tally(forwarded: forwarder.statistics, messages: ledger.counts)
+    private func tally(_ peers: [PromisePeer], _ ledger: PromiseLedger, _ proxies: RandomCuts) -> Tally {
+        var tally = Tally(forwarded: proxies.statistics, messages: ledger.counts)
         for peer in peers.map(\.counts) {
             tally.connections += peer.connections
             tally.attempts += peer.attempts

@@ -44,9 +44,10 @@ private final class LargePublisher: Sendable {
     private func payload(_ size: Int) -> [UInt8] { (0..<size).map { UInt8(truncatingIfNeeded: $0 / 7 + size) } }
 
     func run() async throws {
-        let forwarder = try PacketForwarder(
-            target: broker.port(isTLS: isTLS), bytesPerSecond: Self.bytesPerSecond)
-        defer { forwarder.stop() }
+        // A link that is slow has no room for megabytes at its beginning.
+        let proxy = try TCPProxy(
+            to: broker.port(isTLS: isTLS), plan: .init(bytesPerSecond: Self.bytesPerSecond), kernelBuffer: 16_384)
+        defer { proxy.stop() }
         let isSubscribed = Flag()
         try await run.withClient(broker.configuration("sink-\(number)", port: broker.plainPort)) { sink, _ in
             let reading = Task { [self] in
@@ -63,16 +64,16 @@ private final class LargePublisher: Sendable {
             defer { reading.cancel() }
             try await run.require(within: .seconds(30), "\(filter) is not subscribed") { isSubscribed.isRaised }
             var numbers = JitterGenerator(seed: run.seed &+ UInt64(number))
-            repeat { try await publish(through: forwarder, &numbers) } while run.hasTime
+            repeat { try await publish(through: proxy, &numbers) } while run.hasTime
         }
     }
 
-    private func publish(through forwarder: PacketForwarder, _ numbers: inout JitterGenerator) async throws {
+    private func publish(through proxy: TCPProxy, _ numbers: inout JitterGenerator) async throws {
         received.withLock { $0 = [] }
         let size = Int.random(in: 20...24, using: &numbers) * Self.bytesPerSecond * Self.keepAlive / 10
         let rest = Int.random(in: 3...10, using: &numbers)
         var configuration = broker.configuration(
-            "large-\(number)", port: forwarder.port, isTLS: isTLS, version: version)
+            "large-\(number)", port: proxy.port, isTLS: isTLS, version: version)
         configuration.keepAlive = .seconds(Self.keepAlive)
         configuration.will = MQTTWill(topic: MQTTTopic("large/\(number)/will"), payload: "gone")
         let what = "a publish of \(size) bytes at \(Self.bytesPerSecond) a second (TLS: \(isTLS), \(version))"

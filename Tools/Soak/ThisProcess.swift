@@ -10,7 +10,7 @@ enum ThisProcess {
     static func residentKB() throws -> Int {
         let fields = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
         guard fields.count > 1, let pages = Int(fields[1]) else {
-            throw ScaleFailure("/proc/self/statm has no numbers")
+            throw SoakFailure("/proc/self/statm has no numbers")
         }
         return pages * Int(sysconf(Int32(_SC_PAGESIZE))) / 1_024
     }
@@ -22,11 +22,7 @@ enum ThisProcess {
     static func threads() throws -> Int { try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").count }
 
     /// User and system time.
-    static func processorTime() -> Duration {
-        var time = timespec()
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
-        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
-    }
+    static func processorTime() -> Duration { .clock(CLOCK_PROCESS_CPUTIME_ID) }
 
     /// Returns resident memory once two samples, one keep-alive check apart, agree; after the deadline, the last
     /// sample.
@@ -50,18 +46,18 @@ enum ThisProcess {
         let needed = rlim_t(clients * descriptorsAClient + 200)
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
-            throw ScaleFailure("the limit of descriptors cannot be read")
+            throw SoakFailure("the limit of descriptors cannot be read")
         }
         if limit.rlim_cur >= needed { return }
         guard limit.rlim_max >= needed else {
             let most = (Int(limit.rlim_max) - 200) / descriptorsAClient
-            throw ScaleFailure(
+            throw SoakFailure(
                 "\(clients) clients need \(needed) descriptors, \(descriptorsAClient) each, and the hard limit is "
                     + "\(limit.rlim_max): raise it (ulimit -Hn, or LimitNOFILE), or measure with --clients \(most)")
         }
         limit.rlim_cur = needed
         guard setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
-            throw ScaleFailure("the limit of descriptors cannot be raised to \(needed)")
+            throw SoakFailure("the limit of descriptors cannot be raised to \(needed)")
         }
     }
 }

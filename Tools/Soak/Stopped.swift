@@ -141,7 +141,7 @@ struct Stopped: AsyncParsableCommand {
                 }
                 return most
             }
-            if load.acknowledged.count > doneBefore + 4_096 { throw ScaleFailure("the broker was not stopped") }
+            if load.acknowledged.count > doneBefore + 4_096 { throw SoakFailure("the broker was not stopped") }
             broker.resume()
             let clock = ContinuousClock.now
             let after = try await RoundTrips.measure(neighbour) {

@@ -4,7 +4,7 @@ import MosquittoTesting
 
 #if os(Linux)
 /// Clients that only keep their connections open.
-struct Idle: AsyncParsableCommand {
+struct Clients: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "TLS clients that are idle: memory a client, processor time and threads.")
 

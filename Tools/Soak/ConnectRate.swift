@@ -1,7 +1,6 @@
 import ArgumentParser
 import Mosquitto
 import MosquittoTesting
-import Synchronization
 
 #if os(Linux)
 /// Many clients that connect as fast as they can, while another one of their event loop is busy.
@@ -87,7 +86,7 @@ struct ConnectRate: AsyncParsableCommand {
             var configuration = MQTTClientConfiguration(host: "localhost", port: port, tls: tls)
             configuration.clientID = "rate-\(number)"
             configuration.retry.budget = nil
-            configuration.credentials = RotatingPassword()
+            configuration.credentials = CountingCredentials()
             return configuration
         }.clients
         return try await Crowd.run { start in
@@ -130,19 +129,6 @@ struct ConnectRate: AsyncParsableCommand {
         let notResumed = rounds.filter(\.resumes).map { clients - $0.resumed }.reduce(0, +)
         bounds.check(notResumed == 0, "\(notResumed) connections that were to be resumed were not")
         try bounds.enforce()
-    }
-}
-
-/// Returns new credentials each time.
-private final class RotatingPassword: MQTTCredentialProvider {
-    private let asked = Mutex(0)
-
-    func credentials(for attempt: MQTTConnectAttempt) async throws -> MQTTCredentials {
-        let number = asked.withLock { asked in
-            asked += 1
-            return asked
-        }
-        return MQTTCredentials(username: "rate", password: MQTTSecret("\(number)"))
     }
 }
 #endif

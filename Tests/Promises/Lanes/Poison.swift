@@ -58,11 +58,10 @@ private final class Poisoning: Sendable {
 
     func run() async throws {
         let answer = ending.answer
-        let forwarder = try PacketForwarder(target: broker.plainPort) { packet in
-            Self.isPoison(packet) ? .end(answer) : .pass
-        }
-        defer { forwarder.stop() }
-        var configuration = broker.configuration("poison-\(number)", port: forwarder.port, version: ending.version)
+        let plan = TCPProxy.Plan(filter: { packet in Self.isPoison(packet) ? .end(answer) : .pass })
+        let proxy = try TCPProxy(to: broker.plainPort, plan: plan)
+        defer { proxy.stop() }
+        var configuration = broker.configuration("poison-\(number)", port: proxy.port, version: ending.version)
         // A broker that discards the session also discards QoS 2 messages whose PUBREL it has not received.
         configuration.session = .persistent
         try await run.withClient(configuration) { client, _ in
@@ -83,7 +82,7 @@ private final class Poisoning: Sendable {
                 round += 1
             } while run.hasTime
         }
-        run.count("ends of a connection", forwarder.ended)
+        run.count("ends of a connection", proxy.rejections)
     }
 
     /// Returns true for a PUBLISH or a SUBSCRIBE whose topic begins with "poison/".

@@ -62,9 +62,9 @@ private final class HangingProvider: MQTTCredentialProvider {
     }
 
     func run() async throws {
-        let forwarder = try PacketForwarder(target: broker.plainPort)
-        defer { forwarder.stop() }
-        var configuration = broker.configuration("hanging-\(heedsCancellation)", port: forwarder.port)
+        let proxy = try TCPProxy(to: broker.plainPort)
+        defer { proxy.stop() }
+        var configuration = broker.configuration("hanging-\(heedsCancellation)", port: proxy.port)
         configuration.credentials = self
         configuration.timeouts.credentials = Self.deadline
         defer { release() }
@@ -73,10 +73,10 @@ private final class HangingProvider: MQTTCredentialProvider {
             repeat {
                 try await run.require(within: .seconds(10), "\(name): connected") { watch.connections > 0 }
                 state.withLock { $0.hangs = true }
-                try await reset(watch, forwarder, within: Self.deadline + .seconds(2), "the first reset")
-                try await reset(watch, forwarder, within: Self.deadline - .milliseconds(500), "the second reset")
+                try await reset(watch, proxy, within: Self.deadline + .seconds(2), "the first reset")
+                try await reset(watch, proxy, within: Self.deadline - .milliseconds(500), "the second reset")
                 release()
-                try await reset(watch, forwarder, within: .seconds(5), "a reset when the provider answers again")
+                try await reset(watch, proxy, within: .seconds(5), "a reset when the provider answers again")
             } while run.hasTime
         }
     }
@@ -91,11 +91,11 @@ private final class HangingProvider: MQTTCredentialProvider {
     }
 
     private func reset(
-        _ watch: ClientWatch, _ forwarder: PacketForwarder, within limit: Duration, _ what: String
+        _ watch: ClientWatch, _ proxy: TCPProxy, within limit: Duration, _ what: String
     ) async throws {
         let before = watch.connections
         let start = ContinuousClock.now
-        forwarder.resetAll()
+        proxy.end(.reset)
         try await run.require(within: limit, "\(name): connected with the held token after \(what)") {
             watch.connections > before
         }

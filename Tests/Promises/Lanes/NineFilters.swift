@@ -37,13 +37,14 @@ private final class NineFilters: Sendable {
     func run() async throws {
         let version = version
         let subscribes = Tally()
-        let forwarder = try PacketForwarder(target: broker.plainPort) { packet in
+        let filter: @Sendable ([UInt8]) -> TCPProxy.Verdict = { packet in
             guard let first = packet.first, first >> 4 == 8 || first >> 4 == 10 else { return .pass }
             if first >> 4 == 8 { subscribes.add() }
             return Self.filters(of: packet, version) > 8 ? .end([]) : .pass
         }
-        defer { forwarder.stop() }
-        let configuration = broker.configuration("nine-\(version)", port: forwarder.port, version: version)
+        let proxy = try TCPProxy(to: broker.plainPort, plan: .init(filter: filter))
+        defer { proxy.stop() }
+        let configuration = broker.configuration("nine-\(version)", port: proxy.port, version: version)
         try await run.withClient(configuration) { client, watch in
             let isSubscribed = Flag()
             let reading = Task { [self] in
@@ -57,20 +58,20 @@ private final class NineFilters: Sendable {
                 isSubscribed.isRaised
             }
             try await run.withClient(broker.configuration("source-\(version)", port: broker.plainPort)) { source, _ in
-                repeat { try await resetOnce(source, watch, forwarder) } while run.hasTime
+                repeat { try await resetOnce(source, watch, proxy) } while run.hasTime
             }
             try run.require(
-                forwarder.ended == 0, "\(version): no packet has more than eight filters; \(forwarder.ended) had")
+                proxy.rejections == 0, "\(version): no packet has more than eight filters; \(proxy.rejections) had")
             reading.cancel()
             _ = try? await reading.value
         }
-        try run.require(forwarder.ended == 0, "\(version): no UNSUBSCRIBE has more than eight filters")
+        try run.require(proxy.rejections == 0, "\(version): no UNSUBSCRIBE has more than eight filters")
         run.count("packets SUBSCRIBE", subscribes.number)
     }
 
-    private func resetOnce(_ source: MQTTClient, _ watch: ClientWatch, _ forwarder: PacketForwarder) async throws {
+    private func resetOnce(_ source: MQTTClient, _ watch: ClientWatch, _ proxy: TCPProxy) async throws {
         let before = watch.connections
-        forwarder.resetAll()
+        proxy.end(.reset)
         try await run.require(within: .seconds(10), "\(version): connected after a reset") {
             watch.connections > before
         }

@@ -5,27 +5,27 @@ import Testing
 /// The measurements of `scripts/soak`, in a short form and in their own process, so that the memory of other tests is
 /// not counted.
 @Suite("Many clients in one process")
-struct ScaleTests {
+struct ManyClientsTests {
     @Test func `300 idle TLS clients take little memory and no threads`() async throws {
         // A debug build has the objects of a release build, but larger asynchronous frames.
-        let run = try await scale([
-            "idle", "--clients", "300", "--beyond", "50", "--keep-alive", "10", "--seconds", "1", "--most-kb", "90",
+        let run = try await soak([
+            "clients", "--clients", "300", "--beyond", "50", "--keep-alive", "10", "--seconds", "1", "--most-kb", "90",
             "--most-percent", "50",
         ])
         #expect(run.status == 0, "\(run.output)")
     }
 
     @Test func `a broker that is stopped for 2 s loses nothing`() async throws {
-        let run = try await scale([
+        let run = try await soak([
             "stopped", "--once", "--seconds", "2", "--tasks", "400", "--most-latency", "500",
         ])
         #expect(run.status == 0, "\(run.output)")
     }
 
-    private func scale(_ arguments: [String]) async throws -> (status: Int32, output: String) {
+    private func soak(_ arguments: [String]) async throws -> (status: Int32, output: String) {
         let process = Process()
         process.executableURL = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(
-            path: "Scale")
+            path: "Soak")
         process.arguments = arguments
         let output = Pipe()
         process.standardOutput = output

@@ -104,7 +104,7 @@ struct LaneBroker: Sendable {
 
     func port(isTLS: Bool) -> Int { isTLS ? tlsPort : plainPort }
 
-    /// A client of a port of this broker, or of a forwarder to it.
+    /// A client of a port of this broker, or of a proxy to it.
     func configuration(
         _ name: String, port: Int, isTLS: Bool = false, version: MQTTVersion = .v5_0
     ) -> MQTTClientConfiguration {
@@ -112,12 +112,7 @@ struct LaneBroker: Sendable {
             host: "localhost", port: port, tls: isTLS ? MQTTTLSConfiguration(trust: .pem(authority)) : nil)
         configuration.clientID = name
         configuration.version = version
-        configuration.retry.baseDelay = .milliseconds(2)
-        configuration.retry.maximumDelay = .milliseconds(100)
-        configuration.retry.minimumDelay = .milliseconds(1)
-        configuration.retry.minimumAuthenticationDelay = .milliseconds(1)
-        configuration.retry.resetAfter = .milliseconds(1)
-        configuration.retry.budget = nil
+        configuration.retry = .hasty(maximumDelay: .milliseconds(100), isLenient: false)
         return configuration
     }
 }

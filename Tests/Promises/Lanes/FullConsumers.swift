@@ -44,9 +44,9 @@ private final class FullConsumer: Sendable {
     private var received: Int { state.withLock { $0.received.count } }
 
     func run() async throws {
-        let forwarder = try PacketForwarder(target: broker.port(isTLS: isTLS))
-        defer { forwarder.stop() }
-        var configuration = broker.configuration("full-\(number)", port: forwarder.port, isTLS: isTLS, version: version)
+        let proxy = try TCPProxy(to: broker.port(isTLS: isTLS))
+        defer { proxy.stop() }
+        var configuration = broker.configuration("full-\(number)", port: proxy.port, isTLS: isTLS, version: version)
         configuration.session = .persistent(expiry: .seconds(3_600))
         let tokens = Atomic(0)
         configuration.credentials = .closure { _ in
@@ -59,7 +59,7 @@ private final class FullConsumer: Sendable {
             try await run.withClient(broker.configuration("source-\(number)", port: broker.plainPort)) { source, _ in
                 _ = try await source.waitUntilConnected(timeout: .seconds(30))
                 try await run.require(within: .seconds(30), "\(topic) is not subscribed") { self.isSubscribed.isRaised }
-                try await disturb(client, watch, source, forwarder)
+                try await disturb(client, watch, source, proxy)
             }
         }
     }
@@ -81,7 +81,7 @@ private final class FullConsumer: Sendable {
     }
 
     private func disturb(
-        _ client: MQTTClient, _ watch: ClientWatch, _ source: MQTTClient, _ forwarder: PacketForwarder
+        _ client: MQTTClient, _ watch: ClientWatch, _ source: MQTTClient, _ proxy: TCPProxy
     ) async throws {
         var numbers = JitterGenerator(seed: run.seed &+ UInt64(number))
         var published = 0
@@ -93,7 +93,7 @@ private final class FullConsumer: Sendable {
                 published += 1
             }
             for _ in 0..<Int.random(in: 1...2, using: &numbers) {
-                try await disturbOnce(client, watch, forwarder, isReset: Bool.random(using: &numbers))
+                try await disturbOnce(client, watch, proxy, isReset: Bool.random(using: &numbers))
             }
             state.withLock { $0.isHeld = false }
             let expected = published
@@ -105,11 +105,11 @@ private final class FullConsumer: Sendable {
     }
 
     private func disturbOnce(
-        _ client: MQTTClient, _ watch: ClientWatch, _ forwarder: PacketForwarder, isReset: Bool
+        _ client: MQTTClient, _ watch: ClientWatch, _ proxy: TCPProxy, isReset: Bool
     ) async throws {
         let before = watch.connections
         let rotation = isReset ? nil : Task { try await client.rotateCredentials() }
-        if isReset { forwarder.resetAll() }
+        if isReset { proxy.end(.reset) }
         let what = isReset ? "a reset" : "a rotation"
         try await run.require(
             within: Self.limit,
