@@ -22,6 +22,26 @@ if Context.environment["MOSQUITTO_WARNINGS_AS_ERRORS"] == "1" {
 let settingsBesideNIO = settings
 settings.append(.enableUpcomingFeature("MemberImportVisibility"))
 
+// A user who names traits resolves and builds only what they need: `traits: []` leaves swift-log and swift-collections.
+let traits: Set<Trait> = [
+    .trait(name: "Metrics", description: "MQTTClientConfiguration.metrics, with swift-metrics"),
+    .trait(name: "ServiceLifecycle", description: "MQTTClient is a Service of swift-service-lifecycle"),
+    .trait(name: "Tracing", description: "MQTTClientConfiguration.tracing, with swift-distributed-tracing"),
+    .trait(name: "Configuration", description: "The product MosquittoConfiguration, with swift-configuration"),
+    .trait(name: "Testing", description: "The product MosquittoTesting, with SwiftNIO and swift-certificates"),
+    .trait(name: "Tokens", description: "The product MosquittoTokens, with AsyncHTTPClient and JWTKit"),
+    .trait(
+        name: "CommandLine", description: "The product mosq, with swift-argument-parser and HdrHistogram",
+        enabledTraits: ["ServiceLifecycle", "Testing", "Tokens"]),
+]
+
+extension Target.Dependency {
+    /// A product that is needed with a trait. One trait: Swift 6.2 takes several as "all of them", Swift 6.3 as "any".
+    static func product(_ name: String, _ package: String, with trait: String) -> Target.Dependency {
+        .product(name: name, package: package, condition: .when(traits: [trait]))
+    }
+}
+
 let package = Package(
     name: "swift-mosquitto",
     platforms: [.macOS(.v26)],
@@ -32,12 +52,14 @@ let package = Package(
         .library(name: "MosquittoTesting", targets: ["MosquittoTesting"]),
         .executable(name: "mosq", targets: ["mosq"]),
     ],
+    // All are on unless the user names some.
+    traits: traits.union([.default(enabledTraits: Set(traits.map(\.name)))]),
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-asn1.git", from: "1.7.4"),
         .package(url: "https://github.com/apple/swift-certificates.git", from: "1.21.1"),
         .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
-        .package(url: "https://github.com/apple/swift-configuration.git", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-configuration.git", from: "1.4.0", traits: ["JSON"]),
         .package(url: "https://github.com/apple/swift-crypto.git", "3.12.3"..<"5.0.0"),
         .package(url: "https://github.com/apple/swift-distributed-tracing.git", from: "1.7.3"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
@@ -67,33 +89,33 @@ let package = Package(
             name: "Mosquitto",
             dependencies: [
                 "CMosquittoShim",
-                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product("CoreMetrics", "swift-metrics", with: "Metrics"),
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "Tracing", package: "swift-distributed-tracing"),
+                .product("ServiceLifecycle", "swift-service-lifecycle", with: "ServiceLifecycle"),
+                .product("Tracing", "swift-distributed-tracing", with: "Tracing"),
             ],
             swiftSettings: settings
         ),
         .target(
             name: "MosquittoConfiguration",
-            dependencies: ["Mosquitto", .product(name: "Configuration", package: "swift-configuration")],
+            dependencies: ["Mosquitto", .product("Configuration", "swift-configuration", with: "Configuration")],
             swiftSettings: settings
         ),
         .target(
             name: "MosquittoTokens",
             dependencies: [
                 "Mosquitto",
-                .product(name: "AsyncHTTPClient", package: "async-http-client"),
-                .product(name: "JWTKit", package: "jwt-kit"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SystemPackage", package: "swift-system"),
+                .product("AsyncHTTPClient", "async-http-client", with: "Tokens"),
+                .product("JWTKit", "jwt-kit", with: "Tokens"),
+                .product("NIOCore", "swift-nio", with: "Tokens"),
+                .product("NIOHTTP1", "swift-nio", with: "Tokens"),
+                .product("NIOPosix", "swift-nio", with: "Tokens"),
+                .product("NIOSSL", "swift-nio-ssl", with: "Tokens"),
+                .product("Subprocess", "swift-subprocess", with: "Tokens"),
+                .product("SystemPackage", "swift-system", with: "Tokens"),
             ],
             swiftSettings: settingsBesideNIO
         ),
@@ -101,12 +123,12 @@ let package = Package(
             name: "MosquittoTesting",
             dependencies: [
                 "Mosquitto",
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "SwiftASN1", package: "swift-asn1"),
-                .product(name: "X509", package: "swift-certificates"),
+                .product("Crypto", "swift-crypto", with: "Testing"),
+                .product("NIOCore", "swift-nio", with: "Testing"),
+                .product("NIOPosix", "swift-nio", with: "Testing"),
+                .product("NIOSSL", "swift-nio-ssl", with: "Testing"),
+                .product("SwiftASN1", "swift-asn1", with: "Testing"),
+                .product("X509", "swift-certificates", with: "Testing"),
             ],
             swiftSettings: settingsBesideNIO
         ),
@@ -116,10 +138,10 @@ let package = Package(
                 "Mosquitto",
                 "MosquittoTesting",
                 "MosquittoTokens",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Histogram", package: "hdrhistogram-swift"),
+                .product("ArgumentParser", "swift-argument-parser", with: "CommandLine"),
+                .product("Histogram", "hdrhistogram-swift", with: "CommandLine"),
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                .product("UnixSignals", "swift-service-lifecycle", with: "CommandLine"),
             ],
             swiftSettings: settings
         ),

@@ -140,15 +140,19 @@ extension MQTTClientConfiguration {
     }
 
     private mutating func readObservability(_ keys: KeyReader) throws(MQTTError) {
+        #if Metrics
         let metricKeys = keys.scoped(to: "metrics")
         if let value = try metricKeys.seconds("interval") { metrics?.interval = value }
         if let value = try metricKeys.strings("dimensions") {
             metrics?.dimensions = try metricKeys.pairs("dimensions", value)
         }
         if try metricKeys.bool("enabled") == false { metrics = nil }
+        #endif
+        #if Tracing
         let tracingKeys = keys.scoped(to: "tracing")
         if let value = try tracingKeys.bool("propagatesContext") { tracing?.propagatesContext = value }
         if try tracingKeys.bool("enabled") == false { tracing = nil }
+        #endif
     }
 }
 

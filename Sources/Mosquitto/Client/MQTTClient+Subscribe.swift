@@ -1,4 +1,6 @@
+#if ServiceLifecycle
 import ServiceLifecycle
+#endif
 
 extension MQTTClient {
     /// Subscribes for as long as `body` runs, and passes the messages to `body`.

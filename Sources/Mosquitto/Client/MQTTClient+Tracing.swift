@@ -1,3 +1,4 @@
+#if Tracing
 import Tracing
 
 /// Spans for the operations of a client.
@@ -82,3 +83,19 @@ extension Span {
         setStatus(SpanStatus(code: .error, message: error.message))
     }
 }
+#else
+/// Without the trait `Tracing` operations have no spans.
+extension MQTTClient {
+    nonisolated(nonsending) func send(_ publish: OutgoingPublish) async throws(MQTTError) -> MQTTPublishResult {
+        try await session.publish(publish)
+    }
+
+    func post(_ publish: OutgoingPublish) throws(MQTTError) { try session.enqueue(publish) }
+
+    func ask(
+        _ publish: OutgoingPublish, _ correlation: [UInt8], timeout: Duration
+    ) async throws(MQTTError) -> MQTTMessage {
+        try await responses.request(publish, correlation, timeout: timeout).get()
+    }
+}
+#endif

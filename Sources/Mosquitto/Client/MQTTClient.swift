@@ -1,5 +1,4 @@
 public import Logging
-public import ServiceLifecycle
 
 /// A client of an MQTT broker that connects, retries, rotates its credentials and restores its subscriptions by itself.
 ///
@@ -14,7 +13,7 @@ public import ServiceLifecycle
 /// A client must be run: by ``withMQTTClient(_:eventLoop:logger:_:)``, a task that calls ``run()``, a `ServiceGroup`,
 /// or ``start()``. All methods can be called from any task or thread, even before the client runs: a publish or
 /// subscribe waits for the connection.
-public final class MQTTClient: Sendable, Service {
+public final class MQTTClient: Sendable {
     let session: Session
     let shared: SharedState
     let responses: ResponseRouter
@@ -40,7 +39,7 @@ public final class MQTTClient: Sendable, Service {
     ) {
         let configuration = configuration.drawingClientID()
         shared = SharedState(
-            configuration.publishing.queue, metrics: ClientMetrics(configuration.metrics, loop: eventLoop.core))
+            configuration.publishing.queue, metrics: ClientMetrics(configuration, loop: eventLoop.core))
         session = Session(configuration, eventLoop: eventLoop, shared: shared, logger: logger, resolve: resolve)
         responses = ResponseRouter(session, topic: configuration.effectiveResponseTopic)
     }

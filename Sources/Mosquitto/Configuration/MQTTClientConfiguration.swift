@@ -43,10 +43,14 @@ public struct MQTTClientConfiguration: Sendable {
     public var retry: MQTTRetryPolicy = .production
     /// Deadlines.
     public var timeouts = MQTTTimeouts()
+    #if Metrics
     /// The metrics that the client reports; `nil` for none.
     public var metrics: MQTTMetricsConfiguration? = MQTTMetricsConfiguration()
+    #endif
+    #if Tracing
     /// The spans of the client, and the trace context of its messages; `nil` for none.
     public var tracing: MQTTTracing? = MQTTTracing()
+    #endif
 
     /// Creates a configuration for the broker at `host`. The default port is 8883 with TLS and 1883 without. TLS with
     /// the system's trust is the default; `tls: nil` is plain TCP.
@@ -87,7 +91,9 @@ public struct MQTTClientConfiguration: Sendable {
         try timeouts.validate()
         try retry.validate()
         try will?.validate()
+        #if Metrics
         try metrics?.validate()
+        #endif
         try connection.validate()
         try rotation.validate()
         try publishing.validate()

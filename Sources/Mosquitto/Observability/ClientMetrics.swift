@@ -1,3 +1,4 @@
+#if Metrics
 import CoreMetrics
 
 /// Counts the operations of a client, and reports them to the metrics system.
@@ -217,3 +218,4 @@ extension Timer {
         recordNanoseconds(seconds &* 1_000_000_000 &+ attoseconds / 1_000_000_000)
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Tracing
 public import Tracing
 
 /// Continuation of the publisher's trace.
@@ -47,3 +48,4 @@ extension MQTTMessage {
         }
     }
 }
+#endif

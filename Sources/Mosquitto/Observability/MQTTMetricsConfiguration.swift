@@ -1,3 +1,4 @@
+#if Metrics
 public import CoreMetrics
 
 /// The configuration of the metrics that a client reports through
@@ -29,3 +30,4 @@ public struct MQTTMetricsConfiguration: Sendable {
         }
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Tracing
 public import Tracing
 
 /// The configuration of a client's distributed tracing with
@@ -79,3 +80,4 @@ struct UserPropertyExtractor: Extractor {
         return values.isEmpty ? nil : values.joined(separator: ",")
     }
 }
+#endif

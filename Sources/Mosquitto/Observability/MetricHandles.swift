@@ -1,3 +1,4 @@
+#if Metrics
 import CoreMetrics
 import Synchronization
 
@@ -94,3 +95,4 @@ extension MQTTConnectionState {
         }
     }
 }
+#endif

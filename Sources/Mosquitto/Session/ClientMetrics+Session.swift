@@ -1,8 +1,12 @@
 extension ClientMetrics {
     /// Returns `nil` if metrics are off.
-    convenience init?(_ configuration: MQTTMetricsConfiguration?, loop: EventLoopCore) {
-        guard let configuration else { return nil }
-        self.init(configuration) { _ = loop.setTimer(after: $0, $1) }
+    convenience init?(_ configuration: MQTTClientConfiguration, loop: EventLoopCore) {
+        #if Metrics
+        guard let metrics = configuration.metrics else { return nil }
+        self.init(metrics) { _ = loop.setTimer(after: $0, $1) }
+        #else
+        return nil
+        #endif
     }
 
     func received(_ messages: [IncomingMessage]) {

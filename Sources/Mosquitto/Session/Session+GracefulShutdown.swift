@@ -1,5 +1,8 @@
-import ServiceLifecycle
 import Synchronization
+
+#if ServiceLifecycle
+import ServiceLifecycle
+#endif
 
 /// Calls that end with the graceful shutdown of the service that made them (ServiceLifecycle): without a connection
 /// they have nothing to wait for. A call whose answer is in progress receives it, as long as there is a connection.

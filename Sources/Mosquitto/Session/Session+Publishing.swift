@@ -1,5 +1,8 @@
 import Logging
+
+#if ServiceLifecycle
 import ServiceLifecycle
+#endif
 
 /// Outgoing messages: ``Publisher`` encodes them into packets, which are written here, and handles their
 /// acknowledgements.

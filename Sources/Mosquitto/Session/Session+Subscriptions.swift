@@ -1,5 +1,8 @@
 import Logging
+
+#if ServiceLifecycle
 import ServiceLifecycle
+#endif
 
 /// Calls that begin and end subscriptions. ``Subscriber`` decides which packets to send; the session performs its
 /// actions here.

@@ -1,5 +1,8 @@
 import Logging
+
+#if ServiceLifecycle
 import ServiceLifecycle
+#endif
 
 /// Calls that wait for a connection.
 extension Session {

@@ -1,8 +1,11 @@
 import DequeModule
 import Logging
 import OrderedCollections
-import ServiceLifecycle
 import Synchronization
+
+#if ServiceLifecycle
+import ServiceLifecycle
+#endif
 
 /// Performs the decisions of ``SessionStateMachine``. libmosquitto opens each session; Swift carries it. An actor on
 /// its loop's thread: calls into libmosquitto, and into OpenSSL for a connection, run on this actor, and the loop

@@ -26,7 +26,9 @@ struct Doctor: AsyncParsableCommand {
         configuration.retry = .none
         // One connection, without rotation, metrics or spans.
         configuration.rotation.refreshAt = nil
+        #if Metrics
         configuration.metrics = nil
+        #endif
         configuration.tracing = nil
         configuration.timeouts.drain = .seconds(1)
         let topic = self.topic ?? "mosq/doctor/" + String(UInt64.random(in: .min ... .max), radix: 16)

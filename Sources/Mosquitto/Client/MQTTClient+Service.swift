@@ -1,0 +1,7 @@
+#if ServiceLifecycle
+public import ServiceLifecycle
+
+/// A client is a service of a `ServiceGroup`, which runs it and shuts it down gracefully. Needs the package trait
+/// `ServiceLifecycle`, which is on by default.
+extension MQTTClient: Service {}
+#endif

@@ -1,0 +1,3 @@
+#if !Testing
+#error("MosquittoTesting needs the trait Testing of swift-mosquitto: name it where you depend on the package")
+#endif

@@ -1,0 +1,3 @@
+#if !CommandLine
+#error("mosq needs the trait CommandLine of swift-mosquitto: name it where you depend on the package")
+#endif
