@@ -4,7 +4,7 @@ import Testing
 @testable import Mosquitto
 
 extension DataPath.UnderLoad {
-    @Suite("A broker that sends without end and reads nothing", .timeLimit(.minutes(1)))
+    @Suite("A broker that sends without end and reads nothing", .timeLimit(.minutes(3)))
     struct HostileFlowTests {
         /// QoS 1, no payload, to the topic "a", in the shape of MQTT 5.0: 8 bytes, for which a PUBACK takes 4, and up to 26 if it
         /// is in a TLS record of its own.
