@@ -29,7 +29,9 @@ struct Doctor: AsyncParsableCommand {
         #if Metrics
         configuration.metrics = nil
         #endif
+        #if Tracing
         configuration.tracing = nil
+        #endif
         configuration.timeouts.drain = .seconds(1)
         let topic = self.topic ?? "mosq/doctor/" + String(UInt64.random(in: .min ... .max), radix: 16)
         do { try MQTTTopic(topic).validate() } catch {
