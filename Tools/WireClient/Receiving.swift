@@ -22,18 +22,18 @@ extension WireClient {
     private static func receive(
         _ port: Int, _ clientID: String, _ topic: String, _ qos: MQTTQoS, _ version: MQTTVersion = .v3_1_1
     ) async throws {
-        try await first(configuration(port, clientID, version)) { client, message in
+        try await first(configuration(port, clientID, version)) { _, events, message in
             guard message.topic == topic, message.qos == qos, message.payloadString == "message", !message.retain
             else { throw Unexpected("\(message)") }
             if version == .v5_0 { return }
-            for await event in client.events() {
+            for await event in events {
                 if case .disconnected = event.kind { return }
             }
         }
     }
 
     private static func receiveProperties(_ port: Int, _ qos: MQTTQoS) async throws {
-        try await first(configuration(port, "prop-test", .v5_0)) { client, message in
+        try await first(configuration(port, "prop-test", .v5_0)) { client, _, message in
             guard message.properties.contentType == "plain/text", message.properties.responseTopic == "msg/123",
                 message.qos == qos
             else { throw Unexpected("\(message)") }
@@ -41,15 +41,18 @@ extension WireClient {
         }
     }
 
-    /// The message arrives with the CONNACK: its consumer must be ready before.
+    /// The message arrives with the CONNACK, and the driver may close at its PUBACK: consumer and events must be ready
+    /// before.
     private static func first(
-        _ configuration: MQTTClientConfiguration, _ body: (MQTTClient, MQTTMessage) async throws -> Void
+        _ configuration: MQTTClientConfiguration,
+        _ body: (MQTTClient, MQTTConnectionEvents, MQTTMessage) async throws -> Void
     ) async throws {
         let client = MQTTClient(configuration)
+        let events = client.events()
         try await client.receive("#") { messages in
             try await client.start()
             guard let message = await messages.first(where: { _ in true }) else { throw Unexpected("no message") }
-            try await body(client, message)
+            try await body(client, events, message)
         }
         try? await client.shutdown()
     }

@@ -88,8 +88,9 @@ enum WireClient {
     /// Stays connected until the driver ends the process or the connection.
     static func stay(_ configuration: MQTTClientConfiguration) async throws {
         let client = MQTTClient(configuration)
+        let events = client.events()
         try await client.start()
-        for await event in client.events() {
+        for await event in events {
             if case .disconnected = event.kind { break }
         }
     }
