@@ -14,7 +14,7 @@ extension FileReader {
     static func look(_ path: String, _ look: Look) -> Finding {
         do throws(FileFailure) {
             switch look {
-            case .read(let limit): return .content(try content(path, limit))
+            case .read(let limit): return .content(try content(of: path, limit: limit))
             case .stamp: return .stamp(FileStamp(path: path))
             case .directory:
                 guard let directory = opendir(path) else { throw FileFailure(.system(errno)) }
@@ -26,7 +26,9 @@ extension FileReader {
         }
     }
 
-    private static func content(_ path: String, _ limit: Int) throws(FileFailure) -> MQTTSecret {
+    /// Returns the content of a regular file of at most `limit` bytes, read on the caller's thread: a file system that
+    /// does not respond blocks it. For a command that has nothing else to do yet.
+    package static func content(of path: String, limit: Int) throws(FileFailure) -> MQTTSecret {
         // Without O_NONBLOCK, opening a FIFO blocks until a writer opens it.
         let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         if descriptor < 0 { throw FileFailure(.system(errno)) }

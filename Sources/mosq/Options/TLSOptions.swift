@@ -179,10 +179,12 @@ struct TLSOptions: ParsableArguments {
 
     private func preSharedKeyDigits() throws -> String {
         if let preSharedKey { return preSharedKey }
-        guard let path = preSharedKeyFile, let content = KeyFile.read(path), content.count <= 1_024 else {
-            throw CommandFailure(message: "--psk-file cannot be read, or has more than a key.")
+        guard let path = preSharedKeyFile else { return "" }
+        do throws(FileFailure) {
+            return try FileReader.content(of: path, limit: 1_024).text.filter { !$0.isWhitespace }
+        } catch {
+            throw CommandFailure(message: "--psk-file \(error.reason).")
         }
-        return content.text.filter { !$0.isWhitespace }
     }
 
     private func identity() throws -> MQTTTLSConfiguration.Identity? {
@@ -198,7 +200,7 @@ struct TLSOptions: ParsableArguments {
 
     /// True for an encrypted PEM key: the label of PKCS #8, or a header of the older format, shows it.
     private func isEncrypted(_ path: String) -> Bool {
-        guard let content = KeyFile.read(path) else { return false }
+        guard let content = try? FileReader.content(of: path, limit: 65_536) else { return false }
         return content.withBytes { bytes in
             ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"].contains { mark in
                 bytes.firstRange(of: mark.utf8) != nil
