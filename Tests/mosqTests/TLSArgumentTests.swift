@@ -25,9 +25,10 @@ struct TLSArgumentTests {
         #expect(both?.trust.description == "file \"/dev/null\" and directory \"/tmp\"")
         let all = try configuration(
             "--cafile", "/dev/null", "--ciphers", "ECDHE+AESGCM", "--tls-version", "tlsv1.3", "--tls-alpn", "mqtt",
-            "--tls-keylog", "/tmp/keys", "--tls-server-name", "broker.example"
+            "--tls-keylog", "/tmp/keys", "--tls-server-name", "broker.example", "--tls-accept-common-name"
         ).tls
         #expect(all?.serverName == "broker.example")
+        #expect(all?.acceptsCommonName == true && both?.acceptsCommonName == false)
         #expect(all?.ciphers == "ECDHE+AESGCM")
         #expect(all?.minimumVersion == .v1_3)
         #expect(all?.applicationProtocols == ["mqtt"])

@@ -43,6 +43,11 @@ struct TLSOptions: ParsableArguments {
         help: "The name that the broker's certificate must have, and that SNI asks for. Default: the host.")
     var serverName: String?
 
+    @Flag(
+        name: .customLong("tls-accept-common-name"),
+        help: "Accept a broker's certificate that has the host in its common name only, as mosquitto's commands do.")
+    var acceptsCommonName = false
+
     @Option(
         name: .customLong("tls-version"), parsing: .unconditional,
         help: "The lowest version that is accepted: tlsv1.2 (the default) or tlsv1.3.")
@@ -98,6 +103,7 @@ struct TLSOptions: ParsableArguments {
         var tls = MQTTTLSConfiguration(trust: trust)
         tls.identity = try identity()
         tls.serverName = serverName
+        tls.acceptsCommonName = acceptsCommonName
         tls.minimumVersion = minimumVersion
         tls.ciphers = ciphers
         tls.applicationProtocols = applicationProtocol.map { [$0] } ?? []
@@ -130,6 +136,7 @@ struct TLSOptions: ParsableArguments {
             ("--tls-alpn", applicationProtocol != nil), ("--tls-keylog", keyLogFile != nil),
             ("--tls-engine", engine != nil), ("--keyform", keyform != nil),
             ("--psk-identity", preSharedKeyIdentity != nil), ("--tls-server-name", serverName != nil),
+            ("--tls-accept-common-name", acceptsCommonName),
         ]
         guard let flag = flags.first(where: \.1)?.0 else { return }
         throw CommandFailure.usage(
