@@ -1,5 +1,6 @@
 #if os(Linux)
 import Foundation
+import MosquittoTesting
 import Testing
 
 /// The measurements of `scripts/soak`, in a short form and in their own process, so that the memory of other tests is
@@ -12,30 +13,23 @@ struct ManyClientsTests {
             "clients", "--clients", "300", "--beyond", "50", "--keep-alive", "10", "--seconds", "1", "--most-kb", "90",
             "--most-percent", "50",
         ])
-        #expect(run.status == 0, "\(run.output)")
+        #expect(run.exit == .status(0), "\(run.output)")
     }
 
     @Test func `a broker that is stopped for 2 s loses nothing`() async throws {
         let run = try await soak([
             "stopped", "--once", "--seconds", "2", "--tasks", "400", "--most-latency", "500",
         ])
-        #expect(run.status == 0, "\(run.output)")
+        #expect(run.exit == .status(0), "\(run.output)")
     }
 
-    private func soak(_ arguments: [String]) async throws -> (status: Int32, output: String) {
-        let process = Process()
-        process.executableURL = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(
-            path: "Soak")
-        process.arguments = arguments
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = output
-        let status = try await withCheckedThrowingContinuation { continuation in
-            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
-            do { try process.run() } catch { continuation.resume(throwing: error) }
-        }
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        return (status, text)
+    private func soak(_ arguments: [String]) async throws -> (exit: ChildProcess.Exit, output: String) {
+        let directory = try TemporaryDirectory()
+        let log = directory.path + "/output"
+        let program = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "Soak")
+        let process = try ChildProcess(executable: program.path, arguments: arguments, .init(output: log))
+        let exit = await process.exit(deadline: .seconds(120))
+        return (exit, try String(contentsOfFile: log, encoding: .utf8))
     }
 }
 #endif

@@ -1,6 +1,5 @@
 import Foundation
 import MosquittoTesting
-import Synchronization
 
 /// The end of a command.
 struct CommandResult {
@@ -12,44 +11,25 @@ struct CommandResult {
 
 /// A command that runs beside the test; its output goes to a file, so that no full pipe stops it.
 final class RunningCommand: Sendable {
-    private let directory: TemporaryDirectory
-    private let process: Mutex<Process>
-    private let status: Task<Int32, any Error>
-
-    init(_ executable: String, _ arguments: [String]) throws {
-        let directory = try TemporaryDirectory()
-        let path = try directory.write("", to: "output")
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: executable)
-        process.arguments = arguments
-        process.standardInput = FileHandle.nullDevice
-        let output = FileHandle(forWritingAtPath: path)
-        process.standardOutput = output
-        process.standardError = output
-        let (exits, exit) = AsyncStream.makeStream(of: Int32.self)
-        process.terminationHandler = { process in
-            exit.yield(process.terminationStatus)
-            exit.finish()
-        }
-        try process.run()
-        self.directory = directory
-        self.process = Mutex(process)
-        status = Task {
-            for await status in exits { return status }
-            throw CancellationError()
-        }
+    struct Killed: Error {
+        let exit: ChildProcess.Exit
+        let output: String
     }
 
-    deinit {
-        process.withLock { if $0.isRunning { $0.terminate() } }
+    private let directory: TemporaryDirectory
+    private let process: ChildProcess
+
+    init(_ executable: String, _ arguments: [String]) throws {
+        directory = try TemporaryDirectory()
+        process = try ChildProcess(
+            executable: executable, arguments: arguments, .init(output: directory.path + "/output"))
     }
 
     func result() async throws -> CommandResult {
-        let status = try await status.value
-        return CommandResult(
-            status: status,
-            output: try String(contentsOfFile: directory.path + "/output", encoding: .utf8)
-        )
+        let exit = await process.exit(deadline: .seconds(60))
+        let output = try String(contentsOfFile: directory.path + "/output", encoding: .utf8)
+        guard case .status(let status) = exit else { throw Killed(exit: exit, output: output) }
+        return CommandResult(status: status, output: output)
     }
 }
 

@@ -1,6 +1,5 @@
 import Foundation
 import MosquittoTesting
-import Synchronization
 
 /// The end of a command.
 struct MosqResult {
@@ -16,8 +15,7 @@ struct MosqResult {
 /// The `mosq` that was built with the tests, running beside one. Its output goes to files, so that no full pipe stops it.
 final class MosqProcess: Sendable {
     private let folder: TemporaryDirectory
-    private let process: Mutex<Process>
-    let pid: Int32
+    private let process: ChildProcess
 
     /// - Parameters:
     ///   - input: standard input; `nil` for one that never ends.
@@ -29,54 +27,43 @@ final class MosqProcess: Sendable {
         executable: String? = nil
     ) throws {
         let folder = try TemporaryDirectory()
-        let process = Process()
+        var program = executable ?? Self.executable.path
         if let link {
-            let path = "\(folder.path)/\(link)"
+            program = "\(folder.path)/\(link)"
             try FileManager.default.createSymbolicLink(
-                atPath: path, withDestinationPath: Self.executable.resolvingSymlinksInPath().path)
-            process.executableURL = URL(fileURLWithPath: path)
-        } else {
-            process.executableURL = executable.map { URL(fileURLWithPath: $0) } ?? Self.executable
+                atPath: program, withDestinationPath: Self.executable.resolvingSymlinksInPath().path)
         }
-        process.arguments = arguments
+        var setup = ChildProcess.Setup(output: "\(folder.path)/output")
+        setup.errors = "\(folder.path)/errors"
         // An empty folder keeps the user's own options files out of the test.
         let configuration = "\(folder.path)/config"
         try FileManager.default.createDirectory(atPath: configuration, withIntermediateDirectories: true)
-        process.environment = ProcessInfo.processInfo.environment.merging(
+        setup.environment = ProcessInfo.processInfo.environment.merging(
             ["XDG_CONFIG_HOME": configuration], uniquingKeysWith: { $1 })
         if let options {
             for name in ["mosquitto_pub", "mosquitto_sub", "mosquitto_rr"] {
                 _ = try folder.write(options, to: "config/\(name)")
             }
         }
-        if let input {
-            process.standardInput = FileHandle(forReadingAtPath: try folder.write(input, to: "input"))
-        } else {
-            process.standardInput = Pipe()
-        }
-        process.standardOutput = FileHandle(forWritingAtPath: try folder.write("", to: "output"))
-        process.standardError = FileHandle(forWritingAtPath: try folder.write("", to: "errors"))
-        try process.run()
+        setup.input = try input.map { try folder.write($0, to: "input") }
+        // A test may read them before the process has opened them.
+        for name in ["output", "errors"] { _ = try folder.write("", to: name) }
         self.folder = folder
-        pid = process.processIdentifier
-        self.process = Mutex(process)
+        process = try ChildProcess(executable: program, arguments: arguments, setup)
     }
 
-    deinit { if isRunning { kill(pid, SIGKILL) } }
+    var pid: Int32 { process.pid }
+    var isRunning: Bool { process.isRunning }
 
-    var isRunning: Bool { process.withLock { $0.isRunning } }
-
-    func send(_ signal: Int32) { kill(pid, signal) }
+    func send(_ signal: Int32) { process.send(signal) }
 
     /// Waits for the end; after the deadline it is killed.
     func result(timeout: Duration = .seconds(30)) async throws -> MosqResult {
-        if await !eventually(timeout: timeout, { !isRunning }) {
-            kill(pid, SIGKILL)
-            _ = await eventually(timeout: .seconds(5)) { !isRunning }
-        }
-        let (status, wasKilled) = process.withLock {
-            ($0.terminationStatus, $0.terminationReason == .uncaughtSignal)
-        }
+        let (status, wasKilled) =
+            switch await process.exit(deadline: timeout) {
+            case .status(let status): (status, false)
+            case .signal(let signal): (signal, true)
+            }
         return MosqResult(status: status, wasKilled: wasKilled, output: try text("output"), errors: try text("errors"))
     }
 

@@ -80,7 +80,7 @@ struct Restarts: AsyncParsableCommand {
         let pause = Duration.seconds(messages / rate) / (restarts + 1)
         for _ in 0..<restarts {
             try await Task.sleep(for: pause - .seconds(2))
-            exits.append(try await end(&service, lane))
+            exits.append(try await end(service, lane))
             try await Task.sleep(for: .seconds(2))
             service = try start(lane, broker.port, store)
         }
@@ -91,7 +91,7 @@ struct Restarts: AsyncParsableCommand {
             if !service.isRunning { service = try start(lane, broker.port, store) }
             try await Task.sleep(for: .milliseconds(200))
         }
-        exits.append(try await end(&service, .sigtermClientFirst))
+        exits.append(try await end(service, .sigtermClientFirst))
         await broker.terminate()
         let (count, distinct) = try stored(store)
         let text =
@@ -101,26 +101,24 @@ struct Restarts: AsyncParsableCommand {
         return Row(text: text, isKept: distinct == messages && isClean)
     }
 
-    private func start(_ lane: Lane, _ port: Int, _ store: String) throws -> Process {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: CommandLine.arguments[0])
-        process.arguments = ["ingest-service", "--port", "\(port)", "--store", store] + lane.arguments
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        return process
+    private func start(_ lane: Lane, _ port: Int, _ store: String) throws -> ChildProcess {
+        try ChildProcess(
+            executable: CommandLine.arguments[0],
+            arguments: ["ingest-service", "--port", "\(port)", "--store", store] + lane.arguments,
+            .init(output: "/dev/null"))
     }
 
-    /// Returns the exit status.
-    private func end(_ service: inout Process, _ lane: Lane) async throws -> Int32 {
-        let pid = service.processIdentifier
-        if lane != .bodyThrows { kill(pid, lane == .sigkill ? SIGKILL : SIGTERM) }
-        let process = service
-        if await !eventually(timeout: .seconds(10), { !process.isRunning }) {
-            kill(pid, SIGKILL)
-            if lane != .bodyThrows { throw SoakFailure("the service did not end within 10 s of its signal") }
+    /// Returns the exit status, or the signal that has ended the service.
+    private func end(_ service: ChildProcess, _ lane: Lane) async throws -> Int32 {
+        if lane != .bodyThrows { service.send(lane == .sigkill ? SIGKILL : SIGTERM) }
+        let hasEnded = await eventually(timeout: .seconds(10)) { !service.isRunning }
+        if !hasEnded, lane != .bodyThrows {
+            throw SoakFailure("the service did not end within 10 s of its signal")
         }
-        process.waitUntilExit()
-        return process.terminationStatus
+        return switch service.kill() {
+        case .status(let status): status
+        case .signal(let signal): signal
+        }
     }
 
     private func stored(_ path: String) throws -> (count: Int, distinct: Int) {
@@ -131,10 +129,10 @@ struct Restarts: AsyncParsableCommand {
     private func exitWithoutBroker() async throws -> Duration {
         let folder = try TemporaryDirectory()
         let store = try folder.write("", to: "store")
-        var service = try start(.sigtermClientFirst, try freePort(), store)
+        let service = try start(.sigtermClientFirst, try freePort(), store)
         try await Task.sleep(for: .seconds(1))
         let start = ContinuousClock.now
-        let status = try await end(&service, .sigtermClientFirst)
+        let status = try await end(service, .sigtermClientFirst)
         let time = ContinuousClock.now - start
         if status != 0 || time > .seconds(2) { throw SoakFailure("status \(status) after \(time)") }
         return time

@@ -22,22 +22,15 @@ struct OpenSSLFolder: Sendable {
 
     /// Runs `openssl` in the folder; the words are separated by spaces.
     func openssl(_ words: String) async throws {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["openssl"] + words.split(separator: " ").map(String.init)
-        process.currentDirectoryURL = URL(filePath: folder.path)
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = FileHandle.nullDevice
         let log = path("openssl.log")
         try write("", to: "openssl.log")
-        process.standardError = FileHandle(forWritingAtPath: log)
-        let (ends, end) = AsyncStream.makeStream(of: Int32.self)
-        process.terminationHandler = { process in
-            end.yield(process.terminationStatus)
-            end.finish()
-        }
-        try process.run()
-        for await status in ends where status != 0 {
+        var setup = ChildProcess.Setup(output: "/dev/null")
+        setup.errors = log
+        let process = try ChildProcess(
+            executable: "/usr/bin/env",
+            arguments: ["bash", "-c", #"cd "$1" && exec openssl "${@:2}""#, "openssl", folder.path]
+                + words.split(separator: " ").map(String.init), setup)
+        if await process.exit(deadline: .seconds(60)) != .status(0) {
             throw Failure(description: "openssl \(words): \((try? text("openssl.log")) ?? "")")
         }
     }
