@@ -42,7 +42,10 @@ struct BenchTests {
         }
         #expect(latencies == latencies.sorted())
         #expect(latencies[0] > 0)
-        #expect((figures["cpuMicrosPerMessage"]?["user"]?.number ?? 0) > 0)
+        // Linux measures the sum, and samples how it is shared: one of the two may be 0 in a short run.
+        let user = try #require(figures["cpuMicrosPerMessage"]?["user"]?.number)
+        let system = try #require(figures["cpuMicrosPerMessage"]?["system"]?.number)
+        #expect(user >= 0 && system >= 0 && user + system > 0)
         #expect((figures["peakRSSBytes"]?.number ?? 0) > 1_000_000)
         #expect(await broker.waitUntil { $0.publishCount == 300 })
         #expect(broker.publishes.allSatisfy { $0.payload.count == 50 && $0.qos == UInt8(qos) })
