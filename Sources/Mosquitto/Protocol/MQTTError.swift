@@ -130,6 +130,8 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
     public var serverReference: String?
     /// The topic filters that the broker refused, if several were subscribed to in one call.
     public var refusedFilters: [MQTTTopicFilter] = []
+    /// The status of an HTTP response in place of a connection, 100 to 999: the answer of a proxy to CONNECT.
+    public var httpStatus: Int?
     /// The details of a TLS failure.
     public var tls: MQTTTLSFailure?
     /// libmosquitto's code (`MOSQ_ERR_…`).
@@ -154,7 +156,8 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
             ("phase", phase), ("endpoint", endpoint), ("reasonCode", reasonCode), ("rawReasonCode", rawReasonCode),
             ("reasonString", reasonString), ("userProperties", userProperties.isEmpty ? nil : userProperties),
             ("serverReference", serverReference),
-            ("refusedFilters", refusedFilters.isEmpty ? nil : refusedFilters), ("tls", tls),
+            ("refusedFilters", refusedFilters.isEmpty ? nil : refusedFilters), ("httpStatus", httpStatus),
+            ("tls", tls),
             ("libraryCode", libraryCode), ("systemCode", systemCode),
             ("underlying", underlying.map { "\(type(of: $0))" }),
         ]

@@ -9,11 +9,13 @@ struct FailureHistory: Sendable {
         var phase: MQTTError.Phase?
         var code: MQTTError.Code
         var reasonCode: MQTTReasonCode?
+        var httpStatus: Int?
 
         init(_ error: MQTTError) {
             phase = error.phase
             code = error.code
             reasonCode = error.reasonCode
+            httpStatus = error.httpStatus
         }
     }
 

@@ -19,6 +19,7 @@ struct FailureDigest: Sendable {
         var phase: MQTTError.Phase?
         var code: MQTTError.Code
         var reasonCode: MQTTReasonCode?
+        var httpStatus: Int?
         var tls: MQTTTLSFailure?
     }
 
@@ -32,8 +33,8 @@ struct FailureDigest: Sendable {
 
     mutating func verdict(on error: MQTTError, now: ContinuousClock.Instant) -> Verdict {
         let kind = Kind(
-            endpoint: error.endpoint, phase: error.phase, code: error.code, reasonCode: error.reasonCode, tls: error.tls
-        )
+            endpoint: error.endpoint, phase: error.phase, code: error.code, reasonCode: error.reasonCode,
+            httpStatus: error.httpStatus, tls: error.tls)
         if counts[kind] == nil, counts.count == Self.maximumKinds { counts.removeAll() }
         var count = counts[kind] ?? Count(last: now)
         defer { counts[kind] = count }

@@ -73,6 +73,7 @@ struct EventLine {
         object.set("reasonCode", error.rawReasonCode.map(Int.init))
         object.set("reasonString", error.reasonString)
         object.set("serverReference", error.serverReference)
+        object.set("httpStatus", error.httpStatus)
         object.set("tls", error.tls.flatMap(tls))
         object.set("message", error.message)
     }
