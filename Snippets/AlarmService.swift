@@ -14,7 +14,7 @@ struct Alarms: Service {
             for await message in messages {
                 try await message.withConsumerSpan { span in
                     span.attributes["bytes"] = message.payload.count
-                    try await client.publish("seen", to: MQTTTopic(message.topic + "/seen"))
+                    try await client.publish("seen", to: message.topic + "/seen")
                 }
             }
         }

@@ -72,7 +72,7 @@ struct RotationTests {
             }
         }
         defer { watch.cancel() }
-        let sent = try await receiver.subscribe(to: MQTTSubscription(MQTTTopicFilter(topic))) { messages in
+        let sent = try await receiver.subscribe(to: MQTTSubscription(topic)) { messages in
             let collect = Task {
                 for await message in messages {
                     if let number = Int(message.payloadString) { seen.add(number) }
@@ -85,13 +85,13 @@ struct RotationTests {
                 // Ten messages every ten milliseconds, by the clock: a slow machine catches up.
                 let due = Int((ContinuousClock.now - start) / .milliseconds(1))
                 while sent < due {
-                    try sender.enqueue("\(sent)", to: MQTTTopic(topic), qos: .atLeastOnce)
+                    try sender.enqueue("\(sent)", to: topic, qos: .atLeastOnce)
                     sent += 1
                 }
                 try await Task.sleep(for: .milliseconds(10))
             }
             // An awaited publish follows all enqueued ones.
-            try await sender.publish("end", to: MQTTTopic(topic))
+            try await sender.publish("end", to: topic)
             let total = sent
             _ = await eventually(timeout: .seconds(20)) { seen.distinct >= total }
             return sent

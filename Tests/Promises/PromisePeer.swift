@@ -156,7 +156,7 @@ final class PromisePeer: Sendable {
         let stamp = ledger.issue(Series(publisher: number, topic: topic, qos: qos))
         let payload = stamp.payload(padding: padding)
         if Int.random(in: 0..<8, using: &numbers) == 0 {
-            do throws(MQTTError) { try client.enqueue(payload, to: MQTTTopic(topic), qos: qos) } catch {
+            do throws(MQTTError) { try client.enqueue(payload, to: topic, qos: qos) } catch {
                 ledger.violate("peer \(number) could not enqueue \(stamp.series): \(error)")
             }
             return
@@ -165,7 +165,7 @@ final class PromisePeer: Sendable {
         // The message is in the client's queue when this call returns: the next one follows it.
         Task.immediate { [self] in
             do throws(MQTTError) {
-                try await client.publish(payload, to: MQTTTopic(topic), qos: qos)
+                try await client.publish(payload, to: topic, qos: qos)
                 ledger.acknowledged(stamp)
             } catch {
                 ledger.violate("peer \(number) could not publish \(stamp.series): \(error)")

@@ -16,10 +16,11 @@ extension MQTTClient {
     ///   ``MQTTError/Code/cancelled``.
     @discardableResult
     public nonisolated(nonsending) func publish(
-        _ payload: some MQTTPayload, to topic: MQTTTopic, qos: MQTTQoS = .atLeastOnce, retain: Bool = false,
+        _ payload: some MQTTPayload, to topic: some MQTTTopicConvertible, qos: MQTTQoS = .atLeastOnce,
+        retain: Bool = false,
         properties: MQTTPublishProperties = .init()
     ) async throws(MQTTError) -> MQTTPublishResult {
-        let publish = try makePublish(payload, to: topic, qos: qos, retain: retain, properties: properties)
+        let publish = try makePublish(payload, to: topic.mqttTopic, qos: qos, retain: retain, properties: properties)
         return try await send(publish)
     }
 
@@ -29,10 +30,11 @@ extension MQTTClient {
     /// a refusal is logged. Throws ``MQTTError/Code/queueFull`` and ``MQTTError/Code/notConnected`` as configured by
     /// ``MQTTPublishingLimits/queue``.
     public func enqueue(
-        _ payload: some MQTTPayload, to topic: MQTTTopic, qos: MQTTQoS = .atLeastOnce, retain: Bool = false,
+        _ payload: some MQTTPayload, to topic: some MQTTTopicConvertible, qos: MQTTQoS = .atLeastOnce,
+        retain: Bool = false,
         properties: MQTTPublishProperties = .init()
     ) throws(MQTTError) {
-        let publish = try makePublish(payload, to: topic, qos: qos, retain: retain, properties: properties)
+        let publish = try makePublish(payload, to: topic.mqttTopic, qos: qos, retain: retain, properties: properties)
         try post(publish)
     }
 

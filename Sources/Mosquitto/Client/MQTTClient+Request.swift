@@ -16,14 +16,14 @@ extension MQTTClient {
     ///   the request; ``MQTTError/Code/unsupported`` with MQTT 3.1.1; any error of
     ///   ``publish(_:to:qos:retain:properties:)``.
     public func request(
-        _ payload: some MQTTPayload, to topic: MQTTTopic, qos: MQTTQoS = .atLeastOnce,
+        _ payload: some MQTTPayload, to topic: some MQTTTopicConvertible, qos: MQTTQoS = .atLeastOnce,
         properties: MQTTPublishProperties = .init(), timeout: Duration = .seconds(30)
     ) async throws(MQTTError) -> MQTTMessage {
         let correlation = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
         var properties = properties
         properties.responseTopic = configuration.effectiveResponseTopic
         properties.correlationData = correlation
-        let publish = try makePublish(payload, to: topic, qos: qos, retain: false, properties: properties)
+        let publish = try makePublish(payload, to: topic.mqttTopic, qos: qos, retain: false, properties: properties)
         return try await ask(publish, correlation, timeout: timeout)
     }
 
@@ -42,6 +42,6 @@ extension MQTTClient {
         }
         var properties = properties
         properties.correlationData = request.properties.correlationData
-        return try await publish(payload, to: MQTTTopic(topic), qos: qos, properties: properties)
+        return try await publish(payload, to: topic, qos: qos, properties: properties)
     }
 }

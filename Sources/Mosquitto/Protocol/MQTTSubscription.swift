@@ -38,6 +38,17 @@ public struct MQTTSubscription: Sendable, Hashable, ExpressibleByStringInterpola
         self.userProperties = userProperties
     }
 
+    /// A filter that a variable holds; the call that subscribes throws for a text that is no filter.
+    public init(
+        _ filter: some StringProtocol, qos: MQTTQoS = .atLeastOnce, noLocal: Bool = false,
+        retainAsPublished: Bool = false, retainHandling: RetainHandling = .sendOnSubscribe,
+        userProperties: [MQTTUserProperty] = []
+    ) {
+        self.init(
+            MQTTTopicFilter(filter), qos: qos, noLocal: noLocal, retainAsPublished: retainAsPublished,
+            retainHandling: retainHandling, userProperties: userProperties)
+    }
+
     /// A filter at QoS 1 with default options.
     public init(stringLiteral value: String) { self.init(MQTTTopicFilter(value)) }
 

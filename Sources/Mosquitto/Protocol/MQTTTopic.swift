@@ -46,6 +46,27 @@ public struct MQTTTopic: Sendable, Hashable, CustomStringConvertible, Expressibl
     }
 }
 
+/// A type that can be the topic of a message: ``MQTTTopic``, `String` and `Substring`.
+///
+/// The call that sends a topic validates it, and throws ``MQTTError/Code/invalidTopic`` for a text that is no topic
+/// name.
+public protocol MQTTTopicConvertible: Sendable {
+    /// The topic name.
+    var mqttTopic: MQTTTopic { get }
+}
+
+extension MQTTTopic: MQTTTopicConvertible {
+    public var mqttTopic: MQTTTopic { self }
+}
+
+extension String: MQTTTopicConvertible {
+    public var mqttTopic: MQTTTopic { MQTTTopic(self) }
+}
+
+extension Substring: MQTTTopicConvertible {
+    public var mqttTopic: MQTTTopic { MQTTTopic(self) }
+}
+
 /// A topic filter, to which a client subscribes (MQTT 5.0, section 4.7), with `+` and `#` as wildcards and
 /// `$share/GROUP/FILTER` as a shared subscription (section 4.8.2).
 public struct MQTTTopicFilter: Sendable, Hashable, CustomStringConvertible, ExpressibleByStringInterpolation {

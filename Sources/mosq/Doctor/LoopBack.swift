@@ -32,11 +32,11 @@ struct LoopBack: Sendable {
 
     private func exchange(_ client: MQTTClient) async -> End {
         let payload = "mosq doctor " + String(UInt64.random(in: .min ... .max), radix: 16)
-        let subscription = MQTTSubscription(MQTTTopicFilter(topic), qos: qos)
+        let subscription = MQTTSubscription(topic, qos: qos)
         do {
             return try await client.subscribe(to: subscription) { messages in
                 let start = ContinuousClock.now
-                _ = try await client.publish(payload, to: MQTTTopic(topic), qos: qos)
+                _ = try await client.publish(payload, to: topic, qos: qos)
                 for await message in messages where message.payloadString == payload {
                     return .echoed(ContinuousClock.now - start)
                 }

@@ -58,7 +58,7 @@ struct BrokerTraffic: Sendable {
     ) async throws -> Flow {
         let received = Tally()
         let slowest = Longest()
-        return try await receiver.subscribe(to: MQTTSubscription(MQTTTopicFilter(topic + "/#"), qos: qos)) { messages in
+        return try await receiver.subscribe(to: MQTTSubscription(topic + "/#", qos: qos)) { messages in
             let collect = Task {
                 for await message in messages {
                     if let number = Int(message.payloadString) { received.add(number) }

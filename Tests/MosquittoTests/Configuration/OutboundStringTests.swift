@@ -35,7 +35,7 @@ import Testing
         refuses { _ in try MQTTPublishProperties(contentType: text).validate() }
         refuses { _ in try MQTTPublishProperties(responseTopic: text).validate() }
         refuses { _ in try MQTTPublishProperties(userProperties: [.init(text, "")]).validate() }
-        refuses { _ in try MQTTSubscription(MQTTTopicFilter(text)).validate() }
+        refuses { _ in try MQTTSubscription(text).validate() }
         refuses { _ in try MQTTSubscription("a", userProperties: [.init("", text)]).validate() }
         refuses { try MQTTDisconnect(reasonString: text).validate($0) }
         refuses { try MQTTDisconnect(userProperties: [.init(text, "")]).validate($0) }

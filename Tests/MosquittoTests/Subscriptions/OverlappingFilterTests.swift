@@ -76,7 +76,7 @@ import Testing
 
     @Test(arguments: [["$share/w/jobs/#", "jobs/urgent"], ["$share/g1/jobs/urgent", "$share/g2/jobs/urgent"]])
     func `and shared ones bring a message of their own each (core 6)`(filters: [String]) {
-        let consumer = MessageBuffer(filters.map { MQTTSubscription(MQTTTopicFilter($0)) }, policy: .default) {}
+        let consumer = MessageBuffer(filters.map { MQTTSubscription($0) }, policy: .default) {}
         var table = table(consumer)
         let identifiers = confirm(&table)
         for filter in filters {

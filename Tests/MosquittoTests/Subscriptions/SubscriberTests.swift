@@ -219,7 +219,7 @@ private final class Fixture {
         var properties = MQTTConnackProperties()
         properties.maximumPacketSize = 30
         fixture.subscriber.connected(properties, usesIdentifiers: false)
-        let long = MQTTSubscription(MQTTTopicFilter(String(repeating: "x", count: 40)))
+        let long = MQTTSubscription(String(repeating: "x", count: 40))
         _ = fixture.subscribe(fixture.consumer(long), isConnected: false)
         _ = fixture.subscribe(fixture.consumer("a"), isConnected: false)
         let steps = fixture.perform { $0.restore() }

@@ -30,7 +30,7 @@ import Testing
 
     @Test func `a group is cut into packets of so many filters (core 11)`() {
         var table = SubscriptionTable()
-        for number in 0..<9 { table.add(consumer(MQTTSubscription(MQTTTopicFilter("\(number)")))) }
+        for number in 0..<9 { table.add(consumer(MQTTSubscription("\(number)"))) }
         let group = table.unconfirmed()[0]
         #expect(group.parts(of: 8).map(\.filters.count) == [8, 1])
         #expect(group.parts(of: 9).map(\.filters.count) == [9])

@@ -68,7 +68,7 @@ private final class FullConsumer: Sendable {
 
     private func consume(_ client: MQTTClient) async throws {
         let buffer = MQTTBufferPolicy(capacity: 1, whenFull: .pauseReading)
-        let subscription = MQTTSubscription(MQTTTopicFilter(topic), qos: .atLeastOnce)
+        let subscription = MQTTSubscription(topic, qos: .atLeastOnce)
         try await client.subscribe(to: subscription, buffer: buffer) { [self] messages in
             isSubscribed.raise()
             for await message in messages {
@@ -89,7 +89,7 @@ private final class FullConsumer: Sendable {
             state.withLock { $0.isHeld = true }
             for _ in 0..<Int.random(in: 5...30, using: &numbers) {
                 let padding = String(repeating: "x", count: Int.random(in: 0...5_000, using: &numbers))
-                try await source.publish("\(published) " + padding, to: MQTTTopic(topic))
+                try await source.publish("\(published) " + padding, to: topic)
                 published += 1
             }
             for _ in 0..<Int.random(in: 1...2, using: &numbers) {

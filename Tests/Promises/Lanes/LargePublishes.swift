@@ -51,7 +51,7 @@ private final class LargePublisher: Sendable {
         let isSubscribed = Flag()
         try await run.withClient(broker.configuration("sink-\(number)", port: broker.plainPort)) { sink, _ in
             let reading = Task { [self] in
-                try await sink.subscribe(to: MQTTSubscription(MQTTTopicFilter(filter), qos: .atLeastOnce)) { messages in
+                try await sink.subscribe(to: MQTTSubscription(filter, qos: .atLeastOnce)) { messages in
                     isSubscribed.raise()
                     for await message in messages {
                         let entry = (
@@ -79,7 +79,7 @@ private final class LargePublisher: Sendable {
         let what = "a publish of \(size) bytes at \(Self.bytesPerSecond) a second (TLS: \(isTLS), \(version))"
         try await run.withClient(configuration) { client, watch in
             _ = try await client.waitUntilConnected(timeout: .seconds(30))
-            let publishing = Task { try await client.publish(payload(size), to: MQTTTopic("large/\(number)/one")) }
+            let publishing = Task { try await client.publish(payload(size), to: "large/\(number)/one") }
             let isDone = Flag()
             let waiting = Task {
                 _ = try await publishing.value
@@ -91,7 +91,7 @@ private final class LargePublisher: Sendable {
             try run.require(watch.connections <= 1, "\(what) was sent on \(watch.connections) connections")
             _ = try await waiting.value
             for index in 0..<rest {
-                try client.enqueue(payload(100_000 + index), to: MQTTTopic("large/\(number)/rest"), qos: .atMostOnce)
+                try client.enqueue(payload(100_000 + index), to: "large/\(number)/rest", qos: .atMostOnce)
             }
             // The end of this scope shuts the client down.
         }

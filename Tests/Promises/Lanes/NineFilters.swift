@@ -48,7 +48,7 @@ private final class NineFilters: Sendable {
         try await run.withClient(configuration) { client, watch in
             let isSubscribed = Flag()
             let reading = Task { [self] in
-                let filters = topics.map { MQTTSubscription(MQTTTopicFilter($0), qos: .atLeastOnce) }
+                let filters = topics.map { MQTTSubscription($0, qos: .atLeastOnce) }
                 try await client.subscribe(to: filters) { messages in
                     isSubscribed.raise()
                     for await message in messages { received.withLock { _ = $0.insert(message.topic) } }
@@ -84,7 +84,7 @@ private final class NineFilters: Sendable {
                 let missing = Set(topics).subtracting(received.withLock { $0 }).sorted()
                 throw PromiseFailure("\(version): not restored within 10 s: \(missing)")
             }
-            for topic in topics { try await source.publish("x", to: MQTTTopic(topic)) }
+            for topic in topics { try await source.publish("x", to: topic) }
             _ = await eventually(timeout: .milliseconds(100)) { received.withLock { $0.count } == topics.count }
         }
         run.count("times nine filters restored")

@@ -67,7 +67,7 @@ private final class Poisoning: Sendable {
         try await run.withClient(configuration) { client, _ in
             let isSubscribed = Flag()
             let reading = Task { [self] in
-                let filter = MQTTSubscription(MQTTTopicFilter("good/\(number)/#"), qos: .exactlyOnce)
+                let filter = MQTTSubscription("good/\(number)/#", qos: .exactlyOnce)
                 try await client.subscribe(to: filter) { messages in
                     isSubscribed.raise()
                     for await message in messages { received.withLock { _ = $0.insert(message.payloadString) } }
@@ -99,7 +99,7 @@ private final class Poisoning: Sendable {
             for index in 0..<around {
                 let qos: MQTTQoS = Bool.random(using: &numbers) ? .atLeastOnce : .exactlyOnce
                 group.addTask { [self] in
-                    try await client.publish("\(round) \(index)", to: MQTTTopic("good/\(number)/a"), qos: qos)
+                    try await client.publish("\(round) \(index)", to: "good/\(number)/a", qos: qos)
                     return nil
                 }
                 guard index == around / 2 else { continue }
@@ -126,9 +126,9 @@ private final class Poisoning: Sendable {
     private static func failure(of poison: String, isFilter: Bool, _ client: MQTTClient) async throws -> String {
         do {
             if isFilter {
-                try await client.subscribe(to: MQTTSubscription(MQTTTopicFilter(poison), qos: .atLeastOnce)) { _ in }
+                try await client.subscribe(to: MQTTSubscription(poison, qos: .atLeastOnce)) { _ in }
             } else {
-                try await client.publish(payload, to: MQTTTopic(poison), qos: .atLeastOnce)
+                try await client.publish(payload, to: poison, qos: .atLeastOnce)
             }
         } catch let error as MQTTError where error.code != .stopped && error.code != .cancelled {
             return "\(error)"
@@ -140,7 +140,7 @@ private final class Poisoning: Sendable {
     /// 3.1.1 has no such code. The connection must stay open.
     private func refused(_ client: MQTTClient) async throws -> String? {
         do {
-            try await client.publish(Self.payload, to: MQTTTopic("denied/\(number)"), qos: .atLeastOnce)
+            try await client.publish(Self.payload, to: "denied/\(number)", qos: .atLeastOnce)
             try run.require(ending.version == .v3_1_1, "\(name): a publish to denied/\(number) is refused")
         } catch let error as MQTTError where error.code == .operationRefused && error.reasonCode == .notAuthorized {
             run.count("refused publishes")

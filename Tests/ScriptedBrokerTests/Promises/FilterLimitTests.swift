@@ -4,7 +4,7 @@ import Testing
 
 @Suite("A broker gets no more filters in a packet than it takes (core 11)", .timeLimit(.minutes(1)))
 struct FilterLimitTests {
-    private let nine = (0..<9).map { MQTTSubscription(MQTTTopicFilter("topic/\($0)")) }
+    private let nine = (0..<9).map { MQTTSubscription("topic/\($0)") }
 
     /// The number of filters in each packet of a type on a connection.
     private func filters(_ broker: ScriptedBroker, _ type: ReceivedPacketType, on connection: Int) -> [Int] {

@@ -34,7 +34,7 @@ struct PoisonFilterTests {
             let filters: [MQTTSubscription] = ["a", "b", "bad", "c"]
             try await client.subscribe(toGrantedOf: filters) { messages in
                 #expect(messages.grantedReasonCodes.map(\.isError) == [false, false, true, false])
-                for topic in ["a", "b", "c"] { try await client.publish("x", to: MQTTTopic(topic)) }
+                for topic in ["a", "b", "c"] { try await client.publish("x", to: topic) }
                 var topics: [String] = []
                 for await message in messages {
                     topics.append(message.topic)

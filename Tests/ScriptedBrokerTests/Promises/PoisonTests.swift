@@ -96,7 +96,7 @@ struct PoisonTests {
         broker.objections = ["x", "y", "z"].map { .init(.publish(to: $0)) }
         try await withRunningClient(PoisonEnding(ending: .close).configuration(broker, .clean)) { client, log in
             let tasks = ["x", "a", "y", "b", "z", "c"].map { topic in
-                (topic, Task { _ = try await client.publish("1", to: MQTTTopic(topic)) })
+                (topic, Task { _ = try await client.publish("1", to: topic) })
             }
             for (topic, task) in tasks {
                 #expect(await error(task)?.code == (["x", "y", "z"].contains(topic) ? .endsConnection : nil))
