@@ -37,6 +37,23 @@ func configureTLS(_ configuration: inout MQTTClientConfiguration, pin: String) {
     // snippet.end
 }
 
+func configureProxy(_ configuration: inout MQTTClientConfiguration, password: MQTTSecret, issuer: Issuer) throws {
+    // snippet.proxy
+    configuration.connection.proxy = .http(host: "proxy.example.com", port: 3128, username: "dev1", password: password)
+    // snippet.end
+
+    // snippet.proxyToken
+    configuration.connection.proxy = .http(host: "proxy.example.com", port: 3128) { attempt in
+        let token = try await issuer.token(forceRefresh: attempt.purpose == .rejected)
+        return MQTTSecret("Bearer " + token.text)
+    }
+    // snippet.end
+
+    // snippet.proxyEnvironment
+    configuration.connection.proxy = try .fromEnvironment()
+    // snippet.end
+}
+
 func configureSession(_ configuration: inout MQTTClientConfiguration) {
     // snippet.session
     configuration.clientID = "kitchen"

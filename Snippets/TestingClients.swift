@@ -34,4 +34,12 @@ func resetAndRefused() async throws {
     await broker.stop()
     // snippet.end
 }
+
+func throughProxy(_ configuration: inout MQTTClientConfiguration) async throws {
+    // snippet.proxy
+    let proxy = try await ScriptedHTTPProxy.start(script: [.answer(status: 502), .connect])
+    configuration.connection.proxy = .http(host: "127.0.0.1", port: proxy.port)
+    // snippet.end
+    await proxy.stop()
+}
 #endif

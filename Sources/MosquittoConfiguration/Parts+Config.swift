@@ -3,17 +3,22 @@ import Mosquitto
 extension MQTTProxy {
     /// Returns `nil` without a host.
     static func configured(by keys: KeyReader) throws(MQTTError) -> MQTTProxy? {
+        let kind = try keys.choice("kind", ["socks5": MQTTProxy.Kind.socks5, "http": .http])
         let host = try keys.string("host")
         let port = try keys.int("port")
         let username = try keys.string("username")
         let password = try keys.secret("password")
         guard let host else {
-            if port != nil || username != nil || password != nil {
+            if kind != nil || port != nil || username != nil || password != nil {
                 throw keys.error("host", "is missing; the other keys of the proxy need it")
             }
             return nil
         }
-        return MQTTProxy(host: host, port: port ?? 1_080, username: username, password: password)
+        guard kind == .http else {
+            return MQTTProxy(host: host, port: port ?? 1_080, username: username, password: password)
+        }
+        guard let port else { throw keys.error("port", "is missing; an HTTP proxy has no usual port") }
+        return .http(host: host, port: port, username: username, password: password)
     }
 }
 

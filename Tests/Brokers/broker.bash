@@ -49,5 +49,20 @@ announce() {
     )
 }
 
+# announce_tcp PORT: the same for a server without TLS.
+announce_tcp() {
+    local port=$1 server=$$
+    (
+        {
+            until (: <"/dev/tcp/127.0.0.1/$port"); do
+                kill -0 "$server" || exit 1
+                sleep 0.1
+            done
+            printf 'port=%s\n' "$port" >"$directory/ready.new"
+            mv "$directory/ready.new" "$directory/ready"
+        } </dev/null >/dev/null 2>&1 &
+    )
+}
+
 umask 077
 rm -f "$directory/ready"

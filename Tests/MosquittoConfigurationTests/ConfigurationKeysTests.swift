@@ -126,6 +126,11 @@ struct ConfigurationKeysTests {
         #expect(proxy.password == MQTTSecret("secret"))
         try configuration.validate()
         #expect(message { try self.configuration(["host": "b", "proxy.port": 1_081]) }.contains("\"proxy.host\""))
+        let web = try self.configuration(["host": "b", "proxy.kind": "http", "proxy.host": "p", "proxy.port": 3_128])
+        #expect(web.connection.proxy?.kind == .http && web.connection.proxy?.port == 3_128)
+        #expect(
+            message { try self.configuration(["host": "b", "proxy.kind": "http", "proxy.host": "p"]) }
+                .contains("\"proxy.port\""))
     }
 
     @Test func `authorities of one's own are instead of the system's`() throws {

@@ -92,6 +92,9 @@ struct ArgumentTests {
         #expect(proxy.connection.proxy?.username == "me")
         #expect(proxy.connection.proxy?.password == "a@b:%")
         #expect(proxy.connection.localAddress == "127.0.0.1")
+        let web = try configuration("--proxy", "http://me:a%2fb@proxy:99").connection.proxy
+        #expect(web?.kind == .http && web?.port == 99 && web?.username == "me" && web?.password == "a/b")
+        #expect(try configuration("--proxy", "http://proxy").connection.proxy?.port == 80)
         let short = try configuration("--proxy", "socks5h://proxy").connection.proxy
         #expect(short?.port == 1_080)
         #expect(short?.username == nil)
@@ -140,7 +143,9 @@ struct ArgumentTests {
         (["--will-topic", "a", "--will-qos", "3"], "will QoS 3"),
         (["-P", "x"], "Problem setting username and/or password."), (["-h", ""], "host is empty"),
         (["-h", "a b"], "bare name"), (["-i", ""], "clientID is empty"),
-        (["--proxy", "http://p"], "Unsupported proxy protocol."),
+        (["--proxy", "ftp://p"], "Unsupported proxy protocol."),
+        (["--proxy", "http://"], "the proxy's host is empty"), (["--proxy", "http://p:x"], "port"),
+        (["--proxy", "http://p/path"], "the proxy's URL has a path"),
         (["--proxy", "socks5://user:secret@host"], "Unsupported proxy protocol."),
         (["--proxy", "socks5h://"], "Invalid proxy."),
         (["--proxy", "socks5h://p:0"], "Invalid proxy port."), (["--proxy", "socks5h://u%41@p"], "Invalid proxy."),

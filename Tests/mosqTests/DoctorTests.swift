@@ -44,6 +44,49 @@ struct DoctorTests {
         await broker.stop()
     }
 
+    @Test func `a proxy is examined in the broker's place, and then the broker through it`() async throws {
+        let broker = try await ScriptedBroker.start()
+        let proxy = try await ScriptedHTTPProxy.start()
+        let arguments = ["-h", "broker.invalid", "-p", "\(broker.port)", "--proxy", "http://127.0.0.1:\(proxy.port)"]
+        let run = try await DoctorRun(arguments)
+        #expect(run.status == 0)
+        for step in ["names", "tcp", "proxy", "token", "connack", "loopback"] {
+            #expect(run.status(step) == "ok", "\(step)")
+        }
+        #expect(run.report["tcp"]?["port"]?.number == Double(proxy.port))
+        #expect(run.report["proxy"]?["kind"] == "http")
+        #expect(proxy.requests.allSatisfy { $0.target == "broker.invalid:\(broker.port)" })
+        let text = try await MosqProcess(["doctor"] + arguments).result()
+        #expect(text.output.contains("\n✓ proxy     HTTP at 127.0.0.1:\(proxy.port)\n"))
+        await proxy.stop()
+        await broker.stop()
+    }
+
+    @Test(arguments: [
+        (ScriptedHTTPProxy.Script.answer(status: 407), "proxyAuthentication"), (.answer(status: 403), "proxyForbids"),
+        (.answer(status: 401), "proxyAuthentication"),
+        (.answer(status: 502), "proxyFails"), (.answer(status: 500), "proxyFails"), (.close, "proxyFails"),
+        (.answer(status: 404), "notProxy"), (.answer(status: 302), "notProxy"),
+        (.raw(Array("SSH-2.0\r\n".utf8), close: true), "notProxy"),
+    ])
+    func `what a proxy answers has a cause`(script: ScriptedHTTPProxy.Script, cause: String) async throws {
+        let proxy = try await ScriptedHTTPProxy.start(script: [script])
+        let run = try await DoctorRun([
+            "-h", "b", "-p", "8883", "--tls-use-os-certs", "--proxy", "http://me:hidden@127.0.0.1:\(proxy.port)",
+        ])
+        #expect(run.status == 1)
+        #expect(run.status("proxy") == "failed" && run.cause("proxy") == cause, "\(run.output)")
+        for step in ["tls", "connack", "loopback"] { #expect(run.status(step) == "skipped", "\(step)") }
+        #expect(!run.output.contains("hidden"))
+        await proxy.stop()
+    }
+
+    @Test func `a proxy that is not there is not the broker`() async throws {
+        let run = try await DoctorRun(["-h", "b", "--proxy", "http://127.0.0.1:\(try freePort())"])
+        #expect(run.cause("tcp") == "refused")
+        #expect(run.words("tcp").contains("--proxy"))
+    }
+
     @Test func `each endpoint is examined, and one that fails is a failure of all`() async throws {
         let broker = try await ScriptedBroker.start()
         let closed = try freePort()

@@ -22,9 +22,10 @@ final class MosqProcess: Sendable {
     ///   - link: the name of a link to `mosq` to start it by.
     ///   - options: the content of the options file of `mosquitto_pub`, `_sub` and `_rr`; there is none by default.
     ///   - executable: the path of another command to run.
+    ///   - environment: further variables of its environment.
     init(
         _ arguments: [String], input: String? = "", link: String? = nil, options: String? = nil,
-        executable: String? = nil
+        executable: String? = nil, environment: [String: String] = [:]
     ) throws {
         let folder = try TemporaryDirectory()
         var program = executable ?? Self.executable.path
@@ -39,7 +40,8 @@ final class MosqProcess: Sendable {
         let configuration = "\(folder.path)/config"
         try FileManager.default.createDirectory(atPath: configuration, withIntermediateDirectories: true)
         setup.environment = ProcessInfo.processInfo.environment.merging(
-            ["XDG_CONFIG_HOME": configuration], uniquingKeysWith: { $1 })
+            environment.merging(["XDG_CONFIG_HOME": configuration], uniquingKeysWith: { $1 }),
+            uniquingKeysWith: { $1 })
         if let options {
             for name in ["mosquitto_pub", "mosquitto_sub", "mosquitto_rr"] {
                 _ = try folder.write(options, to: "config/\(name)")

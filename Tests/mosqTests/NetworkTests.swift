@@ -75,6 +75,42 @@ struct NetworkTests {
         await broker.stop()
     }
 
+    @Test func `through an HTTP proxy, by its URL or from the environment`() async throws {
+        let broker = try await ScriptedBroker.start()
+        // "me:a:b@c"
+        let proxy = try await ScriptedHTTPProxy.start(authorization: "Basic bWU6YTpiQGM=")
+        let url = "http://me:a%3ab%40c@127.0.0.1:\(proxy.port)"
+        let result = try await publish(broker.port, "-h", "broker.invalid", "--proxy", url)
+        #expect(result.status == 0)
+        #expect(result.errors == "")
+        let arguments = ["pub", "-p", "\(broker.port)", "-t", "a", "-m", "x", "-q", "1", "--proxy", "environment"]
+        let through = try await MosqProcess(
+            arguments + ["-h", "broker.invalid"], environment: ["HTTPS_PROXY": url, "NO_PROXY": "127.0.0.1"]
+        ).result()
+        #expect(through.status == 0 && through.errors == "")
+        let around = try await MosqProcess(
+            arguments + ["-h", "127.0.0.1"], environment: ["ALL_PROXY": url, "NO_PROXY": "127.0.0.1"]
+        ).result()
+        #expect(around.status == 0 && around.errors == "")
+        #expect(broker.publishes.count == 3)
+        #expect(proxy.requests.map(\.target) == Array(repeating: "broker.invalid:\(broker.port)", count: 2))
+        await proxy.stop()
+        await broker.stop()
+    }
+
+    @Test func `an HTTP proxy that refuses is status 16, with what it answered, and without the password`() async throws
+    {
+        let proxy = try await ScriptedHTTPProxy.start(authorization: "x")
+        let url = "http://me:hidden@127.0.0.1:\(proxy.port)"
+        let result = try await publish(1_883, "-h", "b", "--proxy", url)
+        #expect(result.status == 16)
+        #expect(
+            result.errors
+                == "Error: Proxy error.\nthe proxy does not accept the user name and password "
+                + "(407 Proxy Authentication Required); it offers Basic [b:1883]\n")
+        await proxy.stop()
+    }
+
     @Test func `from an address of this machine`() async throws {
         let broker = try await ScriptedBroker.start()
         #expect(try await publish(broker.port, "-h", "127.0.0.1", "-A", "127.0.0.1").status == 0)

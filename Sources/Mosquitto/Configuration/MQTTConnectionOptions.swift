@@ -10,7 +10,7 @@ public struct MQTTConnectionOptions: Sendable {
     /// The local IPv4 or IPv6 address to connect from. Default `nil`: the system chooses. Broker addresses of the other
     /// family are then unreachable. Not for Unix sockets.
     public var localAddress: String?
-    /// The SOCKS proxy to connect through; `nil`, the default, for a direct connection. Not for Unix sockets.
+    /// The SOCKS or HTTP proxy to connect through; `nil`, the default, for a direct connection. Not for Unix sockets.
     public var proxy: MQTTProxy?
 
     public init(

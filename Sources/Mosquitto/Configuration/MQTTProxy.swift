@@ -1,22 +1,74 @@
-/// A SOCKS5 proxy between the client and the broker (RFC 1928; `mosquitto_socks5_set`). The proxy resolves the broker's
-/// name.
+/// A proxy between the client and the broker: SOCKS5 (RFC 1928; `mosquitto_socks5_set`) or HTTP (CONNECT; RFC 9110,
+/// section 9.3.6). The proxy resolves the broker's name.
 ///
 /// The proxy does not weaken the connection: with TLS, the proxy sees only the broker's name.
+///
+/// An HTTP proxy that refuses ends the attempt with ``MQTTError/Code/proxy`` and ``MQTTError/httpStatus``; the article
+/// <doc:Retries> has the decision for each status. Name and password are sent as Basic authentication (RFC 7617). For
+/// another scheme, or for a token that expires, set ``authorization``. The article <doc:Proxies> shows both.
 public struct MQTTProxy: Sendable {
+    /// The protocol that a proxy speaks. More kinds may be added in later versions: a `switch` needs a `default`.
+    public enum Kind: Sendable, Hashable {
+        /// SOCKS, version 5.
+        case socks5
+        /// HTTP with the method CONNECT, over plain TCP. Many such proxies allow only port 443 by default.
+        case http
+    }
+
+    /// The protocol that the proxy speaks.
+    public var kind: Kind
     /// The proxy's host name or address.
     public var host: String
-    /// The proxy's TCP port. Default 1080.
+    /// The proxy's TCP port.
     public var port: Int
-    /// The user name, at most 255 bytes; `nil`, the default, for a proxy without authentication.
+    /// The user name; `nil`, the default, for a proxy without authentication. At most 255 bytes; for an HTTP proxy at
+    /// most 1,024, and without a colon.
     public var username: String?
-    /// The password, at most 255 bytes (RFC 1929). It is sent in the clear.
+    /// The password: at most 255 bytes (RFC 1929); for an HTTP proxy at most 4,096. It is sent in the clear.
     public var password: MQTTSecret?
+    /// Returns the value of the header `Proxy-Authorization`, such as `Bearer` and a token, at most 8,192 bytes without
+    /// control characters. For an HTTP proxy, in place of ``username`` and ``password``. Default `nil`.
+    ///
+    /// The closure is called before **every** attempt, the first included, off the event loop. A call that takes longer
+    /// than ``MQTTTimeouts/credentials`` is cancelled; the attempt then fails with ``MQTTError/Code/credentials``, as
+    /// after an error, which may be an ``MQTTCredentialError``. After a 407 or 401 the purpose of the attempt is
+    /// ``MQTTConnectAttempt/Purpose/rejected``: a cached value must not be returned again.
+    public var authorization: (@Sendable (MQTTConnectAttempt) async throws -> MQTTSecret)?
+    /// The brokers that are connected to directly, in the form of `NO_PROXY`; see ``fromEnvironment()``. Default none.
+    public var exceptions: [String] = []
 
+    /// A SOCKS5 proxy. The default port is 1080.
     public init(host: String, port: Int = 1_080, username: String? = nil, password: MQTTSecret? = nil) {
+        self.init(.socks5, host: host, port: port, username: username, password: password)
+    }
+
+    init(_ kind: Kind, host: String, port: Int, username: String?, password: MQTTSecret?) {
+        self.kind = kind
         self.host = host
         self.port = port
         self.username = username
         self.password = password
+    }
+
+    /// Returns an HTTP proxy without authentication, or with a user name and password.
+    public static func http(
+        host: String, port: Int, username: String? = nil, password: MQTTSecret? = nil
+    ) -> MQTTProxy {
+        MQTTProxy(.http, host: host, port: port, username: username, password: password)
+    }
+
+    /// Returns an HTTP proxy with an ``authorization`` of your own.
+    public static func http(
+        host: String, port: Int, authorization: @escaping @Sendable (MQTTConnectAttempt) async throws -> MQTTSecret
+    ) -> MQTTProxy {
+        var proxy = MQTTProxy(.http, host: host, port: port, username: nil, password: nil)
+        proxy.authorization = authorization
+        return proxy
+    }
+
+    /// True if the broker is reached through the proxy.
+    package func serves(_ endpoint: MQTTEndpoint) -> Bool {
+        !endpoint.isUnixSocket && !ProxyExceptions(exceptions).contain(endpoint)
     }
 
     func validate() throws(MQTTError) {
@@ -25,15 +77,34 @@ public struct MQTTProxy: Sendable {
         } catch {
             throw .invalid(.invalidConfiguration, "the proxy's \(error.message)")
         }
-        if let username, !(1...255).contains(username.utf8.count) {
-            throw .invalid(.invalidConfiguration, "the proxy's user name must have 1 to 255 bytes")
+        if authorization != nil, kind != .http || username != nil || password != nil {
+            throw .invalid(
+                .invalidConfiguration,
+                "the proxy's authorization is for an HTTP proxy, in place of a user name and password")
+        }
+        try validateCredentials()
+    }
+
+    private func validateCredentials() throws(MQTTError) {
+        let limits = kind == .http ? (username: 1_024, password: 4_096) : (username: 255, password: 255)
+        if let username {
+            guard (1...limits.username).contains(username.utf8.count) else {
+                throw .invalid(
+                    .invalidConfiguration, "the proxy's user name must have 1 to \(limits.username) bytes")
+            }
+            if kind == .http, username.contains(":") || username.unicodeScalars.contains(where: { $0.value < 0x20 }) {
+                throw .invalid(
+                    .invalidConfiguration,
+                    "the user name of an HTTP proxy has a colon or a control character (RFC 7617, section 2)")
+            }
         }
         if let password {
             if username == nil {
                 throw .invalid(.invalidConfiguration, "the proxy's password needs a user name")
             }
-            if password.withBytes({ $0.count }) > 255 {
-                throw .invalid(.invalidConfiguration, "the proxy's password has more than 255 bytes")
+            if password.count > limits.password {
+                throw .invalid(
+                    .invalidConfiguration, "the proxy's password has more than \(limits.password) bytes")
             }
         }
     }

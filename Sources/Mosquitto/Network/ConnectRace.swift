@@ -19,13 +19,13 @@ final class ConnectRace {
         let socket: StreamSocket
         let token: UInt64
         /// The handshake with a proxy, once the proxy is connected.
-        var handshake: SOCKSHandshake?
+        var handshake: (any ProxyHandshake)?
     }
 
     /// `nil` for the path of a Unix socket.
     private let port: Int?
     private let local: String?
-    private let proxy: SOCKSHandshake?
+    private let proxy: (any ProxyHandshake)?
     private let loop: EventLoopCore
     private let client: any EventLoopClient
     private var waiting: ArraySlice<String>
@@ -40,7 +40,7 @@ final class ConnectRace {
     ///   - proxy: the handshake to perform first, if the addresses are those of a proxy.
     ///   - client: receives the readiness of a socket from the loop, and passes it to ``ready(_:)``.
     init(
-        _ order: AddressMemory.Order, port: Int?, from local: String? = nil, through proxy: SOCKSHandshake? = nil,
+        _ order: AddressMemory.Order, port: Int?, from local: String? = nil, through proxy: (any ProxyHandshake)? = nil,
         loop: EventLoopCore, client: any EventLoopClient
     ) {
         self.port = port
@@ -118,30 +118,30 @@ final class ConnectRace {
             loop.setInterest(runner.socket.descriptor, token: runner.token, .readable)
             try send(proxy.greeting, to: runner)
         }
-        while let needed = runner.handshake?.needed, needed > 0 {
-            guard let bytes = try receive(needed, from: runner) else { return false }
-            if let answer = try runner.handshake?.receive(bytes) { try send(answer, to: runner) }
+        while runner.handshake?.isComplete == false {
+            switch runner.socket.peek(into: loop.scratch) {
+            case .bytes(let count):
+                let bytes = UnsafeRawBufferPointer(rebasing: loop.scratch[..<count])
+                guard let step = try runner.handshake?.receive(bytes) else { return true }
+                // Bytes after the handshake's stay in the socket: they belong to the broker's stream.
+                _ = runner.socket.receive(into: UnsafeMutableRawBufferPointer(rebasing: loop.scratch[..<step.consumed]))
+                if let answer = step.answer { try send(answer, to: runner) }
+            case .nothing: return false
+            case .end, .failed: throw MQTTError(.closed, "the proxy closed the connection", phase: .connect)
+            }
         }
         return true
     }
 
-    /// Sends all bytes at once: a new socket has room for these few.
-    private func send(_ bytes: [UInt8], to runner: Runner) throws(MQTTError) {
+    /// Sends all bytes at once: a new socket has room for these few. Overwrites them, since a password may be among
+    /// them.
+    private func send(_ bytes: consuming [UInt8], to runner: Runner) throws(MQTTError) {
+        var bytes = bytes
+        defer { SecretBytes.cleanse(&bytes) }
         switch bytes.withUnsafeBytes({ runner.socket.send($0) }) {
         case .bytes(bytes.count): break
         case .failed: throw MQTTError(.closed, "the proxy closed the connection", phase: .connect)
         default: throw MQTTError(.proxy, "the proxy reads nothing", phase: .connect)
-        }
-    }
-
-    /// Reads at most `count` bytes, since bytes after them belong to the broker's stream. Returns `nil` if there are
-    /// none.
-    private func receive(_ count: Int, from runner: Runner) throws(MQTTError) -> [UInt8]? {
-        var bytes = [UInt8](repeating: 0, count: count)
-        switch bytes.withUnsafeMutableBytes({ runner.socket.receive(into: $0) }) {
-        case .bytes(let received): return Array(bytes[..<received])
-        case .nothing: return nil
-        case .end, .failed: throw MQTTError(.closed, "the proxy closed the connection", phase: .connect)
         }
     }
 

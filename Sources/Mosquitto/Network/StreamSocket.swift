@@ -127,9 +127,14 @@ struct StreamSocket {
         case failed(Int32)
     }
 
-    func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+    func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer { receive(into: buffer, flags: 0) }
+
+    /// Copies received bytes, which the next call of ``receive(into:)`` returns again.
+    func peek(into buffer: UnsafeMutableRawBufferPointer) -> Transfer { receive(into: buffer, flags: Int32(MSG_PEEK)) }
+
+    private func receive(into buffer: UnsafeMutableRawBufferPointer, flags: Int32) -> Transfer {
         while true {
-            let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+            let count = recv(descriptor, buffer.baseAddress, buffer.count, flags)
             if count > 0 { return .bytes(count) }
             if count == 0 { return .end }
             if errno == EINTR { continue }

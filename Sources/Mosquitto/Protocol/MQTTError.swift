@@ -20,7 +20,8 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         public static let networkUnreachable = Code("networkUnreachable")
         /// A system call failed for a local reason, such as a lack of file descriptors.
         public static let system = Code("system")
-        /// The SOCKS proxy refused, or does not answer as one; see ``MQTTConnectionOptions/proxy``.
+        /// The proxy refused, or does not answer as one; see ``MQTTConnectionOptions/proxy`` and
+        /// ``MQTTError/httpStatus``.
         public static let proxy = Code("proxy")
         /// A deadline passed.
         public static let timeout = Code("timeout")
@@ -164,6 +165,10 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         for case (let label, let value?) in details { children.append((label, value)) }
         return Mirror(self, children: children, displayStyle: .struct)
     }
+
+    /// True if an HTTP proxy did not accept the client's authorization. tinyproxy 1.11 answers 401 to a wrong one, and
+    /// 407 to none.
+    package var isProxyAuthentication: Bool { code == .proxy && (httpStatus == 407 || httpStatus == 401) }
 
     public var description: String {
         var text = message

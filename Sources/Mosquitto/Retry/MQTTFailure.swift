@@ -21,11 +21,13 @@ public struct MQTTFailure: Sendable {
     public var hasCredentials: Bool
     /// True if a client certificate is configured.
     public var hasClientCertificate: Bool
+    /// True if ``MQTTProxy/authorization`` is configured.
+    public var hasProxyAuthorization: Bool
 
     public init(
         error: MQTTError, attempt: Int, isInitial: Bool, consecutiveAuthenticationFailures: Int = 0,
         repetitions: Int = 1, hasExpired: Bool = false, isOperationSuspected: Bool = false,
-        hasCredentials: Bool = false, hasClientCertificate: Bool = false
+        hasCredentials: Bool = false, hasClientCertificate: Bool = false, hasProxyAuthorization: Bool = false
     ) {
         self.error = error
         self.attempt = attempt
@@ -36,5 +38,6 @@ public struct MQTTFailure: Sendable {
         self.isOperationSuspected = isOperationSuspected
         self.hasCredentials = hasCredentials
         self.hasClientCertificate = hasClientCertificate
+        self.hasProxyAuthorization = hasProxyAuthorization
     }
 }

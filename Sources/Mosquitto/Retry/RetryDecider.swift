@@ -18,6 +18,7 @@ struct RetryDecider: Sendable {
     private let failsFast: Bool
     private let hasProvider: Bool
     private let hasClientCertificate: Bool
+    private let hasProxyAuthorization: Bool
 
     private var generator: JitterGenerator
     private var backoff: Backoff
@@ -29,6 +30,8 @@ struct RetryDecider: Sendable {
     private var authenticationFailures = 0
     /// True after rejected credentials were already replaced by fresh ones.
     private(set) var hasTriedFresh = false
+    /// True after a rejected authorization for the proxy was already replaced.
+    private var hasTriedFreshProxy = false
 
     struct Configuration: Sendable {
         var policy: MQTTRetryPolicy
@@ -36,6 +39,7 @@ struct RetryDecider: Sendable {
         var failsFast: Bool
         var hasProvider: Bool
         var hasClientCertificate: Bool
+        var hasProxyAuthorization: Bool
         var endpoints: [MQTTEndpoint]
         var endpointOrder: MQTTEndpointOrder
         var redirects: MQTTRedirectPolicy
@@ -46,6 +50,7 @@ struct RetryDecider: Sendable {
         failsFast = configuration.failsFast
         hasProvider = configuration.hasProvider
         hasClientCertificate = configuration.hasClientCertificate
+        hasProxyAuthorization = configuration.hasProxyAuthorization
         generator = JitterGenerator(seed: policy.seed)
         backoff = Backoff(policy)
         endpoints = EndpointSelector(
@@ -121,6 +126,7 @@ struct RetryDecider: Sendable {
 
     private mutating func forgetRefusals() {
         hasTriedFresh = false
+        hasTriedFreshProxy = false
         authenticationFailures = 0
     }
 
@@ -137,7 +143,8 @@ struct RetryDecider: Sendable {
                 error: error, attempt: attempt, isInitial: !hasEverConnected,
                 consecutiveAuthenticationFailures: authenticationFailures, repetitions: history.repetitions,
                 hasExpired: hasExpired, isOperationSuspected: isOperationSuspected,
-                hasCredentials: hasProvider, hasClientCertificate: hasClientCertificate))
+                hasCredentials: hasProvider, hasClientCertificate: hasClientCertificate,
+                hasProxyAuthorization: hasProxyAuthorization))
         if isExhausted || failsFast && !hasEverConnected { return .stop }
         switch decision {
         case .stop:
@@ -150,6 +157,10 @@ struct RetryDecider: Sendable {
                 return retry(.slow)
             }
             return Verdict(decision: .redirect, delay: .zero, redirection: target)
+        case .retryWithFreshCredentials where error.code == .proxy:
+            guard hasProxyAuthorization, !hasTriedFreshProxy else { return retry(.authentication) }
+            hasTriedFreshProxy = true
+            return Verdict(decision: decision, delay: .zero)
         case .retryWithFreshCredentials:
             // The files of a client certificate are read again before every attempt, if they have changed.
             if hasProvider || hasClientCertificate, !hasTriedFresh {

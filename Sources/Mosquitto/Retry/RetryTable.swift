@@ -28,6 +28,8 @@ extension MQTTRetryPolicy.Decision {
         case .tlsConfiguration:
             // At the start this is a configuration error; later, a file may just be being replaced.
             return failure.isInitial ? .stop : .retry(.slow)
+        case .proxy:
+            return afterProxy(error.httpStatus, of: failure)
         case .library:
             return afterLibraryError(error.libraryCode)
         case .invalidConfiguration, .invalidTopic, .invalidTopicFilter, .invalidProperty, .payloadTooLarge,
@@ -39,6 +41,25 @@ extension MQTTRetryPolicy.Decision {
             return .retry(.slow)
         default:
             return .retry(.standard)
+        }
+    }
+
+    /// The decision after a proxy's refusal: the status of an HTTP proxy (RFC 9110, section 15), or `nil`.
+    private static func afterProxy(_ status: Int?, of failure: MQTTFailure) -> MQTTRetryPolicy.Decision {
+        switch status {
+        case 407?, 401?:
+            // Name and password never change by themselves.
+            failure.hasProxyAuthorization ? .retryWithFreshCredentials : failure.isInitial ? .stop : .retry(.slow)
+        case 400?, 404?, 405?, 501?:
+            // A web server, or the wrong port: at the start a configuration error.
+            failure.isInitial ? .stop : .retry(.slow)
+        case 429?:
+            .retry(.rateLimited)
+        case .some(300...499):
+            // Rules change slowly, and so does a captive portal.
+            .retry(.slow)
+        default:
+            .retry(.standard)
         }
     }
 

@@ -13,6 +13,8 @@ struct Dialer {
     /// ignored.
     private(set) var attempt = 0
     private var tls: TLSContext?
+    /// The value of Proxy-Authorization for the attempt.
+    private var proxyAuthorization: MQTTSecret?
     /// The opening of the session, from dialling to the CONNACK.
     private(set) var opening: Opening?
     private var race: ConnectRace?
@@ -34,6 +36,8 @@ struct Dialer {
     struct Preparation: Sendable {
         let endpoint: MQTTEndpoint
         let attempt: Int
+        /// The circumstances, for the proxy's authorization.
+        fileprivate let context: MQTTConnectAttempt
         fileprivate let configuration: MQTTClientConfiguration
         fileprivate let known: TLSContext?
         fileprivate let resolve: @Sendable (String) async -> Resolver.Answer
@@ -49,30 +53,57 @@ struct Dialer {
                 }
             }
             if endpoint.isUnixSocket { return Prepared(tls: context, addresses: .success([endpoint.host])) }
-            // A proxy resolves the broker's name itself.
-            let host = configuration.connection.proxy?.host ?? endpoint.host
-            if let address = HostAddresses.numeric(host) {
-                return Prepared(tls: context, addresses: .success([address]))
+            let proxy = configuration.connection.proxy.flatMap { $0.serves(endpoint) ? $0 : nil }
+            var prepared = Prepared(tls: context, addresses: .success([]))
+            do throws(MQTTError) { prepared.authorization = try await authorization(proxy) } catch {
+                return Prepared(tls: context, addresses: .failure(error))
             }
-            return Prepared(tls: context, addresses: await resolve(host))
+            // A proxy resolves the broker's name itself.
+            let host = proxy?.host ?? endpoint.host
+            if let address = HostAddresses.numeric(host) {
+                prepared.addresses = .success([address])
+            } else {
+                prepared.addresses = await resolve(host)
+            }
+            return prepared
+        }
+
+        /// Asks for the value of Proxy-Authorization, under the deadline of a credential provider.
+        private func authorization(_ proxy: MQTTProxy?) async throws(MQTTError) -> MQTTSecret? {
+            guard let ask = proxy?.authorization else { return nil }
+            let what = "proxy's authorization"
+            let limit = configuration.timeouts.credentials
+            let context = context
+            let answer = await within(limit) { () -> Result<MQTTSecret, MQTTError> in
+                do { return .success(try await ask(context)) } catch {
+                    return .failure(MQTTError.providerFailure(error, of: what))
+                }
+            }
+            guard let answer else { throw MQTTError.providerOverdue(limit, what) }
+            let value = try answer.get()
+            try HTTPConnectHandshake.validate(value)
+            return value
         }
     }
 
     struct Prepared: Sendable {
         fileprivate var tls: TLSContext?
         fileprivate var addresses: Result<[String], MQTTError>
+        fileprivate var authorization: MQTTSecret?
     }
 
     /// Begins an attempt.
-    mutating func prepare(_ endpoint: MQTTEndpoint) -> Preparation {
+    mutating func prepare(_ context: MQTTConnectAttempt) -> Preparation {
         attempt += 1
         return Preparation(
-            endpoint: endpoint, attempt: attempt, configuration: configuration, known: tls, resolve: resolve)
+            endpoint: context.endpoint, attempt: attempt, context: context, configuration: configuration, known: tls,
+            resolve: resolve)
     }
 
     /// Stores the TLS context of an attempt, and returns the addresses.
     mutating func take(_ prepared: Prepared) throws(MQTTError) -> [String] {
         tls = prepared.tls
+        proxyAuthorization = prepared.authorization
         return try prepared.addresses.get()
     }
 
@@ -86,13 +117,21 @@ struct Dialer {
         opening = Opening(
             configuration: configuration, credentials: proof.credentials, authentication: proof.authentication,
             loop: loop, logger: logger)
-        let proxy = endpoint.isUnixSocket ? nil : configuration.connection.proxy
+        let proxy = configuration.connection.proxy.flatMap { $0.serves(endpoint) ? $0 : nil }
+        defer { proxyAuthorization = nil }
         race = ConnectRace(
             memory.order(addresses, of: endpoint, now: .now),
             port: endpoint.isUnixSocket ? nil : proxy?.port ?? endpoint.port,
             from: configuration.connection.localAddress,
-            through: proxy.map { SOCKSHandshake($0, to: endpoint) }, loop: loop, client: client)
+            through: proxy.map { handshake($0, to: endpoint) }, loop: loop, client: client)
         try race?.startNext()
+    }
+
+    private func handshake(_ proxy: MQTTProxy, to endpoint: MQTTEndpoint) -> any ProxyHandshake {
+        switch proxy.kind {
+        case .socks5: SOCKSHandshake(proxy, to: endpoint)
+        case .http: HTTPConnectHandshake(proxy, to: endpoint, authorization: proxyAuthorization)
+        }
     }
 
     /// The delay before the next address is tried in parallel; `nil` if there is none.

@@ -4,6 +4,7 @@ extension RetryDecider {
             Configuration(
                 policy: configuration.retry, failsFast: configuration.firstConnection == .failFast,
                 hasProvider: configuration.hasProvider, hasClientCertificate: configuration.hasClientCertificate,
+                hasProxyAuthorization: configuration.hasProxyAuthorization,
                 endpoints: configuration.endpoints, endpointOrder: configuration.endpointOrder,
                 redirects: configuration.redirects))
     }

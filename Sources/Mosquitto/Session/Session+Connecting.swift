@@ -2,9 +2,9 @@ import Logging
 
 /// A connection attempt, from a name to a connected socket.
 extension Session {
-    /// Prepares TLS and resolves the name, both off the loop, and connects.
-    func dial(_ endpoint: MQTTEndpoint) {
-        let preparation = dialer.prepare(endpoint)
+    /// Prepares TLS, asks for the proxy's authorization and resolves the name, all off the loop, and connects.
+    func dial() {
+        let preparation = dialer.prepare(machine.dialContext)
         Task { [weak self] in
             let prepared = await preparation.run()
             await self?.connect(prepared, preparation)

@@ -187,7 +187,7 @@ actor Session {
         case .emit(let kind): emit(kind)
         case .setOffline(let isOffline): setOffline(isOffline)
         case .fetchCredentials(let attempt): fetchCredentials(attempt)
-        case .dial(let endpoint): dial(endpoint)
+        case .dial: dial()
         case .requestTurn(let endpoint): requestTurn(endpoint)
         case .tearDown: tearDown()
         case .establish(let info): establish(info)

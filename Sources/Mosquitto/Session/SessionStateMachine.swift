@@ -114,6 +114,7 @@ package struct SessionStateMachine: Sendable {
         /// True if the provider never returns other credentials.
         var hasFixedCredentials: Bool
         var hasClientCertificate: Bool
+        var hasProxyAuthorization: Bool
         var rotation: MQTTRotation
 
         package init(_ configuration: MQTTClientConfiguration) {
@@ -126,6 +127,7 @@ package struct SessionStateMachine: Sendable {
             hasProvider = configuration.credentials != nil || configuration.authenticator != nil
             hasFixedCredentials = configuration.credentials is MQTTStaticCredentials
             hasClientCertificate = configuration.tls?.identity != nil
+            hasProxyAuthorization = configuration.connection.proxy?.authorization != nil
             rotation = configuration.rotation.method
         }
     }
@@ -199,13 +201,19 @@ package struct SessionStateMachine: Sendable {
             lastFailure: lastFailure)
     }
 
+    /// The circumstances of the attempt, for the proxy's authorization.
+    var dialContext: MQTTConnectAttempt { context(lastFailure?.isProxyAuthentication == true ? .rejected : .connect) }
+
     mutating func dial() -> [Action] {
         state = .dialing(.resolve)
         purpose = .connect
         needsFresh = false
+        let timeouts = configuration.timeouts
+        // The proxy's authorization has the deadline of a credential provider.
+        let asking = configuration.hasProxyAuthorization ? timeouts.credentials.clampedToWait : .zero
         return [
-            .setTimer(.attempt, configuration.timeouts.attempt), .setTimer(.phase, configuration.timeouts.resolve),
-            .dial(endpoint),
+            .setTimer(.attempt, timeouts.attempt.clampedToWait + asking),
+            .setTimer(.phase, timeouts.resolve.clampedToWait + asking), .dial(endpoint),
         ]
     }
 
@@ -343,8 +351,8 @@ package struct SessionStateMachine: Sendable {
         case .stop:
             return stop(error)
         case .retryWithFreshCredentials:
-            // A rejected certificate does not mean that the token was rejected.
-            if error.code != .tlsAlert { purpose = .rejected }
+            // A rejected certificate, or a proxy's refusal, does not mean that the token was rejected.
+            if error.code != .tlsAlert, error.code != .proxy { purpose = .rejected }
             needsFresh = error.code == .notAuthorized && configuration.hasProvider
             state = .waiting(hasTurn: false)
             return [.requestTurn(endpoint)]

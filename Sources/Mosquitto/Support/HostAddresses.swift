@@ -19,6 +19,13 @@ enum HostAddresses {
     /// Looks a name up, which blocks and cannot be cancelled.
     static func of(_ host: String) -> Answer { lookUp(host, flags: 0) }
 
+    /// Returns the 4 or 16 bytes of a numeric address without a scope, in network order; `nil` if `text` is none.
+    static func bytes(_ text: String) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: 16)
+        if inet_pton(AF_INET, text, &bytes) == 1 { return Array(bytes[..<4]) }
+        return inet_pton(AF_INET6, text, &bytes) == 1 ? bytes : nil
+    }
+
     private static func lookUp(_ host: String, flags: Int32) -> Answer {
         var hints = addrinfo()
         hints.ai_family = AF_UNSPEC

@@ -1,13 +1,25 @@
 import Mosquitto
 
-/// The URL of `--proxy`: `socks5h://[username[:password]@]host[:port]`, where user name and password may have `%25`,
-/// `%3A` and `%40` for `%`, `:` and `@`.
+/// The argument of `--proxy`: `socks5h://[username[:password]@]host[:port]` as in mosquitto, where user name and
+/// password may have `%25`, `%3A` and `%40` for `%`, `:` and `@`; `http://` with the same parts, percent-encoded; or
+/// `environment`.
 ///
 /// Error messages never quote the URL: any part of it may contain a password.
 struct ProxyURL {
-    let proxy: MQTTProxy
+    /// `nil` if the environment names none.
+    let proxy: MQTTProxy?
 
     init(_ text: String) throws {
+        if text == "environment" {
+            proxy = try MQTTProxy.fromEnvironment()
+        } else if text.lowercased().hasPrefix("http://") {
+            proxy = try MQTTProxy(url: text)
+        } else {
+            proxy = try Self.socks(text)
+        }
+    }
+
+    private static func socks(_ text: String) throws -> MQTTProxy {
         let scheme = "socks5h://"
         guard text.hasPrefix(scheme) else { throw CommandFailure.usage("Unsupported proxy protocol.") }
         var rest = text.dropFirst(scheme.count)
@@ -16,8 +28,8 @@ struct ProxyURL {
         if let at = rest.lastIndex(of: "@") {
             let user = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
             guard !user[0].isEmpty else { throw CommandFailure.usage("Invalid proxy.") }
-            username = try Self.decoded(user[0])
-            if user.count == 2 { password = MQTTSecret(try Self.decoded(user[1])) }
+            username = try decoded(user[0])
+            if user.count == 2 { password = MQTTSecret(try decoded(user[1])) }
             rest = rest[rest.index(after: at)...]
         }
         let parts = rest.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
@@ -29,7 +41,7 @@ struct ProxyURL {
             }
             port = number
         }
-        proxy = MQTTProxy(host: String(host), port: port, username: username, password: password)
+        return MQTTProxy(host: String(host), port: port, username: username, password: password)
     }
 
     private static func decoded(_ text: Substring) throws -> String {

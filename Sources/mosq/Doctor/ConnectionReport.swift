@@ -3,25 +3,31 @@ import FoundationEssentials
 /// All findings about one endpoint, step by step.
 struct ConnectionReport: Encodable, Sendable {
     /// The steps in order. The names are those of the JSON.
-    enum Step: String, CodingKey, CaseIterable { case names, tcp, tls, token, connack, loopback }
+    enum Step: String, CodingKey, CaseIterable { case names, tcp, proxy, tls, token, connack, loopback }
 
     let endpoint: String
+    /// True if the steps names and tcp examine a proxy.
+    let isThroughProxy: Bool
     var names: Finding<NameFacts> = .skipped()
     var tcp: Finding<ConnectFacts> = .skipped()
+    var proxy: Finding<ProxyFacts> = .skipped()
     var tls: Finding<TLSFacts> = .skipped()
     var token: Finding<TokenFacts> = .skipped()
     var connack: Finding<ConnackFacts> = .skipped()
     var loopback: Finding<LoopBackFacts> = .skipped()
 
-    init(endpoint: String) { self.endpoint = endpoint }
+    init(endpoint: String, isThroughProxy: Bool = false) {
+        self.endpoint = endpoint
+        self.isThroughProxy = isThroughProxy
+    }
 
     /// True if no step has failed and the broker has accepted the connection.
     var isOK: Bool {
-        let statuses = [names.status, tcp.status, tls.status, token.status, connack.status, loopback.status]
+        let statuses = Step.allCases.map(status)
         return !statuses.contains(.failed) && connack.status != .skipped
     }
 
-    private enum Key: String, CodingKey { case endpoint, ok, names, tcp, tls, token, connack, loopback }
+    private enum Key: String, CodingKey { case endpoint, ok, names, tcp, proxy, tls, token, connack, loopback }
 
     func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: Key.self)
@@ -29,6 +35,7 @@ struct ConnectionReport: Encodable, Sendable {
         try container.encode(isOK, forKey: .ok)
         try container.encode(names, forKey: .names)
         try container.encode(tcp, forKey: .tcp)
+        try container.encode(proxy, forKey: .proxy)
         try container.encode(tls, forKey: .tls)
         try container.encode(token, forKey: .token)
         try container.encode(connack, forKey: .connack)

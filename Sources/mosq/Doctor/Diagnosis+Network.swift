@@ -1,7 +1,13 @@
 extension Diagnosis {
     /// The name has no address.
-    static func names(_ facts: NameFacts, error: String) -> Diagnosis {
-        Diagnosis(
+    static func names(_ facts: NameFacts, error: String, isProxy: Bool = false) -> Diagnosis {
+        if isProxy {
+            return Diagnosis(
+                .nameNotFound, "The proxy's host \(facts.host) has no address: \(error).",
+                likely: ["a spelling mistake in --proxy", "a name that only another network's DNS knows"],
+                remedy: "Check the name with `getent hosts \(facts.host)`, and give the one of the proxy with --proxy.")
+        }
+        return Diagnosis(
             .nameNotFound, "The host \(facts.host) has no address: \(error).",
             likely: [
                 "a spelling mistake in -h", "a name that only a VPN or another network's DNS knows", "no DNS here",
@@ -17,7 +23,7 @@ extension Diagnosis {
     }
 
     /// `nil` if every address has connected.
-    static func tcp(_ facts: ConnectFacts, isTLS: Bool) -> Diagnosis? {
+    static func tcp(_ facts: ConnectFacts, isTLS: Bool, isProxy: Bool = false) -> Diagnosis? {
         let failures = facts.addresses.compactMap(\.failure)
         guard let first = failures.first else { return nil }
         if failures.count < facts.addresses.count {
@@ -29,6 +35,11 @@ extension Diagnosis {
         }
         // An address that refused was at least reached, which is stronger evidence than silence.
         switch failures.contains(.refused) ? .refused : first {
+        case .refused where isProxy:
+            return Diagnosis(
+                .refused, "The proxy's host is there, and nothing listens at port \(facts.port).",
+                likely: ["the wrong port in --proxy", "a proxy that does not run"],
+                remedy: "Check the port of --proxy, then whether the proxy runs and listens there.")
         case .refused: return refused(facts.port, isTLS)
         case .timeout:
             return Diagnosis(

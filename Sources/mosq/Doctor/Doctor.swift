@@ -68,7 +68,7 @@ struct Doctor: AsyncParsableCommand {
     }
 
     private func show(_ lines: [String]) {
-        if json || connection.quiet { return }
+        if json || connection.quiet || lines.isEmpty { return }
         var output = StandardOutput()
         output.write((lines.joined(separator: "\n") + "\n").utf8)
         output.flush()

@@ -14,7 +14,7 @@ struct Examination: Sendable {
 
     /// - Parameter show: called with each step when it is done, in order.
     func run(_ show: (ConnectionReport.Step, ConnectionReport) -> Void) async -> ConnectionReport {
-        var report = ConnectionReport(endpoint: "\(endpoint)")
+        var report = ConnectionReport(endpoint: "\(endpoint)", isThroughProxy: proxy != nil)
         let addresses = await names(&report)
         show(.names, report)
         if let addresses { report.tcp = await tcp(addresses) }
@@ -29,15 +29,20 @@ struct Examination: Sendable {
             }
             await certificates(&report)
         }
-        for step in [ConnectionReport.Step.tls, .token, .connack, .loopback] { show(step, report) }
+        for step in [ConnectionReport.Step.proxy, .tls, .token, .connack, .loopback] { show(step, report) }
         return report
     }
+
+    private var proxy: MQTTProxy? { configuration.connection.proxy.flatMap { $0.serves(endpoint) ? $0 : nil } }
+
+    /// The host that this machine resolves and connects to: the broker, or the proxy.
+    private var nearest: MQTTEndpoint { proxy.map { MQTTEndpoint(host: $0.host, port: $0.port) } ?? endpoint }
 
     // MARK: Names and addresses
 
     private func names(_ report: inout ConnectionReport) async -> [String]? {
         if endpoint.isUnixSocket { return [endpoint.host] }
-        let host = endpoint.host
+        let host = nearest.host
         var facts = NameFacts(host: host)
         let start = ContinuousClock.now
         let answer = await within(limit) { await AddressProbe.lookUp(host) }
@@ -47,7 +52,7 @@ struct Examination: Sendable {
             facts.addresses = addresses
             report.names = Finding(facts)
             return addresses
-        case .failed(let error)?: report.names = Finding(facts, .names(facts, error: error))
+        case .failed(let error)?: report.names = Finding(facts, .names(facts, error: error, isProxy: proxy != nil))
         case nil: report.names = Finding(facts, .slowNames(host, limit: limit))
         }
         return nil
@@ -55,7 +60,7 @@ struct Examination: Sendable {
 
     /// Tries all addresses at the same time, so that a silent one does not delay the others.
     private func tcp(_ addresses: [String]) async -> Finding<ConnectFacts> {
-        let (endpoint, limit) = (endpoint, limit)
+        let (endpoint, limit) = (nearest, limit)
         var facts = ConnectFacts(port: endpoint.port)
         facts.addresses = await withTaskGroup(of: (Int, ConnectFacts.Address).self) { group in
             for (index, address) in addresses.enumerated() {
@@ -70,7 +75,7 @@ struct Examination: Sendable {
             return await group.reduce(into: []) { $0.append($1) }.sorted { $0.0 < $1.0 }.map(\.1)
         }
         let isFailure = facts.addresses.allSatisfy { $0.failure != nil }
-        return Finding(facts, .tcp(facts, isTLS: configuration.tls != nil), isFailure: isFailure)
+        return Finding(facts, .tcp(facts, isTLS: configuration.tls != nil, isProxy: proxy != nil), isFailure: isFailure)
     }
 
     // MARK: Credentials
@@ -143,12 +148,13 @@ struct Examination: Sendable {
         do throws(MQTTError) {
             let info = try await client.waitUntilConnected()
             let time = ContinuousClock.now - start
+            if let proxy { report.proxy = Finding(ProxyFacts(proxy)) }
             if let tls = configuration.tls { report.tls = Finding(connected(tlsFacts(tls), info, recorder)) }
             report.connack = Finding(ConnackFacts(info, configuration.version, time))
         } catch {
             await failed(await runner.value ?? error, recorder, &report)
         }
-        for step in [ConnectionReport.Step.tls, .token, .connack] { show(step, report) }
+        for step in [ConnectionReport.Step.proxy, .tls, .token, .connack] { show(step, report) }
         if report.connack.status == .ok { report.loopback = await loopBack.finding(client) { await runner.value } }
         show(.loopback, report)
         try? await client.shutdown()
@@ -166,6 +172,14 @@ struct Examination: Sendable {
 
     private func failed(_ error: MQTTError, _ recorder: PeerRecorder, _ report: inout ConnectionReport) async {
         let now = Date.now
+        if let proxy {
+            var facts = ProxyFacts(proxy)
+            facts.httpStatus = error.httpStatus
+            // The addresses of the proxy connected before: what fails in this phase is the proxy's part.
+            let isProxy = error.code == .proxy || error.phase == .connect
+            report.proxy = isProxy ? Finding(facts, .proxy(error, facts)) : Finding(facts)
+            if isProxy { return }
+        }
         if let tls = configuration.tls {
             var facts = tlsFacts(tls)
             let isTLS = error.tls != nil || error.phase == .tlsHandshake || error.code == .tlsConfiguration

@@ -26,6 +26,23 @@ struct ConnectFacts: Encodable, Sendable {
     var addresses: [Address] = []
 }
 
+/// The proxy on the way to the broker: never its user name or password.
+struct ProxyFacts: Encodable, Sendable {
+    enum Kind: String, Encodable, Sendable { case socks5, http }
+
+    var kind: Kind
+    var host: String
+    var port: Int
+    /// The status of an HTTP proxy that refused.
+    var httpStatus: Int?
+
+    init(_ proxy: MQTTProxy) {
+        kind = proxy.kind == .http ? .http : .socks5
+        host = proxy.host
+        port = proxy.port
+    }
+}
+
 /// The outcome of the TLS handshake, and the certificates that the broker has sent.
 struct TLSFacts: Encodable, Sendable {
     struct Certificate: Encodable, Sendable {

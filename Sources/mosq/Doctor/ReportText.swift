@@ -7,11 +7,13 @@ struct ReportText {
     /// The time that relative times in the report refer to.
     var now = Date.now
 
-    /// Returns the lines of one step: its mark and name, its facts and, if it failed, the cause and the remedy.
+    /// Returns the lines of one step: its mark and name, its facts and, if it failed, the cause and the remedy; none
+    /// for the proxy of a connection without one.
     func lines(_ step: ConnectionReport.Step, of report: ConnectionReport) -> [String] {
         switch step {
         case .names: lines(step, report.names, report.names.facts.map(names) ?? [Line("none: a Unix socket")])
         case .tcp: lines(step, report.tcp, report.tcp.facts.map(tcp) ?? [])
+        case .proxy: report.isThroughProxy ? lines(step, report.proxy, report.proxy.facts.map(proxy) ?? []) : []
         case .tls: lines(step, report.tls, report.tls.facts.map(tls) ?? [Line(tlsIsSkipped(report))])
         case .token: lines(step, report.token, report.token.facts.map(token) ?? [])
         case .connack: lines(step, report.connack, report.connack.facts.map(connack) ?? [])
@@ -56,6 +58,11 @@ struct ReportText {
             result.append(head + (isAdvice ? style.text(label, finding.status) : label) + printable(line.text))
         }
         return result
+    }
+
+    private func proxy(_ facts: ProxyFacts) -> [Line] {
+        let status = facts.httpStatus.map { ", answered \($0)" } ?? ""
+        return [Line("\(facts.kind == .http ? "HTTP" : "SOCKS5") at \(facts.host):\(facts.port)\(status)")]
     }
 
     private func tlsIsSkipped(_ report: ConnectionReport) -> String {
@@ -204,6 +211,7 @@ extension ConnectionReport {
         switch step {
         case .names: names.status
         case .tcp: tcp.status
+        case .proxy: proxy.status
         case .tls: tls.status
         case .token: token.status
         case .connack: connack.status

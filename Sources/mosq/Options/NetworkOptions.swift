@@ -26,7 +26,9 @@ struct NetworkOptions: ParsableArguments {
 
     @Option(
         name: .long, parsing: .unconditional,
-        help: "A SOCKS5 proxy: socks5h://[username[:password]@]host[:port]. It resolves the broker's name.")
+        help: ArgumentHelp(
+            "A SOCKS5 or HTTP proxy: socks5h:// or http://[username[:password]@]host[:port]. It resolves the broker's "
+                + "name. 'environment' takes HTTPS_PROXY, ALL_PROXY and NO_PROXY."))
     var proxy: String?
 
     func apply(to configuration: inout MQTTClientConfiguration) throws {

@@ -13,7 +13,7 @@ import Testing
     }
 
     private func addresses(_ dialer: inout Dialer, _ endpoint: MQTTEndpoint) async throws(MQTTError) -> [String] {
-        let preparation = dialer.prepare(endpoint)
+        let preparation = dialer.prepare(MQTTConnectAttempt(endpoint: endpoint))
         return try dialer.take(await preparation.run())
     }
 
@@ -36,6 +36,54 @@ import Testing
         #expect(addresses == ["192.0.2.9"])
     }
 
+    @Test func `goes around a proxy for its exceptions`() async throws {
+        var dialer = dialer(
+            {
+                $0.connection.proxy = MQTTProxy(host: "192.0.2.9", port: 1_080)
+                $0.connection.proxy?.exceptions = ["192.0.2.0/28"]
+            })
+        let near = try await addresses(&dialer, MQTTEndpoint(host: "192.0.2.1", port: 1_883))
+        let far = try await addresses(&dialer, MQTTEndpoint(host: "192.0.2.77", port: 1_883))
+        #expect(near == ["192.0.2.1"] && far == ["192.0.2.9"])
+    }
+
+    private func failure(
+        limit: Duration = .seconds(60),
+        _ authorization: @escaping @Sendable (MQTTConnectAttempt) async throws -> MQTTSecret
+    ) async -> MQTTError? {
+        var dialer = dialer {
+            $0.connection.proxy = .http(host: "192.0.2.9", port: 3_128, authorization: authorization)
+            $0.timeouts.credentials = limit
+        }
+        do throws(MQTTError) {
+            _ = try await addresses(&dialer, MQTTEndpoint(host: "broker", port: 1_883))
+            return nil
+        } catch { return error }
+    }
+
+    @Test func `asks for the proxy's authorization, with the circumstances`() async throws {
+        let failure = await failure { attempt in
+            attempt.endpoint.host == "broker" ? "Bearer x" : ""
+        }
+        #expect(failure == nil)
+    }
+
+    @Test func `an authorization that fails, cannot be sent or is late fails the attempt`() async {
+        struct Hidden: Error { let secret = "hidden" }
+        let failed = await failure { _ in throw Hidden() }
+        #expect(failed?.code == .credentials)
+        #expect(failed?.message == "the proxy's authorization failed with Hidden")
+        let permanent = await failure { _ in throw MQTTCredentialError.permanent("gone") }
+        #expect(permanent?.code == .credentials && permanent?.message == "gone")
+        let smuggled = await failure { _ in "hidden\r\nX: y" }
+        #expect(smuggled?.code == .credentials && smuggled?.message.contains("hidden") == false)
+        let late = await failure(limit: .milliseconds(10)) { _ in
+            try await Task.sleep(for: .seconds(600))
+            return "x"
+        }
+        #expect(late?.code == .credentials && late?.message.contains("longer than") == true)
+    }
+
     @Test func `passes on that a name has no address`() async {
         var dialer = dialer()
         do throws(MQTTError) {
@@ -48,11 +96,12 @@ import Testing
 
     @Test func `numbers attempts and their ends, so that what comes late is known`() {
         var dialer = dialer()
-        let first = dialer.prepare(MQTTEndpoint(host: "broker", port: 1_883))
+        let attempt = MQTTConnectAttempt(endpoint: MQTTEndpoint(host: "broker", port: 1_883))
+        let first = dialer.prepare(attempt)
         #expect(first.attempt == dialer.attempt)
         dialer.cancel()
         #expect(first.attempt != dialer.attempt)
-        let second = dialer.prepare(MQTTEndpoint(host: "broker", port: 1_883))
+        let second = dialer.prepare(attempt)
         #expect(second.attempt == dialer.attempt && second.attempt > first.attempt)
         #expect(dialer.stagger == nil)
     }

@@ -67,7 +67,7 @@ enum MistakeRows {
         mistake(.pub, "-m", "x", "-t", "b/+", names: "b/+"),
         mistake(.pub, "-m", "x", "-L", "http://h/t", names: "URL"),
         mistake(.pub, "-m", "x", "-L", "mqtt://h", names: "topic"),
-        mistake(.pub, "-m", "x", "--proxy", "http://h", names: "proxy"),
+        mistake(.pub, "-m", "x", "--proxy", "ftp://h", names: "proxy"),
         mistake(.pub, "-m", "x", "-x", "abc", names: "session"),
         mistake(.pub, "-m", "x", "-x", "-2", names: "session"),
         mistake(.pub, "-m", "x", "--tls-version", "tlsv9", "--cafile", "/dev/null", names: "tls"),

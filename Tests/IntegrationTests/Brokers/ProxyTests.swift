@@ -1,0 +1,135 @@
+import Mosquitto
+import MosquittoTesting
+import Testing
+
+/// tinyproxy 1.11 and squid 5.7, with a mosquitto behind them.
+@Suite("Through a real HTTP proxy", .timeLimit(.minutes(3)))
+struct ProxyTests {
+    enum Kind: String, CaseIterable, Sendable {
+        case tinyproxy, squid
+
+        /// The settings of a proxy that connects anybody to anything.
+        var open: String { self == .squid ? "http_access allow all\n" : "" }
+
+        /// The settings of a proxy that demands the user "me" with the password "pw".
+        var closed: String {
+            self == .squid ? "http_access allow known\nhttp_access deny all\n" : "BasicAuth me pw\n"
+        }
+
+        /// The settings of a proxy that allows CONNECT to port 443 only, as both do when they are new.
+        var web: String {
+            self == .squid
+                ? "acl web port 443\nhttp_access deny !web\nhttp_access allow all\n" : "ConnectPort 443\n"
+        }
+
+        func start(_ settings: String) async throws -> RealServer {
+            try await RealServer.start(rawValue, files: ["settings": settings])
+        }
+    }
+
+    private func configuration(
+        _ broker: LocalMosquitto, _ authority: TestCertificateAuthority?, _ proxy: RealServer,
+        username: String? = nil, password: MQTTSecret? = nil
+    ) -> MQTTClientConfiguration {
+        var configuration = MQTTClientConfiguration(
+            host: "localhost", port: broker.port, tls: authority.map { .init(trust: .pem($0.certificatePEM)) })
+        configuration.retry.baseDelay = .milliseconds(50)
+        configuration.retry.maximumDelay = .milliseconds(500)
+        configuration.connection.proxy = .http(
+            host: "127.0.0.1", port: proxy.port, username: username, password: password)
+        return configuration
+    }
+
+    @Test(arguments: Kind.allCases, [true, false])
+    func `messages of every QoS and size pass, with TLS and without`(kind: Kind, isTLS: Bool) async throws {
+        let authority = isTLS ? try TestCertificateAuthority() : nil
+        let broker = try await LocalMosquitto.start(tls: try authority?.serverIdentity())
+        let proxy = try await kind.start(kind.open)
+        try await withMQTTClient(configuration(broker, authority, proxy), logger: quiet) { client in
+            try await client.subscribe(to: MQTTSubscription("size/#", qos: .exactlyOnce)) { messages in
+                let sizes = [0, 16_384, 70_000, 1 << 20]
+                for qos in [MQTTQoS.atMostOnce, .atLeastOnce, .exactlyOnce] {
+                    for size in sizes {
+                        try await client.publish([UInt8](repeating: 1, count: size), to: "size/\(size)", qos: qos)
+                    }
+                }
+                var seen: [Int] = []
+                for await message in messages {
+                    seen.append(message.payload.count)
+                    if seen.count == 3 * sizes.count { break }
+                }
+                #expect(seen == sizes + sizes + sizes)
+            }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a killed broker is connected to again through the proxy`(kind: Kind) async throws {
+        let authority = try TestCertificateAuthority()
+        let broker = try await LocalMosquitto.start(tls: try authority.serverIdentity())
+        let proxy = try await kind.start(kind.open)
+        let client = MQTTClient(configuration(broker, authority, proxy), logger: quiet)
+        let failures = Failures(client)
+        let runner = Task { try await client.run() }
+        _ = try await client.waitUntilConnected(timeout: .seconds(30))
+        broker.kill()
+        // tinyproxy answers 500 for a broker that is not there, squid 503.
+        let status = kind == .squid ? 503 : 500
+        #expect(await eventually { await failures.statuses.contains(status) })
+        #expect(await failures.decisions.allSatisfy { $0 == .retry(.standard) })
+        try await broker.restart()
+        _ = try await client.waitUntilConnected(timeout: .seconds(30))
+        try await client.shutdown()
+        try await runner.value
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a name and a password are demanded, and accepted`(kind: Kind) async throws {
+        let broker = try await LocalMosquitto.start()
+        let proxy = try await kind.start(kind.closed)
+        let known = configuration(broker, nil, proxy, username: "me", password: "pw")
+        try await withMQTTClient(known, logger: quiet) { client in
+            try await client.publish("x", to: "a", qos: .atLeastOnce)
+        }
+        let anonymous = configuration(broker, nil, proxy)
+        let missing = await #expect(throws: MQTTError.self) { try await MQTTClient(anonymous, logger: quiet).run() }
+        #expect(missing?.code == .proxy && missing?.httpStatus == 407, "\(missing.map { "\($0)" } ?? "")")
+        #expect(missing?.message.contains("it offers Basic") == true)
+        let unknown = configuration(broker, nil, proxy, username: "me", password: "hidden")
+        let wrong = await #expect(throws: MQTTError.self) { try await MQTTClient(unknown, logger: quiet).run() }
+        // Not what RFC 9110, section 15.5.8, asks of a proxy.
+        let status = kind == .tinyproxy ? 401 : 407
+        #expect(wrong?.code == .proxy && wrong?.httpStatus == status, "\(wrong.map { "\($0)" } ?? "")")
+        #expect(wrong?.message.contains("hidden") == false)
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `rules that allow port 443 only are named`(kind: Kind) async throws {
+        let broker = try await LocalMosquitto.start()
+        let proxy = try await kind.start(kind.web)
+        var configuration = configuration(broker, nil, proxy)
+        configuration.retry = .none
+        let error = await #expect(throws: MQTTError.self) { try await MQTTClient(configuration, logger: quiet).run() }
+        #expect(error?.code == .proxy && error?.httpStatus == 403, "\(error.map { "\($0)" } ?? "")")
+        #expect(error?.message.contains("must allow CONNECT to port \(broker.port)") == true)
+    }
+}
+
+/// The failed attempts of a client.
+private actor Failures {
+    private var failures: [MQTTConnectionAttemptFailed] = []
+
+    init(_ client: MQTTClient) {
+        let events = client.events()
+        Task { await self.collect(events) }
+    }
+
+    private func collect(_ events: MQTTConnectionEvents) async {
+        for await event in events {
+            if case .attemptFailed(let failed) = event.kind { failures.append(failed) }
+        }
+    }
+
+    var statuses: [Int?] { failures.map(\.error.httpStatus) }
+    var decisions: [MQTTRetryPolicy.Decision] { failures.map(\.decision) }
+}
