@@ -169,6 +169,8 @@ let package = Package(
             path: "Tests/Promises",
             swiftSettings: settings
         ),
+        // The turns of tests of different kinds that run in one process.
+        .target(name: "Turns", path: "Tests/Turns", swiftSettings: settings),
         .executableTarget(
             name: "WireClient",
             dependencies: ["Mosquitto"],
@@ -190,7 +192,7 @@ let package = Package(
         .testTarget(
             name: "MosquittoTests",
             dependencies: [
-                "Mosquitto", "MosquittoTesting",
+                "Turns", "Mosquitto", "MosquittoTesting",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "Logging", package: "swift-log"),
@@ -203,7 +205,7 @@ let package = Package(
         .testTarget(
             name: "MosquittoConfigurationTests",
             dependencies: [
-                "MosquittoConfiguration", "Mosquitto",
+                "Turns", "MosquittoConfiguration", "Mosquitto",
                 .product(name: "Configuration", package: "swift-configuration"),
             ],
             swiftSettings: settings
@@ -211,7 +213,7 @@ let package = Package(
         .testTarget(
             name: "MosquittoTestingTests",
             dependencies: [
-                "MosquittoTesting", "Mosquitto",
+                "Turns", "MosquittoTesting", "Mosquitto",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -221,7 +223,7 @@ let package = Package(
         .testTarget(
             name: "MosquittoTokensTests",
             dependencies: [
-                "MosquittoTokens", "Mosquitto", "MosquittoTesting",
+                "Turns", "MosquittoTokens", "Mosquitto", "MosquittoTesting",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "_CryptoExtras", package: "swift-crypto"),
@@ -236,7 +238,7 @@ let package = Package(
         .testTarget(
             name: "ScriptedBrokerTests",
             dependencies: [
-                "Mosquitto", "MosquittoTesting",
+                "Turns", "Mosquitto", "MosquittoTesting",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -245,7 +247,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Mosquitto", "MosquittoTesting", "MosquittoTokens", "Promises", "Soak",
+                "Turns", "Mosquitto", "MosquittoTesting", "MosquittoTokens", "Promises", "Soak",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "_CryptoExtras", package: "swift-crypto"),
@@ -259,7 +261,7 @@ let package = Package(
         .testTarget(
             name: "RetrySimulationTests",
             dependencies: [
-                "RetrySimulation", "Mosquitto", "MosquittoTesting",
+                "Turns", "RetrySimulation", "Mosquitto", "MosquittoTesting",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -267,14 +269,14 @@ let package = Package(
         .testTarget(
             name: "mosqTests",
             dependencies: [
-                "mosq", "Mosquitto", "MosquittoTesting", "MosquittoTokens",
+                "Turns", "mosq", "Mosquitto", "MosquittoTesting", "MosquittoTokens",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
         ),
         .testTarget(
             name: "SideBySideTests",
-            dependencies: ["mosq", "MosquittoTesting"],
+            dependencies: ["Turns", "mosq", "MosquittoTesting"],
             swiftSettings: settings
         ),
     ]

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("A broker that is killed under load and restarted")
+@Suite("A broker that is killed under load and restarted", .turn(.brokers))
 struct KilledBrokerTests {
     @Test(arguments: [MQTTVersion.v3_1_1, .v5_0], [MQTTSession.clean, .persistent])
     func `all publishes complete, subscriptions work again, and no QoS 2 message comes twice`(

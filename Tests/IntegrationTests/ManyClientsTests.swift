@@ -2,10 +2,11 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
 /// The measurements of `scripts/soak`, in a short form and in their own process, so that the memory of other tests is
 /// not counted.
-@Suite("Many clients in one process")
+@Suite("Many clients in one process", .turn(.brokers))
 struct ManyClientsTests {
     @Test func `300 idle TLS clients take little memory and no threads`() async throws {
         // A debug build has the objects of a release build, but larger asynchronous frames.

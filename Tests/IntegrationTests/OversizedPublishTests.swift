@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("A publish that a real mosquitto ends connections over")
+@Suite("A publish that a real mosquitto ends connections over", .turn(.brokers))
 struct OversizedPublishTests {
     /// With MQTT 5.0 the broker announces its maximum packet size, and the client refuses larger packets. With MQTT
     /// 3.1.1 the broker can only close the connection.

@@ -1,9 +1,10 @@
 import Mosquitto
 import Promises
 import Testing
+import Turns
 
 /// The short form of `scripts/soak promises`.
-@Suite("Connections cut at random bytes", .serialized, .timeLimit(.minutes(2)))
+@Suite("Connections cut at random bytes", .turn(.brokers), .serialized, .timeLimit(.minutes(2)))
 struct PromiseTests {
     @Test(arguments: [MQTTVersion.v3_1_1, .v5_0])
     func `QoS 1 comes at least once, QoS 2 exactly once, and their order is kept`(version: MQTTVersion) async throws {

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("Against a real mosquitto over TLS")
+@Suite("Against a real mosquitto over TLS", .turn(.brokers))
 struct RealMosquittoTests {
     @Test(arguments: [MQTTVersion.v3_1, .v3_1_1, .v5_0], [MQTTQoS.atMostOnce, .atLeastOnce, .exactlyOnce])
     func `messages of every QoS and size come back`(version: MQTTVersion, qos: MQTTQoS) async throws {

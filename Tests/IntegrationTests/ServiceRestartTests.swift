@@ -4,6 +4,7 @@ import MosquittoTesting
 import Promises
 import ServiceLifecycle
 import Testing
+import Turns
 
 /// A consumer under ServiceLifecycle, as in the documentation.
 private struct Ingest: Service {
@@ -25,7 +26,7 @@ private struct Ingest: Service {
     }
 }
 
-@Suite("A persistent consumer of a real mosquitto loses nothing", .timeLimit(.minutes(2)))
+@Suite("A persistent consumer of a real mosquitto loses nothing", .turn(.brokers), .timeLimit(.minutes(2)))
 struct ServiceRestartTests {
     private func run(
         _ configuration: MQTTClientConfiguration, _ store: Tally, clientFirst: Bool,

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("Two clients with one identifier at a real mosquitto")
+@Suite("Two clients with one identifier at a real mosquitto", .turn(.brokers))
 struct TakeoverTests {
     /// mosquitto 2.0.11 closes the older connection without a DISCONNECT, with MQTT 5.0 too.
     @Test(arguments: [MQTTVersion.v3_1_1, .v5_0])

@@ -2,8 +2,9 @@ import Configuration
 import Mosquitto
 import MosquittoConfiguration
 import Testing
+import Turns
 
-@Suite("A configuration is read from keys")
+@Suite("A configuration is read from keys", .turn(.configuration))
 struct ConfigurationKeysTests {
     private func configuration(_ values: [AbsoluteConfigKey: ConfigValue]) throws(MQTTError) -> MQTTClientConfiguration
     {

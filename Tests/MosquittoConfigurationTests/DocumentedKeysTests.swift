@@ -3,8 +3,9 @@ import FoundationEssentials
 import Mosquitto
 import MosquittoConfiguration
 import Testing
+import Turns
 
-@Suite("The keys are documented")
+@Suite("The keys are documented", .turn(.configuration))
 struct DocumentedKeysTests {
     /// The first cells of the page's tables.
     private func documented() throws -> Set<String> {

@@ -1,7 +1,8 @@
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite struct BrokerAuthenticationTests {
+@Suite(.turn(.tools)) struct BrokerAuthenticationTests {
     @Test(arguments: [UInt8(4), 5])
     func `A token is refused when it expired, and a live client ends with its token`(level: UInt8) async throws {
         let issuer = TestTokenIssuer()

@@ -1,7 +1,8 @@
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite struct BrokerSessionTests {
+@Suite(.turn(.tools)) struct BrokerSessionTests {
     private func connected(
         to broker: ScriptedBroker,
         _ connect: [UInt8],

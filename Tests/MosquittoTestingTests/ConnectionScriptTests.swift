@@ -1,7 +1,8 @@
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite struct ConnectionScriptTests {
+@Suite(.turn(.tools)) struct ConnectionScriptTests {
     /// Sends a CONNECT over plain TCP, and returns what the client receives under a script.
     private func observe(
         _ script: ConnectionScript,

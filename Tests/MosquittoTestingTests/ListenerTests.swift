@@ -2,6 +2,7 @@ import MosquittoTesting
 import NIOCore
 import NIOPosix
 import Testing
+import Turns
 
 #if canImport(FoundationEssentials)
 import FoundationEssentials
@@ -9,7 +10,7 @@ import FoundationEssentials
 import Foundation
 #endif
 
-@Suite struct ListenerTests {
+@Suite(.turn(.tools)) struct ListenerTests {
     @Test func `The broker listens at the address that it is told`() async throws {
         let elsewhere = try await ScriptedBroker.start(address: "127.0.0.2", port: try freePort())
         // Nothing listens on the same port of 127.0.0.1.

@@ -1,7 +1,8 @@
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite struct LocalMosquittoTests {
+@Suite(.turn(.tools)) struct LocalMosquittoTests {
     @Test func `It starts, is killed and comes back on its port`() async throws {
         let broker = try await LocalMosquitto.start()
         let port = "\(broker.port)"

@@ -1,8 +1,9 @@
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
-@Suite struct ManualClockTests {
+@Suite(.turn(.tools)) struct ManualClockTests {
     @Test func `Sleepers wake at their deadlines, not before`() async throws {
         let clock = ManualClock()
         let (woken, wake) = AsyncStream.makeStream(of: Int.self)

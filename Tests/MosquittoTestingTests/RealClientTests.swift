@@ -1,8 +1,9 @@
 import MosquittoTesting
 import Testing
+import Turns
 
 /// The scripted broker as mosquitto's own clients see it.
-@Suite struct RealClientTests {
+@Suite(.turn(.tools)) struct RealClientTests {
     @Test(arguments: ["mqttv311", "mqttv5"])
     func `Every QoS goes from mosquitto_pub to mosquitto_sub over TLS`(version: String) async throws {
         let authority = try TestCertificateAuthority()

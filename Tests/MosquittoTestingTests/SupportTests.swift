@@ -1,8 +1,9 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite struct SupportTests {
+@Suite(.turn(.tools)) struct SupportTests {
     @Test func `A temporary directory replaces files and removes itself`() throws {
         var directory: TemporaryDirectory? = try TemporaryDirectory()
         let path = try #require(try directory?.write("one", to: "file"))

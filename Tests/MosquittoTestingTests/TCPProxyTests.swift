@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("A TCP proxy", .timeLimit(.minutes(1))) struct TCPProxyTests {
+@Suite("A TCP proxy", .turn(.tools), .timeLimit(.minutes(1))) struct TCPProxyTests {
     private static let connack: [UInt8] = [0x20, 2, 0, 0]
 
     /// Connects a client through a proxy, and returns when the broker has accepted it.
@@ -201,7 +202,7 @@ import Testing
     }
 }
 
-@Suite struct BlackholeTests {
+@Suite(.turn(.tools)) struct BlackholeTests {
     #if os(Linux)
     @Test func `answers no SYN`() async throws {
         let hole = try Blackhole()

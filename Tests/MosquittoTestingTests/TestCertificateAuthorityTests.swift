@@ -1,8 +1,9 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite struct TestCertificateAuthorityTests {
+@Suite(.turn(.tools)) struct TestCertificateAuthorityTests {
     let directory: TemporaryDirectory
     let authority: TestCertificateAuthority
     let authorityPath: String

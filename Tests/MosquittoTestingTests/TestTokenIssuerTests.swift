@@ -1,8 +1,9 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite struct TestTokenIssuerTests {
+@Suite(.turn(.tools)) struct TestTokenIssuerTests {
     let issuer = TestTokenIssuer()
     let now = Date(timeIntervalSince1970: 1_800_000_000.25)
 

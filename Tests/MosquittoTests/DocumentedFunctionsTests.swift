@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Testing
+import Turns
 
 /// The installed header of libmosquitto.
 private struct InstalledHeader {
@@ -18,7 +19,7 @@ private struct InstalledHeader {
     }
 }
 
-@Suite("The page of libmosquitto's functions is complete")
+@Suite("The page of libmosquitto's functions is complete", .turn(.units))
 struct DocumentedFunctionsTests {
     @Test(
         .enabled(

@@ -2,10 +2,11 @@ import Foundation
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import MosquittoTokens
 
-@Suite("Tokens that a program prints", .timeLimit(.minutes(1)))
+@Suite("Tokens that a program prints", .turn(.tokens), .timeLimit(.minutes(1)))
 struct CommandCredentialsTests {
     private func shell(_ script: String, environment: [String: String] = [:]) -> MQTTCommandCredentials {
         MQTTCommandCredentials("/bin/sh", ["-c", script], environment: environment, username: "u")

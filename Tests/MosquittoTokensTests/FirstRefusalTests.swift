@@ -2,8 +2,9 @@ import Mosquitto
 import MosquittoTesting
 import MosquittoTokens
 import Testing
+import Turns
 
-@Suite("A program's first token that is refused (core build 6)", .timeLimit(.minutes(1)))
+@Suite("A program's first token that is refused (core build 6)", .turn(.tokens), .timeLimit(.minutes(1)))
 struct FirstRefusalTests {
     /// Connects as `mosq sub --token-command` does.
     @Test(arguments: [MQTTVersion.v5_0, .v3_1_1])

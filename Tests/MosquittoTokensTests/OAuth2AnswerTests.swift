@@ -1,10 +1,11 @@
 import Foundation
 import Mosquitto
 import Testing
+import Turns
 
 @testable import MosquittoTokens
 
-@Suite struct `An answer of an OAuth 2.0 issuer` {
+@Suite(.turn(.tokens)) struct `An answer of an OAuth 2.0 issuer` {
     private func answer(_ status: Int, _ body: String, retryAfter: String? = nil) -> OAuth2Answer {
         OAuth2Answer(status: status, retryAfter: retryAfter, body: Data(body.utf8))
     }

@@ -1,8 +1,9 @@
 import Foundation
 import MosquittoTokens
 import Testing
+import Turns
 
-@Suite("The clock of an OAuth 2.0 issuer")
+@Suite("The clock of an OAuth 2.0 issuer", .turn(.tokens))
 struct OAuth2ClockTests {
     private func skew(_ headers: [String: String]) async throws -> Double? {
         var result: Double?

@@ -3,10 +3,11 @@ import Foundation
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import MosquittoTokens
 
-@Suite("An OAuth 2.0 issuer in trouble", .timeLimit(.minutes(1)))
+@Suite("An OAuth 2.0 issuer in trouble", .turn(.tokens), .timeLimit(.minutes(1)))
 struct OAuth2FailureTests {
     private static let secret = "s3cret-of-the-client"
 

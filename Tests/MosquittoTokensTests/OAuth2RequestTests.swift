@@ -4,10 +4,11 @@ import JWTKit
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import MosquittoTokens
 
-@Suite("What an OAuth 2.0 issuer is asked", .timeLimit(.minutes(1)))
+@Suite("What an OAuth 2.0 issuer is asked", .turn(.tokens), .timeLimit(.minutes(1)))
 struct OAuth2RequestTests {
     private static let secret = "50%:+/ü s3cret"
 

@@ -5,12 +5,13 @@ import JWTKit
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import MosquittoTokens
 
 let attempt = MQTTConnectAttempt(endpoint: MQTTEndpoint(host: "broker", port: 8883))
 
-@Suite struct `Tokens that are signed here` {
+@Suite(.turn(.tokens)) struct `Tokens that are signed here` {
     /// A key in PEM, and what checks its signatures.
     private static func key(_ algorithm: MQTTSigningKey.Algorithm) async throws -> (pem: String, keys: JWTKeyCollection)
     {

@@ -2,10 +2,11 @@ import Foundation
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import MosquittoTokens
 
-@Suite struct `The user name of a token` {
+@Suite(.turn(.tokens)) struct `The user name of a token` {
     private func token(_ payload: String) -> String {
         let encoded = Data(payload.utf8).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_")
             .replacing("=", with: "")

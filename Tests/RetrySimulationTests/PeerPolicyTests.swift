@@ -1,9 +1,10 @@
 import Mosquitto
 import Testing
+import Turns
 
 @testable import RetrySimulation
 
-@Suite struct `The delays of the peers` {
+@Suite(.turn(.simulation)) struct `The delays of the peers` {
     /// The first delays of one client, in seconds.
     private func delays(_ policy: some PeerPolicy, count: Int) -> [Duration] {
         var generator = JitterGenerator(seed: 1)

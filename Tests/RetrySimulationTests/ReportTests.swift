@@ -1,6 +1,7 @@
 import ArgumentParser
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import RetrySimulation
 
@@ -10,7 +11,7 @@ import FoundationEssentials
 import Foundation
 #endif
 
-@Suite struct `The report of a simulation` {
+@Suite(.turn(.simulation)) struct `The report of a simulation` {
     private static let report = Report(Scenario(clients: 50, outage: .seconds(10), capacity: 5))
 
     private func rows(_ csv: String) -> [Substring] { csv.split(separator: "\n", omittingEmptySubsequences: false) }

@@ -1,9 +1,10 @@
 import Mosquitto
 import Testing
+import Turns
 
 @testable import RetrySimulation
 
-@Suite struct `A simulated scenario` {
+@Suite(.turn(.simulation)) struct `A simulated scenario` {
     /// Dials each second.
     private func everySecond(_ scenario: Scenario) -> Outcome {
         scenario.simulate { PeerClient(MQTTJSPolicy(), seed: $0) }

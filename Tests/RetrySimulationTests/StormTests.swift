@@ -1,9 +1,10 @@
 import Testing
+import Turns
 
 @testable import RetrySimulation
 
 /// A fiftieth of the published run: 2,000 clients, of whom the broker accepts 100 a second.
-@Suite struct `A short reconnect storm` {
+@Suite(.turn(.simulation)) struct `A short reconnect storm` {
     private static let scenario = Scenario(clients: 2_000, capacity: 100)
     private static let report = Report(scenario)
 

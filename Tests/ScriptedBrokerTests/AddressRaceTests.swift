@@ -1,6 +1,7 @@
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -33,7 +34,7 @@ final class ScriptedResolver: Sendable {
 }
 
 /// Every address of 127.0.0.0/8 is one of this machine: only the broker's has a listener.
-@Suite("All addresses of a name are tried")
+@Suite("All addresses of a name are tried", .turn(.scripted))
 struct AddressRaceTests {
     static let hasIPv6: Bool = {
         do throws(SystemCallError) {

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("What is not a proper CONNACK is never taken for one")
+@Suite("What is not a proper CONNACK is never taken for one", .turn(.scripted))
 struct BrokenConnackTests {
     @Test(
         arguments: [
@@ -124,7 +125,7 @@ struct BrokenConnackTests {
     }
 }
 
-@Suite("A refused client certificate is told apart, and read again")
+@Suite("A refused client certificate is told apart, and read again", .turn(.scripted))
 struct ClientCertificateRefusalTests {
     @Test func `a certificate of another authority is refused by an alert, and replaced as soon as its files are`()
         async throws

@@ -2,8 +2,9 @@ import FoundationEssentials
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("A broker's certificate that expires", .timeLimit(.minutes(2)))
+@Suite("A broker's certificate that expires", .turn(.scripted), .timeLimit(.minutes(2)))
 struct CertificateExpiryTests {
     /// Valid for some seconds yet.
     private static func shortLived() throws -> TestIdentity {

@@ -2,8 +2,9 @@ import Logging
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("What a clean session leaves behind", .timeLimit(.minutes(1)))
+@Suite("What a clean session leaves behind", .turn(.scripted), .timeLimit(.minutes(1)))
 struct CleanSessionExpiryTests {
     @Test func `every connection begins anew, and asks the broker to keep what it leaves`() async throws {
         let broker = try await ScriptedBroker.start()
@@ -35,7 +36,7 @@ struct CleanSessionExpiryTests {
     }
 }
 
-@Suite("libmosquitto's own lines", .timeLimit(.minutes(1)))
+@Suite("libmosquitto's own lines", .turn(.scripted), .timeLimit(.minutes(1)))
 struct PacketLogTests {
     private func messages(_ level: Logger.Level) async throws -> [String] {
         let lines = CollectingLogHandler.Lines()

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("Every phase of an attempt has a deadline")
+@Suite("Every phase of an attempt has a deadline", .turn(.scripted))
 struct DeadlineTests {
     /// Limits the time for one phase; the other limits are long enough for a busy machine.
     private func configuration(

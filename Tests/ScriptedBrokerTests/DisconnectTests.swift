@@ -1,6 +1,7 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 /// A broker's DISCONNECT, and the reaction of a client with a credential provider to the first one.
 struct Dismissal: Sendable, CustomTestStringConvertible {
@@ -28,7 +29,7 @@ struct Dismissal: Sendable, CustomTestStringConvertible {
         + [0x8C, 0x8E].map { Dismissal(code: $0, decision: .stop) }
 }
 
-@Suite("Each DISCONNECT of a broker leads to its decision")
+@Suite("Each DISCONNECT of a broker leads to its decision", .turn(.scripted))
 struct DisconnectTests {
     @Test(arguments: Dismissal.all, [true, false])
     func `a DISCONNECT is named, decided once, and survived or final`(dismissal: Dismissal, isTLS: Bool) async throws {

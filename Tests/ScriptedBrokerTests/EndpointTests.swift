@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("Several endpoints are tried in turn, and the preferred one again")
+@Suite("Several endpoints are tried in turn, and the preferred one again", .turn(.scripted))
 struct EndpointTests {
     private func configuration(_ ports: [Int]) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: ports[0])

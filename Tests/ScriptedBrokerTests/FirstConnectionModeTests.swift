@@ -1,8 +1,11 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("Each mode of the first connection is precise about when it returns and what it throws", .timeLimit(.minutes(1)))
+@Suite(
+    "Each mode of the first connection is precise about when it returns and what it throws", .turn(.scripted),
+    .timeLimit(.minutes(1)))
 struct FirstConnectionModeTests {
     private func configuration(_ mode: MQTTFirstConnection, port: Int) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: port)

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("The first connection is retried like every later one")
+@Suite("The first connection is retried like every later one", .turn(.scripted))
 struct FirstConnectionTests {
     @Test(arguments: [MQTTVersion.v3_1_1, .v5_0])
     func `a client started before its broker connects when the broker comes up`(version: MQTTVersion) async throws {

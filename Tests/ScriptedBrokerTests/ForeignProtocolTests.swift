@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("A port of another program is named (case 12)", .timeLimit(.minutes(2)))
+@Suite("A port of another program is named (case 12)", .turn(.scripted), .timeLimit(.minutes(2)))
 struct ForeignProtocolTests {
     private func failure(
         _ broker: ScriptedBroker, tls: MQTTTLSConfiguration?

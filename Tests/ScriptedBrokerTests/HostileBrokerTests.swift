@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("Nothing a broker sends can crash, hang or fool the client")
+@Suite("Nothing a broker sends can crash, hang or fool the client", .turn(.scripted))
 struct HostileBrokerTests {
     /// CONNACK, then bytes that break the protocol; each would abort, stall or mislead libmosquitto 2.0.11.
     private static let accepted: [UInt8] = [0x20, 3, 0, 0, 0]

@@ -2,6 +2,7 @@ import Mosquitto
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 /// Gives one answer after the other, and then repeats the last one.
 private final class Answers: Sendable {
@@ -18,7 +19,7 @@ private final class Answers: Sendable {
     }
 }
 
-@Suite("A client certificate from a provider")
+@Suite("A client certificate from a provider", .turn(.scripted))
 struct IdentityProviderTests {
     private struct Broken: Error, CustomStringConvertible { var description: String { "the-secret-of-the-vault" } }
 

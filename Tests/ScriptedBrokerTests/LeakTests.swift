@@ -1,6 +1,7 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 #if os(Linux)
 import FoundationEssentials
@@ -8,7 +9,7 @@ import Glibc
 
 /// In a process of its own, where nothing else opens files, starts threads or occupies the threads of Swift's pool. One
 /// test at a time, since each exit test blocks a thread of that pool in this process for as long as its child runs.
-@Suite("Nothing is leaked, and nothing lingers", .serialized)
+@Suite("Nothing is leaked, and nothing lingers", .turn(.leaks), .serialized)
 struct LeakTests {
     @Test func `clients cancelled in every phase end within 100 ms and leave no thread, descriptor or memory behind`()
         async

@@ -1,6 +1,7 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 /// Every state in which a client can be when it is ended.
 enum LifePhase: String, Sendable, CaseIterable {
@@ -70,7 +71,7 @@ extension LifePhase {
     }
 }
 
-@Suite("A client can be ended at any moment")
+@Suite("A client can be ended at any moment", .turn(.scripted))
 struct LifecycleTests {
     @Test(arguments: LifePhase.allCases)
     func `run() ends at its cancellation`(phase: LifePhase) async throws {

@@ -1,9 +1,10 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 /// "127.0.0.1" and "localhost" are different hosts to the policy, though the same brokers answer.
-@Suite("A redirection is followed as far as the policy goes, and no credential goes further")
+@Suite("A redirection is followed as far as the policy goes, and no credential goes further", .turn(.scripted))
 struct RedirectionTests {
     private let address = "127.0.0.1"
     private let name = "localhost"

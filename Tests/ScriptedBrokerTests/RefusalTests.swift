@@ -1,6 +1,7 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 /// A CONNACK that refuses, and the reaction of a client with a credential provider.
 struct Refusal: Sendable, CustomTestStringConvertible {
@@ -45,7 +46,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
         + [Refusal(.v5_0, 0x9F, .retry(.rateLimited))]
 }
 
-@Suite("Each CONNACK that refuses leads to its decision")
+@Suite("Each CONNACK that refuses leads to its decision", .turn(.scripted))
 struct RefusalTests {
     @Test(arguments: Refusal.version3 + Refusal.version5, [true, false])
     func `a refusal is named, decided once, and survived or final`(refusal: Refusal, isTLS: Bool) async throws {

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("A request gets the response that belongs to it")
+@Suite("A request gets the response that belongs to it", .turn(.scripted))
 struct RequestTests {
     /// Runs a client that answers requests on "echo" while `body` runs.
     private func withEcho(

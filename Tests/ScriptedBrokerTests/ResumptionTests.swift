@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("TLS sessions are resumed", .timeLimit(.minutes(2)))
+@Suite("TLS sessions are resumed", .turn(.scripted), .timeLimit(.minutes(2)))
 struct ResumptionTests {
     /// Connects, has the connection closed by the broker, and connects again; whether each connection was resumed.
     private func resumed(

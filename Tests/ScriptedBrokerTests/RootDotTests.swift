@@ -1,9 +1,10 @@
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("A host with the root's dot")
+@Suite("A host with the root's dot", .turn(.scripted))
 struct RootDotTests {
     @Test func `is verified by its certificate, which has no dot (core 19)`() async throws {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity)

@@ -3,8 +3,9 @@ import Mosquitto
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
-@Suite("No token is ever told", .timeLimit(.minutes(2)))
+@Suite("No token is ever told", .turn(.scripted), .timeLimit(.minutes(2)))
 struct SecrecyTests {
     /// An error whose text contains a secret.
     private struct Leaky: Error, CustomStringConvertible {

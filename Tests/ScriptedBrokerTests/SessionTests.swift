@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("Messages and subscriptions outlive connections")
+@Suite("Messages and subscriptions outlive connections", .turn(.scripted))
 struct SessionTests {
     @Test(arguments: [MQTTVersion.v3_1_1, .v5_0], [MQTTQoS.atMostOnce, .atLeastOnce, .exactlyOnce])
     func `a message comes back as it was published`(version: MQTTVersion, qos: MQTTQoS) async throws {

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("Many clients of one process come back without a stampede")
+@Suite("Many clients of one process come back without a stampede", .turn(.scripted))
 struct StampedeTests {
     @Test func `200 clients lose their broker, and all come back, spread over at least a second`() async throws {
         let count = 200

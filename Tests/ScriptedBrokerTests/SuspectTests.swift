@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("An operation that ended the connection fails, and the others go on", .timeLimit(.minutes(1)))
+@Suite("An operation that ended the connection fails, and the others go on", .turn(.scripted), .timeLimit(.minutes(1)))
 struct SuspectTests {
     /// The reason of the broker's refusal; `nil` if it did not refuse.
     private func reason(_ task: Task<Void, any Error>) async -> MQTTReasonCode? {

@@ -2,8 +2,9 @@ import FoundationEssentials
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("A TLS failure says what exactly failed")
+@Suite("A TLS failure says what exactly failed", .turn(.scripted))
 struct TLSFailureTests {
     enum Flaw: String, Sendable, CaseIterable { case unknownAuthority, expired, notYetValid, wrongName }
 

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("Two clients with one identifier do not take the session from each other for ever")
+@Suite("Two clients with one identifier do not take the session from each other for ever", .turn(.scripted))
 struct TakeoverTests {
     @Test func `the first of two clients with the same identifier stops`() async throws {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
@@ -77,7 +78,7 @@ struct TakeoverTests {
     }
 }
 
-@Suite("reconnectNow() ends a delay")
+@Suite("reconnectNow() ends a delay", .turn(.scripted))
 struct ReconnectNowTests {
     @Test func `a client that would wait for an hour connects at once`() async throws {
         let port = try freePort()

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("Tasks on an event loop", .timeLimit(.minutes(1)))
+@Suite("Tasks on an event loop", .turn(.scripted), .timeLimit(.minutes(1)))
 struct TaskExecutorTests {
     @Test func `run on its thread, and publish, receive and wait as others do`() async throws {
         let broker = try await ScriptedBroker.start()

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("A broker can be behind a Unix socket")
+@Suite("A broker can be behind a Unix socket", .turn(.scripted))
 struct UnixSocketTests {
     private func configuration(_ path: String, tls: MQTTTLSConfiguration? = nil) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: 1, tls: tls)

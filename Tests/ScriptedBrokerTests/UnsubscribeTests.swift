@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("Subscriptions of an earlier client, and those that are refused", .timeLimit(.minutes(1)))
+@Suite("Subscriptions of an earlier client, and those that are refused", .turn(.scripted), .timeLimit(.minutes(1)))
 struct UnsubscribeTests {
     private func configuration(_ broker: ScriptedBroker, _ version: MQTTVersion = .v5_0) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: broker.port, version: version, tls: nil)

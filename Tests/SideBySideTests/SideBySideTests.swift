@@ -1,9 +1,10 @@
 import MosquittoTesting
 import Testing
+import Turns
 
 /// Compares `mosq` with mosquitto's own commands: the same arguments, input and broker must give the same output, exit
 /// status and packets.
-@Suite("mosq beside mosquitto's commands", .timeLimit(.minutes(3)))
+@Suite("mosq beside mosquitto's commands", .turn(.sideBySide), .timeLimit(.minutes(3)))
 struct SideBySideTests {
     @Test(arguments: PublishRows.all)
     func `pub does the same`(row: Row) async throws { try await compare(row) }

@@ -1,10 +1,11 @@
 import ArgumentParser
 import Mosquitto
 import Testing
+import Turns
 
 @testable import mosq
 
-@Suite("Arguments")
+@Suite("Arguments", .turn(.arguments))
 struct ArgumentTests {
     private func configuration(
         _ arguments: String..., behavior: CommandBehavior = .publish

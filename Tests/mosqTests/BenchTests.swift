@@ -1,10 +1,11 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import mosq
 
-@Suite("mosq bench", .timeLimit(.minutes(2)))
+@Suite("mosq bench", .turn(.command), .timeLimit(.minutes(2)))
 struct BenchTests {
     private static let keys: Set<String> = [
         "messages", "seconds", "messagesPerSecond", "bytesPerSecond", "latencyMs", "cpuMicrosPerMessage",

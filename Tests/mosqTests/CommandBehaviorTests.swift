@@ -1,9 +1,10 @@
 import Mosquitto
 import Testing
+import Turns
 
 @testable import mosq
 
-@Suite("Behaviour without --retry")
+@Suite("Behaviour without --retry", .turn(.command))
 struct CommandBehaviorTests {
     private func decision(
         _ behavior: CommandBehavior, _ code: MQTTError.Code, _ phase: MQTTError.Phase, reason: MQTTReasonCode? = nil,

@@ -1,9 +1,10 @@
 import Mosquitto
 import Testing
+import Turns
 
 @testable import mosq
 
-@Suite("Exit status")
+@Suite("Exit status", .turn(.command))
 struct CommandExitTests {
     private func status(
         _ code: MQTTError.Code, _ phase: MQTTError.Phase?, raw: UInt8? = nil, errno: Int32? = nil,

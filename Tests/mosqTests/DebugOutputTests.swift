@@ -1,9 +1,10 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
 /// `-d`, beside mosquitto's own commands where they are installed.
-@Suite("Debug output", .timeLimit(.minutes(1)))
+@Suite("Debug output", .turn(.command), .timeLimit(.minutes(1)))
 struct DebugOutputTests {
     private static let reference = "/usr/bin/mosquitto_pub"
 

@@ -1,6 +1,7 @@
 import Testing
+import Turns
 
-@Suite("mosq demo", .timeLimit(.minutes(2)))
+@Suite("mosq demo", .turn(.command), .timeLimit(.minutes(2)))
 struct DemoTests {
     @Test(arguments: ["embedded", "mosquitto"])
     func `it gets to its end within thirty seconds and loses nothing`(broker: String) async throws {

@@ -1,11 +1,12 @@
 import FoundationEssentials
 import MosquittoTokens
 import Testing
+import Turns
 
 @testable import Mosquitto
 @testable import mosq
 
-@Suite("From facts to a diagnosis")
+@Suite("From facts to a diagnosis", .turn(.command))
 struct DoctorDiagnosisTests {
     private let now = Date(timeIntervalSince1970: 1_800_000_000)
 

@@ -1,8 +1,9 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("mosq doctor and TLS", .timeLimit(.minutes(2)))
+@Suite("mosq doctor and TLS", .turn(.command), .timeLimit(.minutes(2)))
 struct DoctorTLSTests {
     private let authority: TestCertificateAuthority
     private let folder: TemporaryDirectory

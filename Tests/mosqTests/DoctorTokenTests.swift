@@ -1,8 +1,9 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("mosq doctor and tokens", .timeLimit(.minutes(2)))
+@Suite("mosq doctor and tokens", .turn(.command), .timeLimit(.minutes(2)))
 struct DoctorTokenTests {
     private let issuer = TestTokenIssuer()
     private let folder: TemporaryDirectory

@@ -1,9 +1,10 @@
 import Foundation
 import Testing
+import Turns
 
 @testable import mosq
 
-@Suite("docs/doctor.md")
+@Suite("docs/doctor.md", .turn(.command))
 struct DocumentedDoctorTests {
     @Test func `names every cause and every step`() throws {
         let page = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(

@@ -1,10 +1,11 @@
 import Foundation
 import Testing
+import Turns
 
 @testable import Mosquitto
 @testable import mosq
 
-@Suite("Event lines")
+@Suite("Event lines", .turn(.command))
 struct EventLineTests {
     private let endpoint = MQTTEndpoint(host: "::1", port: 8_883)
 

@@ -1,11 +1,12 @@
 import ArgumentParser
 import Testing
+import Turns
 
 @testable import mosq
 
 /// Every spelling that `client_config_line_proc` of mosquitto's `client_shared.c` (2.0.11) compares an argument with.
 /// One at a time: a parse costs tenths of a second of debug code, and tests beside this one have deadlines.
-@Suite("Every spelling of mosquitto's commands", .serialized)
+@Suite("Every spelling of mosquitto's commands", .turn(.arguments), .serialized)
 struct EverySpellingTests {
     /// The commands that take it, a value, and why it is refused, if it is.
     struct Spelling: Sendable, CustomTestStringConvertible {

@@ -2,8 +2,9 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("The cost of waiting")
+@Suite("The cost of waiting", .turn(.command))
 struct IdleCostTests {
     /// The whole process as the kernel accounts it, not the loop's thread alone.
     @Test func `ten seconds before a refused TLS port cost less than 50 ms of CPU`() async throws {

@@ -1,9 +1,10 @@
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import mosq
 
-@Suite("Names of the command", .timeLimit(.minutes(1)))
+@Suite("Names of the command", .turn(.command), .timeLimit(.minutes(1)))
 struct InvocationTests {
     @Test(arguments: [
         (["mosq", "pub", "-d"], ReferenceCommand.pub, "mosq pub"),

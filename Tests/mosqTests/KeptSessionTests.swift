@@ -2,6 +2,7 @@ import Foundation
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 #if canImport(Darwin)
 import Darwin
@@ -9,7 +10,7 @@ import Darwin
 import Glibc
 #endif
 
-@Suite("mosq sub and a session that the broker keeps", .timeLimit(.minutes(2)))
+@Suite("mosq sub and a session that the broker keeps", .turn(.command), .timeLimit(.minutes(2)))
 struct KeptSessionTests {
     private func session(_ broker: ScriptedBroker, _ qos: String, _ version: String) -> [String] {
         ["sub", "-p", "\(broker.port)", "-t", "a", "-c", "-i", "me", "-q", qos, "-V", version]

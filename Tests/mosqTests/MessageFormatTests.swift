@@ -1,11 +1,12 @@
 import ArgumentParser
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 @testable import mosq
 
-@Suite("The formats of -F")
+@Suite("The formats of -F", .turn(.command))
 struct MessageFormatTests {
     private static var time: MessageTime { MessageTime(seconds: 1_700_000_000, nanoseconds: 12_345_678) }
 

@@ -1,9 +1,10 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 @testable import mosq
 
-@Suite("The JSON of -F")
+@Suite("The JSON of -F", .turn(.command))
 struct MessageJSONTests {
     private func json(
         _ payload: String, _ kind: MessageJSON.Payload = .json, pretty: Bool = false

@@ -1,7 +1,8 @@
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("The way to the broker", .timeLimit(.minutes(1)))
+@Suite("The way to the broker", .turn(.command), .timeLimit(.minutes(1)))
 struct NetworkTests {
     private func publish(_ port: Int, _ arguments: String...) async throws -> MosqResult {
         try await MosqProcess(["pub", "-p", "\(port)", "-t", "a", "-m", "x", "-q", "1"] + arguments).result()

@@ -1,10 +1,11 @@
 import ArgumentParser
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import mosq
 
-@Suite("Options files")
+@Suite("Options files", .turn(.command))
 struct OptionsFileTests {
     private func lines(_ text: String) throws -> [[String]] { try OptionsFile(content: Array(text.utf8)).lines }
 

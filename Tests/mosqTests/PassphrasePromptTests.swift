@@ -4,11 +4,12 @@ import Glibc
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import mosq
 
 /// The passphrase of a key, asked for at a terminal.
-@Suite("A passphrase prompt", .timeLimit(.minutes(1)))
+@Suite("A passphrase prompt", .turn(.command), .timeLimit(.minutes(1)))
 struct PassphrasePromptTests {
     private struct NoTerminal: Error {}
 

@@ -2,10 +2,11 @@ import ArgumentParser
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import mosq
 
-@Suite("Property arguments", .timeLimit(.minutes(1)))
+@Suite("Property arguments", .turn(.arguments), .timeLimit(.minutes(1)))
 struct PropertyArgumentTests {
     private func connection(_ properties: String...) throws -> ConnectionOptions {
         var arguments = ReferenceArguments(of: nil)

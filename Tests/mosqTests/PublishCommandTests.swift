@@ -1,8 +1,9 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("mosq pub", .timeLimit(.minutes(2)))
+@Suite("mosq pub", .turn(.command), .timeLimit(.minutes(2)))
 struct PublishCommandTests {
     @Test(arguments: ["mqttv31", "mqttv311", "mqttv5"], ["0", "1", "2"])
     func `a message arrives as it was given`(version: String, qos: String) async throws {

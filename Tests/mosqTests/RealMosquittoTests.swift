@@ -1,7 +1,8 @@
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("mosq and a real mosquitto", .timeLimit(.minutes(2)))
+@Suite("mosq and a real mosquitto", .turn(.command), .timeLimit(.minutes(2)))
 struct RealMosquittoTests {
     @Test(arguments: ["mqttv311", "mqttv5"])
     func `a retained message of QoS 2 goes over TLS and back`(version: String) async throws {

@@ -1,10 +1,11 @@
 import ArgumentParser
 import Mosquitto
 import Testing
+import Turns
 
 @testable import mosq
 
-@Suite("Arguments as mosquitto's commands take them")
+@Suite("Arguments as mosquitto's commands take them", .turn(.arguments))
 struct ReferenceArgumentsTests {
     private func words(_ arguments: [String], of command: ReferenceCommand? = .pub) throws -> [String] {
         var reference = ReferenceArguments(of: command)

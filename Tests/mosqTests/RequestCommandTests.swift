@@ -1,8 +1,9 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("mosq rr", .timeLimit(.minutes(1)))
+@Suite("mosq rr", .turn(.command), .timeLimit(.minutes(1)))
 struct RequestCommandTests {
     private func requested(_ broker: ScriptedBroker) async -> Bool { await broker.waitUntil { $0.publishCount >= 1 } }
 

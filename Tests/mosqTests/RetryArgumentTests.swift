@@ -2,10 +2,11 @@ import ArgumentParser
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import mosq
 
-@Suite("Retry and credential arguments")
+@Suite("Retry and credential arguments", .turn(.arguments))
 struct RetryArgumentTests {
     private func configuration(_ arguments: String...) throws -> MQTTClientConfiguration {
         try ConnectionOptions.parse(arguments).configuration(.publish)

@@ -1,8 +1,9 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("mosq --retry and --events", .timeLimit(.minutes(2)))
+@Suite("mosq --retry and --events", .turn(.command), .timeLimit(.minutes(2)))
 struct RetryCommandTests {
     private static let quick = [
         "--retry", "--retry-base-delay", "0.05", "--retry-max-delay", "0.2", "--retry-seed", "1", "--events",

@@ -1,10 +1,11 @@
 import ArgumentParser
 import Mosquitto
 import Testing
+import Turns
 
 @testable import mosq
 
-@Suite("Session arguments")
+@Suite("Session arguments", .turn(.arguments))
 struct SessionArgumentTests {
     private static let forever = MQTTSession.persistent(expiry: .seconds(UInt32.max))
 

@@ -1,8 +1,9 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("mosq pub, to a broker that is slow", .timeLimit(.minutes(2)))
+@Suite("mosq pub, to a broker that is slow", .turn(.command), .timeLimit(.minutes(2)))
 struct SlowBrokerTests {
     private static let size = 6 << 20
 

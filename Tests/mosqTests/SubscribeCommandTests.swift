@@ -1,8 +1,9 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("mosq sub", .timeLimit(.minutes(2)))
+@Suite("mosq sub", .turn(.command), .timeLimit(.minutes(2)))
 struct SubscribeCommandTests {
     private func subscribed(_ broker: ScriptedBroker, _ count: Int = 1) async -> Bool {
         await broker.waitUntil { $0.receivedPackets.count { $0.type == .subscribe } >= count }

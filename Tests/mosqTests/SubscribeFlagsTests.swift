@@ -1,8 +1,9 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("The flags of mosq sub", .timeLimit(.minutes(1)))
+@Suite("The flags of mosq sub", .turn(.command), .timeLimit(.minutes(1)))
 struct SubscribeFlagsTests {
     private func packets(_ broker: ScriptedBroker, _ type: ReceivedPacketType) -> Int {
         broker.receivedPackets.count { $0.type == type }

@@ -2,10 +2,11 @@ import ArgumentParser
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import mosq
 
-@Suite("Arguments of TLS")
+@Suite("Arguments of TLS", .turn(.arguments))
 struct TLSArgumentTests {
     private func configuration(_ arguments: String...) throws -> MQTTClientConfiguration {
         try configuration(arguments)

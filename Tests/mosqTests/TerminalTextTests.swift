@@ -1,10 +1,11 @@
 import Mosquitto
 import Testing
+import Turns
 
 @testable import mosq
 
 /// Text of publishers and brokers on a terminal.
-@Suite struct `Text on a terminal` {
+@Suite(.turn(.command)) struct `Text on a terminal` {
     @Test func `is printed as it is if it is printable`() {
         for text in ["", "plain", "two\nlines\tand a tab", "Köln 日本", #"{"a": 1}"#] {
             #expect(TerminalText.escaping(text.utf8) == Array(text.utf8))

@@ -3,10 +3,11 @@ import Mosquitto
 import MosquittoTesting
 import MosquittoTokens
 import Testing
+import Turns
 
 @testable import mosq
 
-@Suite("Token arguments", .timeLimit(.minutes(1)))
+@Suite("Token arguments", .turn(.arguments), .timeLimit(.minutes(1)))
 struct TokenArgumentTests {
     private func configuration(_ arguments: [String]) throws -> MQTTClientConfiguration {
         try ConnectionOptions.parse(arguments).configuration(.publish)

@@ -1,10 +1,11 @@
 import Foundation
 import Testing
+import Turns
 
 @testable import MosquittoTesting
 
 /// The tests of TLS against servers that were not written with this library: each nested suite has a file of its own.
-@Suite("TLS against real servers", .certificates)
+@Suite("TLS against real servers", .turn(.tls), .certificates)
 enum TLSTests {}
 
 /// The keys, certificates, revocation lists and OCSP responses made by `Tests/Brokers/tls/make-certificates`, which

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Endpoints` {
+@Suite(.turn(.units)) struct `Endpoints` {
     typealias Change = @Sendable (inout MQTTClientConfiguration) -> Void
 
     private static let socket = MQTTEndpoint.unixSocket("/run/mosquitto.sock")

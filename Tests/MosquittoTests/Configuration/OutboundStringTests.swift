@@ -1,9 +1,10 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
 /// MQTT 5.0, section 1.5.4: a receiver may treat a control character or a non-character as a malformed packet.
-@Suite struct `A string that a broker may refuse is refused before any I/O (core 7)` {
+@Suite(.turn(.units)) struct `A string that a broker may refuse is refused before any I/O (core 7)` {
     private static let texts = ["a\n", "a\t", "a\u{7F}", "a\u{9F}", "a\u{FFFE}", "a\0"]
 
     private func refuses(_ change: (inout MQTTClientConfiguration) throws -> Void) {

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A configuration` {
+@Suite(.turn(.units)) struct `A configuration` {
     typealias Change = @Sendable (inout MQTTClientConfiguration) -> Void
 
     private func error(_ change: Change) throws -> MQTTError {

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -19,7 +20,7 @@ private final class Folder {
     }
 }
 
-@Suite struct `A token file` {
+@Suite(.turn(.units)) struct `A token file` {
     private let folder: Folder
     private let attempt = MQTTConnectAttempt(
         number: 1, isInitial: true, endpoint: MQTTEndpoint(host: "broker", port: 8883), purpose: .connect,

@@ -1,9 +1,10 @@
 import Foundation
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A secret` {
+@Suite(.turn(.units)) struct `A secret` {
     private static let text = "s3cr3t"
 
     /// Every way in which a value can become text and show its secret by accident.
@@ -74,7 +75,7 @@ import Testing
     }
 }
 
-@Suite struct `Credentials` {
+@Suite(.turn(.units)) struct `Credentials` {
     @Test(arguments: [
         ("a\0b", "NUL"), ("a\nb", "control character"),
         ("a\u{FFFF}b", "non-character"),

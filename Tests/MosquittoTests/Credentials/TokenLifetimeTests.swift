@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -14,7 +15,7 @@ func makeToken(_ payload: String) -> String {
     return encode(#"{"alg":"none"}"#) + "." + encode(payload) + ".signature"
 }
 
-@Suite struct `Claims of a JWT` {
+@Suite(.turn(.units)) struct `Claims of a JWT` {
     @Test func `its times are read`() throws {
         let claims = try #require(
             JWTClaims(token: MQTTSecret(makeToken(#"{"exp":1700003600,"iat":1700000000,"nbf":1700000001,"sub":"d"}"#))))
@@ -42,7 +43,7 @@ func makeToken(_ payload: String) -> String {
     }
 }
 
-@Suite struct `The life of a token` {
+@Suite(.turn(.units)) struct `The life of a token` {
     private let now = Date(timeIntervalSince1970: 1_700_000_000)
 
     private func lifetime(issued: Int, expires: Int) -> TokenLifetime? {

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -49,7 +50,7 @@ private struct Rotation {
     }
 }
 
-@Suite struct `Asking a credential provider` {
+@Suite(.turn(.units)) struct `Asking a credential provider` {
     @Test func `what is cheap is asked for before every CONNECT`() {
         var rotation = Rotation(.never)
         for _ in 0..<3 {
@@ -182,7 +183,7 @@ private struct Rotation {
     }
 }
 
-@Suite struct `A credential provider that fails` {
+@Suite(.turn(.units)) struct `A credential provider that fails` {
     @Test func `a token that is valid goes on being used`() {
         var rotation = Rotation()
         _ = rotation.need()
@@ -266,7 +267,7 @@ private struct Rotation {
     }
 }
 
-@Suite struct `A credential provider that hangs (core 4)` {
+@Suite(.turn(.units)) struct `A credential provider that hangs (core 4)` {
     /// A token of one hour, and a request for another one that took too long.
     private func hung(_ reuse: MQTTCredentialReuse = .never, in purpose: MQTTConnectAttempt.Purpose = .connect)
         -> Rotation
@@ -329,7 +330,7 @@ private struct Rotation {
     }
 }
 
-@Suite struct `A token that is not valid yet` {
+@Suite(.turn(.units)) struct `A token that is not valid yet` {
     private func wait(_ payload: String) -> Duration {
         var rotation = Rotation()
         let token = rotation.machine.received(

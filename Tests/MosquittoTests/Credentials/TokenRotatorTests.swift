@@ -1,6 +1,7 @@
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -33,7 +34,7 @@ private func attempt(_ purpose: MQTTConnectAttempt.Purpose = .connect) -> MQTTCo
         number: 1, isInitial: true, endpoint: MQTTEndpoint(host: "broker", port: 8883), purpose: purpose)
 }
 
-@Suite("The rotator between a provider and a client", .timeLimit(.minutes(1)))
+@Suite("The rotator between a provider and a client", .turn(.units), .timeLimit(.minutes(1)))
 struct TokenRotatorTests {
     private func rotator(_ provider: Scripted, timeout: Duration = .seconds(30)) -> TokenRotator {
         TokenRotator(provider, timeout: timeout, refreshAt: 0.8)

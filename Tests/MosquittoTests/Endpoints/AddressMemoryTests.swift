@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The memory of addresses` {
+@Suite(.turn(.units)) struct `The memory of addresses` {
     private let endpoint = MQTTEndpoint(host: "broker.example", port: 8_883)
     private let start = ContinuousClock.now
 

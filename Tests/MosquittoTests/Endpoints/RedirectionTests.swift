@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A redirection` {
+@Suite(.turn(.units)) struct `A redirection` {
     private static let a = MQTTEndpoint(host: "a", port: 1)
     private static let b = MQTTEndpoint(host: "b", port: 1)
     private static let c = MQTTEndpoint(host: "c", port: 1)

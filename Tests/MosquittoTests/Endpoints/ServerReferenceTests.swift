@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A Server Reference` {
+@Suite(.turn(.units)) struct `A Server Reference` {
     private func endpoints(_ reference: String) -> [String] {
         EndpointSelector.endpoints(of: reference, defaultPort: 8_883).map(\.description)
     }

@@ -1,10 +1,11 @@
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("What a loop does in a turn")
+@Suite("What a loop does in a turn", .turn(.units))
 struct EventLoopFairnessTests {
     /// Runs jobs on the loop.
     private actor Worker {

@@ -1,5 +1,6 @@
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -7,7 +8,7 @@ import Testing
 import FoundationEssentials
 import Glibc
 
-@Suite struct `A listener for connections within this process` {
+@Suite(.turn(.units)) struct `A listener for connections within this process` {
     @Test func `is reached though its path is gone`() throws {
         let listener = try #require(LocalListener())
         #expect(listener.host.hasPrefix("/proc/self/fd/") && listener.port == 0)

@@ -1,4 +1,5 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -6,7 +7,7 @@ import Testing
 import Glibc
 import Foundation
 
-@Suite struct `A poller` {
+@Suite(.turn(.units)) struct `A poller` {
     private func waited(_ poller: Poller, until limit: Poller.Limit) -> Duration {
         let start = ContinuousClock.now
         poller.wait(until: limit) { _, _ in Issue.record("nobody is watched") }
@@ -68,7 +69,7 @@ import Foundation
     }
 }
 
-@Suite struct `Descriptors of the library` {
+@Suite(.turn(.units)) struct `Descriptors of the library` {
     private func isInherited(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFD) & FD_CLOEXEC == 0 }
 
     @Test func `are closed on exec, and never block (core 32)`() throws {

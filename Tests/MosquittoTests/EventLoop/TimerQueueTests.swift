@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A queue of timers` {
+@Suite(.turn(.units)) struct `A queue of timers` {
     private let start = ContinuousClock.now
 
     /// A queue whose timers write their names.

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The order of addresses` {
+@Suite(.turn(.units)) struct `The order of addresses` {
     @Test(arguments: [
         ([], []), (["1.1.1.1"], ["1.1.1.1"]), (["1.1.1.1", "2.2.2.2"], ["1.1.1.1", "2.2.2.2"]),
         (["::1", "::2", "1.1.1.1", "2.2.2.2"], ["::1", "1.1.1.1", "::2", "2.2.2.2"]),

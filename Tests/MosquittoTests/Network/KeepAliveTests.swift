@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A keep-alive` {
+@Suite(.turn(.units)) struct `A keep-alive` {
     /// A connection with a keep-alive, its checks and a clock.
     private struct Watch {
         var keepAlive: KeepAlive

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `An address` {
+@Suite(.turn(.units)) struct `An address` {
     @Test(arguments: [
         ("127.0.0.1", "127.0.0.1"), ("192.0.2.1", "192.0.2.1"), ("::1", "::1"), ("2001:DB8:0:0::1", "2001:db8::1"),
         ("::ffff:192.0.2.1", "::ffff:192.0.2.1"),

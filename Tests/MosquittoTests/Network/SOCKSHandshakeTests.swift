@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("SOCKS handshake")
+@Suite("SOCKS handshake", .turn(.units))
 struct SOCKSHandshakeTests {
     private func handshake(_ user: (String, MQTTSecret?)? = nil) -> SOCKSHandshake {
         let proxy = MQTTProxy(host: "proxy", username: user?.0, password: user?.1)

@@ -1,10 +1,11 @@
 import CoreMetrics
 import MetricsTestKit
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("The metrics of one client are cheap per message, and add up over clients")
+@Suite("The metrics of one client are cheap per message, and add up over clients", .turn(.units))
 struct ClientMetricsTests {
     private let system = TestMetrics()
     private let timers = ManualTimers()

@@ -1,10 +1,11 @@
 import FoundationEssentials
 import MetricsTestKit
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("What is told is documented")
+@Suite("What is told is documented", .turn(.units))
 struct DocumentedMetricsTests {
     private let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()

@@ -1,9 +1,10 @@
 import FoundationEssentials
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A printed event` {
+@Suite(.turn(.units)) struct `A printed event` {
     private let endpoint = MQTTEndpoint(host: "broker", port: 8_883)
 
     private func text(_ kind: MQTTConnectionEvent.Kind) -> String {

@@ -3,8 +3,9 @@ import MetricsTestKit
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("A client tells its metrics as it goes")
+@Suite("A client tells its metrics as it goes", .turn(.units))
 struct MetricsOfAClientTests {
     private let system = TestMetrics()
 

@@ -3,8 +3,9 @@ import Mosquitto
 import MosquittoTesting
 import Testing
 import Tracing
+import Turns
 
-@Suite("A trace goes from who publishes to who receives")
+@Suite("A trace goes from who publishes to who receives", .turn(.units))
 struct TracingTests {
     private let tracer = W3CTracer()
 

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The opening of a session` {
+@Suite(.turn(.units)) struct `The opening of a session` {
     private let loop = EventLoopCore()
 
     private func opening(_ version: MQTTVersion, _ change: (inout MQTTClientConfiguration) -> Void = { _ in })

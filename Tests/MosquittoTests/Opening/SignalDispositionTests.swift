@@ -1,6 +1,7 @@
 import CMosquitto
 import CMosquittoShim
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -10,7 +11,7 @@ import Darwin
 import Glibc
 #endif
 
-@Suite("The process's SIGPIPE disposition")
+@Suite("The process's SIGPIPE disposition", .turn(.units))
 struct SignalDispositionTests {
     private static let handler: @convention(c) (Int32) -> Void = { _ in }
 

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Text from outside` {
+@Suite(.turn(.units)) struct `Text from outside` {
     @Test func `stays as it is if it is printable`() {
         for text in ["", "CN=Köln, O=日本", "a b", #"back\slash "quoted""#, "e\u{301}"] {
             #expect(ForeignText(text).description == text)

@@ -1,9 +1,10 @@
 import Foundation
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Publish properties` {
+@Suite(.turn(.units)) struct `Publish properties` {
     @Test(arguments: [
         MQTTPublishProperties(), .init(payloadIsUTF8: true, messageExpiryInterval: .max, contentType: "text/plain"),
         .init(responseTopic: "a/b", correlationData: [0, 1]),
@@ -51,7 +52,7 @@ import Testing
     }
 }
 
-@Suite struct `A payload` {
+@Suite(.turn(.units)) struct `A payload` {
     @Test func `is text, bytes or data`() {
         #expect("é".mqttPayload == [0xC3, 0xA9])
         #expect(([1, 2] as [UInt8]).mqttPayload == [1, 2])
@@ -64,7 +65,7 @@ import Testing
     }
 }
 
-@Suite struct `A value in a message` {
+@Suite(.turn(.units)) struct `A value in a message` {
     @Test func `is quoted, escaped and cut`() {
         #expect(quoted("a\"b") == "\"a\"b\"")
         #expect(quoted("a\n\u{0}") == #""a\n\u{0}""#)

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A reason code` {
+@Suite(.turn(.units)) struct `A reason code` {
     @Test func `has the name and number of the specification`() {
         #expect(MQTTReasonCode.success.description == "Success (0x00)")
         #expect(MQTTReasonCode.notAuthorized.description == "Not authorized (0x87)")
@@ -45,7 +46,7 @@ import Testing
     }
 }
 
-@Suite struct `An error` {
+@Suite(.turn(.units)) struct `An error` {
     @Test func `says what happened, what the broker said, and where`() {
         var error = MQTTError(.refused, "the broker refused the connection")
         #expect("\(error)" == "the broker refused the connection")

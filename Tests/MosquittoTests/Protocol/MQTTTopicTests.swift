@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A topic` {
+@Suite(.turn(.units)) struct `A topic` {
     @Test(arguments: [
         "a", "/", "//", "a/b", "/a", "a/", " ", "a b", "$SYS/broker", "sensors/küche/温度", "😀",
     ])
@@ -38,7 +39,7 @@ import Testing
     }
 }
 
-@Suite struct `A topic filter` {
+@Suite(.turn(.units)) struct `A topic filter` {
     @Test(arguments: [
         "a", "#", "+", "/", "a/#", "a/+", "+/+", "+/a/#", "/+", "//", "$SYS/#", "$share/g/a", "$share/g/#",
         "$share/g/a/+",
@@ -123,7 +124,7 @@ import Testing
     }
 }
 
-@Suite struct `A subscription` {
+@Suite(.turn(.units)) struct `A subscription` {
     @Test(
         arguments: [
             (MQTTSubscription("a"), UInt8(0)), (MQTTSubscription("a", noLocal: true), 0x04),

@@ -1,9 +1,10 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
 /// The memory of messages, which publishers choose.
-@Suite struct `The memory of a message` {
+@Suite(.turn(.units)) struct `The memory of a message` {
     private func message(_ change: (inout MQTTPublishProperties) -> Void = { _ in }) -> MQTTMessage {
         var properties = MQTTPublishProperties()
         change(&properties)

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct PacketIdentifiersTests {
+@Suite(.turn(.units)) struct PacketIdentifiersTests {
     private let identifiers = PacketIdentifiers()
 
     @Test func countsFromOne() throws {

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("A message leaves the queue once, whoever removes it (core 3)")
+@Suite("A message leaves the queue once, whoever removes it (core 3)", .turn(.units))
 struct OutgoingPlaceTests {
     private func publish(_ topic: String, _ qos: MQTTQoS = .atLeastOnce, expiry: UInt32? = nil) -> OutgoingPublish {
         OutgoingPublish(
@@ -111,7 +112,7 @@ struct OutgoingPlaceTests {
     }
 }
 
-@Suite("Messages of QoS 0 that make room")
+@Suite("Messages of QoS 0 that make room", .turn(.units))
 struct DroppedMessageTests {
     private func publish(_ topic: String, _ qos: MQTTQoS = .atMostOnce) -> OutgoingPublish {
         OutgoingPublish(topic: topic, payload: [], qos: qos, retain: false, properties: .init())

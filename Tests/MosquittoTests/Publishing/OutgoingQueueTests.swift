@@ -1,9 +1,10 @@
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The outgoing queue` {
+@Suite(.turn(.units)) struct `The outgoing queue` {
     private func publish(
         _ topic: String = "t", _ qos: MQTTQoS = .atLeastOnce, bytes: Int = 0, expiry: UInt32? = nil
     ) -> OutgoingPublish {

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The queue of publishes` {
+@Suite(.turn(.units)) struct `The queue of publishes` {
     private func publish(
         _ sequence: UInt64, _ qos: MQTTQoS = .atLeastOnce, expiry: UInt32? = nil
     ) -> OutgoingPublish {

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The publisher` {
+@Suite(.turn(.units)) struct `The publisher` {
     // MARK: Sending
 
     @Test func `encodes the queue in its order, and counts packet identifiers over QoS 0 too`() throws {

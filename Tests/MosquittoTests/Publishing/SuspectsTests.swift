@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The suspects of a connection that a broker ends` {
+@Suite(.turn(.units)) struct `The suspects of a connection that a broker ends` {
     private let now = ContinuousClock.now
 
     private func publish(_ topic: String = "t", bytes: Int = 0) -> OutgoingPublish {

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `What makes a broker end connections (core 7)` {
+@Suite(.turn(.units)) struct `What makes a broker end connections (core 7)` {
     private typealias Operation = Suspicion.Operation
 
     private func publish(_ topic: String) -> Operation {

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("QoS 0 is sent when the kernel has its bytes, and is sent again when the broker cannot have it")
+@Suite("QoS 0 is sent when the kernel has its bytes, and is sent again when the broker cannot have it", .turn(.units))
 struct UnsentPublishesTests {
     private func publish(_ topic: String) -> OutgoingPublish {
         OutgoingPublish(topic: topic, payload: [], qos: .atMostOnce, retain: false, properties: .init())

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The delays of a backoff` {
+@Suite(.turn(.units)) struct `The delays of a backoff` {
     typealias Tier = MQTTRetryPolicy.Tier
 
     /// The delays of one client after this number of failures in a row.

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A retry budget` {
+@Suite(.turn(.units)) struct `A retry budget` {
     private let a = MQTTEndpoint(host: "a", port: 1)
     private let b = MQTTEndpoint(host: "b", port: 1)
     private let now = ContinuousClock.now

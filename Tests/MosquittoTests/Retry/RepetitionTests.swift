@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A failure that repeats` {
+@Suite(.turn(.units)) struct `A failure that repeats` {
     typealias Decision = MQTTRetryPolicy.Decision
 
     private static let fatal: [MQTTReasonCode] = [

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The standard retry table` {
+@Suite(.turn(.units)) struct `The standard retry table` {
     typealias Decision = MQTTRetryPolicy.Decision
 
     private func decision(_ error: MQTTError, repetitions: Int = 1) -> Decision {

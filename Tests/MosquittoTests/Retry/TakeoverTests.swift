@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A session that another client takes over` {
+@Suite(.turn(.units)) struct `A session that another client takes over` {
     /// Several connections that close soon, and then another one.
     private func loseShortly(_ trace: inout MachineTrace, times: Int) {
         for _ in 0..<times {

@@ -1,4 +1,5 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -10,7 +11,7 @@ import Glibc
 import Musl
 #endif
 
-@Suite struct `The standard retry table, without a reason code` {
+@Suite(.turn(.units)) struct `The standard retry table, without a reason code` {
     typealias Decision = MQTTRetryPolicy.Decision
 
     private func decision(

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Attempts to connect` {
+@Suite(.turn(.units)) struct `Attempts to connect` {
     @Test func `without a provider the first attempt dials at once`() {
         var trace = MachineTrace()
         #expect(

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Delays between attempts` {
+@Suite(.turn(.units)) struct `Delays between attempts` {
     /// The delays after a number of failures.
     private func delays(_ count: Int, _ change: (inout MQTTRetryPolicy) -> Void = { _ in }) -> [Duration] {
         var trace = MachineTrace {

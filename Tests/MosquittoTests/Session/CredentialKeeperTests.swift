@@ -1,10 +1,11 @@
 import FoundationEssentials
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("The keeper of the credentials", .timeLimit(.minutes(1)))
+@Suite("The keeper of the credentials", .turn(.units), .timeLimit(.minutes(1)))
 struct CredentialKeeperTests {
     /// Returns a new user name with each answer, or always the same one.
     private static func provider(isNew: Bool = true, life: TimeInterval? = nil) -> MQTTClosureCredentials {

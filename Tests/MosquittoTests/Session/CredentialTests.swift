@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Refused credentials` {
+@Suite(.turn(.units)) struct `Refused credentials` {
     @Test func `a refusal is answered with fresh credentials at once, once`() {
         var trace = MachineTrace(hasProvider: true)
         _ = trace.start()

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The dialer, before it connects` {
+@Suite(.turn(.units)) struct `The dialer, before it connects` {
     private func dialer(
         _ change: (inout MQTTClientConfiguration) -> Void = { _ in },
         resolve: @escaping @Sendable (String) async -> Resolver.Answer = { _ in .failure(MQTTError(.dns, "asked")) }

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Several endpoints in the machine` {
+@Suite(.turn(.units)) struct `Several endpoints in the machine` {
     private static let a = MQTTEndpoint(host: "a", port: 1)
     private static let b = MQTTEndpoint(host: "b", port: 1)
 

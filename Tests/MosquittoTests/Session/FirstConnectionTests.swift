@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The first connection` {
+@Suite(.turn(.units)) struct `The first connection` {
     private func waiting(hasProvider: Bool = false, seconds: Int = 60) -> MachineTrace {
         MachineTrace(hasProvider: hasProvider) { $0.firstConnection = .waitUntilConnected(within: .seconds(seconds)) }
     }

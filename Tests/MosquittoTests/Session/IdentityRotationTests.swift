@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Rotation of the client certificate` {
+@Suite(.turn(.units)) struct `Rotation of the client certificate` {
     private func connected(
         hasProvider: Bool = false, refreshIn: Duration? = nil,
         _ change: (inout MachineTrace.Machine.Configuration) -> Void = { _ in }

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -75,7 +76,7 @@ private struct Outage {
     var isStillConnected: Bool { if case .connected = trace.machine.state { true } else { false } }
 }
 
-@Suite struct `An issuer that is down for five minutes` {
+@Suite(.turn(.units)) struct `An issuer that is down for five minutes` {
     @Test(arguments: Outage.Answer.allCases, [true, false])
     fileprivate func `it gets at most twenty requests, and is asked again within the longest delay`(
         answer: Outage.Answer, isConnected: Bool

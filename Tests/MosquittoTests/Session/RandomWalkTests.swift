@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The state machine, whatever happens` {
+@Suite(.turn(.units)) struct `The state machine, whatever happens` {
     @Test(arguments: UInt64(0)..<64)
     func `keeps its promises over a random walk`(seed: UInt64) {
         var generator = JitterGenerator(seed: seed)

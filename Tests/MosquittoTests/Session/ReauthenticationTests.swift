@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("New credentials on the same connection")
+@Suite("New credentials on the same connection", .turn(.units))
 struct ReauthenticationTests {
     private func connected() -> MachineTrace {
         .connected(hasProvider: true, refreshIn: .seconds(8)) { $0.rotation = .reauthenticate }

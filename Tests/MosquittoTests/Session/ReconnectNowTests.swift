@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Reconnecting now` {
+@Suite(.turn(.units)) struct `Reconnecting now` {
     /// A machine that waits for its next attempt after many failures.
     private func waiting(failures: Int = 8, hasProvider: Bool = false) -> MachineTrace {
         var trace = MachineTrace(hasProvider: hasProvider) { $0.retry.maximumDelay = .seconds(64) }

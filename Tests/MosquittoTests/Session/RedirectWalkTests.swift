@@ -1,10 +1,11 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
 /// Every attempt sends the credentials: the client must not connect to a host that the policy does not allow, whatever
 /// a broker asks for.
-@Suite struct `No attempt leaves the policy` {
+@Suite(.turn(.units)) struct `No attempt leaves the policy` {
     private static let configured = [
         MQTTEndpoint(host: "broker-a.example", port: 8_883), MQTTEndpoint(host: "Broker-B.example.", port: 8_883),
         MQTTEndpoint(host: "2001:db8::1", port: 1), .unixSocket("evil"),

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Rotation of credentials` {
+@Suite(.turn(.units)) struct `Rotation of credentials` {
     @Test func `fetches, drains, disconnects and connects with the new credentials`() {
         var trace = MachineTrace.connected(hasProvider: true, refreshIn: .seconds(60))
         #expect(trace.fire(.refresh) == ["ask the provider (rotation)"])

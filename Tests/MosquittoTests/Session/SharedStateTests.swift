@@ -1,9 +1,10 @@
 import Foundation
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Connection events` {
+@Suite(.turn(.units)) struct `Connection events` {
     private func event(_ kind: MQTTConnectionEvent.Kind) -> MQTTConnectionEvent {
         MQTTConnectionEvent(time: Date(), kind: kind)
     }

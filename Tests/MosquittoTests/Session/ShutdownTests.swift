@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Shutdown` {
+@Suite(.turn(.units)) struct `Shutdown` {
     /// A machine in each of its states.
     enum Situation: String, CaseIterable {
         case idle, fetching, dialing, connected, refreshing, drainingForRotation, rotating, waiting, drainingForShutdown

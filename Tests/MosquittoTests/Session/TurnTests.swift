@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Turns of the budget` {
+@Suite(.turn(.units)) struct `Turns of the budget` {
     private func trace(
         hasProvider: Bool = false, _ change: (inout SessionStateMachine.Configuration) -> Void = { _ in }
     ) -> MachineTrace {

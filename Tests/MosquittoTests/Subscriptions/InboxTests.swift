@@ -1,4 +1,5 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -73,7 +74,7 @@ extension MessageBuffer {
     fileprivate func read() async -> String? { waiting > 0 ? await next(isolation: nil)?.topic : nil }
 }
 
-@Suite struct `An inbox` {
+@Suite(.turn(.units)) struct `An inbox` {
     private var fixture = Fixture()
 
     // MARK: Acknowledging at once
@@ -264,7 +265,7 @@ extension MessageBuffer {
     }
 }
 
-@Suite struct `Reconnecting for what was not handled` {
+@Suite(.turn(.units)) struct `Reconnecting for what was not handled` {
     private var resending = Resending(receiveMaximum: 20)
     private let start = ContinuousClock.now
 

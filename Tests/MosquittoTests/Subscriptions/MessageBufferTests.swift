@@ -1,9 +1,10 @@
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The messages of a subscription` {
+@Suite(.turn(.units)) struct `The messages of a subscription` {
     private let wakes = Mutexed(0)
 
     private func buffer(capacity: Int = 4, _ whenFull: MQTTBufferPolicy.WhenFull = .pauseReading) -> MessageBuffer {

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A message under handling` {
+@Suite(.turn(.units)) struct `A message under handling` {
     private func message(_ text: String, _ topic: String = "a") -> MQTTMessage {
         MQTTMessage(topic: topic, payload: Array(text.utf8), qos: .atLeastOnce)
     }

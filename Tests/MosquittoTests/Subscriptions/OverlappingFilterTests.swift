@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Filters that overlap` {
+@Suite(.turn(.units)) struct `Filters that overlap` {
     private func consumer(_ subscriptions: MQTTSubscription...) -> MessageBuffer {
         MessageBuffer(subscriptions, policy: .default) {}
     }

@@ -1,4 +1,5 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -81,7 +82,7 @@ private final class Fixture {
     }
 }
 
-@Suite struct `A subscriber` {
+@Suite(.turn(.units)) struct `A subscriber` {
     private var fixture = Fixture()
 
     // MARK: SUBSCRIBE

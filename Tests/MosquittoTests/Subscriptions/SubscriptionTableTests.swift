@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The table of subscriptions` {
+@Suite(.turn(.units)) struct `The table of subscriptions` {
     private func consumer(_ subscriptions: MQTTSubscription...) -> MessageBuffer {
         MessageBuffer(subscriptions, policy: .default) {}
     }

@@ -1,9 +1,10 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
 /// Publishers choose topics: what is kept for each is bounded.
-@Suite struct `A cache by topic` {
+@Suite(.turn(.units)) struct `A cache by topic` {
     @Test func `keeps what it is given`() {
         var cache = TopicCache<Int>()
         cache.keep(1, for: "a/b")

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Messages that nothing subscribes to yet` {
+@Suite(.turn(.units)) struct `Messages that nothing subscribes to yet` {
     private func message(_ topic: String, bytes: Int = 0, isHeld: Bool = false) -> IncomingMessage {
         IncomingMessage(
             message: MQTTMessage(topic: topic, payload: [UInt8](repeating: 0, count: bytes), qos: .atLeastOnce),

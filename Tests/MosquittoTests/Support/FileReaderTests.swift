@@ -2,6 +2,7 @@ import Foundation
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -39,7 +40,7 @@ private final class HungFiles: Sendable {
     }
 }
 
-@Suite("Files on a file system that does not answer (core 16, security 12)", .timeLimit(.minutes(1)))
+@Suite("Files on a file system that does not answer (core 16, security 12)", .turn(.units), .timeLimit(.minutes(1)))
 struct HungFileTests {
     private let files = HungFiles()
     private let reader: FileReader
@@ -110,7 +111,7 @@ struct HungFileTests {
     }
 }
 
-@Suite("Reading a file (core 16, security 12)", .timeLimit(.minutes(1)))
+@Suite("Reading a file (core 16, security 12)", .turn(.units), .timeLimit(.minutes(1)))
 struct FileReaderTests {
     private let folder: TemporaryDirectory
 

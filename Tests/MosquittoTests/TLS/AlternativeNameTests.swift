@@ -1,11 +1,12 @@
 import CMosquitto
 import Foundation
 import Testing
+import Turns
 
 @testable import Mosquitto
 
 /// The names in certificates that an attacker has had signed.
-@Suite struct `The names of a certificate` {
+@Suite(.turn(.units)) struct `The names of a certificate` {
     private typealias Name = MQTTTLSCertificate.AlternativeName
 
     /// Makes a certificate with these alternative names, each with its context-specific tag (RFC 5280, section 4.2.1.6).

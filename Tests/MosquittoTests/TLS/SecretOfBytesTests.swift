@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A secret of bytes` {
+@Suite(.turn(.units)) struct `A secret of bytes` {
     @Test func `is what it was made of, from any collection, with a NUL after it`() {
         let bytes: [UInt8] = [0, 1, 0xFF, 0xC3, 0x28, 0]
         for secret in [

@@ -1,6 +1,7 @@
 import CMosquitto
 import CMosquittoShim
 import Testing
+import Turns
 
 #if canImport(Darwin)
 import Darwin
@@ -8,7 +9,7 @@ import Darwin
 import Glibc
 #endif
 
-@Suite("The age of an OCSP response")
+@Suite("The age of an OCSP response", .turn(.units))
 struct StapleAgeTests {
     private static let day = 86_400
 

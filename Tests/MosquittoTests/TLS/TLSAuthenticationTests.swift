@@ -2,11 +2,12 @@ import CMosquitto
 import CMosquittoShim
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
 /// The decision, after a handshake, whether the broker has authenticated itself.
-@Suite struct `The authentication of the broker` {
+@Suite(.turn(.units)) struct `The authentication of the broker` {
     private typealias Facts = TLSAuthentication.Facts
 
     /// A handshake of TLS 1.3 with a certificate that has passed all checks.

@@ -3,10 +3,11 @@ import CMosquittoShim
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A TLS context` {
+@Suite(.turn(.units)) struct `A TLS context` {
     private func context(_ host: String = "a.example", serverName: String? = nil) async throws -> TLSContext {
         let authority = try TestCertificateAuthority()
         return try await prepare(

@@ -1,10 +1,11 @@
 import FoundationEssentials
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A TLS failure` {
+@Suite(.turn(.units)) struct `A TLS failure` {
     private func verification(_ code: Int32, certificate: MQTTTLSCertificate? = nil) -> MQTTTLSFailure {
         MQTTTLSFailure(
             .verification,

@@ -2,11 +2,12 @@ import Foundation
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
 /// Tests of the comparison between the TLS material of a configuration and that of the previous attempt.
-@Suite struct `The material of TLS` {
+@Suite(.turn(.units)) struct `The material of TLS` {
     private typealias Configuration = MQTTTLSConfiguration
 
     /// Returns the material of a configuration before and after a change.

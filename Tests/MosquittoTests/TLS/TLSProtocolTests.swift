@@ -1,11 +1,12 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
 /// Versions, ciphers, names and the key log: the protocol settings of a configuration.
-@Suite struct `The protocol of TLS` {
+@Suite(.turn(.units)) struct `The protocol of TLS` {
     private typealias Configuration = MQTTTLSConfiguration
     typealias Change = @Sendable (inout MQTTTLSConfiguration) -> Void
 

@@ -1,10 +1,11 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A public key pin` {
+@Suite(.turn(.units)) struct `A public key pin` {
     @Test(arguments: ["EC -pkeyopt ec_paramgen_curve:P-256", "RSA", "ED25519"])
     func `is what the command line in the documentation prints`(algorithm: String) async throws {
         let folder = try OpenSSLFolder()

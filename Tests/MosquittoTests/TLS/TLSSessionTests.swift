@@ -4,11 +4,12 @@ import Foundation
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
 /// TLS sessions, kept for each endpoint.
-@Suite struct `TLS sessions` {
+@Suite(.turn(.units)) struct `TLS sessions` {
     private typealias Configuration = MQTTTLSConfiguration
 
     /// A client, and a server whose certificate it trusts.

@@ -1,9 +1,10 @@
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A TLS configuration` {
+@Suite(.turn(.units)) struct `A TLS configuration` {
     typealias Change = @Sendable (inout MQTTTLSConfiguration) throws -> Void
 
     private static let key = MQTTSecret("-----BEGIN PRIVATE KEY-----")

@@ -3,10 +3,11 @@ import CMosquittoShim
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A trust store` {
+@Suite(.turn(.units)) struct `A trust store` {
     private typealias Configuration = MQTTTLSConfiguration
     private typealias Trust = MQTTTLSConfiguration.Trust
 

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The AUTH packet` {
+@Suite(.turn(.units)) struct `The AUTH packet` {
     @Test func `it is laid out as in section 3.15 of MQTT 5.0`() {
         #expect(
             PacketEncoder.auth(0x19, method: "JWT", data: [1, 2]) == [

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The decoding of a CONNACK` {
+@Suite(.turn(.units)) struct `The decoding of a CONNACK` {
     private func decode(
         _ bytes: [UInt8], version: MQTTVersion = .v5_0, cleanStart: Bool = true, isCut: Bool = false
     ) -> (connack: Connack?, packets: Int, error: MQTTError?) {

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `A server that speaks another protocol` {
+@Suite(.turn(.units)) struct `A server that speaks another protocol` {
     @Test(arguments: [
         ("HTTP/1.1 400 Bad Request\r\n", ForeignProtocol.http), ("<!DOCTYPE html>", .http),
         ("SSH-2.0-OpenSSH_9.2p1\r\n", .ssh), ("220 mail.example ESMTP\r\n", .mail), ("220-FTP\r\n", .mail),

@@ -1,11 +1,12 @@
 import FoundationEssentials
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
 /// Any bytes from a broker become a packet or an error, and libmosquitto receives only packets that it can handle.
-@Suite struct `Bytes from a broker that are wrong in some way` {
+@Suite(.turn(.units)) struct `Bytes from a broker that are wrong in some way` {
     /// `scripts/soak fuzz` sets it.
     private static var inputs: Int {
         ProcessInfo.processInfo.environment["MOSQUITTO_FUZZ_INPUTS"].flatMap { Int($0) } ?? 4_000

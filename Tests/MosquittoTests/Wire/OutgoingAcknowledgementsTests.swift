@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Acknowledgements of the broker's messages` {
+@Suite(.turn(.units)) struct `Acknowledgements of the broker's messages` {
     private func puback(_ packetID: UInt8) -> [UInt8] { [0x40, 2, 0, packetID] }
     private func pubrec(_ packetID: UInt8) -> [UInt8] { [0x50, 2, 0, packetID] }
     private func pubcomp(_ packetID: UInt8) -> [UInt8] { [0x70, 2, 0, packetID] }

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `Packets of our own` {
+@Suite(.turn(.units)) struct `Packets of our own` {
     private func publish(
         _ topic: String, _ payload: [UInt8], _ qos: MQTTQoS = .atMostOnce, retain: Bool = false,
         _ properties: MQTTPublishProperties = .init()

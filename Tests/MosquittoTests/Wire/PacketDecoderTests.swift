@@ -1,4 +1,5 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -53,7 +54,7 @@ private func received(_ code: UInt8) -> String {
     "\(ServerPacket.pubrec(Acknowledgement(packetID: 258, reasonCode: code)))"
 }
 
-@Suite struct `The decoder of inbound packets` {
+@Suite(.turn(.units)) struct `The decoder of inbound packets` {
     private func inspect(_ version: MQTTVersion, _ bytes: [UInt8]) -> Outcome {
         Outcome(version, [Sample.connack(version) + bytes])
     }
@@ -371,7 +372,7 @@ private func received(_ code: UInt8) -> String {
     }
 }
 
-@Suite struct `The decoder, fed with anything` {
+@Suite(.turn(.units)) struct `The decoder, fed with anything` {
     @Test(arguments: UInt64(0)..<10)
     func `never traps, and sees the same however the bytes are cut`(seed: UInt64) {
         var generator = JitterGenerator(seed: seed)

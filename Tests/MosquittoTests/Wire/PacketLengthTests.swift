@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("No packet is longer than 268,435,455 bytes (core 23)", .serialized)
+@Suite("No packet is longer than 268,435,455 bytes (core 23)", .turn(.units), .serialized)
 struct PacketLengthTests {
     private let client = MQTTClient(MQTTClientConfiguration(host: "localhost", tls: nil), logger: quiet)
 

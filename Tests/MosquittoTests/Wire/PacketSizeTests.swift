@@ -1,9 +1,10 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
 /// The largest packets and the most properties that a broker may send.
-@Suite struct `The size of a packet` {
+@Suite(.turn(.units)) struct `The size of a packet` {
     private static let connack: [UInt8] = [0x20, 3, 0, 0, 0]
 
     private func decoder(expectsAuthentication: Bool = true, maximumReasonCodes: Int = 8) throws -> PacketDecoder {

@@ -1,5 +1,6 @@
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -12,7 +13,7 @@ import Glibc
 #endif
 
 /// The tests of this folder, so that they can be run by the suite's name.
-@Suite("The data path")
+@Suite("The data path", .turn(.load))
 enum DataPath {
     /// Tests that keep a processor busy for seconds. They run one after the other, since other tests have deadlines to
     /// meet.

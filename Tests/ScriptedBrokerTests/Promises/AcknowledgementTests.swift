@@ -1,13 +1,14 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 extension ScriptedBroker {
     /// The packets of one type that the client has sent.
     func count(of type: ReceivedPacketType) -> Int { receivedPackets.count { $0.type == type } }
 }
 
-@Suite("A message is acknowledged when it has been handled, if that is wanted")
+@Suite("A message is acknowledged when it has been handled, if that is wanted", .turn(.scripted))
 struct AcknowledgementTests {
     private struct Failure: Error {}
 

@@ -1,9 +1,10 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 /// A resumed session delivers its stored messages before the broker answers a SUBSCRIBE.
-@Suite("More than a buffer waits in the session", .timeLimit(.minutes(1)))
+@Suite("More than a buffer waits in the session", .turn(.scripted), .timeLimit(.minutes(1)))
 struct BacklogTests {
     /// Nothing is read while a buffer is full, the SUBACK included, for which the subscription would wait.
     @Test(arguments: MQTTVersion.allCases, [MQTTAcknowledgement.onReceipt, .afterHandling])

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("What a broker cannot do is an error of the call, for as long as it says so")
+@Suite("What a broker cannot do is an error of the call, for as long as it says so", .turn(.scripted))
 struct BrokerLimitTests {
     @Test func `limits of one CONNACK are forgotten with the next`() async throws {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity)

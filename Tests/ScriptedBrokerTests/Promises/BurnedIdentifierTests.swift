@@ -1,5 +1,6 @@
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -7,7 +8,8 @@ extension Session {
     fileprivate func count(from packetID: UInt16) { publisher.identifiers.restart(after: packetID) }
 }
 
-@Suite("The packet identifier of a publish that was given up is not used again in its session (core 7)")
+@Suite(
+    "The packet identifier of a publish that was given up is not used again in its session (core 7)", .turn(.scripted))
 struct BurnedIdentifierTests {
     /// The identifiers of publishes to a topic of one letter.
     private func packetIDs(_ broker: ScriptedBroker, _ topic: String) -> [UInt8] {

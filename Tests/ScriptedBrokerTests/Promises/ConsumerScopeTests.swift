@@ -1,6 +1,7 @@
 import Logging
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -32,7 +33,9 @@ enum ScopeEnding: String, Sendable, CaseIterable {
     }
 }
 
-@Suite("A consumer's scope is not its subscription, in a persistent session (D1)", .timeLimit(.minutes(1)))
+@Suite(
+    "A consumer's scope is not its subscription, in a persistent session (D1)", .turn(.scripted),
+    .timeLimit(.minutes(1)))
 struct ConsumerScopeTests {
     private func configuration(
         _ broker: ScriptedBroker, _ acknowledgement: MQTTAcknowledgement = .onReceipt, _ version: MQTTVersion = .v5_0

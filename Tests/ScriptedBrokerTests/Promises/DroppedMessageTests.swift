@@ -1,10 +1,13 @@
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("A full queue that drops QoS 0 takes each new message, and tells of the old ones (newcomer D4, D5)")
+@Suite(
+    "A full queue that drops QoS 0 takes each new message, and tells of the old ones (newcomer D4, D5)",
+    .turn(.scripted))
 struct DroppedMessageTests {
     private func configuration(_ port: Int, _ maximumMessages: Int) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: port, tls: nil)

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("A QoS 2 message is delivered once, with its own payload")
+@Suite("A QoS 2 message is delivered once, with its own payload", .turn(.scripted))
 struct ExactlyOnceTests {
     /// PUBLISH of QoS 2 to "a".
     private func publish(_ packetID: UInt8, _ payload: String, isRepeated: Bool = false) -> [UInt8] {
@@ -102,7 +103,7 @@ struct ExactlyOnceTests {
     }
 }
 
-@Suite("Consumers whose filters overlap get each message once")
+@Suite("Consumers whose filters overlap get each message once", .turn(.scripted))
 struct OverlapTests {
     private func expectEachOnce(mergesCopies: Bool) async throws {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity)

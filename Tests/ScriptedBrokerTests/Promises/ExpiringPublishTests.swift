@@ -1,10 +1,11 @@
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("A publish waits no longer than its Message Expiry Interval", .timeLimit(.minutes(1)))
+@Suite("A publish waits no longer than its Message Expiry Interval", .turn(.scripted), .timeLimit(.minutes(1)))
 struct ExpiringPublishTests {
     private let aSecond = MQTTPublishProperties(messageExpiryInterval: 1)
 

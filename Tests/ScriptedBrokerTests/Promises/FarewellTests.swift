@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("The end of a subscription and of a client")
+@Suite("The end of a subscription and of a client", .turn(.scripted))
 struct FarewellTests {
     @Test(arguments: MQTTVersion.allCases)
     func `an unsubscribe returns the broker's reason codes, and what has come can still be read`(
@@ -127,7 +128,7 @@ struct FarewellTests {
     }
 }
 
-@Suite("What no subscription of the client has")
+@Suite("What no subscription of the client has", .turn(.scripted))
 struct UnsubscribedTests {
     @Test(arguments: MQTTVersion.allCases)
     func `is received with the CONNACK by who is there before, without a SUBSCRIBE`(version: MQTTVersion) async throws {

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("A broker gets no more filters in a packet than it takes (core 11)", .timeLimit(.minutes(1)))
+@Suite("A broker gets no more filters in a packet than it takes (core 11)", .turn(.scripted), .timeLimit(.minutes(1)))
 struct FilterLimitTests {
     private let nine = (0..<9).map { MQTTSubscription("topic/\($0)") }
 

@@ -2,6 +2,7 @@ import FoundationEssentials
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 /// An issuer that is asked when a token is due or refused: new ones of this life each time.
 private actor Issuer: MQTTCredentialProvider {
@@ -17,7 +18,7 @@ private actor Issuer: MQTTCredentialProvider {
     }
 }
 
-@Suite("The first refusal with a fresh token (core build 6)", .timeLimit(.minutes(1)))
+@Suite("The first refusal with a fresh token (core build 6)", .turn(.scripted), .timeLimit(.minutes(1)))
 struct FirstRefusalTests {
     @Test(
         arguments: [

@@ -1,10 +1,11 @@
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("A consumer that is full", .timeLimit(.minutes(1)))
+@Suite("A consumer that is full", .turn(.scripted), .timeLimit(.minutes(1)))
 struct FullConsumerTests {
     /// A subscriber whose only consumer takes one message and sleeps, with its buffer full.
     private func withFullConsumer(

@@ -4,6 +4,7 @@ import MosquittoTesting
 import ServiceLifecycle
 import Synchronization
 import Testing
+import Turns
 
 /// A consumer under ServiceLifecycle, as in the documentation: it stores each message.
 struct Ingest: Service {
@@ -58,7 +59,7 @@ extension Ingest {
     }
 }
 
-@Suite("A service that consumes loses nothing at a graceful restart (D1)", .timeLimit(.minutes(2)))
+@Suite("A service that consumes loses nothing at a graceful restart (D1)", .turn(.scripted), .timeLimit(.minutes(2)))
 struct GracefulServiceTests {
     private func configuration(_ port: Int, _ acknowledgement: MQTTAcknowledgement) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: port, tls: nil)

@@ -2,6 +2,7 @@ import MosquittoTesting
 import ServiceLifecycle
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -15,7 +16,7 @@ struct ClosureService: Service {
 }
 
 /// Calls of a service that is shut down gracefully, and has no connection to wait for any more.
-@Suite("A graceful shutdown", .timeLimit(.minutes(1)))
+@Suite("A graceful shutdown", .turn(.scripted), .timeLimit(.minutes(1)))
 struct GracefulShutdownTests {
     /// A call that waits, in a service of its own.
     enum Call: String, CaseIterable {
@@ -164,7 +165,7 @@ struct GracefulShutdownTests {
 }
 
 /// Shutdowns outside of a group.
-@Suite("A shutdown", .timeLimit(.minutes(1)))
+@Suite("A shutdown", .turn(.scripted), .timeLimit(.minutes(1)))
 struct UnsentTests {
     @Test("sends what a body has enqueued before the first CONNACK (core 10)")
     func enqueued() async throws {

@@ -1,6 +1,7 @@
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -23,7 +24,7 @@ private final class HandledMessages: Sendable {
     }
 }
 
-@Suite("Messages under handling when a connection is lost", .timeLimit(.minutes(1)))
+@Suite("Messages under handling when a connection is lost", .turn(.scripted), .timeLimit(.minutes(1)))
 struct HandlingAcrossReconnectsTests {
     private func configuration(_ broker: ScriptedBroker, isEncrypted: Bool = false) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: broker.port)

@@ -3,6 +3,7 @@ import Mosquitto
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 /// Returns a token of one hour, and hangs from the second request on.
 private final class HangingProvider: MQTTCredentialProvider {
@@ -30,7 +31,7 @@ private struct HangingAuthenticator: MQTTAuthenticator {
     }
 }
 
-@Suite("A provider that hangs, while its last token is valid (core 4)", .timeLimit(.minutes(1)))
+@Suite("A provider that hangs, while its last token is valid (core 4)", .turn(.scripted), .timeLimit(.minutes(1)))
 struct HangingProviderTests {
     private static let deadline = Duration.seconds(1)
 

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("A CONNACK that says what it must not is named, and the next one is taken")
+@Suite("A CONNACK that says what it must not is named, and the next one is taken", .turn(.scripted))
 struct ImproperConnackTests {
     private static let improper: [(properties: [UInt8], name: String)] = [
         ([0x21, 0, 0], "Receive Maximum 0"), ([0x24, 2], "Maximum QoS 2"), ([0x25, 2], "Retain Available 2"),

@@ -2,6 +2,7 @@ import FoundationEssentials
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 /// A file that is renewed late: the same token, time and again.
 private actor LateFile: MQTTCredentialProvider {
@@ -19,7 +20,7 @@ private actor LateFile: MQTTCredentialProvider {
     }
 }
 
-@Suite("A token that is renewed late (newcomer D6)", .timeLimit(.minutes(1)))
+@Suite("A token that is renewed late (newcomer D6)", .turn(.scripted), .timeLimit(.minutes(1)))
 struct LateRotationTests {
     private func run(
         life: TimeInterval, _ body: (MQTTClient, LateFile, EventLog) async throws -> Void

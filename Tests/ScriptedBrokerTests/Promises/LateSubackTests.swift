@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("A SUBACK that comes after its caller has gone counts for the others", .timeLimit(.minutes(1)))
+@Suite("A SUBACK that comes after its caller has gone counts for the others", .turn(.scripted), .timeLimit(.minutes(1)))
 struct LateSubackTests {
     /// Runs a consumer of "a", and `body` beside it. In the end the broker has answered each SUBSCRIBE, and a resumed session lacks
     /// nothing.

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("For ever, as a duration (core 24)", .timeLimit(.minutes(1)))
+@Suite("For ever, as a duration (core 24)", .turn(.scripted), .timeLimit(.minutes(1)))
 struct LongDurationTests {
     private static let forever = Duration.seconds(Int64.max)
 

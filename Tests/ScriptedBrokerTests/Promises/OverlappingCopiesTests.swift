@@ -1,8 +1,11 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("Each message comes once for each delivery that the broker meant (core 6)", .timeLimit(.minutes(1)))
+@Suite(
+    "Each message comes once for each delivery that the broker meant (core 6)", .turn(.scripted),
+    .timeLimit(.minutes(1)))
 struct OverlappingCopiesTests {
     /// Returns the messages that a consumer of these subscriptions receives before the message "end" on the topic.
     private func texts(

@@ -1,8 +1,11 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("A filter over which the broker ends connections fails, and all others go on (core 7)", .timeLimit(.minutes(1)))
+@Suite(
+    "A filter over which the broker ends connections fails, and all others go on (core 7)", .turn(.scripted),
+    .timeLimit(.minutes(1)))
 struct PoisonFilterTests {
     @Test(arguments: PoisonEnding.all, [MQTTSession.clean, .persistent])
     func `with its name`(end: PoisonEnding, session: MQTTSession) async throws {

@@ -1,6 +1,7 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 /// The way in which a broker ends connections because of an operation that it rejects.
 struct PoisonEnding: Sendable, CustomTestStringConvertible {
@@ -26,7 +27,9 @@ struct PoisonEnding: Sendable, CustomTestStringConvertible {
     }
 }
 
-@Suite("A publish over which the broker ends connections fails, and all others go on (core 7)", .timeLimit(.minutes(1)))
+@Suite(
+    "A publish over which the broker ends connections fails, and all others go on (core 7)", .turn(.scripted),
+    .timeLimit(.minutes(1)))
 struct PoisonTests {
     private static let sessions: [MQTTSession] = [.clean, .persistent]
 

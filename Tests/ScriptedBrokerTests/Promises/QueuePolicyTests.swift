@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("What waits to be published is bounded, as the policy says")
+@Suite("What waits to be published is bounded, as the policy says", .turn(.scripted))
 struct QueuePolicyTests {
     @Test func `callers wait for room, and everything is sent in order`() async throws {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity)

@@ -1,9 +1,10 @@
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("Reason codes of recovery are no failures (core 9)", .timeLimit(.minutes(1)))
+@Suite("Reason codes of recovery are no failures (core 9)", .turn(.scripted), .timeLimit(.minutes(1)))
 struct RecoveryCodeTests {
     /// Leaves every packet of the type unanswered.
     private func ignoring(_ type: ReceivedPacketType) -> ConnectionScript {
@@ -99,7 +100,7 @@ struct RecoveryCodeTests {
     }
 }
 
-@Suite("A process that resumes a session leaves the identifiers of the last one alone (core 14)")
+@Suite("A process that resumes a session leaves the identifiers of the last one alone (core 14)", .turn(.scripted))
 struct ForeignPacketIDTests {
     private func configuration(_ broker: ScriptedBroker) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: broker.port, tls: nil)

@@ -1,8 +1,11 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("Of overlapping filters in a persistent session, the copies that nobody takes", .timeLimit(.minutes(1)))
+@Suite(
+    "Of overlapping filters in a persistent session, the copies that nobody takes", .turn(.scripted),
+    .timeLimit(.minutes(1)))
 struct RedundantCopiesTests {
     @Test(arguments: [MQTTAcknowledgement.onReceipt, .afterHandling], [MQTTQoS.atLeastOnce, .exactlyOnce])
     func `are acknowledged, not held (delivery 1)`(acknowledgement: MQTTAcknowledgement, qos: MQTTQoS) async throws {

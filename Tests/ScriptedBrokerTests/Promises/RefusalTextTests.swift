@@ -2,9 +2,10 @@ import FoundationEssentials
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 /// Tests of the messages that a user reads after an error in the credentials.
-@Suite("Refused credentials say what to do (newcomer D6)", .timeLimit(.minutes(1)))
+@Suite("Refused credentials say what to do (newcomer D6)", .turn(.scripted), .timeLimit(.minutes(1)))
 struct RefusalTextTests {
     private func withRefusals(
         _ version: MQTTVersion, code: UInt8, _ credentials: (any MQTTCredentialProvider)?, count: Int

@@ -1,6 +1,7 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 extension ScriptedBroker {
     /// Sends the SUBACK of the last SUBSCRIBE.
@@ -25,7 +26,9 @@ extension ScriptedBroker {
     }
 }
 
-@Suite("The end of a subscription does not wait for a filter that the broker has refused", .timeLimit(.minutes(1)))
+@Suite(
+    "The end of a subscription does not wait for a filter that the broker has refused", .turn(.scripted),
+    .timeLimit(.minutes(1)))
 struct RefusedAndEndedTests {
     @Test(arguments: [MQTTSession.clean, .persistent])
     func `when it was asked for (delivery 2)`(session: MQTTSession) async throws {

@@ -1,6 +1,7 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 extension EventLog {
     var refusals: [MQTTSubscriptionRefused] {
@@ -8,7 +9,7 @@ extension EventLog {
     }
 }
 
-@Suite("A filter that the broker refuses after a reconnect (core 28)", .timeLimit(.minutes(1)))
+@Suite("A filter that the broker refuses after a reconnect (core 28)", .turn(.scripted), .timeLimit(.minutes(1)))
 struct RefusedFilterTests {
     /// A broker that serves the first connection, and answers no SUBSCRIBE on the next ones.
     private func withClient(_ body: (MQTTClient, EventLog, ScriptedBroker) async throws -> Void) async throws {

@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("Requests whose response topic the broker refuses after a reconnect", .timeLimit(.minutes(1)))
+@Suite("Requests whose response topic the broker refuses after a reconnect", .turn(.scripted), .timeLimit(.minutes(1)))
 struct RefusedResponsesTests {
     @Test func `fail with the reason, and the next one subscribes again (delivery 3)`() async throws {
         let broker = try await ScriptedBroker.start(

@@ -1,10 +1,11 @@
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("What a review found", .timeLimit(.minutes(1)))
+@Suite("What a review found", .turn(.scripted), .timeLimit(.minutes(1)))
 struct ReviewedPromiseTests {
     @Test(arguments: [true, false])
     func `an unsubscribe that waits ends when the filter is subscribed to again`(isEncrypted: Bool) async throws {

@@ -2,6 +2,7 @@ import Mosquitto
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 /// Answers the first request, fails the second on demand, and answers the others.
 private final class FailingProvider: MQTTCredentialProvider {
@@ -30,7 +31,7 @@ private final class FailingProvider: MQTTCredentialProvider {
     }
 }
 
-@Suite("Who waits for a rotation (core 26)", .timeLimit(.minutes(1)))
+@Suite("Who waits for a rotation (core 26)", .turn(.scripted), .timeLimit(.minutes(1)))
 struct RotationWaiterTests {
     @Test func `a new certificate does not fail with a question for credentials`() async throws {
         let broker = try await ScriptedBroker.start(

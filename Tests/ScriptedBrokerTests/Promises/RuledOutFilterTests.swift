@@ -1,6 +1,7 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 extension EventLog {
     fileprivate var resubscribed: [[String]] {
@@ -8,7 +9,7 @@ extension EventLog {
     }
 }
 
-@Suite("A filter that the CONNACK of a reconnect rules out", .timeLimit(.minutes(1)))
+@Suite("A filter that the CONNACK of a reconnect rules out", .turn(.scripted), .timeLimit(.minutes(1)))
 struct RuledOutFilterTests {
     /// Wildcard Subscription Available (MQTT 5.0, section 3.2.2.3.11): no.
     private static let withoutWildcards: [UInt8] = [0x28, 0]

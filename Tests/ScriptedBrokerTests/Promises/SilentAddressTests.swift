@@ -1,11 +1,13 @@
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
 /// Two addresses of one name, of which the one that the system prefers only completes TCP: its process hangs, or its
 /// TLS is broken.
-@Suite("An address that takes connections and gives no CONNACK is not the first one of the next attempt")
+@Suite(
+    "An address that takes connections and gives no CONNACK is not the first one of the next attempt", .turn(.scripted))
 struct SilentAddressTests {
     private static let failures: [ConnectionScript] = [
         .silent, .silentAfterConnect, .closeOnAccept, .closeAfterConnect, .resetMidHandshake,

@@ -1,10 +1,11 @@
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
 /// Large messages over slow links: no guaranteed message is cut off.
-@Suite("A slow link", .timeLimit(.minutes(2)))
+@Suite("A slow link", .turn(.scripted), .timeLimit(.minutes(2)))
 struct SlowLinkTests {
     private func configuration(of proxy: TCPProxy, _ wire: Wire) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: 1)

@@ -1,9 +1,10 @@
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("Messages that nobody has handled when something ends", .timeLimit(.minutes(1)))
+@Suite("Messages that nobody has handled when something ends", .turn(.scripted), .timeLimit(.minutes(1)))
 struct UnreadAtTheEndTests {
     private func configuration(_ broker: ScriptedBroker, _ session: MQTTSession) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: broker.port, tls: nil)

@@ -1,6 +1,7 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 #if canImport(Darwin)
 import Darwin
@@ -11,7 +12,7 @@ import Musl
 #endif
 
 /// A FIFO in the place of a file blocks each open(2), like a file system that does not answer.
-@Suite("A file that cannot be read (core 16, security 12)", .timeLimit(.minutes(1)))
+@Suite("A file that cannot be read (core 16, security 12)", .turn(.scripted), .timeLimit(.minutes(1)))
 struct UnreadableFileTests {
     private let folder: TemporaryDirectory
 
