@@ -47,7 +47,7 @@ package final class ChildProcess: Sendable {
     }
 
     package init(executable: String, arguments: [String], _ setup: Setup) throws(MosquittoTestingError) {
-        ChildProcessRegistry.shared.killAllAtExit()
+        ChildProcessRegistry.shared.start()
         let pipe = setup.input == nil ? try Self.makePipe() : nil
         openInput = pipe?.write
         defer { if let pipe { close(pipe.read) } }
@@ -60,14 +60,14 @@ package final class ChildProcess: Sendable {
         ChildProcessRegistry.shared.insert(pid)
     }
 
-    private static func makePipe() throws(MosquittoTestingError) -> (read: Int32, write: Int32) {
+    static func makePipe() throws(MosquittoTestingError) -> (read: Int32, write: Int32) {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw .systemCall("pipe", errno: errno) }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         return (ends[0], ends[1])
     }
 
-    private static func spawn(
+    static func spawn(
         _ words: [String], _ setup: Setup, input: Int32?
     ) throws(MosquittoTestingError) -> pid_t {
         #if canImport(Darwin)
@@ -189,39 +189,6 @@ package final class ChildProcess: Sendable {
 }
 
 /// `kill(2)`, under a name that a method called `kill` does not hide.
-private func sendSignal(_ pid: pid_t, _ signal: Int32) {
+func sendSignal(_ pid: pid_t, _ signal: Int32) {
     kill(pid, signal)
-}
-
-/// The processes that `exit(3)` must not leave behind.
-private final class ChildProcessRegistry: Sendable {
-    static let shared = ChildProcessRegistry()
-
-    private struct State {
-        var pids: Set<pid_t> = []
-        var isRegistered = false
-    }
-
-    private let state = Mutex(State())
-
-    func insert(_ pid: pid_t) {
-        state.withLock { _ = $0.pids.insert(pid) }
-    }
-
-    func remove(_ pid: pid_t) {
-        state.withLock { _ = $0.pids.remove(pid) }
-    }
-
-    func killAllAtExit() {
-        let isFirst = state.withLock { state in
-            defer { state.isRegistered = true }
-            return !state.isRegistered
-        }
-        guard isFirst else { return }
-        atexit {
-            // A failed test run calls exit() while tests hold their brokers, so deinit does not run.
-            let pids = ChildProcessRegistry.shared.state.withLock { $0.pids }
-            for pid in pids { sendSignal(pid, SIGKILL) }
-        }
-    }
 }
