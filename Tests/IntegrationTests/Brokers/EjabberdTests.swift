@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("ejabberd with JWTs", .realBroker(.ejabberd), .serialized, .timeLimit(.minutes(3)))
+@Suite("ejabberd with JWTs", .turn(.brokers), .realBroker(.ejabberd), .serialized, .timeLimit(.minutes(3)))
 struct EjabberdTests {
     static let versions: [MQTTVersion] = [.v3_1_1, .v5_0]
 

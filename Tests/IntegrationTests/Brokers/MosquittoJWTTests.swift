@@ -1,8 +1,11 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("mosquitto with a plugin that checks JWTs", .realBroker(.mosquitto), .serialized, .timeLimit(.minutes(3)))
+@Suite(
+    "mosquitto with a plugin that checks JWTs", .turn(.brokers), .realBroker(.mosquitto), .serialized,
+    .timeLimit(.minutes(3)))
 struct MosquittoJWTTests {
     static let versions: [MQTTVersion] = [.v3_1_1, .v5_0]
 
@@ -35,7 +38,7 @@ struct MosquittoJWTTests {
     func `it disconnects with 0x98 when the token expires, or closes`(version: MQTTVersion) async throws {
         let broker = try RealBroker.current()
         var configuration = broker.configuration(version: version) { given in
-            try broker.tokens.credentials(lifetime: .seconds(given == 0 ? 2 : 60))
+            try broker.tokens.credentials(lifetime: .seconds(given == 0 ? 6 : 60))
         }
         configuration.rotation.refreshAt = nil
         try await withMQTTClient(configuration, logger: quiet) { client in

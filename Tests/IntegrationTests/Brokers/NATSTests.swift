@@ -1,9 +1,10 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 /// nats-server 2.9 speaks MQTT 3.1.1.
-@Suite("nats-server with bearer JWTs", .realBroker(.nats), .serialized, .timeLimit(.minutes(3)))
+@Suite("nats-server with bearer JWTs", .turn(.brokers), .realBroker(.nats), .serialized, .timeLimit(.minutes(3)))
 struct NATSTests {
     @Test func `an expired and a forged token are refused, and the next one heals it`() async throws {
         let broker = try RealBroker.current()

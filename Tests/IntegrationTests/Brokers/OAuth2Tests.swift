@@ -7,6 +7,7 @@ import MosquittoTokens
 import NIOCore
 import NIOSSL
 import Testing
+import Turns
 
 /// A real token endpoint that fails on demand, and a mosquitto that accepts its tokens.
 private struct Issuer: Sendable {
@@ -82,7 +83,7 @@ extension Data {
     fileprivate init(buffer: ByteBuffer) { self.init(buffer.readableBytesView) }
 }
 
-@Suite("Tokens of a real OAuth 2.0 issuer", .serialized, .timeLimit(.minutes(3)))
+@Suite("Tokens of a real OAuth 2.0 issuer", .turn(.brokers), .serialized, .timeLimit(.minutes(3)))
 struct OAuth2Tests {
     @Test func `each way of authentication gets a token that the broker takes`() async throws {
         try await Issuer.run { issuer in
@@ -120,10 +121,11 @@ struct OAuth2Tests {
         }
     }
 
-    @Test func `tokens of eight seconds are rotated by re-authentication, one request each`() async throws {
+    @Test func `short-lived tokens are rotated by re-authentication, one request each`() async throws {
         try await Issuer.run { issuer in
-            try await issuer.turn(#"{"ttl": 8}"#)
+            try await issuer.turn(#"{"ttl": \#(ShortLife.length.components.seconds)}"#)
             var configuration = issuer.configuration(issuer.source())
+            ShortLife.rotate(&configuration)
             configuration.authenticator = .token(method: "JWT")
             configuration.rotation.method = .reauthenticate
             let client = MQTTClient(configuration, logger: quiet)

@@ -1,9 +1,10 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 /// RabbitMQ speaks MQTT 3.1.1, and handles QoS 2 as QoS 1.
-@Suite("RabbitMQ with OAuth 2", .realBroker(.rabbitMQ), .serialized, .timeLimit(.minutes(3)))
+@Suite("RabbitMQ with OAuth 2", .turn(.brokers), .realBroker(.rabbitMQ), .serialized, .timeLimit(.minutes(3)))
 struct RabbitMQTests {
     @Test func `an expired and a forged token are refused with code 4, and the next one heals it`() async throws {
         let broker = try RealBroker.current()
@@ -41,7 +42,7 @@ struct RabbitMQTests {
         async throws
     {
         try await outlive { _ in
-            try await Task.sleep(for: .seconds(5))
+            try await Task.sleep(for: .seconds(8))
         }
     }
 
@@ -51,19 +52,19 @@ struct RabbitMQTests {
     {
         try await outlive { client in
             let start = ContinuousClock.now
-            while ContinuousClock.now - start < .seconds(5) {
+            while ContinuousClock.now - start < .seconds(8) {
                 try await client.publish("again", to: "known")
                 try await Task.sleep(for: .milliseconds(100))
             }
         }
     }
 
-    /// Runs a client for five seconds with a token that is valid for three. Its next publish ends the connection, and
+    /// Runs a client for eight seconds with a token that is valid for six. Its next publish ends the connection, and
     /// is sent again with the next token.
     private func outlive(_ body: @escaping @Sendable (MQTTClient) async throws -> Void) async throws {
         let broker = try RealBroker.current()
         var configuration = broker.configuration(version: .v3_1_1) { given in
-            try broker.tokens.credentials(lifetime: .seconds(given == 0 ? 3 : 60))
+            try broker.tokens.credentials(lifetime: .seconds(given == 0 ? 6 : 60))
         }
         configuration.rotation.refreshAt = nil
         try await withMQTTClient(configuration, logger: quiet) { client in
