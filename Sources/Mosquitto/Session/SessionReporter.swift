@@ -66,19 +66,22 @@ struct SessionReporter {
             metadata["mqtt.redirected_to"] = failed.redirectedTo.map { "\($0)" }
             log(failed.error, metadata)
         case .connected(let info):
-            digest.connected()
-            logger.info(
-                "connected",
-                metadata: [
-                    "mqtt.endpoint": "\(info.endpoint)", "mqtt.attempt": "\(info.attempt)",
-                    "mqtt.session_present": "\(info.sessionPresent)", "tls.version": "\(info.tls?.version ?? "none")",
-                ])
+            var metadata: Logger.Metadata = [
+                "mqtt.endpoint": "\(info.endpoint)", "mqtt.attempt": "\(info.attempt)",
+                "mqtt.session_present": "\(info.sessionPresent)", "tls.version": "\(info.tls?.version ?? "none")",
+            ]
+            if let outage = digest.connected(now: .now) {
+                metadata["mqtt.failures"] = "\(outage.failures)"
+                metadata["mqtt.failing_for"] = "\(outage.duration.inMilliseconds)"
+            }
+            logger.info("connected", metadata: metadata)
             warnOfTLS()
         case .disconnected(let disconnection):
             var metadata = metadata(of: disconnection.error)
             metadata["mqtt.endpoint"] = "\(disconnection.endpoint)"
             metadata["mqtt.redirected_to"] = disconnection.redirectedTo.map { "\($0)" }
             metadata["mqtt.retry_in"] = disconnection.retryIn.map { "\($0.inMilliseconds)" }
+            digest.disconnected(now: .now)
             logger.warning("disconnected", metadata: metadata)
         case .credentialsRefreshed(let refreshed):
             logger.debug("got credentials", metadata: ["mqtt.source": "\(refreshed.source)"])
@@ -140,17 +143,19 @@ struct SessionReporter {
         }
     }
 
-    /// Logs a failed attempt. A failure that repeats for hours is logged only from time to time.
+    /// Logs a failed attempt: a warning if it is news.
     private mutating func log(_ error: MQTTError, _ metadata: Logger.Metadata) {
         switch digest.verdict(on: error, now: .now) {
         case .tell:
             logger.warning("connecting failed", metadata: metadata)
+        case .expected:
+            logger.info("connecting failed", metadata: metadata)
         case .hold:
             logger.debug("connecting failed as before", metadata: metadata)
         case .summary(let count, let time):
             var metadata = metadata
             metadata["mqtt.failures"] = "\(count)"
-            metadata["mqtt.failing_for"] = "\(time)"
+            metadata["mqtt.failing_for"] = "\(time.inMilliseconds)"
             logger.warning("connecting still fails", metadata: metadata)
         }
     }

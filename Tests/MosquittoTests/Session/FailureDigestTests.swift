@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite struct `The log of failures` {
+@Suite(.turn(.units)) struct `The log of failures` {
     private let start = ContinuousClock.now
 
     private func error(_ code: MQTTError.Code = .connectionRefused, at endpoint: String? = "a:1") -> MQTTError {
@@ -16,25 +17,49 @@ import Testing
         minutes.map { digest.verdict(on: error(), now: start + .seconds(60 * $0)) }
     }
 
-    @Test func `tells a failure three times, and then holds it`() {
+    @Test func `tells a failure once, and then holds it`() {
         var digest = FailureDigest()
-        #expect(verdicts(&digest, minutes: 0..<6) == [.tell, .tell, .tell, .hold, .hold, .hold])
+        #expect(verdicts(&digest, minutes: 0..<4) == [.tell, .hold, .hold, .hold])
+    }
+
+    @Test func `expects that a broker is away after the loss of its connection`() {
+        var digest = FailureDigest()
+        digest.disconnected(now: start)
+        for code in [MQTTError.Code.connectionRefused, .networkUnreachable, .timeout, .closed] {
+            #expect(digest.verdict(on: error(code), now: start) == .expected)
+            #expect(digest.verdict(on: error(code), now: start) == .hold)
+        }
+        var unavailable = error(.refused)
+        unavailable.reasonCode = .serverUnavailable
+        for news in [error(.dns), error(.tlsVerification), error(.notAuthorized), error(.credentials), unavailable] {
+            #expect(digest.verdict(on: news, now: start) == .tell)
+        }
     }
 
     @Test func `sums up what it held every ten minutes`() {
         var digest = FailureDigest()
         let verdicts = verdicts(&digest, minutes: 0..<40)
         let summary = FailureDigest.Verdict.summary(count: 10, over: .seconds(600))
-        for (minute, verdict) in verdicts.enumerated().dropFirst(3) {
-            #expect(verdict == ([12, 22, 32].contains(minute) ? summary : .hold))
+        for (minute, verdict) in verdicts.enumerated().dropFirst(1) {
+            #expect(verdict == ([10, 20, 30].contains(minute) ? summary : .hold))
         }
+    }
+
+    @Test func `sums up an outage at its end`() {
+        var digest = FailureDigest()
+        #expect(digest.connected(now: start) == nil)
+        digest.disconnected(now: start)
+        _ = verdicts(&digest, minutes: 1..<8)
+        let outage = digest.connected(now: start + .seconds(500))
+        #expect(outage == FailureDigest.Outage(failures: 7, duration: .seconds(500)))
+        #expect(digest.connected(now: start + .seconds(900)) == nil)
     }
 
     @Test func `tells the true time of a summary that comes late`() {
         var digest = FailureDigest()
         _ = verdicts(&digest, minutes: 0..<5)
         let late = digest.verdict(on: error(), now: start + .seconds(7_320))
-        #expect(late == .summary(count: 3, over: .seconds(7_200)))
+        #expect(late == .summary(count: 5, over: .seconds(7_320)))
         #expect(digest.verdict(on: error(), now: start + .seconds(7_380)) == .hold)
     }
 
@@ -68,8 +93,8 @@ import Testing
     @Test func `tells everything again after a connection`() {
         var digest = FailureDigest()
         _ = verdicts(&digest, minutes: 0..<5)
-        digest.connected()
-        #expect(verdicts(&digest, minutes: 5..<9) == [.tell, .tell, .tell, .hold])
+        _ = digest.connected(now: start + .seconds(300))
+        #expect(verdicts(&digest, minutes: 5..<8) == [.tell, .hold, .hold])
     }
 
     @Test func `holds the failures of several endpoints in turn`() {
@@ -77,7 +102,7 @@ import Testing
         for round in 0..<8 {
             for endpoint in 0..<32 {
                 let verdict = digest.verdict(on: error(at: "host\(endpoint)"), now: start + .seconds(round))
-                #expect(verdict == (round < 3 ? .tell : .hold))
+                #expect(verdict == (round == 0 ? .tell : .hold))
             }
         }
     }
