@@ -1,8 +1,9 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("mosq doctor", .timeLimit(.minutes(2)))
+@Suite("mosq doctor", .turn(.command), .timeLimit(.minutes(2)))
 struct DoctorTests {
     @Test(arguments: ["mqttv311", "mqttv5"])
     func `finds all well with a real broker over TLS`(version: String) async throws {
@@ -38,7 +39,7 @@ struct DoctorTests {
         #expect(lines.first == "mosq doctor: 127.0.0.1:\(broker.port)")
         #expect(lines.contains("✓ names     127.0.0.1 is an address"))
         #expect(lines.contains("- tls       not used"))
-        #expect(lines.contains { $0.hasPrefix("✓ connack   MQTT 3.1.1, accepted after ") })
+        #expect(lines.contains { $0.hasPrefix("✓ connack   MQTT 5.0, accepted after ") })
         #expect(lines.last == "All is well with 127.0.0.1:\(broker.port).")
         #expect(!result.output.contains("\u{1B}"))
         await broker.stop()
@@ -164,6 +165,25 @@ struct DoctorTests {
         #expect(run.status == 1)
         #expect(run.cause("connack") == cause)
         #expect(run.report["connack"]?["code"]?.number == Double(code))
+        await broker.stop()
+    }
+
+    @Test(arguments: [([], "5.0"), (["-V", "5"], "5.0"), (["-V", "mqttv311"], "3.1.1"), (["-V", "mqttv31"], "3.1")])
+    func `the version is the library's default, or that of -V`(arguments: [String], version: String) async throws {
+        let broker = try await ScriptedBroker.start()
+        let run = try await DoctorRun(["-h", "127.0.0.1", "-p", "\(broker.port)"] + arguments)
+        #expect(run.status == 0)
+        #expect(run.report["connack"]?["protocolVersion"]?.string == version)
+        await broker.stop()
+    }
+
+    // The CONNACK of MQTT 3.1.1 with its code 1, as a broker answers that does not know MQTT 5.0.
+    @Test func `a broker that knows no MQTT 5_0 is told by its code`() async throws {
+        let broker = try await ScriptedBroker.start(script: [.raw([0x20, 2, 0, 1])])
+        let run = try await DoctorRun(["-h", "127.0.0.1", "-p", "\(broker.port)"])
+        #expect(run.status == 1)
+        #expect(run.cause("connack") == "protocolVersion")
+        #expect(run.words("connack").contains("-V mqttv311"))
         await broker.stop()
     }
 

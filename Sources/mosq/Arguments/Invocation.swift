@@ -78,6 +78,7 @@ struct Invocation {
     private func argumentsOfOthers() throws -> [String] {
         guard let name = rest.first, Self.connecting.contains(name) else { return rest }
         var arguments = ReferenceArguments(of: nil)
+        if name == "doctor" { try arguments.take(Doctor.version) }
         try arguments.take(Array(rest.dropFirst()))
         return [name] + arguments.words
     }

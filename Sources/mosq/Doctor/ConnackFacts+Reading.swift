@@ -26,7 +26,13 @@ extension ConnackFacts {
         userProperties = error.userProperties.map { Property(name: $0.name, value: $0.value) }
     }
 
-    private static func name(_ version: MQTTVersion) -> String { version == .v5_0 ? "5.0" : "3.1.1" }
+    private static func name(_ version: MQTTVersion) -> String {
+        switch version {
+        case .v5_0: "5.0"
+        case .v3_1_1: "3.1.1"
+        case .v3_1: "3.1"
+        }
+    }
 }
 
 extension ConnackFacts.Limits {

@@ -6,6 +6,7 @@ import Mosquitto
 /// `mosq doctor`, which finds out why a connection does not work.
 struct Doctor: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "doctor",
         abstract: "Walk one connection step by step, and say where it fails, why, and what to do.",
         discussion: "Exit status 0 if all is well, else 1. No token, no password and no signature is ever shown.")
 
@@ -19,6 +20,10 @@ struct Doctor: AsyncParsableCommand {
 
     @OptionGroup(title: "Connection")
     var connection: ConnectionOptions
+
+    /// The flags for the protocol version of the library's clients, whose refusals have reasons. The commands that
+    /// replace mosquitto's have its default instead.
+    static let version = ["--protocol-version", "mqttv5"]
 
     func run() async throws {
         try refuseWhatDoesNothing()

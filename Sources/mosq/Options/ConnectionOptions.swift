@@ -51,7 +51,7 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(
         name: [.customShort("V"), .customLong("protocol-version")], parsing: .unconditional,
-        help: "The protocol version: mqttv5, mqttv311 or mqttv31. Default: mqttv311, of rr mqttv5.")
+        help: "The protocol version: mqttv5, mqttv311 or mqttv31. Default: mqttv311, of rr and doctor mqttv5.")
     var version: String?
 
     @Option(
