@@ -31,8 +31,10 @@ let traits: Set<Trait> = [
     .trait(name: "Testing", description: "The product MosquittoTesting, with SwiftNIO and swift-certificates"),
     .trait(name: "Tokens", description: "The product MosquittoTokens, with AsyncHTTPClient and JWTKit"),
     .trait(
-        name: "CommandLine", description: "The product mosq, with swift-argument-parser and HdrHistogram",
-        enabledTraits: ["ServiceLifecycle", "Testing", "Tokens"]),
+        name: "CommandLine",
+        description:
+            "The product mosq, with swift-argument-parser and HdrHistogram; demo needs Testing, issuers Tokens",
+        enabledTraits: ["ServiceLifecycle"]),
 ]
 
 extension Target.Dependency {
@@ -59,7 +61,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-asn1.git", from: "1.7.4"),
         .package(url: "https://github.com/apple/swift-certificates.git", from: "1.21.1"),
         .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
-        .package(url: "https://github.com/apple/swift-configuration.git", from: "1.4.0", traits: ["JSON"]),
+        .package(
+            url: "https://github.com/apple/swift-configuration.git", from: "1.4.0",
+            // JSON links Foundation with ICU, 37 MB, and AsyncHTTPClient links swift-configuration: not into mosq alone.
+            traits: [.trait(name: "JSON", condition: .when(traits: ["Configuration"]))]),
         .package(url: "https://github.com/apple/swift-crypto.git", "3.12.3"..<"5.0.0"),
         .package(url: "https://github.com/apple/swift-distributed-tracing.git", from: "1.7.3"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
@@ -138,8 +143,8 @@ let package = Package(
             name: "mosq",
             dependencies: [
                 "Mosquitto",
-                "MosquittoTesting",
-                "MosquittoTokens",
+                .target(name: "MosquittoTesting", condition: .when(traits: ["Testing"])),
+                .target(name: "MosquittoTokens", condition: .when(traits: ["Tokens"])),
                 .product("ArgumentParser", "swift-argument-parser", with: "CommandLine"),
                 .product("Histogram", "hdrhistogram-swift", with: "CommandLine"),
                 .product(name: "Logging", package: "swift-log"),

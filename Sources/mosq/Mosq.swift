@@ -9,8 +9,16 @@ struct Mosq: AsyncParsableCommand {
         commandName: "mosq",
         abstract: "An MQTT client for the terminal: mosquitto's commands, with retry and token rotation.",
         version: "mosq \(number), on libmosquitto \(MosquittoLibrary.version)",
-        subcommands: [Pub.self, Sub.self, Rr.self, Doctor.self, Bench.self, Demo.self],
+        subcommands: subcommands,
         // -h is the host.
         helpNames: .long
     )
+
+    private static var subcommands: [any ParsableCommand.Type] {
+        var commands: [any ParsableCommand.Type] = [Pub.self, Sub.self, Rr.self, Doctor.self, Bench.self]
+        #if Testing
+        commands.append(Demo.self)
+        #endif
+        return commands
+    }
 }

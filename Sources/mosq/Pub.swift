@@ -3,7 +3,8 @@ import Mosquitto
 
 /// `mosq pub`, which does what `mosquitto_pub` does.
 struct Pub: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Publish messages.")
+    static let configuration = CommandConfiguration(
+        commandName: "pub", abstract: "Publish messages.", helpNames: .long)
 
     @Option(name: [.customShort("t"), .long], parsing: .unconditional, help: "The topic.")
     var topic: String?

@@ -4,7 +4,8 @@ import Mosquitto
 /// `mosq rr`, which does what `mosquitto_rr` does: publishes a request, and prints the first message on the response
 /// topic.
 struct Rr: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Publish a request and print its response.")
+    static let configuration = CommandConfiguration(
+        commandName: "rr", abstract: "Publish a request and print its response.", helpNames: .long)
 
     @Option(
         name: [.customShort("t"), .long], parsing: .unconditional, help: "The topic of the request.")

@@ -3,7 +3,8 @@ import Mosquitto
 
 /// `mosq sub`, which does what `mosquitto_sub` does.
 struct Sub: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Subscribe to topics and print the messages.")
+    static let configuration = CommandConfiguration(
+        commandName: "sub", abstract: "Subscribe to topics and print the messages.", helpNames: .long)
 
     @Option(
         name: [.customShort("t"), .customLong("topic")], parsing: .unconditionalSingleValue,

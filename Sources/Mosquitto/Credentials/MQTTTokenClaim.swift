@@ -1,4 +1,4 @@
-/// The value of a claim: any JSON.
+/// The value of a claim of a JSON Web Token: any JSON.
 public enum MQTTTokenClaim: Sendable, Hashable, Codable, ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
     ExpressibleByFloatLiteral, ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {

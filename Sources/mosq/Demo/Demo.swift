@@ -1,10 +1,11 @@
+#if Testing
 import ArgumentParser
 import Mosquitto
 
 /// `mosq demo`: the life of one client with short-lived tokens, on one screen.
 struct Demo: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show the life of a client with short-lived tokens on an embedded TLS broker.")
+        commandName: "demo", abstract: "Show the life of a client with short-lived tokens on an embedded TLS broker.")
 
     enum Broker: String, ExpressibleByArgument, CaseIterable { case embedded, mosquitto }
 
@@ -36,3 +37,4 @@ struct Demo: AsyncParsableCommand {
         if let missing = summary.missing { throw CommandFailure(message: "the demo did not show \(missing).") }
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Testing
 import FoundationEssentials
 import Mosquitto
 import MosquittoTesting
@@ -103,3 +104,4 @@ final class MosquittoStage: DemoStage {
             expiresAt: Date(timeIntervalSinceNow: lifetime / .seconds(1)))
     }
 }
+#endif

@@ -1,3 +1,4 @@
+#if Testing
 import Logging
 import Mosquitto
 import MosquittoTesting
@@ -156,3 +157,4 @@ final class DemoStory: Sendable {
         }
     }
 }
+#endif

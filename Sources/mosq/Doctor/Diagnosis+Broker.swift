@@ -1,6 +1,5 @@
 import FoundationEssentials
 import Mosquitto
-import MosquittoTokens
 
 extension Diagnosis {
     /// Diagnoses a failure after the transport was ready: CONNECT was sent, or could be, without a connection as the

@@ -1,7 +1,10 @@
 import FoundationEssentials
 import Logging
 import Mosquitto
+
+#if Tokens
 import MosquittoTokens
+#endif
 
 /// Examines one connection, step by step. This type does the I/O; ``Diagnosis`` interprets the results.
 struct Examination: Sendable {
@@ -93,7 +96,9 @@ struct Examination: Sendable {
         switch answer {
         case .success(let credentials)?:
             var facts = TokenFacts(credentials, source: provider.source, now: .now)
+            #if Tokens
             if let issuer = provider as? MQTTOAuth2Credentials { facts.clockSkew = await issuer.clockSkew() }
+            #endif
             let problem = Diagnosis.token(facts)
             report.token = Finding(facts, problem?.diagnosis, isFailure: problem?.isFailure ?? false)
             return credentials

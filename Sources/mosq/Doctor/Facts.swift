@@ -1,6 +1,5 @@
 import FoundationEssentials
 import Mosquitto
-import MosquittoTokens
 
 /// The look-up of the host name.
 struct NameFacts: Encodable, Sendable {

@@ -1,6 +1,5 @@
 import FoundationEssentials
 import Mosquitto
-import MosquittoTokens
 
 extension TokenFacts {
     /// Reads only the claims of a JWT: the signature is never copied.

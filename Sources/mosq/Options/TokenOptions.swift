@@ -1,7 +1,6 @@
 import ArgumentParser
 import FoundationEssentials
 import Mosquitto
-import MosquittoTokens
 
 /// The flags that select the source of the password, if it is not `-P`.
 struct TokenOptions: ParsableArguments {
@@ -78,17 +77,10 @@ struct TokenOptions: ParsableArguments {
             throw CommandFailure(message: "\(sources[0]) and \(sources[1]) exclude each other.")
         }
         try checkParts()
-        let name: MQTTTokenUsername = username.map { .fixed($0) } ?? .none
         if let file {
             configuration.credentials = .file(file, username: username)
-        } else if let command {
-            let words = try ShellWords.split(command)
-            guard let program = words.first else { throw CommandFailure(message: "--token-command is empty.") }
-            configuration.credentials = .command(program, Array(words.dropFirst()), username: name)
-        } else if let oauth2URL {
-            configuration.credentials = try oauth2(oauth2URL, name)
-        } else if let jwtKey {
-            configuration.credentials = try signed(jwtKey, name)
+        } else if let issuer = try issuer(username) {
+            configuration.credentials = issuer
         } else if username != nil || password != nil {
             configuration.credentials = .static(username: username, password: password)
         }
@@ -117,57 +109,6 @@ struct TokenOptions: ParsableArguments {
         ]
         if let part = parts.first(where: { $0.1 && $0.3 == nil }) {
             throw CommandFailure(message: "\(part.0) needs \(part.2).")
-        }
-    }
-
-    private func oauth2(_ url: String, _ username: MQTTTokenUsername) throws -> MQTTOAuth2Credentials {
-        guard let oauth2ClientID, let oauth2SecretFile else {
-            throw CommandFailure(
-                message: "--oauth2-token-url needs --oauth2-client-id and --oauth2-client-secret-file.")
-        }
-        var credentials = MQTTOAuth2Credentials(
-            tokenURL: url, clientID: oauth2ClientID, authentication: .basicFile(oauth2SecretFile), scope: oauth2Scope,
-            username: username)
-        if let oauth2AuthorityFile {
-            guard FileManager.default.isReadableFile(atPath: oauth2AuthorityFile) else {
-                throw CommandFailure(message: "--oauth2-cafile \(oauth2AuthorityFile) cannot be read.")
-            }
-            credentials.certificateAuthorities = oauth2AuthorityFile
-        }
-        return credentials
-    }
-
-    private func signed(_ path: String, _ username: MQTTTokenUsername) throws -> MQTTSignedCredentials {
-        guard let algorithm = MQTTSigningKey.Algorithm(rawValue: jwtAlgorithm ?? "") else {
-            let known = MQTTSigningKey.Algorithm.allCases.map(\.rawValue).joined(separator: ", ")
-            throw CommandFailure(message: "--jwt-key needs --jwt-algorithm with one of \(known).")
-        }
-        let lifetime = jwtLifetime ?? 3_600
-        guard (1...315_360_000).contains(lifetime) else {
-            throw CommandFailure(message: "--jwt-lifetime \(lifetime) is not between one second and ten years.")
-        }
-        var claims: [String: MQTTTokenClaim] = [:]
-        for text in jwtClaims {
-            guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
-                throw CommandFailure(message: "--jwt-claim \(text) is not NAME=VALUE.")
-            }
-            let name = String(text[..<equals])
-            claims[name] = Self.value(of: name, String(text[text.index(after: equals)...]))
-        }
-        return MQTTSignedCredentials(
-            key: .file(path, algorithm), keyID: jwtKeyID, lifetime: .seconds(lifetime), claims: claims,
-            username: username)
-    }
-
-    /// RFC 7519, section 4.1: these claims are text or a list of texts, even if they look like numbers.
-    private static func value(of name: String, _ text: String) -> MQTTTokenClaim {
-        guard let value = try? JSONDecoder().decode(MQTTTokenClaim.self, from: Data(text.utf8)) else {
-            return .string(text)
-        }
-        switch value {
-        case .array, .object: return value
-        case .string, .null: return .string(text)
-        default: return ["iss", "sub", "aud", "jti"].contains(name) ? .string(text) : value
         }
     }
 }

@@ -1,0 +1,36 @@
+#if !Testing || !Tokens
+import FoundationEssentials
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// The command with all traits, which `scripts/install` puts into `libexec`, beside the `bin` of this program.
+///
+/// Without the traits Testing and Tokens, and what they link, `pub`, `sub` and `rr` start in a third of the time.
+enum WholeCommand {
+    /// Replaces this process, if there is a whole command and the arguments may need it. Returns otherwise.
+    ///
+    /// - Parameter arguments: the subcommand and its words, those of an options file included.
+    static func run(for arguments: [String]) {
+        // A value that looks like a flag costs some milliseconds.
+        let flags = ["--token-command", "--oauth2-", "--jwt-"]
+        let isQuick =
+            arguments.first.flatMap { ReferenceCommand(rawValue: $0) } != nil
+            && !arguments.contains { word in flags.contains { word.hasPrefix($0) } }
+        if !isQuick, let path { execv(path, CommandLine.unsafeArgv) }
+    }
+
+    private static var path: String? {
+        guard let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") else {
+            return nil
+        }
+        let folder = program.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/")
+        return "\(folder)/libexec/mosq/mosq"
+    }
+}
+#endif
