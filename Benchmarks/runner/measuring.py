@@ -22,7 +22,7 @@ def measure_row(row, programs, sink, pairs, seconds, say):
             return None
 
     for name in names:
-        few = 2_000 if row.is_latency or seconds is None else 50_000
+        few = 10 if row.is_start else 2_000 if row.is_latency or seconds is None else 50_000
         warm = attempt(name, few)  # not counted: it tells how many messages a run needs
         if warm is None:
             continue

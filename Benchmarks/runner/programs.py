@@ -33,6 +33,8 @@ class Programs:
         self.say = say
         self.environment = os.environ | {"NODE_PATH": os.environ.get("NODE_PATH", "/usr/share/nodejs")}
         self.commands = {}
+        self.root = root
+        self._mosq = None
 
     @property
     def sink(self):
@@ -53,6 +55,8 @@ class Programs:
             if not (self.benchmarks / "Package.swift").exists():
                 return "there is no Benchmarks/Package.swift"
             return None if shutil.which("swift") else "no swift on the PATH"
+        if name == rows.PUB:
+            return None if shutil.which(name) else "scripts/setup installs it"
         if name == rows.MQTTJS:
             check = ["node", "-e", "require('mqtt')"]
         else:
@@ -64,7 +68,21 @@ class Programs:
             return "scripts/setup --benchmarks installs it"
         return None
 
+    @property
+    def mosq(self):
+        """The command as scripts/install builds it, on first use."""
+        if self._mosq is None:
+            self.say("building mosq, as scripts/install does")
+            self._mosq = run([str(self.root / "scripts" / "install"), "--build"]).strip()
+            self._make("peers", "PEERS=command-start")
+        return self._mosq
+
+    def _start(self, name):
+        return ["--", self.mosq, "pub"] if name == rows.OURS else ["--", rows.PUB]
+
     def _build(self, name):
+        if name == rows.PUB:
+            return [rows.PUB]
         if name == rows.MQTTJS:
             return ["node", str(self.benchmarks / "Peers" / "mqttjs.js")]
         if name != rows.OURS:
@@ -81,7 +99,9 @@ class Programs:
 
     def measure(self, name, work, messages, sink):
         """One run: the object that the program prints, checked."""
-        arguments = [*self.commands[name], work, "--port", str(sink.port), "--messages", str(messages)]
+        command = [str(self.peers / "command-start")] if work == rows.START else self.commands[name]
+        start = self._start(name) if work == rows.START else []
+        arguments = [*command, work, "--port", str(sink.port), "--messages", str(messages), *start]
         if sink.authority:
             arguments += ["--cafile", str(sink.authority)]
         before = sink.cpu_seconds()
@@ -98,7 +118,7 @@ def check(report, work, messages):
     if report["work"] != work or report["messages"] != messages:
         raise ValueError("of another work, or other messages")
     names = ["seconds", "userSeconds", "systemSeconds", "peakKB"]
-    percentiles = ["p50us", "p90us", "p99us", "maxus"] if work.startswith("latency") else []
+    percentiles = ["p50us", "p90us", "p99us", "maxus"] if work.startswith("latency") or work == rows.START else []
     for name in names + percentiles:
         if not math.isfinite(report[name]) or report[name] < 0:
             raise ValueError(f"{name} is {report[name]}")

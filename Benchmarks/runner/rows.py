@@ -3,7 +3,9 @@ import dataclasses
 
 OURS = "swift-mosquitto"
 THREADED, LOOP, PAHO, MQTTJS = "mosquitto-threaded", "mosquitto-loop", "paho-async", "mqttjs"
-PEERS = [THREADED, LOOP, PAHO, MQTTJS]
+PUB = "mosquitto_pub"  # the command, for the row of its start
+PEERS = [THREADED, LOOP, PAHO, MQTTJS, PUB]
+START = "start-up"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,13 +41,20 @@ class Row:
 
     @property
     def is_latency(self):
-        return self.work.startswith("latency")
+        return self.work.startswith("latency") or self.is_start
+
+    @property
+    def is_start(self):
+        """Starts of a command, each for one message: what a latency is to the others, is one start."""
+        return self.work == START
 
     def work_of(self, program):
         """What only this library has is measured beside the nearest that the others have."""
         return self.work if program == OURS else self.work.removesuffix("-awaited").removesuffix("-on-loop")
 
     def is_for(self, program):
+        if self.is_start or program == PUB:
+            return self.is_start and program in (OURS, PUB)
         if self.work.endswith("-awaited"):
             return program in (OURS, THREADED)
         if self.work.endswith("-on-loop"):
@@ -82,6 +91,7 @@ ROWS = [
     Row("latency-qos1-on-loop", "tls", targets=(Target("p50", LOOP, 1.15), Target("p99", LOOP, 1))),
     *map(plain, ["publish-qos0", "publish-qos0-awaited", "publish-qos1", "receive-qos0", "receive-qos1",
                  "latency-qos1"]),
+    Row(START, "plain", targets=(Target("p50", PUB, 5),)),
 ]
 
 # The rows of README's chart.
