@@ -1,8 +1,9 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
-@Suite("Through an HTTP proxy", .timeLimit(.minutes(2)))
+@Suite("Through an HTTP proxy", .turn(.scripted), .timeLimit(.minutes(2)))
 struct HTTPProxyTests {
     private func configuration(
         _ broker: ScriptedBroker, _ proxy: ScriptedHTTPProxy, isTLS: Bool = true

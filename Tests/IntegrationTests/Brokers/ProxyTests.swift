@@ -1,9 +1,10 @@
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 /// tinyproxy 1.11 and squid 5.7, with a mosquitto behind them.
-@Suite("Through a real HTTP proxy", .timeLimit(.minutes(3)))
+@Suite("Through a real HTTP proxy", .turn(.brokers), .timeLimit(.minutes(3)))
 struct ProxyTests {
     enum Kind: String, CaseIterable, Sendable {
         case tinyproxy, squid

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("A proxy by URL, and from the environment")
+@Suite("A proxy by URL, and from the environment", .turn(.units))
 struct ProxyURLTests {
     @Test(arguments: [
         ("http://proxy", MQTTProxy.Kind.http, "proxy", 80), ("HTTP://proxy:3128/", .http, "proxy", 3_128),

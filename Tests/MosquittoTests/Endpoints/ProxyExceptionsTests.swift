@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("The exceptions of a proxy")
+@Suite("The exceptions of a proxy", .turn(.units))
 struct ProxyExceptionsTests {
     private func contains(_ entry: String, _ host: String, port: Int = 8_883) -> Bool {
         ProxyExceptions([entry]).contain(MQTTEndpoint(host: host, port: port))

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("HTTP CONNECT handshake")
+@Suite("HTTP CONNECT handshake", .turn(.units))
 struct HTTPConnectHandshakeTests {
     private func handshake(
         _ user: (String, MQTTSecret?)? = nil, to endpoint: MQTTEndpoint = MQTTEndpoint(host: "b.c", port: 8_883),

@@ -1,8 +1,9 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
-@Suite("Failures of a proxy")
+@Suite("Failures of a proxy", .turn(.units))
 struct ProxyFailureTests {
     typealias Decision = MQTTRetryPolicy.Decision
 

@@ -1,4 +1,5 @@
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -11,7 +12,7 @@ extension HTTPHeadParser {
     }
 }
 
-@Suite struct `The parser of an HTTP response's head` {
+@Suite(.turn(.units)) struct `The parser of an HTTP response's head` {
     private func parse(_ text: String) throws(HTTPHeadParser.Failure) -> (head: HTTPResponseHead?, consumed: Int) {
         var parser = HTTPHeadParser()
         let consumed = try parser.consume(text.utf8)
