@@ -35,6 +35,22 @@ func resetAndRefused() async throws {
     // snippet.end
 }
 
+func freshToken() async throws {
+    // snippet.freshToken
+    let broker = try await ScriptedBroker.start(script: [.refuse(code: 0x87, close: true), .serve])
+    var configuration = MQTTClientConfiguration(host: "127.0.0.1", port: broker.port, tls: nil)
+    configuration.credentials = .closure { attempt in
+        MQTTCredentials(username: "kitchen", password: attempt.purpose == .rejected ? "fresh" : "expired")
+    }
+    try await withMQTTClient(configuration) { client in
+        try await client.publish("21.5", to: "kitchen/temperature")
+    }
+    #expect(broker.connects.map(\.password) == ["expired", "fresh"])
+    #expect(broker.publishes.map(\.text) == ["21.5"])
+    await broker.stop()
+    // snippet.end
+}
+
 func throughProxy(_ configuration: inout MQTTClientConfiguration) async throws {
     // snippet.proxy
     let proxy = try await ScriptedHTTPProxy.start(script: [.answer(status: 502), .connect])
