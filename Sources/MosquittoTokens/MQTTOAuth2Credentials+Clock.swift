@@ -17,7 +17,7 @@ extension MQTTOAuth2Credentials {
             let response = try await httpClient.execute(
                 request, timeout: .nanoseconds(Int64(timeout / .nanoseconds(1))))
             guard let text = response.headers.first(name: "date"),
-                let seconds = OAuth2Answer.secondsSince1970(httpDate: text)
+                let seconds = HTTPDate.secondsSince1970(text)
             else { return nil }
             // The date is the beginning of a second.
             let skew = Double(seconds) + 0.5 - Date.now.timeIntervalSince1970
