@@ -6,6 +6,7 @@ import Mosquitto
 /// An issuer of tokens, in the place of your own.
 struct Issuer: Sendable {
     func token(forceRefresh: Bool) async throws -> (text: String, expiresAt: Date) { ("", .distantFuture) }
+    func keys() async throws -> (id: String, secret: MQTTSecret, token: MQTTSecret) { ("", "", "") }
 }
 
 func makeConfiguration() -> MQTTClientConfiguration {
@@ -82,6 +83,36 @@ func configureCredentials(_ configuration: inout MQTTClientConfiguration, issuer
     // snippet.reauthentication
     configuration.authenticator = .token(method: "JWT")  // the provider's password becomes the Authentication Data
     configuration.rotation.method = .reauthenticate
+    // snippet.end
+}
+
+func makeWebSocketConfiguration() throws -> MQTTClientConfiguration {
+    // snippet.url
+    // Port 443, TLS with the system's certificate authorities, the subprotocol "mqtt".
+    var configuration = try MQTTClientConfiguration(url: "wss://broker.example.com/mqtt")
+    // snippet.end
+    configuration.webSocket.headers = [MQTTWebSocketHeader("X-Tenant", "one")]
+    configuration.webSocket.origin = "https://example.com"
+    return configuration
+}
+
+func prepareWebSockets(_ configuration: inout MQTTClientConfiguration, issuer: Issuer) {
+    // snippet.prepare
+    // "Authorization: Bearer" and the password of the provider's credentials.
+    configuration.credentials = .file("/var/run/secrets/mqtt/token", username: "kitchen")
+    configuration.webSocket.prepare = .bearer()
+
+    // A URL for AWS IoT Core, signed with Signature Version 4.
+    configuration.webSocket.prepare = .awsSigV4(region: "eu-central-1") { _ in
+        let keys = try await issuer.keys()
+        return MQTTAWSCredentials(accessKeyID: keys.id, secretAccessKey: keys.secret, sessionToken: keys.token)
+    }
+
+    // Anything else.
+    configuration.webSocket.prepare = .closure { request, credentials, attempt in
+        let token = try await issuer.token(forceRefresh: attempt.purpose == .rejected)
+        request.query = MQTTSecret("access_token=" + token.text)
+    }
     // snippet.end
 }
 

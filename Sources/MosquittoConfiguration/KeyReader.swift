@@ -60,10 +60,10 @@ struct KeyReader {
         return try missing(key) { _ = try config.requiredBool(forKey: key.key) }
     }
 
-    func strings(_ key: String) throws(MQTTError) -> [String]? {
-        let key = Key(key)
-        if let value = config.stringArray(forKey: key.key) { return value }
-        return try missing(key) { _ = try config.requiredStringArray(forKey: key.key) }
+    func strings(_ key: String, isSecret: Bool = false) throws(MQTTError) -> [String]? {
+        let key = Key(key, isSecret)
+        if let value = config.stringArray(forKey: key.key, isSecret: isSecret) { return value }
+        return try missing(key) { _ = try config.requiredStringArray(forKey: key.key, isSecret: isSecret) }
     }
 
     /// A number that must fit into its type.

@@ -38,7 +38,8 @@ extension MQTTClientConfiguration {
         let standard = isTLS ? 8_883 : 1_883
         let port = try keys.int("port")
         let host = try keys.string("host")
-        guard let texts = try keys.strings("endpoints") else {
+        // A URL may be signed.
+        guard let texts = try keys.strings("endpoints", isSecret: true) else {
             guard let host else { throw keys.error("host", "is missing, and so is \(keys.name("endpoints"))") }
             return [MQTTEndpoint(host: host, port: port ?? standard)]
         }
@@ -48,7 +49,9 @@ extension MQTTClientConfiguration {
         var endpoints: [MQTTEndpoint] = []
         for text in texts {
             guard let endpoint = MQTTEndpoint(text: text, standardPort: standard) else {
-                throw keys.error("endpoints", "has an entry that is none of host, host:port, [address]:port, unix:path")
+                throw keys.error(
+                    "endpoints",
+                    "has an entry that is none of host, host:port, [address]:port, unix:path, ws:// or wss:// URL")
             }
             endpoints.append(endpoint)
         }
@@ -87,6 +90,19 @@ extension MQTTClientConfiguration {
         connect.responseTopic = try keys.string("responseTopic")
         connection.localAddress = try keys.string("localAddress")
         connection.proxy = try MQTTProxy.configured(by: keys.scoped(to: "proxy"))
+        try readWebSocket(keys.scoped(to: "webSocket"))
+    }
+
+    private mutating func readWebSocket(_ keys: KeyReader) throws(MQTTError) {
+        webSocket.origin = try keys.string("origin")
+        for entry in try keys.strings("headers", isSecret: true) ?? [] {
+            // The error shows nothing of the entry, which may be a token.
+            guard let equals = entry.firstIndex(of: "="), equals > entry.startIndex else {
+                throw keys.error("headers", "has an entry that is not a name, \"=\" and a value")
+            }
+            webSocket.headers.append(
+                MQTTWebSocketHeader(String(entry[..<equals]), MQTTSecret(entry[entry.index(after: equals)...])))
+        }
     }
 
     private mutating func readCredentials(_ keys: KeyReader) throws(MQTTError) {
@@ -171,8 +187,12 @@ extension KeyReader {
 }
 
 extension MQTTEndpoint {
-    /// Parses "host", "host:port", "[address]", "[address]:port", or "unix:" and a path.
+    /// Parses "host", "host:port", "[address]", "[address]:port", "unix:" and a path, or a URL.
     fileprivate init?(text: String, standardPort: Int) {
+        if text.contains("://") {
+            do throws(MQTTError) { try self.init(url: text) } catch { return nil }
+            return
+        }
         if text.hasPrefix("unix:") {
             self = .unixSocket(String(text.dropFirst(5)))
             return

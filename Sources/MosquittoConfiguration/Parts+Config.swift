@@ -90,6 +90,7 @@ extension MQTTTimeouts {
         if let value = try keys.seconds("resolve") { resolve = value }
         if let value = try keys.seconds("connect") { connect = value }
         if let value = try keys.seconds("tlsHandshake") { tlsHandshake = value }
+        if let value = try keys.seconds("upgrade") { upgrade = value }
         if let value = try keys.seconds("connack") { connack = value }
         if let value = try keys.seconds("attempt") { attempt = value }
         if let value = try keys.seconds("drain") { drain = value }

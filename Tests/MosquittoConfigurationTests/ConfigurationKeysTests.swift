@@ -34,6 +34,31 @@ struct ConfigurationKeysTests {
         try configuration.validate()
     }
 
+    @Test func `a WebSocket comes from a URL, with its headers`() throws {
+        let configuration = try environment([
+            "MQTT_ENDPOINTS": "broker,wss://broker/x?signature=1", "MQTT_WEB_SOCKET_HEADERS": "X-Tenant=one,X-Key=a=b",
+            "MQTT_WEB_SOCKET_ORIGIN": "https://example.com", "MQTT_TIMEOUTS_UPGRADE": "3",
+        ])
+        #expect(
+            configuration.endpoints == [
+                MQTTEndpoint(host: "broker", port: 8_883),
+                .secureWebSocket(host: "broker", path: "/x", query: "signature=1"),
+            ])
+        #expect(
+            configuration.webSocket.headers == [
+                MQTTWebSocketHeader("X-Tenant", "one"), MQTTWebSocketHeader("X-Key", "a=b"),
+            ])
+        #expect(configuration.webSocket.origin == "https://example.com")
+        #expect(configuration.timeouts.upgrade == .seconds(3))
+        try configuration.validate()
+        for (key, value) in [("endpoints", "wss://u:geheim@broker"), ("webSocket.headers", "geheim")] {
+            let text = message {
+                try self.configuration(["host": "a", AbsoluteConfigKey(stringLiteral: key): list(value)])
+            }
+            #expect(text.contains(key) && !text.contains("geheim"))
+        }
+    }
+
     @Test func `all that a client needs comes from the environment`() async throws {
         let configuration = try environment([
             "MQTT_HOST": "broker", "MQTT_PORT": "1884", "MQTT_TLS_ENABLED": "false", "MQTT_VERSION": "3.1.1",

@@ -34,6 +34,11 @@ int cmq_open_inode(const char *path);
 // True if this process connected a Unix socket.
 bool cmq_peer_is_this_process(int socket);
 
+// ---- Randomness ----
+
+// Fills at most 256 bytes from the system's random source.
+bool cmq_random(void *bytes, size_t count);
+
 // ---- Threads ----
 
 // Names the calling thread for debuggers; cut to 15 bytes on Linux.

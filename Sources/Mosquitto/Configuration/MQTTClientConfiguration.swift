@@ -8,6 +8,8 @@ public struct MQTTClientConfiguration: Sendable {
     public var endpoints: [MQTTEndpoint]
     /// The way to the endpoints: their order, redirections, the first connection, the local address and a proxy.
     public var connection = MQTTConnectionOptions()
+    /// The request that opens a WebSocket, for endpoints with one.
+    public var webSocket = MQTTWebSocketOptions()
     /// TLS, or `nil` for plain TCP. ``init(host:port:tls:)`` sets it.
     public var tls: MQTTTLSConfiguration?
     /// The protocol version. Default 5.0.
@@ -65,6 +67,16 @@ public struct MQTTClientConfiguration: Sendable {
         self.tls = tls
     }
 
+    /// Creates a configuration for the broker at a WebSocket URL, `wss://host[:port][/path][?query]`, or `ws://…`
+    /// without TLS; see ``MQTTEndpoint/init(url:)``.
+    ///
+    /// - Parameter tls: the configuration of TLS for `wss:`. Default: the system's trust.
+    /// - Throws: ``MQTTError/Code/invalidConfiguration``. The error shows nothing of the URL, which may be signed.
+    public init(url: String, tls: MQTTTLSConfiguration = MQTTTLSConfiguration()) throws(MQTTError) {
+        let endpoint = try MQTTEndpoint(url: url)
+        self.init(endpoints: [endpoint], tls: endpoint.webSocket?.isSecure == true ? tls : nil)
+    }
+
     /// Returns the configuration with a client identifier, generated if none is set.
     func drawingClientID() -> MQTTClientConfiguration {
         guard clientID == nil else { return self }
@@ -95,6 +107,7 @@ public struct MQTTClientConfiguration: Sendable {
         try metrics?.validate()
         #endif
         try connection.validate()
+        try webSocket.validate()
         try rotation.validate()
         try publishing.validate()
         try receiving.validate()
@@ -175,6 +188,17 @@ public struct MQTTClientConfiguration: Sendable {
                     .invalidConfiguration,
                     "\(endpoint) has no host name for TLS to check; set tls.serverName, or tls to nil")
             }
+            if let webSocket = endpoint.webSocket, webSocket.isSecure != (tls != nil) {
+                throw .invalid(
+                    .invalidConfiguration,
+                    webSocket.isSecure
+                        ? "endpoint \(endpoint) needs TLS; set tls, or use ws://"
+                        : "endpoint \(endpoint) is without TLS; use wss://, or set tls to nil")
+            }
+        }
+        if webSocket.prepare != nil, endpoints.allSatisfy({ $0.webSocket == nil }) {
+            throw .invalid(
+                .invalidConfiguration, "webSocket.prepare needs an endpoint with a WebSocket, such as wss://host/mqtt")
         }
         if Set(endpoints).count < endpoints.count {
             throw .invalid(.invalidConfiguration, "endpoints has the same one twice")

@@ -1,6 +1,7 @@
 /// The time limits of a connection attempt, and of the end of a connection.
 public struct MQTTTimeouts: Sendable, Hashable {
-    /// Limit for each request to the credential provider, and for each step of an authenticator. Default 10 s.
+    /// Limit for each request to the credential provider, for each preparation of a WebSocket request, and for each
+    /// step of an authenticator. Default 10 s.
     public var credentials: Duration = .seconds(10)
     /// Limit for loading the TLS files, asking the TLS providers and resolving the host name. Default 10 s.
     public var resolve: Duration = .seconds(10)
@@ -8,6 +9,8 @@ public struct MQTTTimeouts: Sendable, Hashable {
     public var connect: Duration = .seconds(10)
     /// Limit for the TLS handshake, including ``MQTTTLSConfiguration/customVerification``. Default 10 s.
     public var tlsHandshake: Duration = .seconds(10)
+    /// Limit for the upgrade to a WebSocket, from the request to the whole answer. Default 10 s.
+    public var upgrade: Duration = .seconds(10)
     /// Limit for the CONNACK. Default 10 s.
     public var connack: Duration = .seconds(10)
     /// Limit for the whole attempt, except for the credential provider. Default 30 s.
@@ -25,7 +28,7 @@ public struct MQTTTimeouts: Sendable, Hashable {
     func validate() throws(MQTTError) {
         for (name, value) in [
             ("credentials", credentials), ("resolve", resolve), ("connect", connect), ("tlsHandshake", tlsHandshake),
-            ("connack", connack), ("attempt", attempt),
+            ("upgrade", upgrade), ("connack", connack), ("attempt", attempt),
         ] where value <= .zero {
             throw .invalid(.invalidConfiguration, "timeout \(name) is \(value); it must be above zero")
         }

@@ -219,9 +219,10 @@ extension MQTTError {
         return error
     }
 
-    /// The delay that the underlying error asks for.
+    /// The delay that the underlying error or the server's HTTP answer asks for.
     var retryAfter: Duration? {
-        if case .transient(let time)? = (underlying as? MQTTCredentialError)?.kind { time } else { nil }
+        if let webSocket { return webSocket.retryAfter }
+        return if case .transient(let time)? = (underlying as? MQTTCredentialError)?.kind { time } else { nil }
     }
 
     /// True if the underlying error is permanent.

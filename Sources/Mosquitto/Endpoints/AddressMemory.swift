@@ -63,7 +63,8 @@ struct AddressMemory {
 extension MQTTError {
     /// True if a broker answered, and would answer the same at another address of the name.
     var isAnswer: Bool {
-        switch reasonCode {
+        if phase == .upgrade, let httpStatus { return httpStatus < 500 }
+        return switch reasonCode {
         case nil, .serverUnavailable, .serverBusy, .serverShuttingDown: false
         default: true
         }

@@ -55,9 +55,20 @@ struct EndpointSelector: Sendable {
     /// Selects and returns the first endpoint of a Server Reference that the policy allows, or returns `nil` if there
     /// is none. A permanent target replaces the endpoint that named it, which remains as the last resort.
     mutating func follow(_ reference: String?, isPermanent: Bool) -> MQTTEndpoint? {
-        guard policy != .none, let reference, visited.count < Self.maximumHops else { return nil }
+        guard let reference else { return nil }
+        return follow(current.endpoints(of: reference), isPermanent: isPermanent)
+    }
+
+    /// Selects and returns the target of a redirection by an HTTP server, which may name another path or query of the
+    /// same host, or returns `nil` if the policy does not allow it.
+    mutating func follow(location: String, isPermanent: Bool) -> MQTTEndpoint? {
+        follow(current.target(of: location).map { [$0] } ?? [], isPermanent: isPermanent)
+    }
+
+    private mutating func follow(_ targets: [MQTTEndpoint], isPermanent: Bool) -> MQTTEndpoint? {
+        guard policy != .none, visited.count < Self.maximumHops else { return nil }
         let from = current
-        let target = Self.endpoints(of: reference, defaultPort: from.port).first { target in
+        let target = targets.first { target in
             target != from && !visited.contains(target)
                 && (policy == .any || listedHosts.contains(Self.normalized(target.host)))
         }
@@ -80,17 +91,23 @@ struct EndpointSelector: Sendable {
         if configured.contains(origin) { endpoints.append(origin) }
     }
 
-    // MARK: Server Reference
+    /// Names are compared without case and without the dot of the root.
+    private static func normalized(_ host: String) -> String { host.withoutRootDot.lowercased() }
+}
 
-    /// Parses the names or addresses of a Server Reference, with or without a port and separated by spaces (MQTT 5.0,
-    /// section 4.11). Invalid entries are skipped.
-    static func endpoints(of reference: String, defaultPort: Int) -> [MQTTEndpoint] {
-        reference.split(separator: " ").compactMap { endpoint(of: $0, defaultPort: defaultPort) }
+extension MQTTEndpoint {
+    /// Returns the endpoints of a Server Reference that a broker at this endpoint has sent: names or addresses, with or
+    /// without a port and separated by spaces (MQTT 5.0, section 4.11). Invalid entries are skipped.
+    ///
+    /// A reference names no transport: a client that speaks WebSockets keeps to them, and to its path. The query, which
+    /// may be signed for this host, is kept only on the same host.
+    func endpoints(of reference: String) -> [MQTTEndpoint] {
+        reference.split(separator: " ").compactMap { endpoint(of: $0) }
     }
 
-    private static func endpoint(of text: Substring, defaultPort: Int) -> MQTTEndpoint? {
+    private func endpoint(of text: Substring) -> MQTTEndpoint? {
         var host = text
-        var port = defaultPort
+        var port = self.port
         if text.hasPrefix("[") {
             guard let end = text.firstIndex(of: "]") else { return nil }
             host = text[text.index(after: text.startIndex)..<end]
@@ -104,11 +121,11 @@ struct EndpointSelector: Sendable {
             host = text[..<colon]
             port = number
         }
-        let endpoint = MQTTEndpoint(host: String(host), port: port)
+        let kept = webSocket.map {
+            WebSocket(isSecure: $0.isSecure, path: $0.path, query: host == self.host ? $0.query : nil)
+        }
+        let endpoint = MQTTEndpoint(host: String(host), port: port, kept)
         do { try endpoint.validate() } catch { return nil }
         return endpoint
     }
-
-    /// Names are compared without case and without the dot of the root.
-    private static func normalized(_ host: String) -> String { host.withoutRootDot.lowercased() }
 }

@@ -7,6 +7,25 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
     public var port: Int
     /// True for the path of a Unix socket.
     public private(set) var isUnixSocket = false
+    /// The request of a WebSocket connection; `nil` for MQTT without WebSockets.
+    public private(set) var webSocket: WebSocket?
+
+    /// The part of a `ws:` or `wss:` URL behind host and port (RFC 6455, section 3).
+    public struct WebSocket: Sendable, Hashable {
+        /// True for `wss:`, which needs ``MQTTClientConfiguration/tls``; false for `ws:`, which excludes it.
+        public let isSecure: Bool
+        /// The path, percent-encoded. Begins with "/".
+        public let path: String
+        /// The text behind the "?", percent-encoded. A secret, since a signed URL has its signature here.
+        public let query: MQTTSecret?
+
+        /// The default path.
+        public static let standardPath = "/mqtt"
+
+        /// The port if a URL names none.
+        var standardPort: Int { isSecure ? 443 : 80 }
+        var scheme: String { isSecure ? "wss" : "ws" }
+    }
 
     public init(host: String, port: Int) {
         self.host = host
@@ -21,10 +40,51 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
         return endpoint
     }
 
-    /// "host:port", an IPv6 address in brackets; "unix:" and the path of a Unix socket.
+    /// Returns the endpoint of a WebSocket without TLS, with the subprotocol "mqtt" (MQTT 5.0, section 6).
+    ///
+    /// - Parameters:
+    ///   - port: the TCP port. Default 80.
+    ///   - path: the path, percent-encoded. Default "/mqtt".
+    ///   - query: the query, percent-encoded, without the "?". Default none.
+    public static func webSocket(
+        host: String, port: Int = 80, path: String = WebSocket.standardPath, query: MQTTSecret? = nil
+    ) -> MQTTEndpoint {
+        MQTTEndpoint(host: host, port: port, WebSocket(isSecure: false, path: path, query: query))
+    }
+
+    /// Returns the endpoint of a WebSocket over TLS, with the subprotocol "mqtt" (MQTT 5.0, section 6).
+    ///
+    /// - Parameters:
+    ///   - port: the TCP port. Default 443.
+    ///   - path: the path, percent-encoded. Default "/mqtt".
+    ///   - query: the query, percent-encoded, without the "?". Default none.
+    public static func secureWebSocket(
+        host: String, port: Int = 443, path: String = WebSocket.standardPath, query: MQTTSecret? = nil
+    ) -> MQTTEndpoint {
+        MQTTEndpoint(host: host, port: port, WebSocket(isSecure: true, path: path, query: query))
+    }
+
+    init(host: String, port: Int, _ webSocket: WebSocket?) {
+        self.init(host: host, port: port)
+        self.webSocket = webSocket
+    }
+
+    /// "host:port", an IPv6 address in brackets; "unix:" and the path of a Unix socket; "wss://host:port/path" for a
+    /// WebSocket, with "?…" for a query, which is never shown.
     public var description: String {
         if isUnixSocket { return "unix:" + host }
-        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        guard let webSocket else { return authority }
+        return "\(webSocket.scheme)://\(authority)\(webSocket.path)" + (webSocket.query == nil ? "" : "?…")
+    }
+
+    private var authority: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+    /// The value of the header `Host` (RFC 9110, section 7.2): without the port if it is the standard one. A scope
+    /// belongs to this machine, and the dot of the root to the resolver.
+    var hostHeader: String {
+        let name = host.withoutRootDot.prefix { $0 != "%" }
+        let shown = name.contains(":") ? "[\(name)]" : String(name)
+        return port == webSocket?.standardPort ? shown : "\(shown):\(port)"
     }
 
     /// True if the broker is on this machine, by its name or address.
@@ -58,6 +118,10 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
                 .invalidConfiguration,
                 "host \(quoted(shown)) has the character \(quoted(String(scalar))); give a bare name or address, without scheme or brackets"
             )
+        }
+        if let webSocket {
+            let flaw = RequestText.flaw(path: webSocket.path) ?? webSocket.query.flatMap { RequestText.flaw(query: $0) }
+            if let flaw { throw .invalid(.invalidConfiguration, "endpoint \(quoted(description)): \(flaw)") }
         }
         // "127.1" and "2130706433" are addresses to getaddrinfo and names to OpenSSL, so that no certificate could
         // match.

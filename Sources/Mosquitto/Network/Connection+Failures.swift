@@ -41,14 +41,17 @@ extension Connection {
     func explained(_ error: MQTTError) -> MQTTError {
         if decoder.connackSeen { return error }
         var error = error
-        if tls == nil, !hasReceived {
+        if tls == nil, !hasReceived, stage == .upgrading {
+            error.message +=
+                " without an answer to the upgrade to a WebSocket; the port may want TLS, or MQTT without WebSockets"
+        } else if tls == nil, !hasReceived {
             error.message += " without an answer to CONNECT; it may want TLS at this port"
         } else if stage == .handshaking, !hasReceived {
             let failure = MQTTTLSFailure(.notTLS)
             error.message +=
                 " without an answer to the TLS handshake: the broker is starting, or the port has no TLS; \(failure.advice)"
             error.tls = failure
-        } else if stage == .established, tls?.mayRefuseCertificate == true {
+        } else if stage == .established || stage == .upgrading, tls?.mayRefuseCertificate == true {
             // RFC 8446, section 4.4.2.4: some brokers close without the alert.
             let failure = MQTTTLSFailure(.clientCertificate)
             error.message += " after it had asked for a client certificate: \(failure); \(failure.advice)"

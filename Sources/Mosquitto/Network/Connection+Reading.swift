@@ -25,7 +25,7 @@ extension Connection {
 
     /// Decrypts and decodes piece by piece.
     func consume() throws(MQTTError) {
-        if tls == nil, !decoder.connackSeen { try refuseTLS() }
+        if tls == nil, webSocket == nil, !decoder.connackSeen { try refuseTLS() }
         // Bytes after a refusal or a DISCONNECT are not decoded.
         if decoder.hasEnded { return }
         while !isReadingPaused, stage == .established, let count = try open() {
@@ -62,8 +62,7 @@ extension Connection {
         } catch {
             // Sends the client's alert, if there is one.
             _ = send()
-            if error.code == .closed { throw endOfStream(.connected) }
-            throw error
+            throw error.code == .closed ? explained(error) : error
         }
     }
 

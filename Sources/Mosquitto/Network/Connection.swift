@@ -5,7 +5,10 @@
 /// packets.
 final class Connection {
     enum Stage: Comparable {
-        case handshaking, established
+        case handshaking
+        /// The upgrade to a WebSocket.
+        case upgrading
+        case established
         /// The client's DISCONNECT is being sent; received bytes are discarded.
         case closing
         case closed
@@ -16,7 +19,12 @@ final class Connection {
         case none
         /// The connection waits for ``answer(isTrusted:)``, which decides whether to trust the broker.
         case asks(MQTTTLSPeer)
+        /// TLS is established, or not wanted.
         case handshaken
+        /// The WebSocket is established.
+        case upgraded
+        /// The server refuses the upgrade, and the rest of its answer is awaited.
+        case refused
         /// The broker closed its side after the client's DISCONNECT, and all bytes are sent.
         case finished
     }
@@ -37,6 +45,8 @@ final class Connection {
     let transport: any Transport
     /// The transport, if it is TLS.
     let tls: TLSStream?
+    /// The transport, if it is a WebSocket.
+    let webSocket: WebSocketStream?
     var decoder: PacketDecoder
     let log: PacketLog?
     let scratch: UnsafeMutableRawBufferPointer
@@ -58,10 +68,10 @@ final class Connection {
     /// True after the broker has closed its side: few bytes are left to read, and the socket needs no polling for them.
     var hasPeerFinished = false
 
-    /// Takes over a connected socket.
+    /// Takes over a connected socket. `webSocket`: the request of a WebSocket handshake.
     init(
-        _ winner: ConnectRace.Winner, tls context: TLSContext?, configuration: MQTTClientConfiguration,
-        scratch: UnsafeMutableRawBufferPointer, log: PacketLog? = nil
+        _ winner: ConnectRace.Winner, tls context: TLSContext?, webSocket request: MQTTWebSocketRequest? = nil,
+        configuration: MQTTClientConfiguration, scratch: UnsafeMutableRawBufferPointer, log: PacketLog? = nil
     ) throws(MQTTError) {
         self.log = log
         self.scratch = scratch
@@ -78,8 +88,10 @@ final class Connection {
             winner.socket.close()
             throw error
         }
-        transport = tls ?? PlainStream()
-        stage = tls == nil ? .established : .handshaking
+        let stream: any Transport = tls ?? PlainStream()
+        webSocket = request.map { WebSocketStream($0, over: stream) }
+        transport = webSocket ?? stream
+        stage = tls != nil ? .handshaking : webSocket != nil ? .upgrading : .established
         // While reading is paused, only this timeout detects a lost broker.
         if configuration.keepAlive > .zero { socket.setUserTimeout(configuration.keepAlive * 2) }
     }
@@ -96,9 +108,14 @@ final class Connection {
     /// The position of the next written byte, counted like ``sent``.
     var position: Int { sent + transport.unsent }
 
-    /// True if the received bytes end within a packet or a TLS record: a sign of a failing network, since brokers close
-    /// between packets.
-    var isInMidPacket: Bool { !received.isEmpty || decoder.isInMidPacket }
+    /// True if the received bytes end within a packet, a frame or a TLS record: a sign of a failing network, since
+    /// brokers close between packets.
+    var isInMidPacket: Bool {
+        !received.isEmpty || decoder.isInMidPacket || webSocket.map { $0.isInMidFrame } ?? false
+    }
+
+    /// The room that the transport needs for a header in front of written bytes.
+    var headerRoom: Int { webSocket == nil ? 0 : WebSocketStream.headerRoom }
 
     /// True if ``flush()`` has something to send.
     var hasUnsent: Bool { transport.unsent > 0 }
@@ -138,6 +155,7 @@ final class Connection {
             if isAsking, !events.contains(.failed) { return .none }
             if try receive() { throw endOfStream(.tlsHandshake) }
             return isAsking ? .none : try advanceHandshake()
+        case .upgrading: return try advanceUpgrade(events)
         case .established:
             if events.contains(.failed) || events.contains(.finished) && !mayRead { peerFinished() }
             if events.contains(.failed) || mayRead && events.contains(.readable) {
@@ -167,7 +185,7 @@ final class Connection {
             isAsking = true
             return .asks(peer)
         case .finished:
-            stage = .established
+            stage = webSocket == nil ? .established : .upgrading
             try consume()
             return .handshaken
         }
@@ -203,6 +221,7 @@ final class Connection {
             keepAlive?.sent(.now)
         }
         if transport.unsent == 0 { largestWrite = 0 }
+        transport.hasSent()
         return code
     }
 

@@ -23,6 +23,9 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         /// The proxy refused, or does not answer as one; see ``MQTTConnectionOptions/proxy`` and
         /// ``MQTTError/httpStatus``.
         public static let proxy = Code("proxy")
+        /// The server answered the WebSocket upgrade with another HTTP status than 101, and it is not about the
+        /// credentials; see ``MQTTError/webSocket``.
+        public static let upgradeRefused = Code("upgradeRefused")
         /// A deadline passed.
         public static let timeout = Code("timeout")
         /// The broker's certificate failed a check; see ``MQTTError/tls``.
@@ -39,7 +42,8 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         public static let keepAliveTimeout = Code("keepAliveTimeout")
         /// The broker refused the CONNECT or ended the connection; see ``MQTTError/reasonCode``.
         public static let refused = Code("refused")
-        /// The broker does not accept the credentials; see ``MQTTError/reasonCode``.
+        /// The broker does not accept the credentials; see ``MQTTError/reasonCode``, or ``MQTTError/webSocket`` for an
+        /// upgrade that was answered with 401 or 403.
         public static let notAuthorized = Code("notAuthorized")
         /// Another client took over the session by connecting with the same client identifier (MQTT 5.0, reason code
         /// 0x8E); or the broker closed several connections in a row without a reason code, as MQTT 3.1.1 brokers and
@@ -105,6 +109,8 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         case connect
         /// The TLS handshake.
         case tlsHandshake
+        /// The upgrade to a WebSocket.
+        case upgrade
         /// Waiting for the CONNACK.
         case connack
         /// After the CONNACK.
@@ -117,7 +123,7 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
     public var message: String
     /// The phase of the connection, if the error belongs to one.
     public var phase: Phase?
-    /// The endpoint as "host:port", if the error belongs to one.
+    /// The endpoint as "host:port", or as a URL without its query, if the error belongs to one.
     public var endpoint: String?
     /// The broker's reason code, mapped to MQTT 5.0.
     public var reasonCode: MQTTReasonCode?
@@ -127,14 +133,17 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
     public var reasonString: String?
     /// The broker's user properties (MQTT 5.0, User Property).
     public var userProperties: [MQTTUserProperty] = []
-    /// Another broker to use instead (MQTT 5.0, Server Reference).
+    /// Another broker to use instead (MQTT 5.0, Server Reference), or the URL of an HTTP redirection without its query.
     public var serverReference: String?
     /// The topic filters that the broker refused, if several were subscribed to in one call.
     public var refusedFilters: [MQTTTopicFilter] = []
-    /// The status of an HTTP response in place of a connection, 100 to 999: the answer of a proxy to CONNECT.
+    /// The status of an HTTP response in place of a connection, 100 to 999: the answer of a proxy to CONNECT, or of a
+    /// server to the upgrade to a WebSocket.
     public var httpStatus: Int?
     /// The details of a TLS failure.
     public var tls: MQTTTLSFailure?
+    /// The details of a WebSocket failure.
+    public var webSocket: MQTTWebSocketFailure?
     /// libmosquitto's code (`MOSQ_ERR_…`).
     public var libraryCode: Int32?
     /// The system's `errno`.
@@ -158,7 +167,7 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
             ("reasonString", reasonString), ("userProperties", userProperties.isEmpty ? nil : userProperties),
             ("serverReference", serverReference),
             ("refusedFilters", refusedFilters.isEmpty ? nil : refusedFilters), ("httpStatus", httpStatus),
-            ("tls", tls),
+            ("tls", tls), ("webSocket", webSocket),
             ("libraryCode", libraryCode), ("systemCode", systemCode),
             ("underlying", underlying.map { "\(type(of: $0))" }),
         ]

@@ -54,8 +54,10 @@ extension Publisher {
     }
 
     /// Records that the packets were written at these positions of the connection's bytes.
-    mutating func written(wire: Range<Int>) {
-        unsent.written(encoder.bytes.count, wire: wire)
+    ///
+    /// - Parameter headerRoom: the room for the header of a WebSocket frame in front of them.
+    mutating func written(wire: Range<Int>, headerRoom: Int = 0) {
+        unsent.written(encoder.bytes.count, wire: wire, headerRoom: headerRoom)
         encoder.removeAll()
     }
 

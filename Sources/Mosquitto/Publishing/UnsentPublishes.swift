@@ -16,6 +16,8 @@ struct UnsentPublishes {
         let count: Int
         let plain: Int
         let wire: Range<Int>
+        /// The room for the header of a WebSocket frame in the first record; 0 without a WebSocket.
+        let headerRoom: Int
 
         /// True if all bytes were encrypted; false if the encryption failed.
         var isWhole: Bool { wire.count >= plain }
@@ -23,10 +25,12 @@ struct UnsentPublishes {
         /// Returns the position after the last byte that the broker needs to read a packet which ends at `end`. TLS
         /// adds equally long headers and tags to all full records, and an incomplete record cannot be read.
         func needed(for end: Int) -> Int {
-            if wire.count == plain { return wire.lowerBound + end }
-            let (records, index) = (Self.records(plain), Self.records(end))
+            // No record has an overhead as small as this.
+            let overhead = wire.count - plain
+            if overhead <= headerRoom { return wire.lowerBound + overhead + end }
+            let (records, index) = (Self.records(plain + headerRoom), Self.records(end + headerRoom))
             if index == records { return wire.upperBound }
-            return wire.lowerBound + index * (Self.recordSize + (wire.count - plain) / records)
+            return wire.lowerBound + index * (Self.recordSize + overhead / records)
         }
 
         /// The number of plaintext bytes in a full TLS record (RFC 8446, section 5.1).
@@ -54,8 +58,8 @@ struct UnsentPublishes {
     }
 
     /// Records that the encoded packets were written.
-    mutating func written(_ plain: Int, wire: Range<Int>) {
-        if encoded > 0 { writes.append(Write(count: encoded, plain: plain, wire: wire)) }
+    mutating func written(_ plain: Int, wire: Range<Int>, headerRoom: Int = 0) {
+        if encoded > 0 { writes.append(Write(count: encoded, plain: plain, wire: wire, headerRoom: headerRoom)) }
         encoded = 0
         peak = max(peak, entries.count)
     }

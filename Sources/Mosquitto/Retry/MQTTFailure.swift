@@ -8,8 +8,8 @@ public struct MQTTFailure: Sendable {
     public var isInitial: Bool
     /// Number of consecutive failures in which the credentials were rejected, including this one.
     public var consecutiveAuthenticationFailures: Int
-    /// Number of consecutive failures with the same phase, code and reason code, including this one. A connection that
-    /// lasted ``MQTTRetryPolicy/resetAfter`` resets the number.
+    /// Number of consecutive failures with the same phase, code, reason code and HTTP status, including this one. A
+    /// connection that lasted ``MQTTRetryPolicy/resetAfter`` resets the number.
     public var repetitions: Int
     /// True if the connection was lost after its token had expired, which may be the cause.
     public var hasExpired: Bool
@@ -17,7 +17,7 @@ public struct MQTTFailure: Sendable {
     /// connection. The client isolates the operation, and fails it with ``MQTTError/Code/endsConnection`` after three
     /// closes with a reason code, or six without one. A policy that stops earlier lets one message stop the client.
     public var isOperationSuspected: Bool
-    /// True if a credential provider is configured.
+    /// True if a credential provider, or a preparation of the WebSocket request, is configured.
     public var hasCredentials: Bool
     /// True if a client certificate is configured.
     public var hasClientCertificate: Bool

@@ -17,6 +17,7 @@ struct RetryDecider: Sendable {
     private let policy: MQTTRetryPolicy
     private let failsFast: Bool
     private let hasProvider: Bool
+    private let hasPreparation: Bool
     private let hasClientCertificate: Bool
     private let hasProxyAuthorization: Bool
 
@@ -38,6 +39,8 @@ struct RetryDecider: Sendable {
         /// True if the first connection is not retried.
         var failsFast: Bool
         var hasProvider: Bool
+        /// True if the request of a WebSocket handshake is prepared anew for each attempt.
+        var hasPreparation = false
         var hasClientCertificate: Bool
         var hasProxyAuthorization: Bool
         var endpoints: [MQTTEndpoint]
@@ -49,6 +52,7 @@ struct RetryDecider: Sendable {
         policy = configuration.policy
         failsFast = configuration.failsFast
         hasProvider = configuration.hasProvider
+        hasPreparation = configuration.hasPreparation
         hasClientCertificate = configuration.hasClientCertificate
         hasProxyAuthorization = configuration.hasProxyAuthorization
         generator = JitterGenerator(seed: policy.seed)
@@ -152,23 +156,32 @@ struct RetryDecider: Sendable {
         case .retry(let tier):
             return retry(tier)
         case .redirect:
-            let isPermanent = error.reasonCode == .serverMoved
-            guard let target = endpoints.follow(error.serverReference, isPermanent: isPermanent) else {
-                return retry(.slow)
-            }
+            guard let target = target(of: error) else { return retry(.slow) }
             return Verdict(decision: .redirect, delay: .zero, redirection: target)
         case .retryWithFreshCredentials where error.code == .proxy:
             guard hasProxyAuthorization, !hasTriedFreshProxy else { return retry(.authentication) }
             hasTriedFreshProxy = true
             return Verdict(decision: decision, delay: .zero)
         case .retryWithFreshCredentials:
-            // The files of a client certificate are read again before every attempt, if they have changed.
-            if hasProvider || hasClientCertificate, !hasTriedFresh {
+            // The files of a client certificate are read again before every attempt, if they have changed. An upgrade
+            // that is refused has seen nothing of the provider but what the preparation has put into the request.
+            let isRenewed = error.phase == .upgrade ? hasPreparation : hasProvider
+            if isRenewed || hasClientCertificate, !hasTriedFresh {
                 hasTriedFresh = true
                 return Verdict(decision: decision, delay: .zero)
             }
             if error.code == .tlsAlert { return retry(.slow) }
             return retry(error.code == .closed || isOperationSuspected ? .standard : .authentication)
+        }
+    }
+
+    private mutating func target(of error: MQTTError) -> MQTTEndpoint? {
+        guard let webSocket = error.webSocket else {
+            return endpoints.follow(error.serverReference, isPermanent: error.reasonCode == .serverMoved)
+        }
+        // RFC 9110, section 15.4: 301 and 308 are permanent.
+        return webSocket.location.flatMap {
+            endpoints.follow(location: $0, isPermanent: [301, 308].contains(error.httpStatus))
         }
     }
 

@@ -10,6 +10,11 @@ extension MQTTRetryPolicy.Decision {
         switch error.code {
         case .notAuthorized:
             return .retryWithFreshCredentials
+        case .upgradeRefused:
+            return afterUpgrade(failure)
+        case .proxy where error.phase == .upgrade:
+            // The answer 407.
+            return .retry(.slow)
         case .credentials:
             return error.isPermanent ? .stop : .retry(.authentication)
         case .dns:
@@ -18,7 +23,8 @@ extension MQTTRetryPolicy.Decision {
         case .closed where error.phase == .connack && failure.repetitions == 3 && failure.hasCredentials:
             // An MQTT 3.1.1 broker may just close the connection after a CONNECT that it does not accept.
             return .retryWithFreshCredentials
-        case .closed where error.phase == .connack && failure.hasClientCertificate && failure.repetitions == 1:
+        case .closed
+        where [.upgrade, .connack].contains(error.phase) && failure.hasClientCertificate && failure.repetitions == 1:
             // In TLS 1.3 a client certificate is refused after the handshake; some brokers close without the alert.
             return .retryWithFreshCredentials
         case .tlsAlert where error.tls?.kind == .clientCertificate && failure.hasClientCertificate:
@@ -60,6 +66,23 @@ extension MQTTRetryPolicy.Decision {
             .retry(.slow)
         default:
             .retry(.standard)
+        }
+    }
+
+    /// The decision after an answer to the WebSocket upgrade other than 101, 401, 403 and 407.
+    private static func afterUpgrade(_ failure: MQTTFailure) -> MQTTRetryPolicy.Decision {
+        guard let status = failure.error.httpStatus else { return .retry(.slow) }
+        return switch status {
+        // A captive portal, or a web server.
+        case 200..<300, 511: .retry(.slow)
+        case 300..<400: .redirect
+        // At the start this is a configuration error; later, the server may just be being replaced.
+        case 400, 404, 426, 501: failure.isInitial ? .stop : .retry(.slow)
+        case 429: .retry(.rateLimited)
+        case 503 where failure.error.webSocket?.retryAfter != nil: .retry(.rateLimited)
+        // Request Timeout, Too Early.
+        case 408, 425, 500..<600: .retry(.standard)
+        default: .retry(.slow)
         }
     }
 

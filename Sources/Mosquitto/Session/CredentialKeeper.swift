@@ -3,6 +3,7 @@
 struct CredentialKeeper {
     private let rotator: TokenRotator?
     private let authenticator: (any MQTTAuthenticator)?
+    private let webSocket: MQTTWebSocketOptions
     private let timeout: Duration
     private let rotation: MQTTRotation
     /// The fraction of a token's lifetime after which it is replaced; `nil` for no replacement.
@@ -18,6 +19,10 @@ struct CredentialKeeper {
     /// The credentials that were sent to the broker on this connection.
     private var shown: MQTTCredentials?
     private var rejected: MQTTCredentials?
+    /// The prepared request of a WebSocket handshake for the credentials.
+    private var request: MQTTWebSocketRequest?
+    /// The request that the server has rejected.
+    private var rejectedRequest: MQTTWebSocketRequest?
 
     /// True if the user demands the next request.
     var isDemanded = false
@@ -32,6 +37,7 @@ struct CredentialKeeper {
                 $0, timeout: configuration.timeouts.credentials, refreshAt: configuration.rotation.refreshAt)
         }
         authenticator = configuration.authenticator
+        webSocket = configuration.webSocket
         timeout = configuration.timeouts.credentials
         rotation = configuration.rotation.method
         let refreshes = configuration.credentials != nil && configuration.rotation.method != .onNextConnect
@@ -43,17 +49,19 @@ struct CredentialKeeper {
     /// The method of enhanced authentication.
     var method: String? { authenticator?.method }
 
-    /// True if there is a provider or an authenticator to ask for new credentials.
-    var hasProvider: Bool { rotator != nil || authenticator != nil }
+    /// True if there is a provider, an authenticator or a preparation to ask for new credentials.
+    var hasProvider: Bool { rotator != nil || authenticator != nil || webSocket.prepare != nil }
 
     // MARK: Request
 
-    /// A request to the provider, and to the authenticator. It does not retain the client while it waits for them.
+    /// A request to the provider, the preparation of a WebSocket request, and the authenticator. It does not retain the
+    /// client while it waits for them.
     struct Question: Sendable {
         let attempt: MQTTConnectAttempt
         fileprivate let number: Int
         fileprivate let rotator: TokenRotator?
         fileprivate let authenticator: (any MQTTAuthenticator)?
+        fileprivate let webSocket: MQTTWebSocketOptions
         fileprivate let timeout: Duration
         fileprivate let refused: MQTTCredentials?
         fileprivate let isDemanded: Bool
@@ -68,16 +76,39 @@ struct CredentialKeeper {
                 case .success(let answer): given = answer
                 }
             }
-            guard let authenticator else { return .success((given, nil)) }
             let credentials = given.token.credentials
+            var request: MQTTWebSocketRequest?
+            switch await prepared(with: credentials) {
+            case .failure(let error): return .failure(error)
+            case .success(let prepared): request = prepared
+            }
+            guard let authenticator else { return .success((given, nil, request)) }
             let data = await CredentialKeeper.authenticationData(within: timeout) {
                 try await authenticator.begin(with: credentials)
             }
-            return data.map { (given, $0) }
+            return data.map { (given, $0, request) }
+        }
+
+        /// Returns the prepared request, `nil` without a preparation and for an endpoint without a WebSocket.
+        private func prepared(with credentials: MQTTCredentials) async -> Result<MQTTWebSocketRequest?, MQTTError> {
+            guard let preparation = webSocket.prepare, let request = webSocket.request(to: attempt.endpoint) else {
+                return .success(nil)
+            }
+            let attempt = attempt
+            let prepared = await within(timeout) { () -> Result<MQTTWebSocketRequest?, MQTTError> in
+                do {
+                    return .success(try await preparation.prepare(request, credentials, attempt))
+                } catch {
+                    return .failure(MQTTError.providerFailure(error, of: "preparation of the WebSocket request"))
+                }
+            }
+            return prepared ?? .failure(MQTTError.providerOverdue(timeout, "preparation of the WebSocket request"))
         }
     }
 
-    typealias Answer = Result<(given: TokenRotator.Given, data: [UInt8]?), MQTTError>
+    typealias Answer = Result<
+        (given: TokenRotator.Given, data: [UInt8]?, request: MQTTWebSocketRequest?), MQTTError
+    >
 
     /// The outcome of a request.
     enum Outcome {
@@ -112,8 +143,8 @@ struct CredentialKeeper {
         cancel()
         defer { isDemanded = false }
         return Question(
-            attempt: attempt, number: questionNumber, rotator: rotator, authenticator: authenticator, timeout: timeout,
-            refused: refused(for: attempt.purpose), isDemanded: isDemanded)
+            attempt: attempt, number: questionNumber, rotator: rotator, authenticator: authenticator,
+            webSocket: webSocket, timeout: timeout, refused: refused(for: attempt.purpose), isDemanded: isDemanded)
     }
 
     /// Ends the wait for a result. The request continues, for the next caller.
@@ -136,11 +167,15 @@ struct CredentialKeeper {
         let isRotation = question.attempt.purpose == .rotation
         switch answer {
         case .failure(let error): return .failed(error)
-        case .success((let given, let data)):
+        case .success((let given, let data, let request)):
             let token = given.token
-            // Without a provider, only the authenticator has new data.
-            let isUnchanged = rotator != nil && token.credentials.areSame(as: isRotation ? credentials : rejected)
+            // Without a provider, only the authenticator and the preparation have something new.
+            var isUnchanged = rotator != nil && token.credentials.areSame(as: isRotation ? credentials : rejected)
+            if let rejectedRequest, !isRotation {
+                isUnchanged = (isUnchanged || rotator == nil) && request == rejectedRequest
+            }
             if !isUnchanged || !isRotation {
+                self.request = request
                 credentials = token.credentials
                 authenticationData = data.map { MQTTSecret(bytes: $0) }
                 receivedAt = token.receivedAt
@@ -179,18 +214,25 @@ struct CredentialKeeper {
 
     // MARK: The broker
 
-    /// The part of a CONNECT that authenticates the client.
+    /// The part of a CONNECT that authenticates the client, and the request of a WebSocket handshake.
     struct Proof {
         var credentials: MQTTCredentials
         var authentication: (method: String, data: [UInt8]?)?
+        var request: MQTTWebSocketRequest?
     }
 
-    /// Returns the current credentials for a CONNECT, and records that they are sent.
-    mutating func show() throws(MQTTError) -> Proof {
+    /// Returns the current credentials for a CONNECT to an endpoint, and records that they are sent.
+    mutating func show(to endpoint: MQTTEndpoint) throws(MQTTError) -> Proof {
         shown = credentials
+        let request = webSocket.prepare == nil ? webSocket.request(to: endpoint) : request
+        if endpoint.webSocket != nil, request?.endpoint != endpoint {
+            throw MQTTError(
+                .credentials, "the WebSocket request was prepared for another endpoint", phase: .credentials)
+        }
         let proof = Proof(
             credentials: authenticator?.connectCredentials(credentials) ?? credentials,
-            authentication: authenticator.map { ($0.method, authenticationBytes) })
+            authentication: authenticator.map { ($0.method, authenticationBytes) },
+            request: endpoint.webSocket == nil ? nil : request)
         try proof.credentials.validate()
         return proof
     }
@@ -218,10 +260,24 @@ struct CredentialKeeper {
     }
 
     /// Records that the broker has accepted the credentials.
-    mutating func accepted() { rejected = nil }
+    mutating func accepted() {
+        rejected = nil
+        rejectedRequest = nil
+    }
 
     /// Records that the broker has rejected the credentials it received.
-    mutating func refused() { rejected = shown }
+    mutating func refused() {
+        rejected = shown
+        rejectedRequest = nil
+    }
+
+    /// Records that the server has rejected the request of the WebSocket handshake, which has the credentials if it was
+    /// prepared with them.
+    mutating func refusedRequest() {
+        guard webSocket.prepare != nil else { return }
+        rejected = shown
+        rejectedRequest = request
+    }
 
     // MARK: Time
 

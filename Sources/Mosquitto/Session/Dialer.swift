@@ -17,6 +17,8 @@ struct Dialer {
     private var proxyAuthorization: MQTTSecret?
     /// The opening of the session, from dialling to the CONNACK.
     private(set) var opening: Opening?
+    /// The request of a WebSocket handshake, while dialling.
+    private var request: MQTTWebSocketRequest?
     private var race: ConnectRace?
     private var memory = AddressMemory()
 
@@ -117,6 +119,7 @@ struct Dialer {
         opening = Opening(
             configuration: configuration, credentials: proof.credentials, authentication: proof.authentication,
             loop: loop, logger: logger)
+        request = proof.request
         let proxy = configuration.connection.proxy.flatMap { $0.serves(endpoint) ? $0 : nil }
         defer { proxyAuthorization = nil }
         race = ConnectRace(
@@ -144,9 +147,10 @@ struct Dialer {
     mutating func ready(_ token: UInt64, of endpoint: MQTTEndpoint) throws(MQTTError) -> Connection? {
         guard let winner = try race?.ready(token) else { return nil }
         race = nil
+        defer { request = nil }
         memory.connected(to: winner.address, of: endpoint, now: .now)
         return try Connection(
-            winner, tls: tls, configuration: configuration, scratch: loop.scratch,
+            winner, tls: tls, webSocket: request, configuration: configuration, scratch: loop.scratch,
             log: PacketLog(logger, clientID: configuration.effectiveClientID))
     }
 
@@ -167,6 +171,7 @@ struct Dialer {
         race?.cancel()
         race = nil
         opening = nil
+        request = nil
     }
 
     /// Releases everything after the client has stopped.

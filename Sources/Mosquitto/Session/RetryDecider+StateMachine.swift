@@ -3,7 +3,8 @@ extension RetryDecider {
         self.init(
             Configuration(
                 policy: configuration.retry, failsFast: configuration.firstConnection == .failFast,
-                hasProvider: configuration.hasProvider, hasClientCertificate: configuration.hasClientCertificate,
+                hasProvider: configuration.hasProvider, hasPreparation: configuration.hasPreparation,
+                hasClientCertificate: configuration.hasClientCertificate,
                 hasProxyAuthorization: configuration.hasProxyAuthorization,
                 endpoints: configuration.endpoints, endpointOrder: configuration.endpointOrder,
                 redirects: configuration.redirects))

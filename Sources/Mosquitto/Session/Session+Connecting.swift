@@ -16,7 +16,8 @@ extension Session {
         do throws(MQTTError) {
             let addresses = try dialer.take(prepared)
             perform(machine.entered(.connect))
-            try dialer.connect(to: addresses, of: preparation.endpoint, try keeper.show(), client: self)
+            try dialer.connect(
+                to: addresses, of: preparation.endpoint, try keeper.show(to: preparation.endpoint), client: self)
             staggerRace()
         } catch {
             fail(error)

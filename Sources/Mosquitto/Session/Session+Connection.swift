@@ -14,7 +14,7 @@ extension Session {
         switch progress {
         case .finished: return perform(machine.closed(now: .now))
         case .none: link?.update()
-        case .handshaken, .asks:
+        case .handshaken, .asks, .upgraded, .refused:
             guard drive({ connection throws(MQTTError) in try follow(progress, of: connection) }) else { return }
         }
         noticeDisconnectSent()
@@ -39,6 +39,8 @@ extension Session {
     func follow(_ progress: Connection.Progress, of connection: Connection) throws(MQTTError) {
         switch progress {
         case .handshaken: try handshaken(connection)
+        case .upgraded: try upgraded(connection)
+        case .refused: awaitRefusal()
         case .asks(let peer): verify(peer)
         case .none, .finished: break
         }
@@ -47,6 +49,21 @@ extension Session {
 
     func handshaken(_ connection: Connection) throws(MQTTError) {
         link?.hurry()
+        guard connection.needsUpgrade else { return try upgraded(connection) }
+        perform(machine.entered(.upgrade))
+        try connection.startUpgrade()
+    }
+
+    /// Waits for the rest of a refusal, but not for long: some servers neither tell the length of a body nor close.
+    private func awaitRefusal() {
+        if timers.isRunning(.refusal) { return }
+        setTimer(.refusal, after: .seconds(1)) { session in
+            session.drive { connection throws(MQTTError) in try connection.endRefusal() }
+        }
+    }
+
+    /// Sends CONNECT.
+    func upgraded(_ connection: Connection) throws(MQTTError) {
         perform(machine.entered(.connack))
         guard let opening = dialer.opening else { return }
         connection.writeSecret(try opening.connectPacket())
@@ -92,7 +109,9 @@ extension Session {
     func ended(_ error: MQTTError) {
         if let connection, error.isAnswer { dialer.answered(by: connection, of: machine.endpoint) }
         if case .dialing = machine.state {
-            if error.code == .notAuthorized { keeper.refused() }
+            if error.code == .notAuthorized {
+                if error.phase == .upgrade { keeper.refusedRequest() } else { keeper.refused() }
+            }
             if error.isWordlessEnd { suspects.suspicion.acquit() }
             fail(error)
         } else {
@@ -190,7 +209,7 @@ extension Session {
     func tearDown() {
         dialer.cancel()
         keeper.cancel()
-        timers.cancel(.race)
+        timers.cancel(.race, .refusal)
         closeConnection()
         carryOut(subscriber.connectionEnded())
         inbox.connectionEnded()

@@ -71,7 +71,7 @@ extension Session {
         // No copy is retained: the encoder keeps its memory.
         connection.write(publisher.bytes)
         connection.promiseDelivery()
-        publisher.written(wire: start..<connection.position)
+        publisher.written(wire: start..<connection.position, headerRoom: connection.headerRoom)
     }
 
     private var isPublishingAllowed: Bool {

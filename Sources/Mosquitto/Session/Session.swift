@@ -252,6 +252,12 @@ actor Session {
     }
 
     private func timerFired(_ timer: SessionStateMachine.Timer) {
+        // A refusal whose body is late counts before the deadline.
+        if timer == .phase || timer == .attempt, connection != nil,
+            !drive({ connection throws(MQTTError) in try connection.endRefusal() })
+        {
+            return
+        }
         let isEnding = timer == .drain || timer == .close
         var hasMoved = isEnding && connection?.hasMoved() ?? false
         if timer == .drain {

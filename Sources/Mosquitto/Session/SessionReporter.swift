@@ -16,7 +16,10 @@ struct SessionReporter {
         self.shared = shared
         self.logger = logger
         tls = configuration.tls
-        mayWarnOfPlain = tls == nil && (configuration.credentials != nil || configuration.authenticator != nil)
+        let hasSecrets =
+            configuration.credentials != nil || configuration.authenticator != nil || configuration.webSocket.hasSecrets
+            || configuration.endpoints.contains { $0.webSocket?.query != nil }
+        mayWarnOfPlain = tls == nil && hasSecrets
     }
 
     private var metrics: ClientMetrics? { shared.metrics }
@@ -164,6 +167,7 @@ struct SessionReporter {
         var metadata: Logger.Metadata = ["error": "\(error)", "error.code": "\(error.code)"]
         metadata["mqtt.phase"] = error.phase.map { "\($0.rawValue)" }
         metadata["mqtt.reason_code"] = error.reasonCode.map { "\($0)" }
+        metadata["http.response.status_code"] = error.httpStatus.map { "\($0)" }
         return metadata
     }
 }

@@ -18,6 +18,7 @@ extension SessionStateMachine {
                 case .resolve: "the name look-up, or what TLS needs before it, took too long"
                 case .connect: "the broker's host did not answer in time"
                 case .tlsHandshake: "the TLS handshake took too long"
+                case .upgrade: "the server did not answer the upgrade to a WebSocket in time"
                 default: "the broker sent no CONNACK in time"
                 }
             return attemptFailed(MQTTError(.timeout, what, phase: phase), now: now)

@@ -2,7 +2,7 @@
 /// the time and the source of randomness. The first connection and every later one take the same path.
 ///
 /// ```
-/// idle -> fetching -> dialing(resolve, connect, tlsHandshake, connack) -> connected -> draining -> disconnecting
+/// idle -> fetching -> dialing(resolve, connect, ..., upgrade, connack) -> connected -> draining -> disconnecting
 ///            ^            |                                                  |                          |
 ///            +- waiting <-+--------------------------------------------------+                          |
 ///            ^                                                                                          |
@@ -111,6 +111,8 @@ package struct SessionStateMachine: Sendable {
         var retry: MQTTRetryPolicy
         var timeouts: MQTTTimeouts
         var hasProvider: Bool
+        /// True if the request of a WebSocket handshake is prepared anew for each attempt.
+        var hasPreparation: Bool
         /// True if the provider never returns other credentials.
         var hasFixedCredentials: Bool
         var hasClientCertificate: Bool
@@ -124,7 +126,8 @@ package struct SessionStateMachine: Sendable {
             firstConnection = configuration.connection.firstConnection
             retry = configuration.retry
             timeouts = configuration.timeouts
-            hasProvider = configuration.credentials != nil || configuration.authenticator != nil
+            hasPreparation = configuration.webSocket.prepare != nil
+            hasProvider = configuration.credentials != nil || configuration.authenticator != nil || hasPreparation
             hasFixedCredentials = configuration.credentials is MQTTStaticCredentials
             hasClientCertificate = configuration.tls?.identity != nil
             hasProxyAuthorization = configuration.connection.proxy?.authorization != nil
@@ -231,14 +234,6 @@ package struct SessionStateMachine: Sendable {
         return usableIn > .zero ? [.setTimer(.validity, usableIn)] : dial()
     }
 
-    private var refusedAgain: String {
-        configuration.hasFixedCredentials
-            ? "the user name or password is wrong at the broker; the configured credentials never change:"
-                + " correct them here or at the broker"
-            : "the credential provider gave again what the broker has refused; look for a wrong user name, key or audience,"
-                + " or for what keeps the provider from getting new ones"
-    }
-
     mutating func credentialsFailed(_ error: MQTTError, now: Instant) -> [Action] {
         guard case .fetching = state else { return [] }
         return attemptFailed(error, now: now)
@@ -255,6 +250,7 @@ package struct SessionStateMachine: Sendable {
             case .resolve: timeouts.resolve
             case .connect: timeouts.connect
             case .tlsHandshake: timeouts.tlsHandshake
+            case .upgrade: timeouts.upgrade
             case .connack, .connected: timeouts.connack
             }
         return [.setTimer(.phase, limit)]
@@ -353,14 +349,14 @@ package struct SessionStateMachine: Sendable {
         case .retryWithFreshCredentials:
             // A rejected certificate, or a proxy's refusal, does not mean that the token was rejected.
             if error.code != .tlsAlert, error.code != .proxy { purpose = .rejected }
-            needsFresh = error.code == .notAuthorized && configuration.hasProvider
+            needsFresh = concernsCredentials(error) && configuration.hasProvider
             state = .waiting(hasTurn: false)
             return [.requestTurn(endpoint)]
         case .redirect:
             state = .waiting(hasTurn: false)
             return [.requestTurn(endpoint)]
         case .retry:
-            if error.code == .notAuthorized, !isOperationSuspected { purpose = .rejected }
+            if concernsCredentials(error), !isOperationSuspected { purpose = .rejected }
             state = .waiting(hasTurn: false)
             return [.setTimer(.retry, verdict.delay ?? .zero)]
         }

@@ -5,6 +5,8 @@ struct SessionTimers {
         case machine(SessionStateMachine.Timer)
         /// The next address of the connection race.
         case race
+        /// The time limit for the body of a refused upgrade.
+        case refusal
         case keepAlive
         /// The time limit of the wait for suspects.
         case isolation

@@ -5,7 +5,7 @@ import Turns
 
 @Suite(.turn(.units)) struct `A Server Reference` {
     private func endpoints(_ reference: String) -> [String] {
-        EndpointSelector.endpoints(of: reference, defaultPort: 8_883).map(\.description)
+        MQTTEndpoint(host: "broker", port: 8_883).endpoints(of: reference).map(\.description)
     }
 
     @Test(arguments: [
@@ -39,12 +39,12 @@ import Turns
 
     @Test func `never is a Unix socket`() {
         for text in ["unix:/run/a", "/run/a", "unix:a"] {
-            #expect(EndpointSelector.endpoints(of: text, defaultPort: 1).allSatisfy { !$0.isUnixSocket })
+            #expect(MQTTEndpoint(host: "broker", port: 1).endpoints(of: text).allSatisfy { !$0.isUnixSocket })
         }
     }
 
     @Test func `without a port is none where there is no port to keep`() {
-        #expect(EndpointSelector.endpoints(of: "a b:1", defaultPort: 0).map(\.description) == ["b:1"])
+        #expect(MQTTEndpoint.unixSocket("/run/a").endpoints(of: "a b:1").map(\.description) == ["b:1"])
     }
 
     @Test func `of random bytes never traps, and gives only what can be dialled`() {
@@ -53,7 +53,7 @@ import Turns
         for _ in 0..<20_000 {
             let length = Int.random(in: 0...24, using: &generator)
             let text = String((0..<length).map { _ in characters.randomElement(using: &generator)! })
-            for endpoint in EndpointSelector.endpoints(of: text, defaultPort: 1) {
+            for endpoint in MQTTEndpoint(host: "broker", port: 1).endpoints(of: text) {
                 #expect(throws: Never.self) { try endpoint.validate() }
             }
         }

@@ -53,14 +53,14 @@ struct CredentialKeeperTests {
         guard case .arrived(let arrival, .refreshed(let news)) = outcome else { throw MQTTError(.credentials, "none") }
         #expect(!arrival.isUnchanged && arrival.usableIn == .zero)
         #expect(news.source == "closure")
-        let proof = try keeper.show()
+        let proof = try keeper.show(to: attempt().endpoint)
         #expect(proof.credentials.username == "1")
     }
 
     @Test func `without a provider the client is anonymous, and nothing is told`() async throws {
         var keeper = keeper(nil)
         guard case .arrived(_, .none) = await ask(&keeper) else { throw MQTTError(.credentials, "news") }
-        let proof = try keeper.show()
+        let proof = try keeper.show(to: attempt().endpoint)
         #expect(proof.credentials.areSame(as: .anonymous))
         #expect(!keeper.hasProvider)
     }
@@ -88,7 +88,7 @@ struct CredentialKeeperTests {
     @Test func `what the broker has refused is not new, until it is accepted`() async throws {
         var keeper = keeper(Self.provider(isNew: false))
         let first = try arrival(await ask(&keeper))
-        _ = try keeper.show()
+        _ = try keeper.show(to: attempt().endpoint)
         keeper.refused()
         let second = try arrival(await ask(&keeper, .rejected))
         keeper.accepted()
@@ -141,7 +141,7 @@ struct CredentialKeeperTests {
         var keeper = keeper(provider) { $0.authenticator = MQTTTokenAuthenticator(method: "m") }
         #expect(keeper.method == "m" && keeper.hasProvider)
         _ = await ask(&keeper)
-        let proof = try keeper.show()
+        let proof = try keeper.show(to: attempt().endpoint)
         #expect(proof.credentials.username == "u" && proof.credentials.password == nil)
         #expect(proof.authentication?.method == "m" && proof.authentication?.data == Array("secret".utf8))
         let packet = keeper.reauthenticate()
