@@ -8,7 +8,7 @@ enum SecretFile {
     static func bytes(_ path: String, _ what: String) async throws(MQTTCredentialError) -> MQTTSecret {
         let content: MQTTSecret
         do throws(FileFailure) {
-            content = try await FileReader.shared.read(path, limit: limit)
+            content = try await FileReader.shared.readSecret(path, limit: limit)
         } catch {
             throw .transient("the \(what) file \"\(path)\" \(error.reason)")
         }

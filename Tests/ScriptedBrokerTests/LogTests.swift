@@ -5,6 +5,14 @@ import Synchronization
 import Testing
 import Turns
 
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
 /// Records log lines.
 struct CollectingLogHandler: LogHandler {
     struct Line: Sendable {
@@ -153,6 +161,31 @@ struct LogTests {
         try await run(configuration) { client, _ in
             try await client.waitUntilConnected(timeout: .seconds(30))
             #expect(lines.at(.warning).map { $0.metadata["tls.security_level"] } == ["1"])
+        }
+        await broker.stop()
+    }
+
+    /// A certificate is no secret.
+    @Test func `a token and a key that every user can read are a warning each, once`() async throws {
+        let folder = try TemporaryDirectory()
+        let identity = try TestTLS.authority.clientIdentity(commonName: "dev1")
+        let files = [
+            try folder.write("t0ken\n", to: "token"), try folder.write(identity.privateKeyPEM, to: "client.key"),
+            try folder.write(identity.certificatePEM, to: "client.pem"),
+        ]
+        for path in files + [folder.path] { #expect(chmod(path, 0o755) == 0) }
+        let broker = try await ScriptedBroker.start(
+            tls: TestTLS.identity, clientAuthority: TestTLS.authority.certificatePEM)
+        var configuration = testConfiguration(port: broker.port)
+        configuration.tls?.identity = .files(certificate: files[2], key: files[1])
+        configuration.credentials = .file(files[0])
+        try await run(configuration) { _, log in
+            #expect(await log.wait { $0.connections.count == 1 })
+            broker.resetAll()
+            #expect(await log.wait { $0.connections.count == 2 })
+            let warnings = lines.at(.warning).filter { $0.message.hasPrefix("a file with a secret") }
+            #expect(warnings.compactMap { $0.metadata["file.path"].map { "\($0)" } }.sorted() == files[..<2].sorted())
+            #expect(warnings.allSatisfy { $0.metadata["file.mode"] == "0755" })
         }
         await broker.stop()
     }

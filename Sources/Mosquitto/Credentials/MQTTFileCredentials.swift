@@ -22,7 +22,7 @@ public struct MQTTFileCredentials: MQTTCredentialProvider {
         let content: MQTTSecret
         do throws(FileFailure) {
             // Leaves room for newlines at the end.
-            content = try await FileReader.shared.read(path, limit: Self.limit + 256)
+            content = try await FileReader.shared.readSecret(path, limit: Self.limit + 256)
         } catch {
             throw error.isTooLarge ? tooLong : failure(error.reason, error.systemCode)
         }

@@ -5,8 +5,8 @@ extension Session {
     /// Prepares TLS, asks for the proxy's authorization and resolves the name, all off the loop, and connects.
     func dial() {
         let preparation = dialer.prepare(machine.dialContext)
-        Task { [weak self] in
-            let prepared = await preparation.run()
+        Task { [weak self, logger] in
+            let prepared = await SecretFileWarnings.$logger.withValue(logger) { await preparation.run() }
             await self?.connect(prepared, preparation)
         }
     }

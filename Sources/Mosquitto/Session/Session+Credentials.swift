@@ -5,8 +5,8 @@ extension Session {
     func fetchCredentials(_ attempt: MQTTConnectAttempt) {
         let question = keeper.ask(for: attempt)
         // The task does not retain the session while it waits for the provider.
-        keeper.task = Task { [weak self] in
-            let answer = await question.answer()
+        keeper.task = Task { [weak self, logger] in
+            let answer = await SecretFileWarnings.$logger.withValue(logger) { await question.answer() }
             await self?.fetched(answer, question)
         }
     }

@@ -14,7 +14,9 @@ extension FileReader {
     static func look(_ path: String, _ look: Look) -> Finding {
         do throws(FileFailure) {
             switch look {
-            case .read(let limit): return .content(try content(of: path, limit: limit))
+            case .read(let limit):
+                let (content, exposure) = try contentWithExposure(of: path, limit)
+                return .content(content, exposure)
             case .stamp: return .stamp(FileStamp(path: path))
             case .directory:
                 guard let directory = opendir(path) else { throw FileFailure(.system(errno)) }
@@ -29,6 +31,12 @@ extension FileReader {
     /// Returns the content of a regular file of at most `limit` bytes, read on the caller's thread: a file system that
     /// does not respond blocks it. For a command that has nothing else to do yet.
     package static func content(of path: String, limit: Int) throws(FileFailure) -> MQTTSecret {
+        try contentWithExposure(of: path, limit).content
+    }
+
+    private static func contentWithExposure(
+        of path: String, _ limit: Int
+    ) throws(FileFailure) -> (content: MQTTSecret, FileExposure?) {
         // Without O_NONBLOCK, opening a FIFO blocks until a writer opens it.
         let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         if descriptor < 0 { throw FileFailure(.system(errno)) }
@@ -41,7 +49,8 @@ extension FileReader {
         default: throw FileFailure(.notRegular)
         }
         if status.st_size > limit { throw FileFailure(.tooLarge(limit)) }
-        return try content(of: descriptor, expecting: Int(status.st_size), limit)
+        let content = try content(of: descriptor, expecting: Int(status.st_size), limit)
+        return (content, FileExposure(path: path, status: status))
     }
 
     /// Reads up to one byte more than the limit. A file that grows meanwhile, or reports no size, as below /proc, is

@@ -19,7 +19,7 @@ package final class FileReader: Sendable {
     }
 
     enum Finding: Sendable {
-        case content(MQTTSecret)
+        case content(MQTTSecret, FileExposure? = nil)
         case stamp(FileStamp)
         case directory
         case failure(FileFailure)
@@ -57,8 +57,24 @@ package final class FileReader: Sendable {
     package func read(
         _ path: String, limit: Int, patience: Duration = FileReader.patience
     ) async throws(FileFailure) -> MQTTSecret {
+        try await readWithExposure(path, limit, patience).content
+    }
+
+    /// Does the same for a file with a secret, and logs a warning if every user of the machine can read or change it:
+    /// see ``SecretFileWarnings``.
+    package func readSecret(
+        _ path: String, limit: Int, patience: Duration = FileReader.patience
+    ) async throws(FileFailure) -> MQTTSecret {
+        let (content, exposure) = try await readWithExposure(path, limit, patience)
+        if let exposure { SecretFileWarnings.warn(exposure, path) }
+        return content
+    }
+
+    private func readWithExposure(
+        _ path: String, _ limit: Int, _ patience: Duration
+    ) async throws(FileFailure) -> (content: MQTTSecret, FileExposure?) {
         switch await find(path, .read(limit: limit), patience) {
-        case .content(let content): return content
+        case .content(let content, let exposure): return (content, exposure)
         case .failure(let failure): throw failure
         case .stamp, .directory: throw FileFailure(.overdue(patience))
         }

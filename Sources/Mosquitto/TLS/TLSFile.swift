@@ -12,10 +12,19 @@ import Musl
 enum TLSFile {
     private static let limit = 16 << 20
 
-    /// Returns the content of a file, which may be a key: no copy of it remains.
+    /// Returns the content of a file.
     static func read(_ path: String, _ what: String) async throws(MQTTError) -> MQTTSecret {
         do throws(FileFailure) {
             return try await FileReader.shared.read(path, limit: limit)
+        } catch {
+            throw failure("\(what) \(quoted(path))", error)
+        }
+    }
+
+    /// Returns the content of a file with a private key. Warns if every user of the machine can read it.
+    static func readKey(_ path: String, _ what: String) async throws(MQTTError) -> MQTTSecret {
+        do throws(FileFailure) {
+            return try await FileReader.shared.readSecret(path, limit: limit)
         } catch {
             throw failure("\(what) \(quoted(path))", error)
         }

@@ -30,14 +30,14 @@ struct TLSIdentityLoader {
                 form = .pair(
                     certificate: try await TLSFile.read(certificate, "certificate file"), intermediates: [],
                     name: "certificate file \(quoted(certificate))",
-                    .bytes(try await TLSFile.read(key, "key file"), name: "key file \(quoted(key))"))
+                    .bytes(try await TLSFile.readKey(key, "key file"), name: "key file \(quoted(key))"))
             case .bytes(let certificates, let key):
                 form = .pair(
                     certificate: MQTTSecret(bytes: certificates[0]), intermediates: Array(certificates.dropFirst()),
                     name: "the client certificate in memory", .bytes(key, name: "the client key in memory"))
             case .pkcs12File(let path):
                 let what = "PKCS #12 file"
-                form = .container(try await TLSFile.read(path, what), name: "\(what) \(quoted(path))")
+                form = .container(try await TLSFile.readKey(path, what), name: "\(what) \(quoted(path))")
             case .pkcs12(let bytes):
                 form = .container(bytes, name: "the PKCS #12 container in memory")
             case .stored(let certificate, let uri, let engine):
