@@ -8,7 +8,8 @@ public struct MQTTReceivingLimits: Sendable, Hashable {
     /// larger message. Default 16 MiB.
     ///
     /// A packet without a message, such as CONNACK, has at most 64 KiB, besides its reason codes and authentication
-    /// data. A message with more than 10,000 properties is acknowledged and discarded, with a warning.
+    /// data. A message with more than 10,000 properties, or with more than 4 MiB of them, is acknowledged and
+    /// discarded, with a warning.
     public var maximumPacketSize: Int
     /// Maximum number of filters in a SUBSCRIBE or UNSUBSCRIBE, at least 1. More filters are split into several
     /// packets, also when subscriptions are restored after a reconnect. Default 8, the limit of some brokers, such as

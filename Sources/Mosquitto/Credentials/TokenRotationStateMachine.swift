@@ -197,6 +197,12 @@ struct TokenRotationStateMachine: Sendable {
         refusals.removeAll()
     }
 
+    /// Releases the tokens, which are not needed any more.
+    mutating func forget() {
+        token = nil
+        lastRefused = nil
+    }
+
     private mutating func spare(until instant: Instant, _ why: String) {
         sparedUntil = (max(instant, sparedUntil?.instant ?? instant), why)
     }

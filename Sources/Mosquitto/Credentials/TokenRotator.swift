@@ -25,6 +25,8 @@ final class TokenRotator: Sendable {
         var machine: TokenRotationStateMachine
         var question: Question?
         var lastQuestion = 0
+        /// True when the client has stopped: no token is kept any more.
+        var isAbandoned = false
     }
 
     private final class Question: Sendable {
@@ -131,6 +133,7 @@ final class TokenRotator: Sendable {
     ) -> Result<Token, MQTTError> {
         state.withLock { state in
             if state.question?.number == number { state.question = nil }
+            if state.isAbandoned { return .failure(Self.abandoned) }
             switch result {
             case .success(let credentials):
                 return .success(state.machine.received(credentials, now: now(), wall: Date.now))
@@ -141,10 +144,12 @@ final class TokenRotator: Sendable {
         }
     }
 
-    /// Cancels the request, whose result is no longer needed.
+    /// Cancels the request, whose result is no longer needed, and releases the tokens.
     func abandon() {
         let question = state.withLock { state in
             defer { state.question = nil }
+            state.isAbandoned = true
+            state.machine.forget()
             return state.question
         }
         question?.task.cancel()

@@ -19,6 +19,8 @@ final class LibraryLoan {
     private let configuration: MQTTClientConfiguration
     private let box: Unmanaged<Box>
     private var end: StreamSocket?
+    /// The password of CONNECT, of which libmosquitto knows the length alone.
+    private var password: MQTTSecret?
 
     /// The callbacks' storage. Released after `mosquitto_destroy`, the last call that can reach a callback.
     private final class Box {
@@ -63,12 +65,25 @@ final class LibraryLoan {
         // MQTT 3.1.1, section 3.1.2.9: a password needs a user name, which may be empty.
         let needsUsername = configuration.version != .v5_0 && credentials.password != nil
         let username = credentials.username ?? (needsUsername ? "" : nil)
-        // The library keeps its own copy until it is destroyed.
-        let rc =
-            credentials.password?.withBytes {
-                mosquitto_username_pw_set(pointer, username, $0.baseAddress?.assumingMemoryBound(to: CChar.self))
-            } ?? mosquitto_username_pw_set(pointer, username, nil)
-        try check(rc, "user name and password")
+        // The library copies what it is given, and frees the copies without overwriting them.
+        password = credentials.password
+        let placeholder = password.map { String(repeating: Self.placeholder, count: $0.count) }
+        try check(mosquitto_username_pw_set(pointer, username, placeholder), "user name and password")
+    }
+
+    private static let placeholder = "x"
+
+    /// Writes the password in place of the library's. CONNECT ends with it (MQTT 5.0, section 3.1.3.6).
+    private func writePassword(to packet: inout [UInt8]) throws(MQTTError) {
+        guard let password else { return }
+        let length = [UInt8(password.count >> 8), UInt8(password.count & 0xFF)]
+        let placeholder = repeatElement(UInt8(ascii: "x"), count: password.count)
+        guard packet.suffix(password.count + 2).elementsEqual(length + placeholder) else {
+            throw MQTTError(.library, "libmosquitto did not end CONNECT with the password")
+        }
+        packet.withUnsafeMutableBytes { bytes in
+            password.withBytes { UnsafeMutableRawBufferPointer(rebasing: bytes.suffix($0.count)).copyMemory(from: $0) }
+        }
     }
 
     func setWill(_ will: MQTTWill) throws(MQTTError) {
@@ -125,6 +140,7 @@ final class LibraryLoan {
             if count == 0 || !mosquitto_want_write(pointer) { break }
         }
         guard packet.first == 0x10 else { throw MQTTError(.library, "libmosquitto did not write CONNECT") }
+        try writePassword(to: &packet)
         return packet
     }
 

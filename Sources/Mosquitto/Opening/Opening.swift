@@ -3,8 +3,9 @@ import Logging
 /// Opens a session with libmosquitto, which composes CONNECT and judges CONNACK; Swift carries it. Confined to the
 /// loop's thread.
 ///
-/// Each of the two calls creates a `struct mosquitto` and destroys it before it returns: no descriptor, and no copy of
-/// the password, outlives the call. ``PacketDecoder`` and ``PacketEncoder`` handle all other packets.
+/// Each of the two calls creates a `struct mosquitto` and destroys it before it returns: no descriptor outlives the
+/// call. libmosquitto composes CONNECT around a placeholder of the password's length, and never has the password.
+/// ``PacketDecoder`` and ``PacketEncoder`` handle all other packets.
 ///
 /// A class, since a client has one only while it connects: a value would take its place in each idle client.
 final class Opening {

@@ -154,10 +154,12 @@ struct CredentialKeeper {
         questionNumber += 1
     }
 
-    /// Cancels the request too, when the client has stopped.
+    /// Cancels the request too, when the client has stopped, and releases all secrets: the client's owner may keep the
+    /// client for long.
     mutating func stop() {
         cancel()
         rotator?.abandon()
+        (credentials, authenticationData, shown, rejected) = (.anonymous, nil, nil, nil)
     }
 
     /// Handles the result of a request.

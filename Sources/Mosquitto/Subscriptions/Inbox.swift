@@ -281,7 +281,10 @@ struct Inbox {
         if oversized >= 2 * warnedOfOversized {
             warnedOfOversized = oversized
             logger.warning(
-                "messages were discarded, since they have more than \(PacketDecoder.maximumProperties) properties",
+                """
+                messages were discarded, since they have more than \(PacketDecoder.maximumProperties) properties, or more than \
+                \(PacketDecoder.maximumPropertyBytes >> 20) MiB of them
+                """,
                 metadata: ["mqtt.topic": "\(ForeignText(first.topic))", "mqtt.messages": "\(oversized)"])
         }
         acknowledgeAndDiscard(run)

@@ -55,6 +55,29 @@ import Turns
         expectHidden(MQTTTLSConfiguration(identity: identity))
     }
 
+    /// A URI of PKCS #11 may have a PIN (RFC 7512, section 2.4).
+    @Test func `does not show in an identity of any other form`() {
+        let identities: [MQTTTLSConfiguration.Identity] = [
+            .stored(certificate: "client.pem", keyURI: "pkcs11:object=key?pin-value=\(Self.text)"),
+            .stored(certificate: "client.pem", keyURI: "pkcs11:pin-value=\(Self.text)", engine: "pkcs11"),
+            .pkcs12(MQTTSecret(Self.text)), .pkcs12(file: "client.p12") { MQTTSecret(Self.text) },
+            .der(certificate: [0x30], key: MQTTSecret(Self.text)),
+        ]
+        for identity in identities {
+            expectHidden(identity)
+            var configuration = MQTTClientConfiguration(host: "broker")
+            configuration.tls?.identity = identity
+            expectHidden(configuration)
+        }
+    }
+
+    @Test func `does not show in a client, whose authentication data it is`() {
+        var configuration = MQTTClientConfiguration(host: "broker")
+        configuration.credentials = .static(username: "device", password: MQTTSecret(Self.text))
+        configuration.authenticator = MQTTTokenAuthenticator(method: "m")
+        expectHidden(MQTTClient(configuration))
+    }
+
     @Test func `does not show in the error of credentials that cannot be sent`() {
         for password in [Self.text + "\0", String(repeating: Self.text, count: 20_000)] {
             let error = #expect(throws: MQTTError.self) {

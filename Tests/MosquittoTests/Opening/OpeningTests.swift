@@ -40,6 +40,23 @@ import Turns
         #expect(packet == Sample.packet(0x10, body))
     }
 
+    /// libmosquitto gets a placeholder of the same length, since it does not overwrite what it frees.
+    @Test(
+        arguments: MQTTVersion.allCases,
+        [
+            [], [0xFF], Array("xx".utf8), [UInt8](repeating: 0xC3, count: 300), [UInt8](repeating: 0x41, count: 65_535),
+        ] as [[UInt8]])
+    func `ends CONNECT with the password, of any bytes`(version: MQTTVersion, password: [UInt8]) throws {
+        var configuration = MQTTClientConfiguration(host: "nobody", tls: nil)
+        configuration.version = version
+        let credentials = MQTTCredentials(username: "u", password: MQTTSecret(bytes: password))
+        let packet = try Opening(
+            configuration: configuration, credentials: credentials, authentication: nil, loop: loop
+        ).connectPacket()
+        let end: [UInt8] = [0, 1, 0x75, UInt8(password.count >> 8), UInt8(password.count & 0xFF)] + password
+        #expect(packet.suffix(end.count).elementsEqual(end))
+    }
+
     @Test func `composes a CONNECT that no socket takes at once`() throws {
         let value = String(repeating: "v", count: 60_000)
         let packet = try opening(.v5_0) {

@@ -136,6 +136,22 @@ struct CredentialKeeperTests {
         #expect(!keeper.isDemanded)
     }
 
+    /// A stopped client may be kept for long.
+    @Test func `has no secret once the client has stopped`() async throws {
+        let provider = MQTTClosureCredentials { _ in MQTTCredentials(username: "u", password: "s3cr3t") }
+        var keeper = keeper(provider) { $0.authenticator = MQTTTokenAuthenticator(method: "m") }
+        _ = await ask(&keeper)
+        #expect(try keeper.show().authentication?.data == Array("s3cr3t".utf8))
+        var text = ""
+        dump(keeper, to: &text)
+        // As text, or as bytes.
+        #expect(!text.contains("s3cr3t") && !text.contains(/115\n\s*- 51\n/), "\(text)")
+        keeper.refused()
+        keeper.stop()
+        #expect(keeper.credentials.username == nil && keeper.credentials.password == nil)
+        #expect(try keeper.show().authentication?.data == nil)
+    }
+
     @Test func `an authenticator proves it instead of the password`() async throws {
         let provider = MQTTStaticCredentials(username: "u", password: "secret")
         var keeper = keeper(provider) { $0.authenticator = MQTTTokenAuthenticator(method: "m") }

@@ -111,6 +111,22 @@ import Turns
         #expect(message.topic == "t" && packetID == (qos > 0 ? 7 : 0))
     }
 
+    /// Text of 16 MiB occupied the event loop for 120 ms.
+    @Test func `of longer properties than 4 MiB is discarded too`() throws {
+        func message(_ count: Int) throws -> MQTTMessage {
+            // 65,540 bytes each.
+            let text = [0x26, 0xFF, 0xFF] + [UInt8](repeating: 0x61, count: 65_535) + [0, 0]
+            let properties = [UInt8]((0..<count).flatMap { _ in text })
+            var decoder = try decoder()
+            #expect(decode(Sample.packet(0x30, [0, 1, 0x74] + Sample.properties(properties)), &decoder) == nil)
+            guard case .publish(let message, _)? = decoder.packets.last else { throw Missing() }
+            return message
+        }
+        #expect(try message(63).properties.userProperties.count == 63)
+        let discarded = try message(64)
+        #expect(discarded.isDiscarded && discarded.properties.isEmpty)
+    }
+
     @Test func `of more properties is a violation if it has no message`() throws {
         var decoder = try decoder()
         let count = 10_001
