@@ -1,0 +1,1 @@
+../../../../Tests/MosquittoTests/Fuzz/WorstPacket.swift
