@@ -1,10 +1,11 @@
 import Testing
+import Turns
 
 @testable import Soak
 
 #if os(Linux)
 /// The memory of this process, searched as `strings` searches a core dump.
-@Suite("Secrets in memory", .timeLimit(.minutes(2)))
+@Suite("Secrets in memory", .turn(.brokers), .timeLimit(.minutes(2)))
 struct RemnantsTests {
     /// The client is still there; its owner may keep it for long.
     @Test func `are gone after shutdown(), but for what OpenSSL's decoder frees`() async throws {

@@ -2,11 +2,12 @@ import Foundation
 import Mosquitto
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import MosquittoTokens
 
 /// `scripts/soak fuzz` runs more of them.
-@Suite("Answers of an issuer with random faults (fuzz)", .timeLimit(.minutes(10)))
+@Suite("Answers of an issuer with random faults (fuzz)", .turn(.tokens), .timeLimit(.minutes(10)))
 struct FuzzTests {
     private static var inputs: UInt64 {
         ProcessInfo.processInfo.environment["MOSQUITTO_FUZZ_INPUTS"].flatMap { UInt64($0) } ?? 4_000

@@ -1,11 +1,12 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import mosq
 
 /// `scripts/soak fuzz` runs more of them.
-@Suite("Arguments with random faults (fuzz)", .timeLimit(.minutes(10)))
+@Suite("Arguments with random faults (fuzz)", .turn(.command), .timeLimit(.minutes(10)))
 struct FuzzTests {
     private static var inputs: UInt64 {
         ProcessInfo.processInfo.environment["MOSQUITTO_FUZZ_INPUTS"].flatMap { UInt64($0) } ?? 4_000

@@ -1,6 +1,7 @@
 import Foundation
 import MosquittoTesting
 import Testing
+import Turns
 
 @testable import mosq
 
@@ -13,7 +14,7 @@ import Musl
 #endif
 
 /// A FIFO in the place of a file blocks each open(2) that has no `O_NONBLOCK`, like a file system that does not answer.
-@Suite("A FIFO in the place of a file (security 12)", .timeLimit(.minutes(2)))
+@Suite("A FIFO in the place of a file (security 12)", .turn(.command), .timeLimit(.minutes(2)))
 struct UnreadableFileTests {
     private func fifo(_ folder: TemporaryDirectory, _ name: String) -> String {
         let path = folder.path + "/" + name

@@ -2,6 +2,7 @@ import Logging
 import MosquittoTesting
 import Synchronization
 import Testing
+import Turns
 
 @testable import Mosquitto
 
@@ -36,7 +37,7 @@ private struct Warnings: LogHandler {
     }
 }
 
-@Suite("Files with a secret that every user can read or change (issue 18)", .timeLimit(.minutes(1)))
+@Suite("Files with a secret that every user can read or change (issue 18)", .turn(.units), .timeLimit(.minutes(1)))
 struct FileExposureTests {
     private let folder: TemporaryDirectory
 
