@@ -58,7 +58,7 @@ def main(root):
     try:
         with contextlib.ExitStack() as stack:
             programs = Programs(root, say)
-            programs.build([rows.OURS, *options.peers])
+            programs.build([rows.OURS, *options.peers], any(not row.is_start for row in options.rows))
             results = list(measure(options, programs, seconds, stack))
     except Failure as failure:
         say(failure)
