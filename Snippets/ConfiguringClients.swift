@@ -2,6 +2,7 @@
 
 import Foundation
 import Mosquitto
+import ServiceLifecycle
 
 /// An issuer of tokens, in the place of your own.
 struct Issuer: Sendable {
@@ -135,6 +136,19 @@ func configureRetries(_ configuration: inout MQTTClientConfiguration) {
     }
     // snippet.end
 }
+
+// snippet.fleet
+struct Fleet: Service {
+    let clients: [MQTTClient]
+
+    func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for client in clients { group.addTask { try await client.run() } }
+            try await group.waitForAll()
+        }
+    }
+}
+// snippet.end
 
 func makeClients(_ configurations: [MQTTClientConfiguration]) -> [MQTTClient] {
     // snippet.loops

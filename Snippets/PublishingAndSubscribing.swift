@@ -2,6 +2,7 @@
 
 import Logging
 import Mosquitto
+import ServiceLifecycle
 
 func store(_ message: MQTTMessage) async throws { print(message.topic) }
 
@@ -115,10 +116,36 @@ func ask(_ client: MQTTClient) async throws -> MQTTMessage {
     return answer
 }
 
+// snippet.thermometer
+struct Thermometer: Service {
+    let client: MQTTClient
+    let readings: AsyncStream<Double>
+
+    func run() async throws {
+        for await celsius in readings.cancelOnGracefulShutdown() {
+            do throws(MQTTError) {
+                try await client.publish("\(celsius)", to: "kitchen/temperature")
+            } catch {
+                if error.code == .cancelled { return }
+                throw error
+            }
+        }
+    }
+}
+// snippet.end
+
+func rotate(_ client: MQTTClient) async throws {
+    // snippet.rotate
+    try await client.rotateCredentials(.reconnectNow)
+    // snippet.end
+}
+
 func watch(_ client: MQTTClient) async throws {
     // snippet.events
+    // Before the client starts: the sequence has the events from this call on.
+    let events = client.events()
     Task {
-        for await event in client.events() {
+        for await event in events {
             switch event.kind {
             case .attemptFailed(let failed): print(failed.error, failed.retryIn as Any)
             case .connected(let info): print("connected to", info.address, info.tls?.version ?? "TCP")

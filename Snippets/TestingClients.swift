@@ -22,6 +22,41 @@ func refused() async throws {
     // snippet.end
 }
 
+func expired() async throws {
+    // snippet.expired
+    let issuer = TestTokenIssuer()
+    let broker = try await ScriptedBroker.start(script: [.refuse(code: 0x87, close: true), .serve])
+    var configuration = MQTTClientConfiguration(host: "127.0.0.1", port: broker.port, tls: nil)
+    configuration.credentials = .closure { attempt in
+        // The cached token has expired; a refusal asks for another one.
+        let isFresh = attempt.purpose == .rejected
+        let token = issuer.token(subject: "kitchen", lifetime: .seconds(isFresh ? 60 : -60))
+        return MQTTCredentials(username: "kitchen", password: MQTTSecret(token))
+    }
+    try await withMQTTClient(configuration) { client in
+        try await client.publish("hello", to: "greeting")
+        let tokens = broker.connects.compactMap(\.password).map { issuer.validate($0) != nil }
+        #expect(tokens == [false, true])
+    }
+    await broker.stop()
+    // snippet.end
+}
+
+func restarted() async throws {
+    // snippet.restarted
+    let broker = try await LocalMosquitto.start()
+    let configuration = MQTTClientConfiguration(host: "127.0.0.1", port: broker.port, tls: nil)
+    try await withMQTTClient(configuration) { client in
+        try await client.publish("before", to: "greeting")
+        broker.kill()
+        #expect(await eventually { client.state.isConnected == false })
+        try await broker.restart()
+        try await client.publish("after", to: "greeting")
+    }
+    await broker.terminate()
+    // snippet.end
+}
+
 func resetAndRefused() async throws {
     // snippet.script
     let authority = try TestCertificateAuthority()

@@ -122,7 +122,8 @@ public final class MQTTClient: Sendable {
 
     /// Returns the connection events from now on. Every call returns an independent sequence.
     public func events() -> MQTTConnectionEvents {
-        MQTTConnectionEvents(stream: shared.makeEventStream(), shared: shared)
+        let (stream, end) = shared.makeEventStream()
+        return MQTTConnectionEvents(stream: stream, end: end, shared: shared)
     }
 
     /// Rotates the credentials now instead of when they are due: asks the provider, and replaces the current

@@ -32,7 +32,8 @@ final class SharedState: Sendable {
 
     func setState(_ state: MQTTConnectionState) { observed.withLock { $0.state = state } }
 
-    func makeEventStream() -> AsyncStream<MQTTConnectionEvent> {
+    /// Returns the events from now on, and a function that ends them before the client stops.
+    func makeEventStream() -> (events: AsyncStream<MQTTConnectionEvent>, end: @Sendable () -> Void) {
         let (stream, continuation) = AsyncStream.makeStream(
             of: MQTTConnectionEvent.self, bufferingPolicy: .bufferingNewest(1_024))
         let id: Int? = observed.withLock { observed in
@@ -43,12 +44,12 @@ final class SharedState: Sendable {
         }
         guard let id else {
             continuation.finish()
-            return stream
+            return (stream, {})
         }
         continuation.onTermination = { [weak self] _ in
             self?.observed.withLock { $0.listeners[id] = nil }
         }
-        return stream
+        return (stream, { continuation.finish() })
     }
 
     func emit(_ event: MQTTConnectionEvent) {

@@ -23,9 +23,9 @@ import Turns
 
     @Test func `reach each listener from its call on, and end with stopped`() async {
         let shared = SharedState()
-        let first = shared.makeEventStream()
+        let first = shared.makeEventStream().events
         shared.emit(event(.resubscribed(filters: ["1"])))
-        let second = shared.makeEventStream()
+        let second = shared.makeEventStream().events
         shared.emit(event(.resubscribed(filters: ["2"])))
         shared.setState(.stopped(nil))
         shared.emit(event(.stopped(nil)))
@@ -36,12 +36,12 @@ import Turns
     @Test func `are over at once for a client that has stopped`() async {
         let shared = SharedState()
         shared.setState(.stopped(nil))
-        #expect(await names(shared.makeEventStream()) == [])
+        #expect(await names(shared.makeEventStream().events) == [])
     }
 
     @Test func `the newest 1,024 are kept for a listener that does not read`() async {
         let shared = SharedState()
-        let stream = shared.makeEventStream()
+        let stream = shared.makeEventStream().events
         for number in 0..<2_000 { shared.emit(event(.resubscribed(filters: ["\(number)"]))) }
         shared.emit(event(.stopped(nil)))
         let names = await names(stream)
@@ -51,8 +51,8 @@ import Turns
 
     @Test func `a listener that is gone does not matter`() async {
         let shared = SharedState()
-        do { _ = shared.makeEventStream() }
-        let stream = shared.makeEventStream()
+        do { _ = shared.makeEventStream().events }
+        let stream = shared.makeEventStream().events
         shared.emit(event(.stopped(nil)))
         #expect(await names(stream) == ["stopped"])
     }

@@ -58,6 +58,26 @@ struct GracefulShutdownTests {
         return ContinuousClock.now - start
     }
 
+    @Test("ends the events of a service that reads them with a plain loop", arguments: [true, false], [true, false])
+    func events(isConnected: Bool, isClientFirst: Bool) async throws {
+        let broker = try await ScriptedBroker.start()
+        let port = isConnected ? broker.port : try freePort()
+        let client = MQTTClient(configuration(port: port), logger: quiet)
+        let seen = Mutex<[MQTTConnectionEvent.Kind]>([])
+        let service = ClosureService {
+            for await event in client.events() { seen.withLock { $0.append(event.kind) } }
+        }
+        let time = try await run(client, service, isClientFirst: isClientFirst) {
+            switch client.state {
+            case .connected: isConnected && seen.withLock { !$0.isEmpty }
+            case .waiting: !isConnected && seen.withLock { !$0.isEmpty }
+            default: false
+            }
+        }
+        #expect(time < .seconds(10))
+        await broker.stop()
+    }
+
     @Test(
         "ends each call that waits for the first connection, whatever the order (D2)", arguments: Call.allCases,
         [
