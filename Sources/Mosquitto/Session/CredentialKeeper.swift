@@ -160,6 +160,7 @@ struct CredentialKeeper {
         cancel()
         rotator?.abandon()
         (credentials, authenticationData, shown, rejected) = (.anonymous, nil, nil, nil)
+        (request, rejectedRequest) = (nil, nil)
     }
 
     /// Handles the result of a request.

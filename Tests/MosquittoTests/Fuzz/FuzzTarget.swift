@@ -161,7 +161,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     /// A server reference (MQTT 5.0, section 4.11).
     private static func reference(_ bytes: [UInt8]) {
         let text = String(decoding: bytes, as: UTF8.self)
-        for endpoint in EndpointSelector.endpoints(of: text, defaultPort: 8_883) {
+        let origin = MQTTEndpoint(host: "broker.example.com", port: 8_883)
+        for endpoint in origin.endpoints(of: text) {
             precondition((1...65_535).contains(endpoint.port) && !endpoint.host.isEmpty)
             check(endpoint.description)
         }

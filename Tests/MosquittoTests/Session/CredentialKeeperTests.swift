@@ -141,7 +141,7 @@ struct CredentialKeeperTests {
         let provider = MQTTClosureCredentials { _ in MQTTCredentials(username: "u", password: "s3cr3t") }
         var keeper = keeper(provider) { $0.authenticator = MQTTTokenAuthenticator(method: "m") }
         _ = await ask(&keeper)
-        #expect(try keeper.show().authentication?.data == Array("s3cr3t".utf8))
+        #expect(try keeper.show(to: attempt().endpoint).authentication?.data == Array("s3cr3t".utf8))
         var text = ""
         dump(keeper, to: &text)
         // As text, or as bytes.
@@ -149,7 +149,7 @@ struct CredentialKeeperTests {
         keeper.refused()
         keeper.stop()
         #expect(keeper.credentials.username == nil && keeper.credentials.password == nil)
-        #expect(try keeper.show().authentication?.data == nil)
+        #expect(try keeper.show(to: attempt().endpoint).authentication?.data == nil)
     }
 
     @Test func `an authenticator proves it instead of the password`() async throws {
