@@ -1,5 +1,6 @@
 import ArgumentParser
 import Mosquitto
+import MosquittoTesting
 import Testing
 import Turns
 
@@ -101,6 +102,23 @@ struct ArgumentTests {
         #expect(short?.username == nil)
     }
 
+    @Test func `a WebSocket has the port of the web, with a path, headers and a file of headers`() throws {
+        let plain = try configuration("--ws", "-h", "a")
+        #expect(plain.endpoints == [.webSocket(host: "a")] && plain.tls == nil)
+        let secure = try configuration("--ws", "-h", "a", "--tls-use-os-certs", "--endpoint", "b:8443")
+        #expect(secure.endpoints == [.secureWebSocket(host: "a"), .secureWebSocket(host: "b", port: 8_443)])
+        let folder = try TemporaryDirectory()
+        let file = try folder.write("X-B: two:2\n\nAuthorization: Bearer jwt\n", to: "headers")
+        let full = try configuration(
+            "--ws", "-p", "8080", "--ws-path", "/x?a=b", "--ws-header", "X-A:one", "--ws-header-file", file)
+        #expect(full.endpoints == [.webSocket(host: "localhost", port: 8_080, path: "/x", query: "a=b")])
+        #expect(
+            full.webSocket.headers == [
+                MQTTWebSocketHeader("X-A", "one"), MQTTWebSocketHeader("X-B", "two:2"),
+                MQTTWebSocketHeader("Authorization", "Bearer jwt"),
+            ])
+    }
+
     @Test func `a file turns TLS on, and so do the system's certificates and port 8883`() throws {
         let file = try configuration("--cafile", "/dev/null")
         #expect(file.endpoints[0].port == 8_883)
@@ -117,7 +135,12 @@ struct ArgumentTests {
     }
 
     @Test(arguments: [
-        (["--tls-engine-kpass-sha1", "e"], "kpass"), (["-S"], "-S"), (["--ws"], "--ws"),
+        (["--tls-engine-kpass-sha1", "e"], "kpass"), (["-S"], "-S"),
+        (["--ws", "--unix", "/run/a"], "--ws and --unix"), (["--ws-path", "/x"], "--ws-path needs --ws"),
+        (["--ws-header", "a: b"], "--ws-header needs --ws"),
+        (["--ws-header-file", "/x"], "--ws-header-file needs --ws"),
+        (["--ws", "--ws-header", "geheim"], "NAME: VALUE"),
+        (["--ws", "--ws-header-file", "/nonexistent"], "/nonexistent"),
         (["--tls-version", "tlsv1.1"], "RFC 8996"),
     ])
     func `what cannot be honoured is refused with a reason`(arguments: [String], reason: String) throws {

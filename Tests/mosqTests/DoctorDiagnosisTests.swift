@@ -17,6 +17,20 @@ struct DoctorDiagnosisTests {
     }
 
     @Test(arguments: [
+        (403, "token"), (407, "proxy"), (200, "captive portal"), (307, "moved"), (404, "path"), (503, "overloaded"),
+    ])
+    func `a refused upgrade to a WebSocket names its status and what to do`(status: Int, likely: String) {
+        var error = MQTTError(
+            .upgradeRefused, "the upgrade to a WebSocket was answered with \(status); check", phase: .upgrade)
+        error.httpStatus = status
+        error.webSocket = MQTTWebSocketFailure(body: "no")
+        let diagnosis = Diagnosis.connack(error, nil, isTLS: true, now: .now)
+        #expect(diagnosis.cause == .upgradeRefused)
+        #expect(diagnosis.summary == "The upgrade to a WebSocket was answered with \(status).")
+        #expect(diagnosis.likely.first == "the server says: no" && diagnosis.likely.last?.contains(likely) == true)
+    }
+
+    @Test(arguments: [
         ([ConnectFacts.Failure?.none], nil), ([.refused], Diagnosis.Cause.refused), ([.timeout], .noAnswer),
         ([.unreachable], .unreachable), ([.system], .noSocket), ([.timeout, .refused], .refused),
         ([.timeout, .none], .someAddressesFail), ([.unreachable, .timeout], .unreachable),

@@ -72,6 +72,10 @@ struct ReferenceArgumentsTests {
             try words(["-L", "mqtt://me@[::1]:1/t"]).suffix(6) == ["--username", "me", "--host", "::1", "--port", "1"])
         // RFC 6874 (case 17).
         #expect(try words(["-L", "mqtt://[fe80::1%25eth0]/t"]).suffix(2) == ["--host", "fe80::1%eth0"])
+        #expect(try words(["-L", "ws://h/t"]) == ["--topic", "t", "--port", "80", "--ws", "--host", "h"])
+        #expect(
+            try words(["-L", "wss://h:1/t"])
+                == ["--topic", "t", "--port", "443", "--tls-use-os-certs", "--ws", "--host", "h", "--port", "1"])
         let secure = try configuration(["-L", "mqtts://h/t"])
         #expect(secure.endpoints == [MQTTEndpoint(host: "h", port: 8_883)])
         #expect(secure.tls?.trust.description == "the system's authorities")

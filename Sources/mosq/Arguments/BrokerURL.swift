@@ -1,5 +1,5 @@
-/// The URL of `-L`: `mqtt(s)://[username[:password]@]host[:port]/topic`. Nothing in it is decoded, as in mosquitto's
-/// commands, unless `--url-decode` is given.
+/// The URL of `-L`: `mqtt(s)://[username[:password]@]host[:port]/topic`, or `ws(s)://…` for a WebSocket. Nothing in it
+/// is decoded, as in mosquitto's commands, unless `--url-decode` is given.
 ///
 /// Error messages never quote the URL: the apparent port may be the beginning of a password.
 struct BrokerURL {
@@ -18,6 +18,12 @@ struct BrokerURL {
         } else if let after = Self.drop("mqtts://", from: text) {
             rest = after
             arguments = ["--port", "8883", "--tls-use-os-certs"]
+        } else if let after = Self.drop("ws://", from: text) {
+            rest = after
+            arguments = ["--port", "80", "--ws"]
+        } else if let after = Self.drop("wss://", from: text) {
+            rest = after
+            arguments = ["--port", "443", "--tls-use-os-certs", "--ws"]
         } else {
             throw CommandFailure.usage("unsupported URL scheme.")
         }

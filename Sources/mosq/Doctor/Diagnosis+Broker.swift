@@ -6,6 +6,7 @@ extension Diagnosis {
     /// result.
     static func connack(_ error: MQTTError, _ token: TokenFacts?, isTLS: Bool, now: Date) -> Diagnosis {
         if let code = error.reasonCode { return refusal(code, error, token, now: now) }
+        if error.phase == .upgrade { return upgrade(error, isTLS: isTLS) }
         switch error.code {
         case .timeout:
             return Diagnosis(
@@ -32,6 +33,34 @@ extension Diagnosis {
         default:
             return Diagnosis(.system, sentence(error.message), remedy: "Correct what the message names.")
         }
+    }
+
+    /// Diagnoses a failed upgrade to a WebSocket.
+    private static func upgrade(_ error: MQTTError, isTLS: Bool) -> Diagnosis {
+        let said = error.webSocket?.body.map { ["the server says: \($0.prefix(200))"] } ?? []
+        let summary = sentence(String(error.message.prefix { $0 != ";" }))
+        let port = "Check host, -p and --ws-path\(isTLS ? "" : ", and whether the port wants TLS")."
+        guard let status = error.httpStatus else {
+            return Diagnosis(
+                error.code == .closed ? .closed : .upgradeRefused, summary,
+                likely: ["a port for MQTT without WebSockets", isTLS ? nil : "a port that wants TLS"].compactMap { $0 },
+                remedy: port)
+        }
+        let (likely, remedy): (String, String) =
+            switch status {
+            case 401, 403:
+                (
+                    "a token or a signature that is wrong or has expired",
+                    "Check the headers and the query of the request."
+                )
+            case 407: ("a proxy on the way that demands a password", "Give the proxy with --proxy.")
+            case 200..<300, 511: ("a captive portal, or a web server", "Log in to the network. " + port)
+            case 300..<400:
+                ("a server that has moved", "Connect to the server that it names, or follow it with --redirect.")
+            case 400..<500, 501: ("a wrong path, or a port without WebSockets", port)
+            default: ("a broker that starts, stops or is overloaded", "Try again later.")
+            }
+        return Diagnosis(.upgradeRefused, summary, likely: said + [likely], remedy: remedy)
     }
 
     private static func refusal(

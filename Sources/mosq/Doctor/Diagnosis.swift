@@ -10,7 +10,7 @@ struct Diagnosis: Encodable, Hashable {
         case credentialsFailed, credentialsMissing, tokenExpired, tokenNotYetValid, wrongAudience, notAuthorized
         case clock
         case protocolVersion, clientIdentifier, brokerUnavailable, banned, quota, otherServer, brokerRefused
-        case closed, notMQTT
+        case closed, notMQTT, upgradeRefused
         case denied, noEcho, connectionLost
         case system
     }

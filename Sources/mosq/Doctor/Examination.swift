@@ -197,7 +197,7 @@ struct Examination: Sendable {
             }
             report.tls = isTLS ? Finding(facts, .tls(error, facts, now: now)) : Finding(facts)
             if isTLS { return }
-        } else if error.phase == .connack, error.reasonCode == nil {
+        } else if [.connack, .upgrade].contains(error.phase), error.reasonCode == nil, error.httpStatus == nil {
             // A TLS port closes the connection or stays silent; a TLS handshake shows whether the port speaks TLS.
             let peer = await CertificateProbe.peer(configuration)
             if peer != nil || error.tls?.kind == .tlsRequired {

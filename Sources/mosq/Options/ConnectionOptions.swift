@@ -71,6 +71,9 @@ struct ConnectionOptions: ParsableArguments {
     @OptionGroup(title: "Network")
     var network: NetworkOptions
 
+    @OptionGroup(title: "WebSocket")
+    var webSocket: WebSocketOptions
+
     @OptionGroup(title: "Session")
     var session: SessionOptions
 
@@ -125,6 +128,7 @@ struct ConnectionOptions: ParsableArguments {
             throw CommandFailure(message: "Problem setting username and/or password.")
         }
         try retry.apply(to: &configuration, behavior)
+        try webSocket.apply(to: &configuration, port: port)
         try token.apply(to: &configuration, username: username, password: password)
         try tls.refusePlainMix(configuration)
         do { try configuration.validate() } catch { throw CommandFailure(message: "\(error)") }

@@ -5,7 +5,9 @@ import Mosquitto
 struct NetworkOptions: ParsableArguments {
     @Option(
         name: [.customShort("L"), .long], parsing: .unconditional,
-        help: "mqtt(s)://[username[:password]@]host[:port]/topic, which stands for -h, -p, -u, -P and -t.")
+        help: ArgumentHelp(
+            "mqtt(s)://[username[:password]@]host[:port]/topic, which stands for -h, -p, -u, -P and -t; ws(s)://… for "
+                + "--ws too."))
     var url: String?
 
     @Flag(

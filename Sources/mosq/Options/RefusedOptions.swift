@@ -4,7 +4,6 @@ import ArgumentParser
 struct RefusedOptions: ParsableArguments {
     @Option(name: .customLong("tls-engine-kpass-sha1"), parsing: .unconditional) var enginePassword: String?
     @Flag(name: .customShort("S")) var serviceLookup = false
-    @Flag(name: .customLong("ws")) var webSockets = false
 
     func check() throws {
         try Self.refuse([
@@ -13,7 +12,6 @@ struct RefusedOptions: ParsableArguments {
                 "--tls-engine-kpass-sha1 is not supported: a hash is no passphrase; put the PIN into the key's URI."
             ),
             (serviceLookup, "-S is not supported: libmosquitto is built without SRV look-ups; give -h and -p."),
-            (webSockets, "--ws is not supported: this client has no WebSockets; use the broker's MQTT port."),
         ])
     }
 

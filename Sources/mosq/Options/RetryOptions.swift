@@ -59,6 +59,7 @@ struct RetryOptions: ParsableArguments {
         configuration.timeouts.resolve = limit
         configuration.timeouts.connect = limit
         configuration.timeouts.tlsHandshake = limit
+        configuration.timeouts.upgrade = limit
         configuration.timeouts.connack = limit
 
         configuration.endpoints += try endpoints.map(Self.endpoint)
