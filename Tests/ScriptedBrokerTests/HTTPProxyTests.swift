@@ -100,7 +100,7 @@ struct HTTPProxyTests {
         try await withPeers([.connect, .answer(status: status), .connect]) { broker, proxy in
             try await withRunningClient(configuration(broker, proxy)) { client, log in
                 #expect(await log.wait { $0.connections.count == 1 })
-                proxy.dropConnections()
+                proxy.dropAll()
                 #expect(await log.wait { $0.connections.count == 2 })
                 #expect(await log.failures.map(\.decision) == [.retry(.slow)])
             }
@@ -177,7 +177,7 @@ struct HTTPProxyTests {
                 // The broker has refused nothing.
                 #expect(await provider.purposes == [.connect, .connect])
                 proxy.authorization = "Bearer 3"
-                proxy.dropConnections()
+                proxy.dropAll()
                 #expect(await log.wait { $0.connections.count == 2 })
                 #expect(await asked.purposes == [.connect, .rejected, .connect])
             }

@@ -16,6 +16,9 @@ final class BrokerCore {
     var sessionTimers: [String: [Scheduled<Void>]] = [:]
     var assignedClientIDs = 0
 
+    /// The handlers below WebSockets, by the number of the connection.
+    var inlets: [Int: RawInlet] = [:]
+
     private var gates: [Int: TransportGate] = [:]
     private var connections: [Int: BrokerConnection] = [:]
     private var unflushed: [BrokerConnection] = []
@@ -36,6 +39,7 @@ final class BrokerCore {
     }
 
     func closed(_ gate: TransportGate) {
+        inlets[gate.index] = nil
         if gates.removeValue(forKey: gate.index) != nil {
             record.withState { $0.openConnections -= 1 }
         }

@@ -16,6 +16,8 @@ final class BrokerRecord: Sendable {
         var openConnections = 0
         var applicationBytes = 0
         var recordsPublishes = true
+        var upgrades: [ScriptedBroker.ReceivedUpgrade] = []
+        var frames: [ScriptedBroker.ReceivedFrame] = []
     }
 
     private let state = Mutex(State())

@@ -13,6 +13,8 @@ final class BrokerSettings: Sendable {
         var mergesCopies = false
         var readRate: Int?
         var objections: [ScriptedBroker.Objection] = []
+        var webSocket: ScriptedBroker.WebSocket?
+        var nextUpgrade = 0
     }
 
     private let state: Mutex<State>
@@ -23,12 +25,13 @@ final class BrokerSettings: Sendable {
         script: [ConnectionScript],
         tls: TestIdentity?,
         clientAuthority: String?,
-        authentication: ScriptedBroker.Authentication
+        authentication: ScriptedBroker.Authentication,
+        webSocket: ScriptedBroker.WebSocket?
     ) throws {
         self.clientAuthority = clientAuthority
         self.authentication = authentication
         let context = try tls.map { try Self.context($0, clientAuthority: clientAuthority) }
-        state = Mutex(State(script: script, tls: context))
+        state = Mutex(State(script: script, tls: context, webSocket: webSocket))
     }
 
     var tls: NIOSSLContext? { state.withLock { $0.tls } }
@@ -51,6 +54,27 @@ final class BrokerSettings: Sendable {
     var objections: [ScriptedBroker.Objection] {
         get { state.withLock { $0.objections } }
         set { state.withLock { $0.objections = newValue } }
+    }
+
+    var webSocket: ScriptedBroker.WebSocket? {
+        get { state.withLock { $0.webSocket } }
+        set {
+            state.withLock { state in
+                state.webSocket = newValue
+                state.nextUpgrade = 0
+            }
+        }
+    }
+
+    /// The WebSockets of the connection that was just accepted, with the answer to its upgrade; `nil` without them.
+    func takeUpgrade() -> (ScriptedBroker.WebSocket, ScriptedBroker.WebSocket.Upgrade)? {
+        state.withLock { state in
+            guard let webSocket = state.webSocket else { return nil }
+            defer { state.nextUpgrade += 1 }
+            let upgrades = webSocket.upgrades
+            let upgrade = state.nextUpgrade < upgrades.count ? upgrades[state.nextUpgrade] : upgrades.last
+            return (webSocket, upgrade ?? .accept())
+        }
     }
 
     func setScript(_ script: [ConnectionScript]) {

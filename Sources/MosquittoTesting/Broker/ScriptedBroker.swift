@@ -48,6 +48,7 @@ public final class ScriptedBroker: Sendable {
     ///   - tls: The server's certificate and key. Without it the broker speaks plain TCP.
     ///   - clientAuthority: If given, a client must present a certificate of this authority (PEM).
     ///   - authentication: The rule by which clients may connect.
+    ///   - webSocket: If given, the broker speaks MQTT over WebSockets, over TLS or plain TCP.
     ///   - script: The treatment of the first, second, ... connection. The last entry repeats.
     /// - Throws: An error of SwiftNIO, for example if the port is in use or the PEM text is not PEM.
     public static func start(
@@ -56,13 +57,15 @@ public final class ScriptedBroker: Sendable {
         tls: TestIdentity? = nil,
         clientAuthority: String? = nil,
         authentication: Authentication = .none,
+        webSocket: WebSocket? = nil,
         script: [ConnectionScript] = [.serve]
     ) async throws -> ScriptedBroker {
         let settings = try BrokerSettings(
             script: script,
             tls: tls,
             clientAuthority: clientAuthority,
-            authentication: authentication
+            authentication: authentication,
+            webSocket: webSocket
         )
         return try await start(settings) { bootstrap in
             bootstrap
@@ -80,7 +83,8 @@ public final class ScriptedBroker: Sendable {
         tls: TestIdentity? = nil,
         script: [ConnectionScript] = [.serve]
     ) async throws -> ScriptedBroker {
-        let settings = try BrokerSettings(script: script, tls: tls, clientAuthority: nil, authentication: .none)
+        let settings = try BrokerSettings(
+            script: script, tls: tls, clientAuthority: nil, authentication: .none, webSocket: nil)
         return try await start(settings) { $0.bind(unixDomainSocketPath: path) }
     }
 
@@ -242,7 +246,7 @@ public final class ScriptedBroker: Sendable {
     }
 
     /// Runs a closure on the broker's thread. Does nothing after ``stop()``.
-    private func onLoop(_ body: @escaping @Sendable (BrokerCore) -> Void) {
+    func onLoop(_ body: @escaping @Sendable (BrokerCore) -> Void) {
         shutdown.withLock { shutdown in
             guard shutdown == nil else { return }
             listener.eventLoop.execute { [core] in body(core.value) }
@@ -270,7 +274,11 @@ extension BrokerCore {
         if let tls {
             try pipeline.addHandler(NIOSSLServerHandler(context: tls))
         }
-        try pipeline.addHandler(BrokerConnection(gate: gate, script: script, core: self))
+        if let (webSocket, upgrade) = settings.takeUpgrade() {
+            try addWebSocket(webSocket, upgrade, to: channel, gate: gate, script: script)
+        } else {
+            try pipeline.addHandler(BrokerConnection(gate: gate, script: script, core: self))
+        }
     }
 
     /// Reads fifty times a second, at most a fiftieth of `rate` bytes each time.

@@ -144,7 +144,7 @@ public final class ScriptedHTTPProxy: Sendable {
     }
 
     /// Closes all connections, with and without a tunnel, at once.
-    public func dropConnections() {
+    public func dropAll() {
         shutdown.withLock { shutdown in
             guard shutdown == nil else { return }
             listener.eventLoop.execute { [connections] in connections.value.closeAll() }
