@@ -25,20 +25,32 @@ enum DataPath {
 /// work.
 func scaled(_ count: Int) -> Int { dlsym(nil, "__tsan_init") == nil ? count : count / 10 }
 
-/// The transport of a connection: plain TCP, or a version of TLS.
+/// The transport of a connection: plain TCP, a version of TLS, or WebSockets over plain TCP and over TLS 1.3.
 enum Wire: String, Sendable, CaseIterable {
-    case plain, tls12, tls13
+    case plain, tls12, tls13, ws, wss
 
     static let tls: [Wire] = [.tls12, .tls13]
+    static let webSockets: [Wire] = [.ws, .wss]
 
-    var identity: TestIdentity? { self == .plain ? nil : TestTLS.identity }
+    var isTLS: Bool { self != .plain && self != .ws }
+    var identity: TestIdentity? { isTLS ? TestTLS.identity : nil }
+    var webSocket: ScriptedBroker.WebSocket? { Self.webSockets.contains(self) ? .init() : nil }
+
+    /// Returns the endpoint of a broker, or of a proxy in front of one.
+    func endpoint(_ endpoint: MQTTEndpoint) -> MQTTEndpoint {
+        switch self {
+        case .plain, .tls12, .tls13: endpoint
+        case .ws: .webSocket(host: endpoint.host, port: endpoint.port)
+        case .wss: .secureWebSocket(host: endpoint.host, port: endpoint.port)
+        }
+    }
 
     /// OpenSSL's name of the version.
     var versionName: String? {
         switch self {
-        case .plain: nil
+        case .plain, .ws: nil
         case .tls12: "TLSv1.2"
-        case .tls13: "TLSv1.3"
+        case .tls13, .wss: "TLSv1.3"
         }
     }
 }
@@ -46,8 +58,8 @@ enum Wire: String, Sendable, CaseIterable {
 /// A client that ends with its first failure, at the other end of a proxy.
 func configuration(of proxy: TCPProxy, _ wire: Wire) -> MQTTClientConfiguration {
     var configuration = testConfiguration(port: 1)
-    configuration.endpoints = [proxy.endpoint]
-    if wire == .plain {
+    configuration.endpoints = [wire.endpoint(proxy.endpoint)]
+    if !wire.isTLS {
         configuration.tls = nil
     } else {
         configuration.tls?.serverName = "localhost"

@@ -16,10 +16,11 @@ extension DataPath {
         /// for.
         @Test(arguments: Wire.allCases, HalfClose.allCases)
         func `while a consumer is full, and is seen when it goes on`(wire: Wire, half: HalfClose) async throws {
-            if wire == .plain, half != .fin { return }
+            if !wire.isTLS, half != .fin { return }
             let loop = MosquittoEventLoop(name: "half-closed")
             let probe = LoopProbe(loop)
-            let broker = try await ScriptedBroker.start(tls: wire.identity, script: [half == .fin ? .serve : .goodbye])
+            let broker = try await ScriptedBroker.start(
+                tls: wire.identity, webSocket: wire.webSocket, script: [half == .fin ? .serve : .goodbye])
             let proxy = try TCPProxy(to: broker.port, plan: .init(hidesEnd: half == .closeNotify))
             var configuration = configuration(of: proxy, wire)
             configuration.version = .v3_1_1
@@ -56,7 +57,7 @@ extension DataPath {
         @Test(arguments: Wire.allCases) func `while the client waits for its next attempt`(wire: Wire) async throws {
             let loop = MosquittoEventLoop(name: "half-closed")
             let probe = LoopProbe(loop)
-            let broker = try await ScriptedBroker.start(tls: wire.identity)
+            let broker = try await ScriptedBroker.start(tls: wire.identity, webSocket: wire.webSocket)
             let proxy = try TCPProxy(to: broker.port)
             var configuration = configuration(of: proxy, wire)
             configuration.retry = .production

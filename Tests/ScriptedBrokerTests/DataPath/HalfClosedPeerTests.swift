@@ -61,8 +61,9 @@ extension DataPath {
 
         @Test(arguments: Wire.allCases, HalfClose.allCases)
         func `while connected`(wire: Wire, half: HalfClose) async throws {
-            if wire == .plain, half != .fin { return }
-            let broker = try await ScriptedBroker.start(tls: wire.identity, script: [half == .fin ? .serve : .goodbye])
+            if !wire.isTLS, half != .fin { return }
+            let broker = try await ScriptedBroker.start(
+                tls: wire.identity, webSocket: wire.webSocket, script: [half == .fin ? .serve : .goodbye])
             let proxy = try TCPProxy(to: broker.port, plan: .init(hidesEnd: half == .closeNotify))
             var configuration = configuration(of: proxy, wire)
             configuration.version = .v3_1_1

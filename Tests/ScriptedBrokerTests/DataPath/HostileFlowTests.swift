@@ -16,7 +16,7 @@ extension DataPath.UnderLoad {
         /// acknowledgements due. Without TLS they are smaller than what they answer.
         @Test(arguments: Wire.tls)
         func `has no more than so many acknowledgements kept for it`(wire: Wire) async throws {
-            let broker = try await ScriptedBroker.start(tls: wire.identity)
+            let broker = try await ScriptedBroker.start(tls: wire.identity, webSocket: wire.webSocket)
             let proxy = try TCPProxy(to: broker.port, kernelBuffer: 65_536)
             try await withBusyClient(configuration(of: proxy, wire)) { client, _ in
                 try await client.waitUntilConnected(timeout: .seconds(30))
@@ -43,7 +43,7 @@ extension DataPath.UnderLoad {
         }
 
         @Test(arguments: Wire.allCases) func `does not keep a client from its end`(wire: Wire) async throws {
-            let broker = try await ScriptedBroker.start(tls: wire.identity)
+            let broker = try await ScriptedBroker.start(tls: wire.identity, webSocket: wire.webSocket)
             broker.recordPublishes = false
             let proxy = try TCPProxy(to: broker.port)
             try await withBusyClient(configuration(of: proxy, wire)) { client, log in

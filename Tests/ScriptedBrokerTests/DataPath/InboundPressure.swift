@@ -13,7 +13,7 @@ struct InboundPressure {
     let messages: MQTTMessages
 
     static func run<R: Sendable>(_ wire: Wire, _ body: (InboundPressure) async throws -> R) async throws -> R {
-        let broker = try await ScriptedBroker.start(tls: wire.identity)
+        let broker = try await ScriptedBroker.start(tls: wire.identity, webSocket: wire.webSocket)
         broker.recordPublishes = false
         let proxy = try TCPProxy(to: broker.port, kernelBuffer: 65_536)
         let buffer = MQTTBufferPolicy(capacity: 16, whenFull: .pauseReading)

@@ -7,7 +7,8 @@ extension DataPath.UnderLoad {
     struct LastWordsTests {
         @Test(arguments: Wire.allCases)
         func `messages, close_notify and FIN in one segment`(wire: Wire) async throws {
-            let broker = try await ScriptedBroker.start(tls: wire.identity, script: [.goodbye])
+            let broker = try await ScriptedBroker.start(
+                tls: wire.identity, webSocket: wire.webSocket, script: [.goodbye])
             let proxy = try TCPProxy(to: broker.port)
             var configuration = configuration(of: proxy, wire)
             configuration.version = .v3_1_1
@@ -48,7 +49,7 @@ extension DataPath.UnderLoad {
         /// More than one read takes.
         @Test(arguments: Wire.allCases, Situation.all)
         func `messages and RST`(wire: Wire, situation: Situation) async throws {
-            let broker = try await ScriptedBroker.start(tls: wire.identity)
+            let broker = try await ScriptedBroker.start(tls: wire.identity, webSocket: wire.webSocket)
             let proxy = try TCPProxy(to: broker.port)
             let buffer = MQTTBufferPolicy(capacity: situation.isReading ? 4_096 : 1, whenFull: .pauseReading)
             let before = 256

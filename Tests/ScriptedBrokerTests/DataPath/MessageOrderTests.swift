@@ -7,7 +7,7 @@ extension DataPath.UnderLoad {
     struct MessageOrderTests {
         @Test(arguments: Wire.allCases)
         func `20,000 messages of QoS 0 and 1 in turn arrive in the order of the calls`(wire: Wire) async throws {
-            let broker = try await ScriptedBroker.start(tls: wire.identity)
+            let broker = try await ScriptedBroker.start(tls: wire.identity, webSocket: wire.webSocket)
             let proxy = try TCPProxy(to: broker.port, plan: .init(pieces: .random(seed: 11)))
             let count = scaled(20_000)
             try await withBusyClient(configuration(of: proxy, wire)) { client, _ in

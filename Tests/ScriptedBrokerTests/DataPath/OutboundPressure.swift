@@ -9,11 +9,12 @@ struct OutboundPressure {
 
     let broker: ScriptedBroker
     let proxy: TCPProxy
+    let wire: Wire
     let client: MQTTClient
     let log: EventLog
 
     static func run<R>(_ wire: Wire, _ body: (OutboundPressure) async throws -> R) async throws -> R {
-        let broker = try await ScriptedBroker.start(tls: wire.identity)
+        let broker = try await ScriptedBroker.start(tls: wire.identity, webSocket: wire.webSocket)
         broker.recordPublishes = false
         let proxy = try TCPProxy(to: broker.port, plan: .init(observesRecords: true), kernelBuffer: 65_536)
         var configuration = configuration(of: proxy, wire)
@@ -22,7 +23,7 @@ struct OutboundPressure {
         configuration.timeouts.close = .seconds(30)
         let result = try await withBusyClient(configuration) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(30))
-            return try await body(OutboundPressure(broker: broker, proxy: proxy, client: client, log: log))
+            return try await body(OutboundPressure(broker: broker, proxy: proxy, wire: wire, client: client, log: log))
         }
         await broker.stop()
         return result
@@ -64,6 +65,7 @@ struct OutboundPressure {
     func observed(_ body: @Sendable () async throws -> Int) async throws -> [Int?] {
         var configuration = testConfiguration(port: broker.port, tls: nil)
         configuration.tls = proxyless
+        configuration.endpoints = [wire.endpoint(configuration.endpoints[0])]
         return try await withBusyClient(configuration) { observer, _ in
             try await observer.subscribe(to: MQTTSubscription("up", qos: .atMostOnce)) { messages in
                 let count = try await body()

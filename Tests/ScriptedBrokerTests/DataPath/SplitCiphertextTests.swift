@@ -13,15 +13,22 @@ extension DataPath.UnderLoad {
 
             var testDescription: String { "\(wire), \(pieces), \(isUnix ? "Unix socket" : "TCP")" }
 
-            static let all = Wire.tls.flatMap { wire in
-                [TCPProxy.Pieces.single, .random(seed: 1), .random(seed: 2), .random(seed: 3)].flatMap { pieces in
-                    [true, false].map { Cut(wire: wire, pieces: pieces, isUnix: $0) }
-                }
-            }
+            static let all =
+                Wire.tls.flatMap { wire in
+                    [TCPProxy.Pieces.single, .random(seed: 1), .random(seed: 2), .random(seed: 3)].flatMap { pieces in
+                        [true, false].map { Cut(wire: wire, pieces: pieces, isUnix: $0) }
+                    }
+                } + Wire.webSockets.map { Cut(wire: $0, pieces: .single, isUnix: false) }
         }
 
         @Test(arguments: Cut.all) func `a hundred messages each way arrive in order`(cut: Cut) async throws {
-            let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
+            // Fragments within the pieces, with pings in between.
+            let webSocket = cut.wire.webSocket.map {
+                var webSocket = $0
+                webSocket.framing = .init(maximumFrame: 3, fragments: true, pings: true)
+                return webSocket
+            }
+            let broker = try await ScriptedBroker.start(tls: cut.wire.identity, webSocket: webSocket)
             let folder = try TemporaryDirectory()
             let path = cut.isUnix ? folder.path + "/proxy.sock" : nil
             let proxy = try TCPProxy(to: broker.port, at: path, plan: .init(pieces: cut.pieces))

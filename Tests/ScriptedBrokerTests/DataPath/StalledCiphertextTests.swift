@@ -40,14 +40,19 @@ extension DataPath {
         }
 
         private func stall(_ wire: Wire) async throws {
-            let broker = try await ScriptedBroker.start(tls: wire.identity)
+            let broker = try await ScriptedBroker.start(tls: wire.identity, webSocket: wire.webSocket)
             let proxy = try TCPProxy(to: broker.port)
             var configuration = configuration(of: proxy, wire)
             configuration.keepAlive = .seconds(5)
             try await withRunningClient(configuration) { client, log in
                 // The answer to this packet follows all bytes of the handshake.
                 try await client.publish("x", to: "a")
-                let half: [UInt8] = wire == .plain ? [0x30, 100, 0, 1, 0x61] : [23, 3, 3, 1, 0, 1, 2, 3]
+                let half: [UInt8] =
+                    switch wire {
+                    case .plain: [0x30, 100, 0, 1, 0x61]
+                    case .ws: [0x82, 102, 0x30, 100, 0, 1, 0x61]
+                    case .tls12, .tls13, .wss: [23, 3, 3, 1, 0, 1, 2, 3]
+                    }
                 let before = proxy[.toClient].sent
                 proxy.inject(half)
                 #expect(await eventually { proxy[.toClient].sent == before + half.count })
