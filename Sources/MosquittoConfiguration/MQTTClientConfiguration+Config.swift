@@ -145,6 +145,7 @@ extension MQTTClientConfiguration {
         if let value = try keys.int("maximumInFlight") { publishing.maximumInFlight = value }
         if let value = try keys.int("maximumFiltersPerSubscribe") { receiving.maximumFiltersPerSubscribe = value }
         try publishing.queue.read(keys.scoped(to: "queue"))
+        if let value = try keys.number("topicAliasMaximum", as: UInt16.self) { receiving.topicAliasMaximum = value }
         if let value = try keys.int("maximumPacketSize") { receiving.maximumPacketSize = value }
         if let value = try keys.choice(
             "acknowledgement", ["onReceipt": MQTTAcknowledgement.onReceipt, "afterHandling": .afterHandling])

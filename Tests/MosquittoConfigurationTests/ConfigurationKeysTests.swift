@@ -71,6 +71,7 @@ struct ConfigurationKeysTests {
             "MQTT_QUEUE_MAXIMUM_BYTES": "4000", "MQTT_QUEUE_WHEN_FULL": "dropOldestQoS0",
             "MQTT_QUEUE_OFFLINE_QOS0": "false", "MQTT_ACKNOWLEDGEMENT": "afterHandling",
 
+            "MQTT_TOPIC_ALIAS_MAXIMUM": "5",
             "MQTT_MAXIMUM_PACKET_SIZE": "4096", "MQTT_RESPONSE_TOPIC": "answers",
             "MQTT_WILL_TOPIC": "gone", "MQTT_WILL_PAYLOAD": "bye", "MQTT_WILL_QOS": "2", "MQTT_WILL_RETAIN": "true",
             "MQTT_RETRY_BASE_DELAY": "0.5", "MQTT_RETRY_MAXIMUM_ATTEMPTS": "4",
@@ -92,6 +93,7 @@ struct ConfigurationKeysTests {
         #expect(configuration.receiving.receiveMaximum == 10 && configuration.publishing.maximumInFlight == 20)
         #expect(configuration.receiving.maximumFiltersPerSubscribe == 3)
         #expect(configuration.receiving.maximumPacketSize == 4_096)
+        #expect(configuration.receiving.topicAliasMaximum == 5)
         #expect(
             configuration.publishing.queue
                 == MQTTQueuePolicy(

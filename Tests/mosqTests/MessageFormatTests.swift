@@ -28,6 +28,14 @@ struct MessageFormatTests {
 
     private var plain: MQTTMessage { MQTTMessage(topic: "t", payload: [], qos: .atMostOnce) }
 
+    // As mosquitto_sub 2.0.11 prints it.
+    @Test func `the topic alias is a number, and blank if there is none`() throws {
+        var aliased = plain
+        aliased.topicAlias = 5
+        #expect(try text("%t|%A|%5A|%05A|%-5A|", aliased) == "t|5|    5|00005|5    |")
+        #expect(try text("%t|%A|%3A|", plain) == "t||   |")
+    }
+
     // MARK: Parsing
 
     @Test func `a format is taken apart once, and its literals are joined`() throws {

@@ -40,6 +40,15 @@ struct MessageJSONTests {
         #expect(text.hasSuffix(rest), "\(text)")
     }
 
+    @Test func `a topic alias is a property`() {
+        var message = MQTTMessage(topic: "a", payload: [0x78], qos: .atMostOnce)
+        message.topicAlias = 5
+        let bytes = MessageJSON.bytes(
+            message, payload: .text, time: .init(seconds: 0, nanoseconds: 0), isPretty: false)
+        let text = String(decoding: bytes ?? [], as: UTF8.self)
+        #expect(text.hasSuffix(#""payloadlen":1,"properties":{"topic-alias":5},"payload":"x"}"#), "\(text)")
+    }
+
     @Test func `an empty payload is null, bytes become UTF-8 (case 18), and a NUL ends the text`() throws {
         #expect(json("", .text)?.hasSuffix(#""payloadlen":0,"payload":null}"#) == true)
         #expect(json("", .json)?.hasSuffix(#""payloadlen":0,"payload":null}"#) == true)

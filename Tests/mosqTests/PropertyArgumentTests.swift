@@ -18,7 +18,7 @@ struct PropertyArgumentTests {
         let configuration = try connection(
             "connect receive-maximum 7", "connect maximum-packet-size 1000", "connect request-response-information 1",
             "connect request-problem-information 0", "connect user-property a b", "connect user-property a c",
-            "connect session-expiry-interval 9"
+            "connect session-expiry-interval 9", "connect topic-alias-maximum 5"
         ).configuration(.publish)
         #expect(configuration.version == .v5_0)
         #expect(configuration.receiving.receiveMaximum == 7)
@@ -27,6 +27,8 @@ struct PropertyArgumentTests {
         #expect(!configuration.connect.requestsProblemInformation)
         #expect(configuration.connect.userProperties == [MQTTUserProperty("a", "b"), MQTTUserProperty("a", "c")])
         #expect(configuration.connect.cleanSessionExpiry == .seconds(9))
+        #expect(configuration.receiving.topicAliasMaximum == 5)
+        #expect(try connection().configuration(.publish).receiving.topicAliasMaximum == 0)
     }
 
     @Test func `messages have theirs`() throws {
@@ -82,7 +84,6 @@ struct PropertyArgumentTests {
         ("connect receive-maximum 0", "Error in CONNECT properties: A network protocol error occurred"),
         ("connect request-problem-information 2", "Error in CONNECT properties: A network protocol error occurred"),
         ("publish payload-format-indicator 2", "Error in PUBLISH properties: A network protocol error occurred"),
-        ("connect topic-alias-maximum 5", "-D connect topic-alias-maximum is not supported; "),
         ("publish topic-alias 0", "Error in PUBLISH properties: "),
         ("subscribe subscription-identifier 0", "Error in SUBSCRIBE properties: "),
         ("unsubscribe user-property a b", "-D unsubscribe user-property is not supported; "),

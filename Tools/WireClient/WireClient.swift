@@ -71,6 +71,7 @@ enum WireClient {
         configuration.keepAlive = .seconds(keepAlive)
         configuration.receiving.receiveMaximum = 20
         configuration.receiving.maximumPacketSize = 268_435_460
+        configuration.receiving.topicAliasMaximum = 0
         return configuration
     }
 

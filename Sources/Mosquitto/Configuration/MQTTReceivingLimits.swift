@@ -11,6 +11,13 @@ public struct MQTTReceivingLimits: Sendable, Hashable {
     /// data. A message with more than 10,000 properties, or with more than 4 MiB of them, is acknowledged and
     /// discarded, with a warning.
     public var maximumPacketSize: Int
+    /// Highest topic alias that the broker may use, 0 to 65,535; 0 for none. MQTT 5.0 only. Default 64.
+    ///
+    /// With an alias the broker sends the topic of many messages only once (MQTT 5.0, section 3.3.2.3.4); messages have
+    /// their topic all the same. The client keeps at most this number of topics for a connection, each of at most 64
+    /// KiB. An alias of 0, one above the maximum and one without a topic end the connection with the reason code 0x94
+    /// and ``MQTTError/Code/protocolViolation``.
+    public var topicAliasMaximum: UInt16
     /// Maximum number of filters in a SUBSCRIBE or UNSUBSCRIBE, at least 1. More filters are split into several
     /// packets, also when subscriptions are restored after a reconnect. Default 8, the limit of some brokers, such as
     /// AWS IoT Core. The client halves the number, down to 1, each time a broker closes the connection within a second
@@ -26,10 +33,11 @@ public struct MQTTReceivingLimits: Sendable, Hashable {
 
     public init(
         receiveMaximum: UInt16 = 65_535, maximumPacketSize: Int = 16 << 20, maximumFiltersPerSubscribe: Int = 8,
-        usesSubscriptionIdentifiers: Bool? = nil
+        usesSubscriptionIdentifiers: Bool? = nil, topicAliasMaximum: UInt16 = 64
     ) {
         self.receiveMaximum = receiveMaximum
         self.maximumPacketSize = maximumPacketSize
+        self.topicAliasMaximum = topicAliasMaximum
         self.maximumFiltersPerSubscribe = maximumFiltersPerSubscribe
         self.usesSubscriptionIdentifiers = usesSubscriptionIdentifiers
     }

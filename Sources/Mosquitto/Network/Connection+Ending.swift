@@ -14,6 +14,14 @@ extension Connection {
         finishWritingIfSent()
     }
 
+    /// Tells the broker of its violation, before the connection is closed (MQTT 5.0, section 4.13.1). The broker may
+    /// never read the packet.
+    func disconnect(because code: MQTTReasonCode) {
+        write(PacketEncoder.disconnect(MQTTDisconnect(reasonCode: code), decoder.version))
+        log?("sending DISCONNECT")
+        _ = send()
+    }
+
     func finishWritingIfSent() {
         if hasSentAll { socket.finishWriting() }
     }

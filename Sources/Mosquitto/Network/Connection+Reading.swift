@@ -30,7 +30,10 @@ extension Connection {
         if decoder.hasEnded { return }
         while !isReadingPaused, stage == .established, let count = try open() {
             let bytes = UnsafeRawBufferPointer(rebasing: scratch[..<count])
-            do throws(MQTTError) { try decoder.decode(bytes) } catch { throw named(error, bytes) }
+            do throws(MQTTError) { try decoder.decode(bytes) } catch {
+                if let code = decoder.reasonCode { disconnect(because: code) }
+                throw named(error, bytes)
+            }
             if decoder.hasEnded { return }
         }
         if hasEnded, !isReadingPaused { throw endOfStream(.connected) }

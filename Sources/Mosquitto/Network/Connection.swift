@@ -81,6 +81,7 @@ final class Connection {
             version: configuration.version, maximumPacketSize: configuration.receiving.maximumPacketSize,
             maximumReasonCodes: configuration.receiving.maximumFiltersPerSubscribe,
             expectsAuthentication: configuration.authenticator != nil, cleanStart: configuration.session == .clean,
+            topicAliasMaximum: configuration.receiving.topicAliasMaximum,
             log: log)
         do throws(MQTTError) {
             tls = if let context { try TLSStream(context) } else { nil }

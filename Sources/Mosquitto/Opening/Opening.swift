@@ -67,6 +67,9 @@ final class Opening {
         if configuration.receiving.maximumPacketSize < 268_435_460 {
             try properties.add(0x27, int32: UInt32(configuration.receiving.maximumPacketSize))
         }
+        if configuration.receiving.topicAliasMaximum > 0 {
+            try properties.add(0x22, int16: configuration.receiving.topicAliasMaximum)
+        }
         if configuration.connect.requestsResponseInformation { try properties.add(0x19, byte: 1) }
         if !configuration.connect.requestsProblemInformation { try properties.add(0x17, byte: 0) }
         try properties.add(configuration.connect.userProperties)

@@ -16,7 +16,18 @@ public struct MQTTMessage: Sendable, Hashable {
     /// The packet identifier of the delivery (section 2.2.1); `nil` for QoS 0, and for a message that was not received.
     ///
     /// The broker reuses the identifier after the acknowledgement. Comparisons of messages ignore it.
-    public internal(set) var packetIdentifier: UInt16?
+    public internal(set) var packetIdentifier: UInt16? {
+        get { rawPacketIdentifier == 0 ? nil : rawPacketIdentifier }
+        set { rawPacketIdentifier = newValue ?? 0 }
+    }
+    /// The topic alias of the delivery (section 3.3.2.3.4), `nil` if the broker used none. Comparisons ignore it.
+    package var topicAlias: UInt16? {
+        get { rawTopicAlias == 0 ? nil : rawTopicAlias }
+        set { rawTopicAlias = newValue ?? 0 }
+    }
+    /// 0 for none, which is no packet identifier. An optional would make every message larger.
+    private var rawPacketIdentifier: UInt16 = 0
+    private var rawTopicAlias: UInt16 = 0
     /// The DUP flag of the delivery (section 3.3.1.1). Comparisons of messages ignore it.
     var isRepetition = false
     /// True if the message has too many properties: it is acknowledged, and no consumer receives it.

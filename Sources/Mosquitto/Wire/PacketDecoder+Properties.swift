@@ -20,8 +20,9 @@ extension PacketDecoder {
     }
 
     /// Decodes properties up to their largest number. Returns the offset of their end, and whether these are all.
+    /// `beyond`: properties that are also looked for after that number, as bits of their identifiers.
     func firstProperties(
-        of type: UInt8, _ body: UnsafeRawBufferPointer, at offset: Int,
+        of type: UInt8, _ body: UnsafeRawBufferPointer, at offset: Int, beyond: UInt64 = 0,
         _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
     ) throws(MQTTError) -> (end: Int, isComplete: Bool) {
         guard offset < body.count, let (length, lengthBytes) = try Self.variableByteInteger(body, at: offset),
@@ -29,7 +30,7 @@ extension PacketDecoder {
         else { throw Self.malformed(Self.name(of: type)) }
         let start = offset + lengthBytes
         let bytes = UnsafeRawBufferPointer(rebasing: body[start..<start + length])
-        return (start + length, try Self.walkProperties(bytes, of: type, visit))
+        return (start + length, try Self.walkProperties(bytes, of: type, beyond: beyond, visit))
     }
 
     /// The properties that a broker may send in a packet of each type (MQTT 5.0, section 2.2.2.2), as bits of their
@@ -51,20 +52,22 @@ extension PacketDecoder {
     static let repeatable: UInt64 = 1 << 0x26 | 1 << 0x0B
 
     /// Calls `visit` for each property. The type of a value follows from its identifier (MQTT 5.0, section 2.2.2.2), so
-    /// that unknown properties cannot be skipped. Returns false if there are too many, or too long ones, of which the
-    /// rest was not visited.
+    /// that unknown properties cannot be skipped. Returns false if there are too many, or too long ones: of these only
+    /// those of `beyond` were visited, and no text was checked.
     static func walkProperties(
-        _ bytes: UnsafeRawBufferPointer, of type: UInt8, _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
+        _ bytes: UnsafeRawBufferPointer, of type: UInt8, beyond: UInt64 = 0,
+        _ visit: (UInt8, UnsafeRawBufferPointer) -> Void
     ) throws(MQTTError) -> Bool {
         if bytes.isEmpty { return true }
-        if bytes.count > maximumPropertyBytes { return false }
+        let isTooLong = bytes.count > maximumPropertyBytes
+        if isTooLong, beyond == 0 { return false }
         let name = name(of: type)
         let allowed = allowed[type] ?? 0
         var seen: UInt64 = 0
         var position = 0
         var count = 0
         while position < bytes.count {
-            if count == maximumProperties { return false }
+            if count == maximumProperties, beyond == 0 { return false }
             count += 1
             let identifier = bytes[position]
             let start = position + 1
@@ -95,22 +98,31 @@ extension PacketDecoder {
             default: throw malformed(name)
             }
             guard start + length <= bytes.count else { throw malformed(name) }
-            switch identifier {
-            case 0x03, 0x08, 0x12, 0x15, 0x1A, 0x1C, 0x1F: try checkText(bytes[(start + 2)..<(start + length)], name)
-            case 0x26:
-                let second = start + 2 + integer16(bytes, at: start)
-                try checkText(bytes[(start + 2)..<second], name)
-                try checkText(bytes[(second + 2)..<(start + length)], name)
-            default: break
-            }
+            position = start + length
+            if isTooLong || count > maximumProperties, beyond & bit == 0 { continue }
+            try checkTexts(of: identifier, bytes[start..<(start + length)], name)
             let value = UnsafeRawBufferPointer(rebasing: bytes[start..<start + length])
             if let objection = PropertyValue.objection(to: identifier, value) {
                 throw violation("the broker sent \(name) with \(objection)")
             }
             visit(identifier, value)
-            position = start + length
         }
-        return true
+        return !isTooLong && count <= maximumProperties
+    }
+
+    /// Checks the text of a property, or its two texts.
+    private static func checkTexts(
+        of identifier: UInt8, _ value: Slice<UnsafeRawBufferPointer>, _ name: String
+    ) throws(MQTTError) {
+        let start = value.startIndex
+        switch identifier {
+        case 0x03, 0x08, 0x12, 0x15, 0x1A, 0x1C, 0x1F: try checkText(value.dropFirst(2), name)
+        case 0x26:
+            let second = start + 2 + integer16(value.base, at: start)
+            try checkText(value[(start + 2)..<second], name)
+            try checkText(value[(second + 2)...], name)
+        default: break
+        }
     }
 
     /// Throws if text is invalid, except in DISCONNECT: it ends the connection in any case, and its content is useful.

@@ -22,6 +22,9 @@ struct PacketDecoder {
     private let log: PacketLog?
     /// The last topic. Consecutive messages usually share a topic, whose string is then created only once.
     private var lastTopic = (bytes: [UInt8](), text: "")
+    private var aliases: InboundTopicAliases
+    /// The reason code of the DISCONNECT that tells the broker of its violation, if there is one of its own.
+    private(set) var reasonCode: MQTTReasonCode?
     private(set) var connackSeen = false
     /// True after a refusing CONNACK or a DISCONNECT: later packets are ignored.
     private(set) var hasEnded = false
@@ -30,9 +33,10 @@ struct PacketDecoder {
 
     init(
         version: MQTTVersion, maximumPacketSize: Int, maximumReasonCodes: Int = 65_536,
-        expectsAuthentication: Bool = true, cleanStart: Bool = false,
+        expectsAuthentication: Bool = true, cleanStart: Bool = false, topicAliasMaximum: UInt16 = 0,
         log: PacketLog? = nil
     ) {
+        aliases = InboundTopicAliases(maximum: version == .v5_0 ? topicAliasMaximum : 0)
         self.cleanStart = cleanStart
         self.expectsAuthentication = expectsAuthentication
         self.version = version
@@ -171,18 +175,20 @@ struct PacketDecoder {
         }
         var properties = MQTTPublishProperties()
         var (payload, hasAllProperties) = (afterTopic, true)
+        var alias: UInt16?
         if version == .v5_0 {
-            (payload, hasAllProperties) = try firstProperties(of: 3, packet, at: afterTopic) {
-                properties.read($0, $1)
+            (payload, hasAllProperties) = try firstProperties(of: 3, packet, at: afterTopic, beyond: 1 << 0x23) {
+                if $0 == 0x23 { alias = UInt16(Self.integer16($1, at: 0)) } else { properties.read($0, $1) }
             }
         }
         let end = afterTopic - (qos == .atMostOnce ? 0 : 2)
-        let topic = try topic(UnsafeRawBufferPointer(rebasing: packet[(head + 2)..<end]))
+        let topic = try topic(UnsafeRawBufferPointer(rebasing: packet[(head + 2)..<end]), alias)
         // A message with too many properties is acknowledged and discarded. Any publisher can send it: to end the
         // connection would have a persistent session end each of its connections.
         var message = MQTTMessage(
             topic: topic, payload: hasAllProperties ? Array(packet[payload...]) : [], qos: qos, retain: flags & 1 == 1,
             properties: hasAllProperties ? properties : .init())
+        message.topicAlias = alias
         message.isRepetition = flags & 8 != 0
         message.isDiscarded = !hasAllProperties
         log?(
@@ -191,6 +197,27 @@ struct PacketDecoder {
             ... (\(message.payload.count) bytes))
             """)
         packets.append(.publish(message, packetID: packetID))
+    }
+
+    /// Returns the topic of a PUBLISH, which its alias names if it has none of its own.
+    private mutating func topic(_ bytes: UnsafeRawBufferPointer, _ alias: UInt16?) throws(MQTTError) -> String {
+        guard let alias else { return try topic(bytes) }
+        if let objection = aliases.objection(to: alias) { throw aliasViolation(objection) }
+        guard bytes.isEmpty else {
+            let topic = try topic(bytes)
+            aliases.assign(topic, to: alias)
+            return topic
+        }
+        guard let topic = aliases.topic(of: alias) else {
+            throw aliasViolation("the Topic Alias \(alias), to which it has assigned no topic")
+        }
+        return topic
+    }
+
+    /// MQTT 5.0, section 3.3.4: the client may say so with 0x94.
+    private mutating func aliasViolation(_ objection: String) -> MQTTError {
+        reasonCode = .topicAliasInvalid
+        return Self.violation("the broker sent PUBLISH with \(objection)")
     }
 
     private mutating func topic(_ bytes: UnsafeRawBufferPointer) throws(MQTTError) -> String {

@@ -13,8 +13,6 @@ enum PropertyValue {
         case 0x21: nonzero("Receive Maximum", value)
         case 0x27: nonzero("Maximum Packet Size", value)
         case 0x0B: WireValue.variableByteInteger(value) == 0 ? "Subscription Identifier 0" : nil
-        // The client's Topic Alias Maximum is 0 [MQTT-3.3.2-9].
-        case 0x23: "a Topic Alias, which this client does not take"
         default: nil
         }
     }

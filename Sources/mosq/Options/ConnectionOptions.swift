@@ -110,8 +110,10 @@ struct ConnectionOptions: ParsableArguments {
             host: host, port: port ?? tls.defaultPort, tls: try tls.configuration(port: port))
         if let path = unixSocket ?? (port == 0 ? host : nil) { configuration.endpoints = [.unixSocket(path)] }
         configuration.version = try protocolVersion()
-        // As mosquitto's commands, which take messages of any size, and tell the broker of no limit.
+        // As mosquitto's commands, which take messages of any size, tell the broker of no limit, and take no topic
+        // aliases.
         configuration.receiving.maximumPacketSize = 268_435_460
+        configuration.receiving.topicAliasMaximum = 0
         configuration.clientID = try clientID()
         configuration.keepAlive = .seconds(keepAlive)
         try session.apply(

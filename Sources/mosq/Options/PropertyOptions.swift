@@ -58,9 +58,8 @@ struct PropertyOptions: ParsableArguments {
                 configuration.connect.userProperties.append(MQTTUserProperty(name, value))
             case ("authentication-method", .text(let text)): method = text
             case ("authentication-data", .text(let text)): data = Array(text.utf8)
-            case ("topic-alias-maximum", .number(0)): break
-            case ("topic-alias-maximum", _):
-                throw Self.refusal(property, "libmosquitto does not know the aliases of what it receives.")
+            case ("topic-alias-maximum", .number(let number)):
+                configuration.receiving.topicAliasMaximum = UInt16(number)
             default: throw Self.refusal(property, "it says nothing here.")
             }
         }

@@ -60,8 +60,7 @@ struct MessageFormatter {
         case .qos: bytes.append(UInt8(ascii: "0") + message.qos.rawValue)
         case .retain: bytes.append(UInt8(ascii: message.retain ? "1" : "0"))
         case .packetIdentifier: layout.append(Int(message.packetIdentifier ?? 0), to: &bytes)
-        // The client resolves aliases.
-        case .topicAlias: layout.append(nil, to: &bytes)
+        case .topicAlias: layout.append(message.topicAlias.map(Int.init), to: &bytes)
         case .payloadFormatIndicator: layout.append(properties.payloadIsUTF8.map { $0 ? 1 : 0 }, to: &bytes)
         case .messageExpiryInterval:
             // mosquitto's commands print the value as an int, and the largest value therefore as -1.

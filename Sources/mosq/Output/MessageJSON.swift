@@ -30,7 +30,7 @@ struct MessageJSON {
             writer.member("mid")
             writer.number(Int(message.packetIdentifier ?? 0))
         }
-        if !message.properties.isEmpty { write(message.properties, to: &writer) }
+        if !message.properties.isEmpty || message.topicAlias != nil { write(message, to: &writer) }
         writer.member("payload")
         switch payload {
         case _ where message.payload.isEmpty: writer.literal("null".utf8)
@@ -50,7 +50,8 @@ struct MessageJSON {
 
     /// mosquitto's commands keep the order of the packet. This is the one in which a mosquitto broker sends what
     /// a client published in the order of the specification.
-    private static func write(_ properties: MQTTPublishProperties, to writer: inout JSONWriter) {
+    private static func write(_ message: MQTTMessage, to writer: inout JSONWriter) {
+        let properties = message.properties
         writer.member("properties")
         writer.beginObject()
         for identifier in properties.subscriptionIdentifiers {
@@ -85,6 +86,10 @@ struct MessageJSON {
         if let interval = properties.messageExpiryInterval {
             writer.member("message-expiry-interval")
             writer.number(Int(interval))
+        }
+        if let alias = message.topicAlias {
+            writer.member("topic-alias")
+            writer.number(Int(alias))
         }
         writer.endObject()
     }

@@ -32,7 +32,7 @@ import Turns
             $0.connect.userProperties = [MQTTUserProperty("k", "v")]
             $0.will = MQTTWill(topic: "w", payload: "x")
         }.connectPacket()
-        let properties: [UInt8] = [15, 0x21, 1, 2, 0x27, 0, 1, 0, 0, 0x26, 0, 1, 0x6B, 0, 1, 0x76]
+        let properties: [UInt8] = [18, 0x21, 1, 2, 0x27, 0, 1, 0, 0, 0x22, 0, 64, 0x26, 0, 1, 0x6B, 0, 1, 0x76]
         let will: [UInt8] = [0, 0, 1, 0x77, 0, 1, 0x78]
         let body: [UInt8] =
             [0, 4, 0x4D, 0x51, 0x54, 0x54, 5, 0xCE, 0, 60] + properties + [0, 1, 0x63] + will
@@ -55,6 +55,11 @@ import Turns
         ).connectPacket()
         let end: [UInt8] = [0, 1, 0x75, UInt8(password.count >> 8), UInt8(password.count & 0xFF)] + password
         #expect(packet.suffix(end.count).elementsEqual(end))
+    }
+
+    @Test func `allows no topic alias if the maximum is 0`() throws {
+        let packet = try opening(.v5_0) { $0.receiving.topicAliasMaximum = 0 }.connectPacket()
+        #expect(Array(packet[12...17]) == [8, 0x21, 0xFF, 0xFF, 0x27, 1])
     }
 
     @Test func `composes a CONNECT that no socket takes at once`() throws {
