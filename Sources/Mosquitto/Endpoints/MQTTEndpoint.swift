@@ -8,7 +8,10 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
     /// True for the path of a Unix socket.
     public private(set) var isUnixSocket = false
     /// The request of a WebSocket connection; `nil` for MQTT without WebSockets.
-    public private(set) var webSocket: WebSocket?
+    public var webSocket: WebSocket? { request?.webSocket }
+
+    /// On the heap, since each client has several endpoints, most of them without a WebSocket.
+    private var request: Request?
 
     /// The part of a `ws:` or `wss:` URL behind host and port (RFC 6455, section 3).
     public struct WebSocket: Sendable, Hashable {
@@ -25,6 +28,15 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
         /// The port if a URL names none.
         var standardPort: Int { isSecure ? 443 : 80 }
         var scheme: String { isSecure ? "wss" : "ws" }
+    }
+
+    private final class Request: Sendable, Hashable {
+        let webSocket: WebSocket
+
+        init(_ webSocket: WebSocket) { self.webSocket = webSocket }
+
+        static func == (one: Request, other: Request) -> Bool { one.webSocket == other.webSocket }
+        func hash(into hasher: inout Hasher) { hasher.combine(webSocket) }
     }
 
     public init(host: String, port: Int) {
@@ -66,7 +78,7 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
 
     init(host: String, port: Int, _ webSocket: WebSocket?) {
         self.init(host: host, port: port)
-        self.webSocket = webSocket
+        request = webSocket.map(Request.init)
     }
 
     /// "host:port", an IPv6 address in brackets; "unix:" and the path of a Unix socket; "wss://host:port/path" for a

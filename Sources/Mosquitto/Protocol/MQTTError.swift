@@ -141,15 +141,34 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
     /// server to the upgrade to a WebSocket.
     public var httpStatus: Int?
     /// The details of a TLS failure.
-    public var tls: MQTTTLSFailure?
+    public var tls: MQTTTLSFailure? {
+        get { details?.tls }
+        set { details = Details(tls: newValue, webSocket: webSocket) }
+    }
     /// The details of a WebSocket failure.
-    public var webSocket: MQTTWebSocketFailure?
+    public var webSocket: MQTTWebSocketFailure? {
+        get { details?.webSocket }
+        set { details = Details(tls: tls, webSocket: newValue) }
+    }
     /// libmosquitto's code (`MOSQ_ERR_…`).
     public var libraryCode: Int32?
     /// The system's `errno`.
     public var systemCode: Int32?
     /// The error thrown by your own code, such as a credential provider.
     public var underlying: (any Error)?
+
+    /// The large and rare details. On the heap, since each client has room for several errors.
+    private var details: Details?
+
+    private final class Details: Sendable {
+        let tls: MQTTTLSFailure?
+        let webSocket: MQTTWebSocketFailure?
+
+        init(tls: MQTTTLSFailure?, webSocket: MQTTWebSocketFailure?) {
+            self.tls = tls
+            self.webSocket = webSocket
+        }
+    }
 
     public init(_ code: Code, _ message: String, phase: Phase? = nil) {
         self.code = code
