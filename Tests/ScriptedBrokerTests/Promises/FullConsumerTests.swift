@@ -12,8 +12,9 @@ struct FullConsumerTests {
         _ wire: Wire, _ change: (inout MQTTClientConfiguration) -> Void = { _ in },
         _ body: (ScriptedBroker, MQTTClient, EventLog) async throws -> Void
     ) async throws {
-        let broker = try await ScriptedBroker.start(tls: wire.identity)
-        var configuration = testConfiguration(port: broker.port, tls: wire == .plain ? nil : tls(wire))
+        let broker = try await ScriptedBroker.start(tls: wire.identity, webSocket: wire.webSocket)
+        var configuration = testConfiguration(port: broker.port, tls: wire.isTLS ? tls(wire) : nil)
+        configuration.endpoints = configuration.endpoints.map(wire.endpoint)
         change(&configuration)
         let taken = Counter()
         try await withRunningClient(configuration) { client, log in

@@ -52,7 +52,7 @@ extension DataPath.UnderLoad {
         func `messages that did not leave the process are sent on the next connection, once and in order`(
             wire: Wire, session: MQTTSession
         ) async throws {
-            let broker = try await ScriptedBroker.start(tls: wire.identity)
+            let broker = try await ScriptedBroker.start(tls: wire.identity, webSocket: wire.webSocket)
             let proxy = try TCPProxy(to: broker.port, kernelBuffer: 65_536)
             var configuration = configuration(of: proxy, wire)
             configuration.retry = testConfiguration(port: 1).retry
