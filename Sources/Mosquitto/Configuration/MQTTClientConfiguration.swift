@@ -67,10 +67,11 @@ public struct MQTTClientConfiguration: Sendable {
         self.tls = tls
     }
 
-    /// Creates a configuration for the broker at a WebSocket URL, `wss://host[:port][/path][?query]`, or `ws://…`
-    /// without TLS; see ``MQTTEndpoint/init(url:)``.
+    /// Creates a configuration for the broker at a WebSocket URL.
     ///
-    /// - Parameter tls: the configuration of TLS for `wss:`. Default: the system's trust.
+    /// - Parameters:
+    ///   - url: `wss://host[:port][/path][?query]`, or `ws://…` without TLS; see ``MQTTEndpoint/init(url:)``.
+    ///   - tls: the configuration of TLS for `wss:`. Default: the system's trust.
     /// - Throws: ``MQTTError/Code/invalidConfiguration``. The error shows nothing of the URL, which may be signed.
     public init(url: String, tls: MQTTTLSConfiguration = MQTTTLSConfiguration()) throws(MQTTError) {
         let endpoint = try MQTTEndpoint(url: url)

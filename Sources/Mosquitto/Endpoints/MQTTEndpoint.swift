@@ -55,6 +55,7 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
     /// Returns the endpoint of a WebSocket without TLS, with the subprotocol "mqtt" (MQTT 5.0, section 6).
     ///
     /// - Parameters:
+    ///   - host: a host name, or an IPv4 or IPv6 address without brackets.
     ///   - port: the TCP port. Default 80.
     ///   - path: the path, percent-encoded. Default "/mqtt".
     ///   - query: the query, percent-encoded, without the "?". Default none.
@@ -67,6 +68,7 @@ public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
     /// Returns the endpoint of a WebSocket over TLS, with the subprotocol "mqtt" (MQTT 5.0, section 6).
     ///
     /// - Parameters:
+    ///   - host: a host name, or an IPv4 or IPv6 address without brackets.
     ///   - port: the TCP port. Default 443.
     ///   - path: the path, percent-encoded. Default "/mqtt".
     ///   - query: the query, percent-encoded, without the "?". Default none.

@@ -95,7 +95,7 @@ extension ScriptedBroker {
     /// All requests for an upgrade, in order of arrival, including refused ones.
     public var upgrades: [ReceivedUpgrade] { record.withState { $0.upgrades } }
 
-    /// The received frames, in order of arrival. Data frames are left out while ``recordsPublishes`` is `false`.
+    /// The received frames, in order of arrival. Data frames are left out while ``recordPublishes`` is `false`.
     public var frames: [ReceivedFrame] { record.withState { $0.frames } }
 
     /// Sends raw bytes to every client, above TLS and below WebSockets: frames of your own, or what is none.

@@ -133,8 +133,10 @@ public final class TCPProxy: Sendable {
 
     /// Ends all open connections. The broker sees the end of the client's stream.
     ///
-    /// - Parameter afterDelivery: True to wait until the client's kernel has acknowledged the bytes under way, or has
-    ///   taken no more of them for 300 ms. False to discard them.
+    /// - Parameters:
+    ///   - ending: The way in which the client sees the end.
+    ///   - afterDelivery: True to wait until the client's kernel has acknowledged the bytes under way, or has taken no
+    ///     more of them for 300 ms. False to discard them.
     public func end(_ ending: Ending, afterDelivery: Bool = false) {
         controls.order { $0.ending = (ending, afterDelivery) }
     }
