@@ -21,6 +21,8 @@ struct ResumptionTests {
                 try between()
                 try await client.rotateCredentials()
             }
+            // The log is a step behind the client.
+            #expect(await log.wait { $0.connections.count == 4 })
             let infos = await log.connections
             await broker.stop()
             return infos.compactMap { $0.tls?.resumed }
