@@ -148,8 +148,8 @@ struct AddressRaceTests {
         let resolver = ScriptedResolver(.success(["127.0.0.2", "127.0.0.1", "127.0.0.3"]))
         try await run(configuration, resolver) { _, log in
             #expect(await log.wait { $0.stopped != nil })
-            #expect(await log.failures.map(\.error.code) == [.connectionRefused])
-            #expect(await log.failures.map(\.error.phase) == [.connect])
+            #expect(await log.wait { $0.failures.map(\.error.code) == [.connectionRefused] })
+            #expect(await log.wait { $0.failures.map(\.error.phase) == [.connect] })
             #expect(await log.terminalError?.code == .connectionRefused)
             #expect(await log.violation == nil)
         }
@@ -164,8 +164,8 @@ struct AddressRaceTests {
         configuration.retry.limit = .attempts(1)
         try await run(configuration, ScriptedResolver(.success(["127.0.0.1", "127.0.0.2"]))) { _, log in
             #expect(await log.wait { $0.stopped != nil })
-            #expect(await log.failures.map(\.error.code) == [.timeout])
-            #expect(await log.failures.map(\.error.phase) == [.connect])
+            #expect(await log.wait { $0.failures.map(\.error.code) == [.timeout] })
+            #expect(await log.wait { $0.failures.map(\.error.phase) == [.connect] })
         }
     }
 
@@ -177,7 +177,7 @@ struct AddressRaceTests {
             #expect(info.address == "127.0.0.1")
             #expect(info.attempt == 3)
             #expect(resolver.asked == 3)
-            #expect(await log.failures.map(\.error.code) == [.connectionRefused, .connectionRefused])
+            #expect(await log.wait { $0.failures.map(\.error.code) == [.connectionRefused, .connectionRefused] })
         }
         await broker.stop()
     }

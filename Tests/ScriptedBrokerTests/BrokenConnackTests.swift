@@ -29,7 +29,7 @@ struct BrokenConnackTests {
             #expect(failure.error.rawReasonCode == code)
             #expect(failure.error.phase == .connack)
             #expect(failure.decision == decision)
-            #expect(await log.failures.count == 1)
+            #expect(await log.wait { $0.failures.count == 1 })
             #expect(await log.violation == nil)
         }
         await broker.stop()
@@ -108,7 +108,7 @@ struct BrokenConnackTests {
             #expect(
                 await log.failures.map(\.decision) == [retry, retry, .retryWithFreshCredentials, retry, retry, retry])
             #expect(await log.failures.allSatisfy { $0.error.code == .closed && $0.error.phase == .connack })
-            #expect(await log.failures.map(\.attempt) == Array(1...6))
+            #expect(await log.wait { $0.failures.map(\.attempt) == Array(1...6) })
             #expect(await log.violation == nil)
         }
         await broker.stop()

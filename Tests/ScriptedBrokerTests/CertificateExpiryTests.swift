@@ -20,7 +20,7 @@ struct CertificateExpiryTests {
             let error = try #require(await log.failures.first).error
             #expect(error.code == .tlsVerification)
             #expect(error.tls?.verification?.code == 10)
-            #expect(await log.connections.count == 1)
+            #expect(await log.wait { $0.connections.count == 1 })
             #expect(broker.receivedPackets.contains { $0.type == .disconnect })
         }
         await broker.stop()
@@ -33,7 +33,7 @@ struct CertificateExpiryTests {
             try broker.replaceIdentity(TestTLS.identity)
             #expect(await log.wait { $0.connections.count == 2 })
             #expect(await log.failures.isEmpty)
-            #expect(await log.connections.map { $0.tls?.resumed } == [false, false])
+            #expect(await log.wait { $0.connections.map { $0.tls?.resumed } == [false, false] })
         }
         await broker.stop()
     }
@@ -49,7 +49,7 @@ struct CertificateExpiryTests {
                 #expect(await other.wait { !$0.failures.isEmpty })
             }
             try await client.publish("x", to: "a", qos: .atLeastOnce)
-            #expect(await log.connections.count == 1)
+            #expect(await log.wait { $0.connections.count == 1 })
         }
         await broker.stop()
     }

@@ -66,7 +66,7 @@ struct DisconnectTests {
             tls: TestTLS.identity, script: [.serveThenDisconnect(reasonCode: code, after: .milliseconds(10))])
         let (error, log) = try await runUntilStopped(testConfiguration(port: broker.port))
         #expect(error?.rawReasonCode == code)
-        #expect(await log.disconnections.map(\.decision) == [.retry(.standard), .stop])
+        #expect(await log.wait { $0.disconnections.map(\.decision) == [.retry(.standard), .stop] })
         #expect(broker.connects.count == 2)
         #expect(await log.violation == nil)
         await broker.stop()
@@ -77,7 +77,7 @@ struct DisconnectTests {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity, script: [goodbye, goodbye, .serve])
         try await withRunningClient(testConfiguration(port: broker.port)) { _, log in
             #expect(await log.wait { $0.connections.count == 3 })
-            #expect(await log.disconnections.map(\.decision) == [.retry(.standard), .retry(.slow)])
+            #expect(await log.wait { $0.disconnections.map(\.decision) == [.retry(.standard), .retry(.slow)] })
         }
         await broker.stop()
     }

@@ -22,8 +22,8 @@ struct EndpointTests {
             let info = try await client.waitUntilConnected(timeout: .seconds(30))
             #expect(info.endpoint.port == broker.port)
             #expect(info.attempt == 2)
-            #expect(await log.failures.map(\.endpoint.port) == [down])
-            #expect(await log.failures.map(\.error.endpoint) == ["localhost:\(down)"])
+            #expect(await log.wait { $0.failures.map(\.endpoint.port) == [down] })
+            #expect(await log.wait { $0.failures.map(\.error.endpoint) == ["localhost:\(down)"] })
             #expect(await log.violation == nil)
         }
         await broker.stop()
@@ -50,7 +50,7 @@ struct EndpointTests {
             let first = try await ScriptedBroker.start(port: port, tls: TestTLS.identity)
             second.dropAll()
             #expect(await log.wait { $0.connections.count == 2 })
-            #expect(await log.connections.last?.endpoint.port == port)
+            #expect(await log.wait { $0.connections.last?.endpoint.port == port })
             await first.stop()
         }
         await second.stop()
@@ -61,7 +61,7 @@ struct EndpointTests {
         let second = try await start()
         try await withRunningClient(configuration([first.port, second.port])) { _, log in
             #expect(await log.wait { $0.connections.count == 2 })
-            #expect(await log.connections.map(\.endpoint.port) == [first.port, second.port])
+            #expect(await log.wait { $0.connections.map(\.endpoint.port) == [first.port, second.port] })
         }
         await first.stop()
         await second.stop()
@@ -74,8 +74,8 @@ struct EndpointTests {
         configuration.retry.resetAfter = .zero
         try await withRunningClient(configuration) { _, log in
             #expect(await log.wait { $0.connections.count == 2 })
-            #expect(await log.connections.map(\.endpoint.port) == [first.port, second.port])
-            #expect(await log.disconnections.map(\.error.reasonCode) == [.serverShuttingDown])
+            #expect(await log.wait { $0.connections.map(\.endpoint.port) == [first.port, second.port] })
+            #expect(await log.wait { $0.disconnections.map(\.error.reasonCode) == [.serverShuttingDown] })
         }
         await first.stop()
         await second.stop()

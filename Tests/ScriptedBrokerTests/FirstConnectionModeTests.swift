@@ -79,7 +79,7 @@ struct FirstConnectionModeTests {
         #expect(error?.code == .timeout)
         #expect(await log.wait { $0.stopped != nil })
         #expect(await log.violation == nil)
-        #expect(await log.failures.count == 1)
+        #expect(await log.wait { $0.failures.count == 1 })
         #expect(await broker.waitUntil { $0.openConnections == 0 })
         await broker.stop()
     }
@@ -136,7 +136,7 @@ struct FirstConnectionModeTests {
         expectStopped(client)
         #expect(await log.wait { $0.stopped != nil })
         #expect(await log.names == ["attemptStarted", "attemptFailed", "stopped"])
-        #expect(await log.failures.first?.decision == .stop)
+        #expect(await log.wait { $0.failures.first?.decision == .stop })
     }
 
     @Test func `failFast throws the precise refusal of a broker`() async throws {
@@ -157,7 +157,7 @@ struct FirstConnectionModeTests {
             script: [.serveThenClose(after: .milliseconds(20)), .refuse(code: 0x88, close: true), .serve])
         try await withRunningClient(configuration(.failFast, port: broker.port)) { _, log in
             #expect(await log.wait { $0.connections.count == 2 })
-            #expect(await log.failures.map(\.error.reasonCode) == [.serverUnavailable])
+            #expect(await log.wait { $0.failures.map(\.error.reasonCode) == [.serverUnavailable] })
         }
         await broker.stop()
     }

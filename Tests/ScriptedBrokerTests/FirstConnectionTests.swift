@@ -35,7 +35,7 @@ struct FirstConnectionTests {
         try await Task.sleep(for: .seconds(10))
         let used = await probe.cpuTime - before
         #expect(used < .milliseconds(50), "the loop used \(used)")
-        #expect(await log.failures.count >= 2)
+        #expect(await log.wait { $0.failures.count >= 2 })
         try? await client.shutdown()
     }
 
@@ -93,7 +93,7 @@ struct FirstConnectionTests {
         }
         try await withRunningClient(configuration) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(30))
-            #expect(await log.failures.map(\.error.code) == [.notAuthorized])
+            #expect(await log.wait { $0.failures.map(\.error.code) == [.notAuthorized] })
             #expect(await log.wait { $0.rotations.count == 2 })
             #expect(await log.disconnections.isEmpty)
             try await client.publish("still here", to: "a")
@@ -113,8 +113,8 @@ struct FirstConnectionTests {
         }
         try await withRunningClient(configuration) { client, log in
             #expect(await log.wait { $0.failures.count == 2 })
-            #expect(await log.failures.map(\.error.phase) == [.connack, .credentials])
-            #expect(await log.failures.last?.retryIn == .seconds(30))
+            #expect(await log.wait { $0.failures.map(\.error.phase) == [.connack, .credentials] })
+            #expect(await log.wait { $0.failures.last?.retryIn == .seconds(30) })
             #expect(broker.connects.count == 1)
             #expect(await asked.value == 2)
         }
@@ -141,7 +141,7 @@ struct FirstConnectionTests {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity, script: [script, script, .serve])
         try await withRunningClient(testConfiguration(port: broker.port)) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(30))
-            #expect(await log.failures.map(\.error.code) == [.closed, .closed])
+            #expect(await log.wait { $0.failures.map(\.error.code) == [.closed, .closed] })
         }
         await broker.stop()
     }
@@ -157,7 +157,7 @@ struct FirstConnectionTests {
         }
         try await withRunningClient(configuration) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(30))
-            #expect(await log.failures.map(\.error.phase) == [.credentials, .credentials])
+            #expect(await log.wait { $0.failures.map(\.error.phase) == [.credentials, .credentials] })
             #expect(broker.acceptedConnections == 1)
         }
         await broker.stop()

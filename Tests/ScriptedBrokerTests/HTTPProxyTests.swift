@@ -90,7 +90,7 @@ struct HTTPProxyTests {
                 #expect(failure.error.endpoint == "localhost:\(broker.port)")
                 #expect(failure.decision == decision)
                 #expect((failure.retryIn == nil) == decision.isFinal)
-                #expect(await log.failures.count == 1)
+                #expect(await log.wait { $0.failures.count == 1 })
             }
         }
     }
@@ -102,7 +102,7 @@ struct HTTPProxyTests {
                 #expect(await log.wait { $0.connections.count == 1 })
                 proxy.dropAll()
                 #expect(await log.wait { $0.connections.count == 2 })
-                #expect(await log.failures.map(\.decision) == [.retry(.slow)])
+                #expect(await log.wait { $0.failures.map(\.decision) == [.retry(.slow)] })
             }
         }
     }
@@ -153,7 +153,7 @@ struct HTTPProxyTests {
                 #expect(await log.wait { $0.stopped != nil })
                 let events = await log.events
                 #expect(!"\(events)".contains("secret"))
-                #expect(await log.failures.map(\.error.httpStatus) == [407])
+                #expect(await log.wait { $0.failures.map(\.error.httpStatus) == [407] })
             }
         }
     }
@@ -172,7 +172,7 @@ struct HTTPProxyTests {
                 let failure = try #require(await log.failures.first)
                 #expect(failure.error.httpStatus == 407)
                 #expect(failure.decision == .retryWithFreshCredentials && failure.retryIn == .zero)
-                #expect(await log.failures.count == 1)
+                #expect(await log.wait { $0.failures.count == 1 })
                 #expect(await asked.purposes == [.connect, .rejected])
                 // The broker has refused nothing.
                 #expect(await provider.purposes == [.connect, .connect])

@@ -68,7 +68,7 @@ struct IdentityProviderTests {
                 #expect(error.code == .credentials)
                 #expect(error.underlying is Broken)
                 #expect(!"\(error)".contains("the-secret-of-the-vault"))
-                #expect(await log.failures.count == 1)
+                #expect(await log.wait { $0.failures.count == 1 })
             }
         }
     }
@@ -106,7 +106,7 @@ struct IdentityProviderTests {
                 // A session of the old certificate is not resumed.
                 guard case .connected(let info) = client.state else { return #expect(Bool(false), "not connected") }
                 #expect(info.tls?.resumed == false)
-                #expect(await log.rotations.count == 1)
+                #expect(await log.wait { $0.rotations.count == 1 })
                 #expect(await log.failures.isEmpty)
             }
         }

@@ -86,7 +86,7 @@ struct RedirectionTests {
         let provider = RecordingProvider()
         try await withRunningClient(configuration(.listed, at: [origin.port], provider: provider)) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(30))
-            #expect(await log.failures.map(\.decision) == [.retry(.slow)])
+            #expect(await log.wait { $0.failures.map(\.decision) == [.retry(.slow)] })
             #expect(await provider.endpoints.allSatisfy { $0.host == address })
             #expect(target.acceptedConnections == 0)
         }
@@ -193,7 +193,7 @@ struct RedirectionTests {
             #expect(await log.wait { $0.connections.last?.endpoint.port == target.port })
             target.dropAll()
             #expect(await log.wait { $0.connections.count == 2 })
-            #expect(await log.connections.map(\.endpoint.port) == [target.port, origin.port])
+            #expect(await log.wait { $0.connections.map(\.endpoint.port) == [target.port, origin.port] })
             #expect(target.acceptedConnections == 1)
         }
         await origin.stop()
@@ -205,7 +205,7 @@ struct RedirectionTests {
         try await withRunningClient(configuration(.listed, at: [origin.port])) { client, log in
             let info = try await client.waitUntilConnected(timeout: .seconds(30))
             #expect(info.endpoint.port == origin.port)
-            #expect(await log.failures.map(\.error.code) == [.refused, .connectionRefused])
+            #expect(await log.wait { $0.failures.map(\.error.code) == [.refused, .connectionRefused] })
         }
         await origin.stop()
     }

@@ -106,7 +106,7 @@ struct RefusalTests {
         try await withRunningClient(configuration) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(30))
             #expect(await log.failures.map(\.decision) == [.retryWithFreshCredentials, .retry(.authentication)])
-            #expect(await log.failures.map(\.retryIn) == [.zero, .milliseconds(200)])
+            #expect(await log.wait { $0.failures.map(\.retryIn) == [.zero, .milliseconds(200)] })
             #expect(await provider.purposes == [.connect, .rejected, .rejected])
         }
         await broker.stop()

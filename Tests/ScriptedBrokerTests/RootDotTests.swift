@@ -29,7 +29,7 @@ struct RootDotTests {
         let client = MQTTClient(configuration, eventLoop: .shared, logger: quiet, resolve: resolver.resolve)
         try await withRunning(client) { _, log in
             #expect(await log.wait { $0.stopped != nil })
-            #expect(await log.failures.map(\.error.code) == [.tlsVerification])
+            #expect(await log.wait { $0.failures.map(\.error.code) == [.tlsVerification] })
         }
         await broker.stop()
     }

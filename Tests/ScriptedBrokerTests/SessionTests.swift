@@ -182,7 +182,7 @@ struct SessionTests {
         try await withRunningClient(configuration) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(30))
             try await client.rotateCredentials()
-            #expect(await log.rotations.count == 1)
+            #expect(await log.wait { $0.rotations.count == 1 })
             #expect(broker.connects.count == 2)
             #expect(Set(broker.connects.map(\.password)).count == 2)
             #expect(broker.disconnects == [0], "a DISCONNECT, so that the will is not published")

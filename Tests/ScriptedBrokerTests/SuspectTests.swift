@@ -53,7 +53,7 @@ struct SuspectTests {
             #expect(await reason(refused) == reasonCode)
             let payload = try await answered.outcome.get()
             #expect(payload == "x")
-            #expect(await log.connections.count == 2)
+            #expect(await log.wait { $0.connections.count == 2 })
         }
         await broker.stop()
     }
@@ -74,7 +74,7 @@ struct SuspectTests {
             }
             var reasons: [MQTTReasonCode?] = []
             for task in tasks { reasons.append(await reason(task)) }
-            #expect(await log.connections.count == 2)
+            #expect(await log.wait { $0.connections.count == 2 })
             #expect(await log.violation == nil)
             return reasons
         }

@@ -62,7 +62,7 @@ struct TLSFailureTests {
         try broker.replaceIdentity(TestTLS.authority.serverIdentity(names: ["localhost"], addresses: []))
         try await withRunningClient(configuration) { _, log in
             #expect(await log.wait { !$0.failures.isEmpty })
-            #expect(await log.failures.first?.error.tls?.verification?.code == 64)
+            #expect(await log.wait { $0.failures.first?.error.tls?.verification?.code == 64 })
         }
         await broker.stop()
     }

@@ -91,7 +91,7 @@ struct ReconnectNowTests {
             await client.reconnectNow()
             try await client.waitUntilConnected(timeout: .seconds(30))
             #expect(await log.wait { !$0.connections.isEmpty })
-            #expect(await log.connections.first?.attempt == 2)
+            #expect(await log.wait { $0.connections.first?.attempt == 2 })
             #expect(await log.violation == nil)
             await broker.stop()
         }

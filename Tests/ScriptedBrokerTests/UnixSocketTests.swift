@@ -31,7 +31,7 @@ struct UnixSocketTests {
             broker.dropAll()
             #expect(await log.wait { $0.connections.count == 2 })
             try await exchange(client)
-            #expect(await log.disconnections.map(\.error.endpoint) == ["unix:\(path)"])
+            #expect(await log.wait { $0.disconnections.map(\.error.endpoint) == ["unix:\(path)"] })
         }
         await broker.stop()
     }
@@ -52,7 +52,7 @@ struct UnixSocketTests {
         try await withRunningClient(configuration(path, tls: .init(trust: trust, serverName: "other.internal"))) {
             _, log in
             #expect(await log.wait { !$0.failures.isEmpty })
-            #expect(await log.failures.first?.error.code == .tlsVerification)
+            #expect(await log.wait { $0.failures.first?.error.code == .tlsVerification })
         }
         #expect(broker.connects.count == connects)
         await broker.stop()

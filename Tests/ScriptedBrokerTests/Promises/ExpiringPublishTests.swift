@@ -72,7 +72,7 @@ struct ExpiringPublishTests {
             }
             #expect(error?.code == .messageExpired)
             #expect(ContinuousClock.now - start < .seconds(10))
-            #expect(await log.disconnections.count == 1)
+            #expect(await log.wait { $0.disconnections.count == 1 })
             // A resumed session must still receive the packet; a new one must not.
             broker.setScript([.serve])
             #expect(await broker.waitUntil { $0.openConnections == 1 && $0.connects.count >= 2 })

@@ -91,7 +91,7 @@ struct FullConsumerTests {
         try await withFullConsumer(wire) { broker, _, log in
             broker.dropAll()
             #expect(await broker.waitUntil { $0.connects.count == 2 })
-            #expect(await log.disconnections.map(\.error.code) == [.closed])
+            #expect(await log.wait { $0.disconnections.map(\.error.code) == [.closed] })
         }
     }
 

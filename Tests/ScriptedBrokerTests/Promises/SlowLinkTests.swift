@@ -45,7 +45,7 @@ struct SlowLinkTests {
             try await client.waitUntilConnected()
             try client.enqueue([UInt8](repeating: 1, count: 6 << 20), to: "large", qos: .atMostOnce)
             try await client.rotateCredentials()
-            #expect(await log.rotations.count == 1)
+            #expect(await log.wait { $0.rotations.count == 1 })
             #expect(broker.publishes.map(\.topic) == ["large"])
             #expect(broker.disconnects == [0])
         }

@@ -67,7 +67,7 @@ struct WebSocketFrameTests {
             broker.injectBelowWebSocket([0x82, 127, 0x40, 0, 0, 0, 0, 0, 0, 0])
             broker.dropAll()
             #expect(await log.wait { $0.connections.count == 2 })
-            #expect(await log.disconnections.count == 1)
+            #expect(await log.wait { $0.disconnections.count == 1 })
         }
     }
 
@@ -100,7 +100,7 @@ struct WebSocketFrameTests {
             $0.credentials = RecordingProvider()
         } _: { _, broker, log in
             #expect(await log.wait { !$0.connections.isEmpty })
-            #expect(await log.failures.map(\.error.phase) == [.connack])
+            #expect(await log.wait { $0.failures.map(\.error.phase) == [.connack] })
             #expect(broker.upgrades.count == 2)
         }
     }

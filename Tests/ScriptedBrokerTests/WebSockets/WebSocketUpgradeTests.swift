@@ -33,7 +33,7 @@ struct WebSocketUpgradeTests {
                 #expect(await log.wait { !$0.connections.isEmpty })
             }
             let failure = try #require(await log.failures.first)
-            #expect(await log.failures.count == 1)
+            #expect(await log.wait { $0.failures.count == 1 })
             #expect(failure.error.phase == .upgrade && failure.error.httpStatus == refusal.status)
             #expect(failure.decision == refusal.first, "\(failure.error)")
             #expect((failure.retryIn == nil) == (refusal.first == .stop))
@@ -50,7 +50,7 @@ struct WebSocketUpgradeTests {
             #expect(await log.wait { $0.connections.count == 1 })
             broker.dropAll()
             #expect(await log.wait { $0.connections.count == 2 })
-            #expect(await log.failures.map(\.decision) == [refusal.later])
+            #expect(await log.wait { $0.failures.map(\.decision) == [refusal.later] })
         }
     }
 
