@@ -106,7 +106,7 @@ enum RequestText {
     static func flaw(headers: [MQTTWebSocketHeader], origin: String?) -> String? {
         for header in headers {
             let name = header.name.lowercased()
-            if name.isEmpty || !name.utf8.allSatisfy(isTokenCharacter) {
+            if name.isEmpty || !name.utf8.allSatisfy(HTTPHeadParser.isTokenCharacter) {
                 return "the header \(quoted(header.name)) has no valid name"
             }
             if own.contains(name) || name.hasPrefix("sec-websocket-") {
@@ -131,9 +131,4 @@ enum RequestText {
 
     /// RFC 9110, section 5.5.
     private static func isFieldCharacter(_ byte: UInt8) -> Bool { byte == 9 || byte >= 0x20 && byte != 0x7F }
-
-    /// RFC 9110, section 5.6.2.
-    private static func isTokenCharacter(_ byte: UInt8) -> Bool {
-        isVisible(byte) && !"\"(),/:;<=>?@[\\]{}".utf8.contains(byte)
-    }
 }

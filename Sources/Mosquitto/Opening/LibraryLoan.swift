@@ -67,18 +67,18 @@ final class LibraryLoan {
         let username = credentials.username ?? (needsUsername ? "" : nil)
         // The library copies what it is given, and frees the copies without overwriting them.
         password = credentials.password
-        let placeholder = password.map { String(repeating: Self.placeholder, count: $0.count) }
-        try check(mosquitto_username_pw_set(pointer, username, placeholder), "user name and password")
+        try check(
+            mosquitto_username_pw_set(pointer, username, password.map(Self.placeholder)), "user name and password")
     }
 
-    private static let placeholder = "x"
+    /// Text of the password's length.
+    private static func placeholder(_ password: MQTTSecret) -> String { String(repeating: "x", count: password.count) }
 
     /// Writes the password in place of the library's. CONNECT ends with it (MQTT 5.0, section 3.1.3.6).
     private func writePassword(to packet: inout [UInt8]) throws(MQTTError) {
         guard let password else { return }
         let length = [UInt8(password.count >> 8), UInt8(password.count & 0xFF)]
-        let placeholder = repeatElement(UInt8(ascii: "x"), count: password.count)
-        guard packet.suffix(password.count + 2).elementsEqual(length + placeholder) else {
+        guard packet.suffix(password.count + 2).elementsEqual(length + Self.placeholder(password).utf8) else {
             throw MQTTError(.library, "libmosquitto did not end CONNECT with the password")
         }
         packet.withUnsafeMutableBytes { bytes in

@@ -118,8 +118,8 @@ struct HTTPHeadParser: Sendable {
         (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) ? Int(byte - UInt8(ascii: "0")) : nil
     }
 
-    /// RFC 9110, section 5.6.2.
-    private static func isTokenCharacter(_ byte: UInt8) -> Bool {
+    /// True for a character of a field's name (RFC 9110, section 5.6.2).
+    static func isTokenCharacter(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
             UInt8(ascii: "a")...UInt8(ascii: "z"):
