@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The C libraries that swift-mosquitto stands on, as one module: libmosquitto and OpenSSL.
 #pragma once
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A service with metrics, spans and logs.
 
 import CoreMetrics

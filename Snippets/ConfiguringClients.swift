@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Parts of a configuration: trust and identity, session, credentials, the first connection, retries.
 
 import Foundation

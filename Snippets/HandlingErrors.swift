@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Errors to catch. A closure infers no typed `throws`: write `do throws(MQTTError)`.
 
 import Mosquitto

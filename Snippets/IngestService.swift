@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A service that stores each message, whatever ends it: SIGTERM, an error, or a crash.
 
 import Logging

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A whole program: takes commands, and says that it is there.
 
 import Mosquitto

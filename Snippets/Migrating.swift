@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Code that comes from another library: connect, publish, subscribe, shut down, watch failures.
 
 import Mosquitto

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Messages: publish, subscribe, request and respond, acknowledge after handling, trace, and watch the connection.
 
 import Logging

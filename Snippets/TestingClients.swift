@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Tests against a broker in the process, which refuses the first connection.
 
 #if canImport(Testing)

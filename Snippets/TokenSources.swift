@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Sources of tokens: a program, an OAuth 2.0 issuer, a key of the device.
 
 import Mosquitto

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Tells ThreadSanitizer what Swift's Mutex does on Linux when it has to wait.
 //
 // The uncontended path of Synchronization.Mutex is inlined into our code and so instrumented. The contended one is a

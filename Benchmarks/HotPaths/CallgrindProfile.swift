@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A parser of callgrind's output, which lists costs by line under the object file (`ob=`) they belong to.
 /// https://valgrind.org/docs/manual/cl-format.html
 enum CallgrindProfile {

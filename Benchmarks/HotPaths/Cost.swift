@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A count of something, by the library in which it happens.
 struct Cost {
     enum Owner: CaseIterable {

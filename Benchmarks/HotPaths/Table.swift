@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 
 /// Writes a line for each measurement, with more detail than the thresholds, to the file that `HOT_PATHS_TABLE` names.

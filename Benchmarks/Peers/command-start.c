@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Starts a command again and again, each time for one message, and measures from fork to the end of the process.
 // Small, so that the peak memory is that of the command and not of a runner's memory before it became the command.
 #include <errno.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #include "mosquitto-client.h"
 
 #include <stddef.h>

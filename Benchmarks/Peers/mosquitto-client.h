@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The common part of both programs on libmosquitto.
 #ifndef MOSQUITTO_CLIENT_H
 #define MOSQUITTO_CLIENT_H

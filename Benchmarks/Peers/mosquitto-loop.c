@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // libmosquitto in one thread, which publishes and calls mosquitto_loop.
 #include "mosquitto-client.h"
 

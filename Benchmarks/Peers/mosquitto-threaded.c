@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // libmosquitto as most programs use it: mosquitto_loop_start gives it a thread, and the program's own publishes.
 #include "mosquitto-client.h"
 

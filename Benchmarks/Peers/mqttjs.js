@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // MQTT.js in Node.js. The publisher goes on when the library's callbacks say so, as its users do.
 'use strict'
 const fs = require('fs')

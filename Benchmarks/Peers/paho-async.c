@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Eclipse Paho C, the asynchronous client with TLS: threads of its own, the program's publishes.
 #include "peer.h"
 

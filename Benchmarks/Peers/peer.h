@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The common part of the C programs: their arguments, the clock, the report, and a count to wait for.
 #ifndef PEER_H
 #define PEER_H

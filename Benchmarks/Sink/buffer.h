@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Bytes in a row, with memory that is borrowed while there are any.
 #ifndef SINK_BUFFER_H
 #define SINK_BUFFER_H

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The broker of the benchmarks: it takes and acknowledges, and sends as many messages as a subscription asks for.
 // One thread. It must not be what limits a measurement, so it reads much at once, and writes once for all it has read.
 #define _GNU_SOURCE // accept4

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A broker's handling of packets: answers, and the messages that a subscription asks for.
 #ifndef SINK_SESSION_H
 #define SINK_SESSION_H

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A connection's bytes, plain or through TLS. A result above 0 is how many.
 #ifndef SINK_STREAM_H
 #define SINK_STREAM_H

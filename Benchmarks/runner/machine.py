@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Where it was measured, and with which versions."""
 import ctypes
 import os

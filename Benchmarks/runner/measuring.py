@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Runs the programs in turn, and says what the runs have in common."""
 import statistics
 

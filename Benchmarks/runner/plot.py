@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A bar chart of messages a second, as SVG that is legible on light and dark pages."""
 from xml.sax.saxutils import escape
 

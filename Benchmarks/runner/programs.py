@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The programs that are measured: how they are built and called, and what they print."""
 import json
 import math

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The results as text, Markdown and CSV."""
 import csv
 

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What is measured, and what issue 8 asks of it."""
 import dataclasses
 

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The broker that the programs talk to."""
 import pathlib
 import subprocess

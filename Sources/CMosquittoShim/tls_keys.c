@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // ENGINE is deprecated, but the only way to many hardware keys; without it a named engine is an error.
 #define OPENSSL_SUPPRESS_DEPRECATED
 

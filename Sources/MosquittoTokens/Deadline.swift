@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Mosquitto
 
 /// Runs an operation that responds to its cancellation, with a time limit of at most an hour.

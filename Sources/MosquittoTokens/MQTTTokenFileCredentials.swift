@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 public import Mosquitto
 
 /// A token file, read before every CONNECT, whose user name is a claim of the token.

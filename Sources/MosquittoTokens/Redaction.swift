@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Mosquitto
 
 /// Removes secrets and unprintable characters from foreign text, so that it can be logged.

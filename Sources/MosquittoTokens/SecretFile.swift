@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Mosquitto
 
 /// A file with a key or a secret, which may be replaced at any time, and is therefore read for each use.

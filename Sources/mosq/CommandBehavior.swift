@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Mosquitto
 
 /// The connection handling of one of mosquitto's commands, used unless `--retry` is given.

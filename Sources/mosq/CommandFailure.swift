@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Ends the process with an exit status and lines for standard error, possibly none.
 struct CommandFailure: Error {
     var lines: [String]

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Synchronization
 
 /// Counts publishes in progress, and makes the next one wait while there are too many. Only one task may enter.

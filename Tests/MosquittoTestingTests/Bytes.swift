@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Packets of a client, in wire format.
 enum Bytes {
     static func connect(

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import MosquittoTesting
 
 /// Starts the mosquitto of a promises run, which drops nothing, on a port with TLS and a plain one.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import Mosquitto
 
 /// The messages of one publisher to one topic with one QoS, for which MQTT guarantees the order.

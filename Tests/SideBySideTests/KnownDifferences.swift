@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The intended differences between `mosq` and mosquitto's commands: the row's name, and the reason.
 /// `docs/mosq-differences.md` documents them for users.
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Limits the rows that run at a time: each row has two processes and two brokers.
 actor Slots {
     static let shared = Slots(count: 4)

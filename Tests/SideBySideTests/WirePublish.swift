@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A PUBLISH packet as a broker sends it, byte by byte.
 struct WirePublish: Sendable {
     let topic: String

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Tests that may run at the same time. The groups take turns, in this order, even if all tests run in one process.
 ///
 /// The tests of one process share the few threads of Swift's pool, and some of them compute or block for seconds, load

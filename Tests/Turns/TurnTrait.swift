@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 public import Testing
 
 /// Makes a suite wait for the turn of its group, and limits the number of tests of the group that run at a time.

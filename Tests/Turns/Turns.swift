@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The turns of all tests of this process.
 enum Turns {
     static let groups = GroupTurns()

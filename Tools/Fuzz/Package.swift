@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
 import PackageDescription
 
 // A package of its own: everything in it is compiled with libFuzzer's instrumentation, and without traits that is the library,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A policy under its name.
 struct Contestant: Sendable {
     var name: String

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The CONNECTs that a broker received from its clients.
 struct Outcome: Sendable, Equatable {
     private let outage: Duration

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An SVG of the CONNECTs per second of each policy. It has its own background, and so suits pages of any colour.
 struct Plot {
     private static let width = 1_000.0

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import ArgumentParser
 
 /// Simulates the load of 100,000 reconnecting clients on a broker, under this library's policy and those of others.

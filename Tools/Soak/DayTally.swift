@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Mosquitto
 
 /// A fault or a rotation that ends a connection of the compressed day, or that fails the attempts after it.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes the man pages of a command that uses swift-argument-parser: one for it, and one for each subcommand.
 
 Usage: mosq --experimental-dump-help | man-pages.py DIRECTORY

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """A broker of one connection, which accepts a client and its subscription, and sends one message again and again.
 
 Usage: flood-peer.py MESSAGES PROPERTIES. Prints its port. Each message has one byte and PROPERTIES empty user properties.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A nameserver that knows no name. Usage: nxdomain-server.py ADDRESS. Prints a line when it listens, on UDP port 53."""
 
 import socket

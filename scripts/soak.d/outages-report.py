@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Judges what scripts/soak outages has recorded. Usage: outages-report.py DIRECTORY
 
 Prints a table with a line for each client, and fails if one of them broke a bound.

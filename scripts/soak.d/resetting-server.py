@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Resets each connection once something has come. Usage: resetting-server.py PORT. Prints a line when it listens."""
 
 import socket

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Samples what processes use. Usage: sample-processes.py SECONDS INTERVAL NAME=PID...
 
 Prints CSV, a line for each process and sample: its name, the seconds since the start and since 1970, the processor time in

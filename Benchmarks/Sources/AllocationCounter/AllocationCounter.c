@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Counts a program's allocations by the object file that asks for them. Preloaded:
 //     LD_PRELOAD=libAllocationCounter.so ALLOCATION_COUNTS=FILE PROGRAM ...
 // writes a line "COUNT BYTES OBJECT" for each place that allocates into FILE when PROGRAM ends. The object is that of

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Mosquitto
 
 /// Repeats one operation on topics: `topics validate|match NUMBER`. HotPaths counts its cost.

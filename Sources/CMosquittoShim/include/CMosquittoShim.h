@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Functions that Swift cannot express: OpenSSL's macros and callbacks, the TLS stream over memory BIOs, a libmosquitto
 // whose side effects on the process are undone. Nothing here decides anything; Sources/Mosquitto does.
 #pragma once

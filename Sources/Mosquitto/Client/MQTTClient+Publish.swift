@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension MQTTClient {
     /// Publishes a message and waits until the broker has received it (`mosquitto_publish_v5`).
     ///

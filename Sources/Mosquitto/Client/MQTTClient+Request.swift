@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension MQTTClient {
     /// Publishes a request and waits for its response (MQTT 5.0, section 4.10).
     ///

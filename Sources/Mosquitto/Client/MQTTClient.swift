@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 public import Logging
 
 /// A client of an MQTT broker that connects, retries, rotates its credentials and restores its subscriptions by itself.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The point at which a received message of QoS 1 or 2 is acknowledged (MQTT 5.0, sections 4.3 and 4.4).
 public enum MQTTAcknowledgement: Sendable, Hashable {
     /// Acknowledge a message when it has reached the buffers of its consumers. This is the fastest option; messages in

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The configuration of a client. ``validate()`` checks every value when the client starts, before any I/O.
 public struct MQTTClientConfiguration: Sendable {
     /// The endpoints of the broker, or of the brokers of a cluster, tried in turn. At least one.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The requests that CONNECT makes to the broker (MQTT 5.0, section 3.1.2.11), and the topic for responses.
 public struct MQTTConnectRequests: Sendable, Hashable {
     /// The time for which the broker keeps the session of a ``MQTTSession/clean`` client after its connection, for a

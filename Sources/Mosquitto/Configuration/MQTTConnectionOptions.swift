@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The connection to a broker: the order of the endpoints, redirections, the first connection, the local address and a
 /// proxy.
 public struct MQTTConnectionOptions: Sendable {

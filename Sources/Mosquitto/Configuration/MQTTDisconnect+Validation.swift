@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension MQTTDisconnect {
     /// The reason codes that a client may send (section 3.14.2.1).
     private static let reasonCodes: Set<MQTTReasonCode> = [

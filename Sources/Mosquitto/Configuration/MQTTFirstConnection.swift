@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The behaviour of a client until its first connection.
 public enum MQTTFirstConnection: Sendable, Hashable {
     /// The client retries the first connection like every later one. ``MQTTClient/start()`` returns immediately.

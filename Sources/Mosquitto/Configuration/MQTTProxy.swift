@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A proxy between the client and the broker: SOCKS5 (RFC 1928; `mosquitto_socks5_set`) or HTTP (CONNECT; RFC 9110,
 /// section 9.3.6). The proxy resolves the broker's name.
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The limits of publishes in flight, and of the queue of those that wait.
 public struct MQTTPublishingLimits: Sendable, Hashable {
     /// Maximum number of QoS 1 and 2 publishes in flight, 1 to 65,535, lowered to the broker's Receive Maximum.

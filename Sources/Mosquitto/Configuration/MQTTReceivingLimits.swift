@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The limits of subscriptions, and of the packets that the broker may send.
 public struct MQTTReceivingLimits: Sendable, Hashable {
     /// Maximum number of unacknowledged QoS 1 and 2 messages from the broker, 1 to 65,535; MQTT 5.0 only. Default

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The way in which new credentials replace those of an established connection.
 public enum MQTTRotation: Sendable, Hashable {
     /// The next connection uses the new credentials; the current one stays up.

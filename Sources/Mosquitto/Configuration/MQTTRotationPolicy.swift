@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The replacement of credentials before they expire: by which method, and when.
 public struct MQTTRotationPolicy: Sendable, Hashable {
     /// The way in which new credentials replace those of an established connection. Default

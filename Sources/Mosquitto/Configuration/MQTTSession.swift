@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The state that the broker keeps for a client while it is not connected (MQTT 5.0, section 3.1.2.4; 3.1.1, Clean
 /// Session).
 public enum MQTTSession: Sendable, Hashable {

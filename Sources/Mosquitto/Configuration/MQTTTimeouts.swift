@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The time limits of a connection attempt, and of the end of a connection.
 public struct MQTTTimeouts: Sendable, Hashable {
     /// Limit for each request to the credential provider, for each preparation of a WebSocket request, and for each

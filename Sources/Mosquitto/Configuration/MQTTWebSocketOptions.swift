@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The HTTP request that opens a WebSocket connection. For endpoints with a WebSocket; others ignore it.
 public struct MQTTWebSocketOptions: Sendable {
     /// Additional headers, such as an API key. The client itself sets `Host`, `Origin`, `Upgrade`, `Connection` and the

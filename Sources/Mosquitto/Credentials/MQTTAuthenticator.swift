@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An implementation of enhanced authentication (MQTT 5.0, section 4.12): a method known to both sides, and data
 /// exchanged in any number of steps.
 ///

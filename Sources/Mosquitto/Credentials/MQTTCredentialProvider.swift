@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A provider of the credentials for each CONNECT.
 ///
 /// The client asks the provider before **every** CONNECT, including the first, unless ``reuse`` says otherwise; again

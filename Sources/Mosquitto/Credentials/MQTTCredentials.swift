@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 public import FoundationEssentials
 
 /// The user name and password of a CONNECT. Descriptions, mirrors and dumps never show the password.

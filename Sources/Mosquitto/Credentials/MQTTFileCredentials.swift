@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Credentials from a token file that is read for each request, such as a Kubernetes projected service account token.
 ///
 /// A byte order mark at the beginning of the file and newlines (LF or CR LF) at its end are not part of the token. A

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import FoundationEssentials
 
 /// The keys of an AWS identity. Descriptions and dumps show the identifier only.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The completion of the HTTP request of a WebSocket handshake, such as a token in a header or a signed URL.
 ///
 /// The client runs it before **every** attempt, after the credential provider and with its credentials, under

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import FoundationEssentials
 
 /// The time claims of a JWT (RFC 7519, section 4.1). The signature is not verified: that is the broker's task.

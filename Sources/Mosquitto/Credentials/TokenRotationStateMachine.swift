@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import FoundationEssentials
 
 /// Decides when to ask a credential provider, and which credentials to use meanwhile. No clock, no I/O: callers pass

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Text around a token that editors, copying and logs add, and that no broker accepts.
 package enum TokenText {
     /// Returns the token without a byte order mark (U+FEFF) before it and without newlines (LF or CR LF) after it. No

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Remembers addresses that accepted a TCP connection but sent no CONNACK: those of a hung process, for which the
 /// kernel still accepts, or of a broken TLS listener. `getaddrinfo` returns the same order each time (RFC 6724, section
 /// 6, rule 9): without this memory such an address would be the first one of every attempt. A value without clock or

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Selects the next endpoint: failover, return to the preferred endpoint, and redirections. A value without clock or
 /// I/O.
 struct EndpointSelector: Sendable {

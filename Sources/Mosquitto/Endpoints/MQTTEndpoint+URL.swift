@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension MQTTEndpoint {
     /// Creates the endpoint of a URL: `ws://host[:port][/path][?query]`, or `wss://…` over TLS.
     ///

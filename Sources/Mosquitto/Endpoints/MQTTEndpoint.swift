@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The address of a broker.
 public struct MQTTEndpoint: Sendable, Hashable, CustomStringConvertible {
     /// A host name, or an IPv4 or IPv6 address without brackets, with a scope ("fe80::1%eth0") if necessary; for a Unix

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The order in which a client tries its endpoints.
 public enum MQTTEndpointOrder: Sendable, Hashable {
     /// As they are given: the first one is preferred.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The policy for redirections by a broker (MQTT 5.0, section 4.11: reason codes 0x9C and 0x9D with a Server
 /// Reference).
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A header of the HTTP request that opens a WebSocket connection. Descriptions and dumps do not show the value.
 public struct MQTTWebSocketHeader: Sendable, Hashable {
     /// The name, such as "Authorization". Case does not matter.

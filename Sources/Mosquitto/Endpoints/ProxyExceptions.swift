@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The endpoints that no proxy serves, in the form of the environment's `NO_PROXY`.
 struct ProxyExceptions: Sendable {
     private let entries: [String]

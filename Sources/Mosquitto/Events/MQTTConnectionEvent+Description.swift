@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// One line for each event, for people; programs read the fields.
 extension MQTTConnectionEvent: CustomStringConvertible {
     public var description: String { kind.description }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 public import FoundationEssentials
 
 /// An event of a client's connection. Each attempt begins with ``Kind/attemptStarted(_:)`` and ends with exactly one of

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The state of a client's connection.
 public enum MQTTConnectionState: Sendable {
     /// `run()` has not been called.

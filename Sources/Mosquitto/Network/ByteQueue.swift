@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A queue of bytes: appended at the end, consumed at the beginning.
 struct ByteQueue {
     private var storage: [UInt8] = []

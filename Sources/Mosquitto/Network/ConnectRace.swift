@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Connects to the first address of a host that answers, according to RFC 8305: address families alternate, the next
 /// address is tried when one fails or has not answered for ``stagger``, and all attempts continue until one is
 /// connected. Confined to the loop's thread.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Deliberate end of a connection, and keep-alive checks.
 extension Connection {
     /// Sends DISCONNECT after all queued bytes, and then waits for the broker to close the connection:

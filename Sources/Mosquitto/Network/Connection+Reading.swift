@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The path from the socket to packets: received bytes are decrypted, decoded and answered.
 extension Connection {
     /// One `recv`. Returns whether the stream has ended.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The upgrade of a connection to a WebSocket.
 extension Connection {
     /// True if the request is yet to be sent.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A connection, from a connected socket to its end. Confined to the loop's thread.
 ///
 /// All bytes pass through it, with and without TLS: one `recv` per chunk, and one `send` per turn of the loop.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The bytes that a shutdown waits for, and their progress.
 struct DeliveryPromise {
     /// The end of the marked bytes, counted from the beginning of the connection.

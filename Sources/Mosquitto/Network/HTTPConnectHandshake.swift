@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CMosquitto
 
 /// The handshake of a client with an HTTP proxy: a CONNECT request, and the head of the answer (RFC 9110, section

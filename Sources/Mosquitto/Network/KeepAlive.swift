@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Decides from the silence of a connection when to send PINGREQ and when the connection is lost (MQTT 5.0, section
 /// 3.1.2.10).
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A connection without TLS.
 final class PlainStream: Transport {
     private var outbound = ByteQueue()

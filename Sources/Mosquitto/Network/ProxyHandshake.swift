@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The handshake of a client with a proxy, after which the proxy forwards bytes to the broker. A value without I/O.
 protocol ProxyHandshake {
     /// The bytes that the client sends first. They may contain a password: the caller overwrites them after sending.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Synchronization
 
 /// Looks host names up with `getaddrinfo`, which blocks and cannot be cancelled, on threads of its own.

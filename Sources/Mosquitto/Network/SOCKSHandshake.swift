@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The handshake of a client with a SOCKS5 proxy, after which the proxy forwards bytes to the broker (RFC 1928, RFC
 /// 1929). The proxy resolves the name.
 struct SOCKSHandshake {

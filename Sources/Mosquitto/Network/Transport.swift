@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The layer between the MQTT packets of an established connection and its socket: plain, TLS, or a WebSocket over one
 /// of them. Confined to the loop's thread.
 protocol Transport: AnyObject {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import FoundationEssentials
 
 /// The client's handshake of a WebSocket (RFC 6455, section 4.1): the request, and the judgement of the answer. A value

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Bytes on the wire, TLS included.
 struct Traffic: Equatable {
     var sent = 0

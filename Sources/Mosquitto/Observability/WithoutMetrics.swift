@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #if !Metrics
 /// Stands in for the metrics without the trait `Metrics`: it counts nothing, and no client has an instance.
 final class ClientMetrics: Sendable {

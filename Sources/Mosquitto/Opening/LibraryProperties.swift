@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CMosquitto
 
 /// A property list for libmosquitto, freed with its owner. A property that the library refuses is an error: a packet

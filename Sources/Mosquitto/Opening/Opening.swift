@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Logging
 
 /// Opens a session with libmosquitto, which composes CONNECT and judges CONNACK; Swift carries it. Confined to the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Text from outside, made fit for logs, terminals and JSON: a certificate, a broker, an issuer or a program may have
 /// written it, before anybody has verified who that is.
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An error that a credential provider throws to classify its failure.
 ///
 /// Errors of any other type count as transient.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The fields of the DISCONNECT that a client sends at its shutdown (MQTT 5.0, section 3.14;
 /// `mosquitto_disconnect_v5`).
 public struct MQTTDisconnect: Sendable, Hashable {

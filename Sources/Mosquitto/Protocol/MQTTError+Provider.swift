@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Failures of values that the user provides: credentials, authentication data, TLS material.
 extension MQTTError {
     /// Returns the failure of a provider that did not answer in time.

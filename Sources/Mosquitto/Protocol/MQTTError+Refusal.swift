@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension MQTTError {
     /// The error for a refusing CONNACK: ``Code/notAuthorized`` if the code concerns the credentials, ``Code/refused``
     /// otherwise.

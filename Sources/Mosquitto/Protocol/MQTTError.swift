@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The only error type that this library throws: the kind of failure, the phase of the connection, and details to act
 /// on.
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A received application message (MQTT 5.0, section 3.3).
 public struct MQTTMessage: Sendable, Hashable {
     /// The topic name to which the message was published.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 public import FoundationEssentials
 
 /// A type that can be the payload of a message: `String` (as UTF-8), `[UInt8]`, `ArraySlice<UInt8>` and `Data`.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A user property: a name and a value defined by the application. Order and repetition are preserved (MQTT 5.0,
 /// section 3.3.2.3.7).
 public struct MQTTUserProperty: Sendable, Hashable {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The broker's answer to a publish: its PUBACK, or its PUBREC and PUBCOMP (MQTT 5.0, sections 3.4, 3.5 and 3.7).
 public struct MQTTPublishResult: Sendable, Hashable {
     /// Success, or "no matching subscribers" if the broker reports it. Always success for QoS 0, which has no

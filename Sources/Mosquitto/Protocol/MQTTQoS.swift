@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The quality of service of a message (MQTT 5.0, section 4.3).
 public enum MQTTQoS: UInt8, Sendable, Hashable, CaseIterable, Comparable {
     /// At most once: not acknowledged; the message may be lost with the connection.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A reason code of MQTT 5.0 (section 2.4). Values that the specification does not define are preserved.
 ///
 /// The return codes 1 to 5 of an MQTT 3.1.1 CONNACK (MQTT 3.1.1, section 3.2.2.3) are kept separate: see

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A topic filter with the options of its subscription (MQTT 5.0, section 3.8.3.1).
 public struct MQTTSubscription: Sendable, Hashable, ExpressibleByStringInterpolation {
     /// The condition under which the broker sends retained messages (section 3.8.3.1, Retain Handling).

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 public import FoundationEssentials
 
 /// The fields of an X.509 certificate that a person needs to diagnose a failure.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension MQTTTLSFailure {
     /// The remedy, in one sentence.
     public var remedy: String {

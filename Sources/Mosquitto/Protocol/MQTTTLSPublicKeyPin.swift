@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import FoundationEssentials
 
 /// The SHA-256 digest of a certificate's public key (its SubjectPublicKeyInfo, RFC 7469, section 2.4). It stays the

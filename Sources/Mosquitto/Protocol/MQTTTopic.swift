@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A topic name, to which a message is published (MQTT 5.0, section 4.7).
 ///
 /// A name has 1 to 65,535 bytes of UTF-8, without a wildcard (`+`, `#`) or NUL. A value can hold an invalid name, so

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A version of the MQTT protocol.
 public enum MQTTVersion: Sendable, Hashable, CaseIterable, CustomStringConvertible {
     /// MQTT 3.1 of 2010, for brokers that know nothing newer. As 3.1.1, except for the protocol name and level in

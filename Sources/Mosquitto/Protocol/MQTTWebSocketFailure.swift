@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The details of a WebSocket failure: the HTTP answer that refused the upgrade, with ``MQTTError/httpStatus``, or the
 /// frame that closed the connection.
 ///

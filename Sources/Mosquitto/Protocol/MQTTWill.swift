@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A will: the message that the broker publishes when the connection ends without a DISCONNECT (MQTT 5.0, section
 /// 3.1.2.5; `mosquitto_will_set_v5`).
 public struct MQTTWill: Sendable, Hashable {

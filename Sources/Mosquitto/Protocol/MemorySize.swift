@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The memory that values take, in bytes, for buffers whose limit is memory. A little more than measured: heap blocks
 /// are rounded up, and a buffer of an array may be shared.
 ///

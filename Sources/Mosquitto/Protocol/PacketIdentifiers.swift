@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The packet identifiers of a session (MQTT 5.0, section 2.2.1), shared by its publishes and its subscriptions: a
 /// class, so that both refer to the same object. Confined to the loop's thread.
 final class PacketIdentifiers {

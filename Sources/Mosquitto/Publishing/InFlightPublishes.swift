@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Unacknowledged messages of QoS 1 and 2, by packet identifier.
 struct InFlightPublishes {
     private let identifiers: PacketIdentifiers

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension MQTTPublishResult {
     init(_ acknowledgement: Acknowledgement) {
         self.init(MQTTReasonCode(rawValue: acknowledgement.reasonCode))

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The limits of the queue of outgoing messages, and its behaviour when it is full.
 ///
 /// A message waits while there is no connection, while ``MQTTPublishingLimits/maximumInFlight`` others are in

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An outgoing message, from the publish call to the acknowledgement.
 ///
 /// `@unchecked Sendable`: the caller sets ``startedAt`` and the properties before it posts the message. From then on

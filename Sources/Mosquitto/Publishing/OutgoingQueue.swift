@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Synchronization
 
 /// The bounded queue of outgoing messages between the callers and the loop, in the order of the calls.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension PublishEncoder {
     mutating func append(_ publish: OutgoingPublish, _ header: Header, limit: UInt32?) -> Bool {
         append(

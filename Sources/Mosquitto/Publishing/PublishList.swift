@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A list of outgoing messages, linked through the messages themselves: insertion and removal at any position take
 /// constant time and no memory.
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Outgoing messages in the order of their calls. Those of QoS 0 are in a separate list, so that the oldest one is
 /// found at once.
 struct PublishQueue: ~Copyable {

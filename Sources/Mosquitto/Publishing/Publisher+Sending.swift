@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Logging
 
 /// Encoding of messages into packets, within the limits of the window, the socket and the turn.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Owns the operations that may have made the broker close a connection, with their times, and the verdicts so far. On
 /// the next connection it isolates suspects from all other operations. A value without a clock.
 struct Suspects {

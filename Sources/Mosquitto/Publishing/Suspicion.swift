@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Finds the operation that makes a broker close connections, by counting. A value without a clock: events in,
 /// decisions out.
 ///

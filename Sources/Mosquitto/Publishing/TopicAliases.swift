@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The topic aliases of a connection (MQTT 5.0, section 3.3.2.3.4): as many as the broker allows, assigned to the first
 /// topics.
 struct TopicAliases {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import DequeModule
 
 /// Encoded messages of QoS 0, in order, until the kernel has accepted their bytes.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Computes the delays of a ``MQTTRetryPolicy``. A value without a clock: callers pass the source of randomness.
 ///
 /// The upper bound doubles with every failure. The first five delays are drawn from the whole range ("full jitter"),

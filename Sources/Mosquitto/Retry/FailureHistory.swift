@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Relates a failure to earlier ones: detects repetitions, and connections that end as if two clients shared an
 /// identifier. A value without a clock.
 struct FailureHistory: Sendable {

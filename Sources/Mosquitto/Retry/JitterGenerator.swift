@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// SplitMix64, a small seeded generator for jitter. Not suitable for secrets.
 package struct JitterGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension MQTTError {
     /// True if the default retry policy retries after this connection failure; false for an error of any other origin.
     public var isRetryable: Bool {

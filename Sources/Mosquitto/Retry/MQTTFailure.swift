@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A failed connection attempt or a lost connection, as passed to a retry policy.
 public struct MQTTFailure: Sendable {
     /// The error.

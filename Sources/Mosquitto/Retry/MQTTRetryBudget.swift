@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Synchronization
 
 /// A limit on the rate at which the clients of a process reconnect to a broker.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The rules by which a client retries its first connection and every later one.
 ///
 /// The delay after failure *n*, counted from 0, is drawn from `0 ... min(maximumDelay, baseDelay * 2^n)` ("full

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Determines the reaction to a failure: calls the policy, and owns the state that its result depends on, from the
 /// delays to the next endpoint. A value: callers pass the time, and the randomness has a seed.
 struct RetryDecider: Sendable {

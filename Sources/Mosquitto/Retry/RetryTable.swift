@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension MQTTRetryPolicy.Decision {
     /// The standard table: the decision for each failure. <doc:Retries> gives the reasons for each line.
     public static func standard(for failure: MQTTFailure) -> MQTTRetryPolicy.Decision {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension ClientMetrics {
     /// Returns `nil` if metrics are off.
     convenience init?(_ configuration: MQTTClientConfiguration, loop: EventLoopCore) {

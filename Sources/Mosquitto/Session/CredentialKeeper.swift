@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Owns a client's credentials: those in use, those sent to the broker and rejected, and the request in progress. The
 /// provider is called off the loop; everything else happens on the loop's thread.
 struct CredentialKeeper {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Logging
 
 /// Owns the path from an endpoint to a connected socket: TLS, name resolution, the race between addresses, and the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Keeps the log of an outage short: one warning at its beginning, one for each further kind of failure, and every ten
 /// minutes one with the number of repetitions. A value: callers pass the time.
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A connection, and the registration of its socket with the loop.
 struct Link {
     let connection: Connection

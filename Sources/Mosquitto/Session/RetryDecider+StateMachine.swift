@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension RetryDecider {
     init(_ configuration: SessionStateMachine.Configuration) {
         self.init(

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Enhanced authentication (MQTT 5.0, section 4.12): the AUTH packets.
 extension Session {
     /// Begins a re-authentication with the new credentials.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import DequeModule
 
 /// The life of a connection: handshake, readiness of its socket, keep-alive and end.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Logging
 
 /// Waiting for messages to be sent and acknowledged, before the DISCONNECT of a rotation or a shutdown.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Logging
 
 /// Expiry of waiting messages, and reports of messages dropped for newer ones.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Logging
 
 /// Search for the operation that makes a broker close connections. Unanswered operations are repeated, and one of them

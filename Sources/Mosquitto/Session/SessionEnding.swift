@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Owns the parameters and the result of a client's end.
 struct SessionEnding {
     /// The DISCONNECT of a shutdown.

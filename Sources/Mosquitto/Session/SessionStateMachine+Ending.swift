@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Deliberate end of a connection, by a rotation or a shutdown, and the end of the client.
 extension SessionStateMachine {
     /// Handles the end of the drain: everything was sent and acknowledged.

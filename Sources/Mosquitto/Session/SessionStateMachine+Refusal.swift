@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Refused credentials, by the broker or in the handshake of a WebSocket.
 extension SessionStateMachine {
     /// True if the error refuses credentials of the provider, or a request that was prepared with them.

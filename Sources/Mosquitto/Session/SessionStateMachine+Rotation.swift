@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Rotation: requests new credentials for an established connection, and replaces the current ones.
 extension SessionStateMachine {
     /// Requests the credentials that will replace the current ones. Does nothing if a request is in progress, or

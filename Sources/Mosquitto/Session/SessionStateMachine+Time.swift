@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Expiry of deadlines and delays.
 extension SessionStateMachine {
     /// Handles a timer. `hasMoved`: bytes of this connection have left the machine since the timer was set.

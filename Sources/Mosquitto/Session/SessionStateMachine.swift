@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Decides the next steps of a client's connection: events in, actions out. No clock, no I/O, no logger; callers pass
 /// the time and the source of randomness. The first connection and every later one take the same path.
 ///

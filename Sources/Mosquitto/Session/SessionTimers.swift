@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Owns the timers of a session, by name. Setting a timer replaces the previous one with that name.
 struct SessionTimers {
     enum Name: Hashable {

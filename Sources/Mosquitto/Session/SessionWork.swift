@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import DequeModule
 
 /// Keeps the order of a session's work: actions one after the other, and one end for each turn of the loop.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Synchronization
 
 /// State shared by a client's callers and its loop: the connection state, the event streams, and the queue.

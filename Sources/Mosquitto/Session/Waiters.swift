@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Owns the calls that wait for the client: for a connection, a rotation, or its end.
 struct Waiters {
     typealias StopContinuation = CheckedContinuation<Result<Void, MQTTError>, Never>

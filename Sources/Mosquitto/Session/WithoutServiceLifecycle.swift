@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #if !ServiceLifecycle
 /// Without the trait `ServiceLifecycle` no task is shut down gracefully.
 func withGracefulShutdownHandler<T>(

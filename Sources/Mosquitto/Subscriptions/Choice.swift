@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The copies of a message that a consumer accepts, if several of its filters match and the broker sends a copy for
 /// each, with the Subscription Identifier of the filter (MQTT 5.0, section 3.3.4).
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Logging
 
 /// Messages of a persistent session that no consumer takes: ``UnclaimedMessages``, and messages left to the broker.

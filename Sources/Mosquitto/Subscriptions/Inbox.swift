@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Logging
 
 /// Owns received messages from their packets to their consumers, and their acknowledgements. A value without a

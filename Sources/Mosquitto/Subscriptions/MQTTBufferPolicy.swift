@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The limits of a consumer's buffer of received messages, and its behaviour when it is full.
 ///
 /// A consumer takes all buffered messages at once, so that up to twice the limit may be in memory.

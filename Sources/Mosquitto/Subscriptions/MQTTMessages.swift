@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The messages of one subscription, in the order in which the broker sent them.
 ///
 /// The sequence is bounded by its ``MQTTBufferPolicy``, and survives reconnects. It ends when the client stops, when

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Decides when to reconnect for unhandled messages: the broker resends them only on the next connection. A value
 /// without a clock.
 struct Resending {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Synchronization
 
 /// Receipts on their way from the consumers, which settle them on any thread, to the loop.

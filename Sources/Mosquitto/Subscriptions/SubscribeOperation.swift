@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A SUBSCRIBE with a waiting caller.
 struct SubscribeOperation {
     let caller: WaiterID

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import OrderedCollections
 
 /// The client's filters and their consumers. A value; the loop's thread owns it.

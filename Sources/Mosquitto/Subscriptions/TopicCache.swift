@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A cache of values by topic. Publishers choose topics: their number and their bytes are bounded, and a long topic is
 /// looked up each time.
 struct TopicCache<Value> {

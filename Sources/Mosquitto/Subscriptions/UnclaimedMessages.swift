@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Messages of a persistent session without a consumer: those that the broker sends right after its CONNACK, before the
 /// program has subscribed; those for a filter whose consumer has left; and those that such a consumer has left unread.
 /// They wait for the next consumer whose filter matches.

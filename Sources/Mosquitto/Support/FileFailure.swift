@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The failure to read a file.
 package struct FileFailure: Error, Sendable, Hashable {
     enum Kind: Sendable, Hashable {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Synchronization
 
 /// Reads and inspects files on its own threads: a file system that does not respond blocks its caller, and no call can

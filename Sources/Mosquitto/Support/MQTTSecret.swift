@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A password, token or key. Descriptions, mirrors and dumps do not show it, and its memory is overwritten when the
 /// last copy is released.
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CMosquitto
 
 /// Bytes that are overwritten when the last reference is released, followed by a NUL for C.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Time since the first message of the process. Unlike an instant, it has a size known to the compiler; with an
 /// instant, the layout of every message would be computed at run time.
 struct Uptime {

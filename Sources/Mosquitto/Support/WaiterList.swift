@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The identifier of a waiting call.
 struct WaiterID: Hashable, Sendable { let number: UInt64 }
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension MQTTTLSConfiguration {
     /// Throws for errors that can be found without reading a file. Values that only OpenSSL can check, such as cipher
     /// names, are checked at the first attempt, before any I/O.

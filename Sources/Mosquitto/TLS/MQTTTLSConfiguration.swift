@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The TLS configuration of a connection to the broker.
 ///
 /// By default the client trusts the system's certificate authorities, verifies the broker's certificate and host name,

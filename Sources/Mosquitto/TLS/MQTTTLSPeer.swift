@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The broker's part of a handshake, for ``MQTTTLSConfiguration/customVerification``.
 public struct MQTTTLSPeer: Sendable {
     /// The name that the certificate must have.

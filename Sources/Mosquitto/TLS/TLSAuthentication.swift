@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The proof of the broker's identity in a finished handshake.
 ///
 /// OpenSSL calls no verify callback where the negotiated cipher needs no certificate. A handshake that succeeds is

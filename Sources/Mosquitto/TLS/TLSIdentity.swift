@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension MQTTTLSConfiguration {
     /// A client certificate and its private key. Descriptions, mirrors and dumps never show the key.
     public struct Identity: Sendable, CustomStringConvertible, CustomReflectable {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The material of a ``MQTTTLSConfiguration`` for one attempt: its providers have been asked, and its files were
 /// stamped, but not read.
 struct TLSMaterial: Sendable {

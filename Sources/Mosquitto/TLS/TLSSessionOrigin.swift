@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import FoundationEssentials
 
 /// The full handshake in which a TLS session began. A resumption brings a new ticket, but verifies nothing anew: all

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A CONNACK (MQTT 5.0, section 3.2).
 struct Connack: Hashable {
     /// The code as received. The codes of MQTT 3.1.1 differ from those of MQTT 5.0.

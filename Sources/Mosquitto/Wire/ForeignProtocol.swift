@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A protocol other than MQTT that a server speaks, recognized by the server's first bytes.
 enum ForeignProtocol: String, CaseIterable {
     case http = "HTTP"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Reads an HTTP answer piece by piece: its head, and the beginning of its body. A value without I/O.
 struct HTTPAnswerReader: Sendable {
     /// The number of bytes of a body that are kept; the answer ends with them.

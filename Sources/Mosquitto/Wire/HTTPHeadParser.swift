@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Parses the head of an HTTP/1.x response, in pieces of any size (RFC 9112). Interim responses (1xx except 101) are
 /// skipped. No memory is allocated beyond the bytes that have arrived, of which ``limit`` is the maximum.
 struct HTTPHeadParser: Sendable {

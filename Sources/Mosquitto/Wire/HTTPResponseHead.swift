@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The head of an HTTP/1.x response: its status line and its header fields (RFC 9112). The text is the server's, and is
 /// not escaped: ``ForeignText`` has to, before a message contains any of it.
 struct HTTPResponseHead: Sendable, Hashable {

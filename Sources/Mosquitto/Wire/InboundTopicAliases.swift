@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The topics that the broker has assigned to aliases on a connection (MQTT 5.0, section 3.3.2.3.4). At most
 /// ``maximum`` topics of 64 KiB are kept.
 struct InboundTopicAliases {

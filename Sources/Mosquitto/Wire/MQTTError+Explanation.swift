@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension MQTTError {
     /// Adds the broker's explanation.
     mutating func explain(_ explanation: ReasonExplanation?) {

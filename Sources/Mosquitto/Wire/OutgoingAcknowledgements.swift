@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import DequeModule
 
 /// The client's answers to the broker's publishes: PUBACK and PUBREC, sent at once or held until the message has been

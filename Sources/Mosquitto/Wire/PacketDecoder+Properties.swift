@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Decoding of the properties of received packets (MQTT 5.0, section 2.2.2), and of primitive values.
 extension PacketDecoder {
     /// Largest number of properties in a packet: each takes memory, and time on the event loop.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Decodes the broker's byte stream into one ``ServerPacket`` per packet, in the order of the stream.
 ///
 /// Rejects packets above their largest size as soon as their header is here, and values that a server may not send.

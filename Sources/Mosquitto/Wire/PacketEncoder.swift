@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Encodes single packets. ``Opening`` encodes CONNECT, ``PublishEncoder`` runs of PUBLISH, and
 /// ``OutgoingAcknowledgements`` acknowledgements.
 enum PacketEncoder {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Logging
 
 /// Logs a line for each packet at trace level, in libmosquitto's format.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Checks for values that a server may not send (MQTT 5.0, sections 3.2.2.3 and 3.3.2.3).
 enum PropertyValue {
     /// Returns the name and the value of a property with a forbidden value, or `nil`.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Encodes properties (MQTT 5.0, section 2.2.2), for the packets that libmosquitto does not encode.
 struct PropertyWriter {
     private(set) var bytes: [UInt8] = []

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Encodes PUBLISH packets (MQTT 5.0, section 3.3), many into one buffer.
 ///
 /// libmosquitto (2.0.11 to 2.1) does not encode them: for each message of QoS 1 it would walk its list of messages in

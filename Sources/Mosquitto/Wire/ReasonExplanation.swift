@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The explanation that a broker adds to a reason code in any type of packet: a Reason String and User Properties.
 struct ReasonExplanation: Hashable {
     var reasonString: String?

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A packet from the broker. Rare and large payloads are indirect, so that the many others are small.
 enum ServerPacket {
     indirect case connack(Connack)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The frames that a client sends (RFC 6455, section 5.2): final, with a masked payload.
 enum WebSocketFrame {
     enum Opcode: UInt8, Sendable {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Decodes the frames of a WebSocket server (RFC 6455, section 5): bytes in, payload out. A value without I/O.
 ///
 /// Payload is moved together in place, and nothing is allocated for the length that a frame claims. Payload before the

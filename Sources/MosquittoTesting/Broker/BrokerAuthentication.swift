@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension ScriptedBroker {
     /// The rule by which a ``ScriptedBroker`` accepts a CONNECT.
     ///

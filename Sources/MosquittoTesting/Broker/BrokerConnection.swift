@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 internal import NIOCore
 
 /// The top handler of a connection: it cuts the byte stream into packets, plays the scripts that concern CONNECT and

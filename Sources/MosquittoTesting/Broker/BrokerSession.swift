@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 internal import NIOCore
 
 /// The state that a broker keeps for a client identifier (MQTT 5.0, 4.1). It does no I/O and uses no clock.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The behavior of a ``ScriptedBroker`` on one TCP connection.
 public enum ConnectionScript: Sendable, Equatable {
     /// Behaves as a broker.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The MQTT control packet types (MQTT 5.0, 2.1.2).
 public enum ReceivedPacketType: UInt8, Sendable {
     case connect = 1

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An MQTT 5.0 property as it was on the wire.
 public struct ReceivedProperty: Sendable, Equatable {
     /// The property's identifier (MQTT 5.0, 2.2.2.2).

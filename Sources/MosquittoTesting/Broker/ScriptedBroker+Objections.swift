@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension ScriptedBroker {
     /// A packet to which the broker reacts by ending the connection instead of answering.
     public struct Objection: Sendable, Hashable {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension ScriptedBroker {
     /// All CONNECT packets, in order of arrival, including those that the script or the authentication refused.
     public var connects: [ReceivedConnect] { record.withState { $0.connects } }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// MQTT over WebSockets (MQTT 5.0, section 6; RFC 6455).
 extension ScriptedBroker {
     /// The WebSockets of a broker: the answer to an upgrade, and the frames after it. SwiftNIO parses and writes both.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Topic filters as the broker matches them (MQTT 5.0, 4.7).
 enum TopicMatching {
     /// Returns true if a topic filter is valid: `#` only as the last level, `+` only as a whole level.

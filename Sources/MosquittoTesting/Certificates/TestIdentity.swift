@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A certificate with its private key, issued for one test run.
 ///
 /// Its description, its debug description and `dump()` show no key, so that a failing test does not print one.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 internal import Crypto
 internal import X509
 internal import _CryptoExtras

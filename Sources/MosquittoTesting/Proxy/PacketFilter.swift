@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Puts the bytes of a stream together to MQTT packets, and passes those before the first one that is to end it.
 struct PacketFilter {
     private let decide: @Sendable (_ packet: [UInt8]) -> TCPProxy.Verdict

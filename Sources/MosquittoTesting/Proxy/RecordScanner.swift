@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Follows the TLS records in a stream, changes the byte of the plan and finds where the stream is to end.
 struct RecordScanner {
     private let flip: TCPProxy.Flip?

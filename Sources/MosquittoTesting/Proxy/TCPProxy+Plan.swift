@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension TCPProxy {
     /// The changes that the proxy makes to a connection. By default there are none.
     public struct Plan: Sendable {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 public import Mosquitto
 
 /// A TCP proxy between clients and a broker that does to their bytes what networks and attackers do: delays, throttles,

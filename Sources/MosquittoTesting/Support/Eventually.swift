@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Waits until a condition holds, and returns whether it did.
 ///
 /// The timeout counts only the time during which the process runs: a late poll counts as at most ten pauses, or 100 ms.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The failure of a helper of MosquittoTesting.
 public enum MosquittoTestingError: Error, Sendable, Equatable {
     /// The text is neither an IPv4 nor an IPv6 address.

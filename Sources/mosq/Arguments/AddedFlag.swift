@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The flags with a value that `mosq` adds to those of mosquitto's commands 2.0.11. The value may look like a flag.
 enum AddedFlag {
     static let withValue: Set<String> = [

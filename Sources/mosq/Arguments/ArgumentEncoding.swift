@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The arguments of the process as text. Swift would repair bytes that are not UTF-8, and so change a topic or a
 /// payload.
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The URL of `-L`: `mqtt(s)://[username[:password]@]host[:port]/topic`, or `ws(s)://…` for a WebSocket. Nothing in it
 /// is decoded, as in mosquitto's commands, unless `--url-decode` is given.
 ///

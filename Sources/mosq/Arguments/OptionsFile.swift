@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import FoundationEssentials
 
 /// The file with default options that mosquitto's commands read before their arguments: one option a line.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// One `-D command property value`, or `-D command user-property name value`, as `cfg_parse_property` of mosquitto's
 /// `client_props.c` (2.0.11) parses it.
 struct PropertyArgument {

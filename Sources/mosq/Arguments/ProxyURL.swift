@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Mosquitto
 
 /// The argument of `--proxy`: `socks5h://[username[:password]@]host[:port]` as in mosquitto, where user name and

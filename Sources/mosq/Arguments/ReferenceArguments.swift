@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Processes arguments as `client_config_line_proc` does, in order and with the same error messages, and passes them to
 /// the argument parser in a form that the parser accepts: one value for each option.
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The commands of mosquitto that `mosq` replaces.
 enum ReferenceCommand: String, CaseIterable, Sendable {
     case pub, sub, rr

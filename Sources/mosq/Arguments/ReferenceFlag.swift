@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A flag of mosquitto's commands, as `client_config_line_proc` in their `client_shared.c` (2.0.11) parses it.
 struct ReferenceFlag: Sendable {
     /// The kind of value that follows the flag.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Mosquitto
 
 /// The messages that the clients of `mosq bench pub` publish, and their rate.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The due time of each message of a benchmark.
 struct BenchPace: Sendable {
     private let start = ContinuousClock.now

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The results of a demo.
 struct DemoSummary: Sendable {
     var attempts = 0

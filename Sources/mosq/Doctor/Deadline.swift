@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Synchronization
 
 /// Returns the result of `body`, or `nil` once the limit has passed. `body` is then cancelled, but not awaited.

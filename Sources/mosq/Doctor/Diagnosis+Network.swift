@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension Diagnosis {
     /// The name has no address.
     static func names(_ facts: NameFacts, error: String, isProxy: Bool = false) -> Diagnosis {

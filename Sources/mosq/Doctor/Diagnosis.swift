@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The problem, its probable cause and the remedy as text for the user, with a name of the cause for programs.
 struct Diagnosis: Encodable, Hashable {
     /// The causes that a diagnosis distinguishes. Their names are an interface, documented in docs/doctor.md.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The result of one step.
 struct Finding<Facts: Encodable & Sendable>: Encodable, Sendable {
     let status: FindingStatus

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Mosquitto
 
 /// A flat or nested JSON object whose members keep their order; members that are `nil` are left out.

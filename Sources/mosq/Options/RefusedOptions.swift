@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import ArgumentParser
 
 /// The flags of mosquitto's commands, 2.1 included, that cannot be honoured: refused with a reason, never ignored.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Splits a command line into words as a shell does: spaces, '…', "…" and \. Nothing else has a meaning.
 enum ShellWords {
     static func split(_ text: String) throws -> [String] {

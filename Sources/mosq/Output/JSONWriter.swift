@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Writes JSON as cJSON prints it, on one line or with tabs and newlines. The output is identical byte for byte.
 ///
 /// Text is a sequence of bytes here: what is not UTF-8 becomes U+FFFD, and a NUL ends the text.

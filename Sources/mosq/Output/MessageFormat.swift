@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A parsed format of `-F`: the segments that are printed for each message.
 ///
 /// The parser accepts the same formats as `check_format` in mosquitto's `client_shared.c` (2.0.11), and reads them as

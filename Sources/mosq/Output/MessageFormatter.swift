@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Mosquitto
 
 /// Formats messages as `formatted_print` of mosquitto's `sub_client_output.c` (2.0.11) does.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Mosquitto
 
 /// A message as one JSON object: `%j` and `%J` of `-F`, as `json_print` of mosquitto's `sub_client_output.c` (2.0.11)

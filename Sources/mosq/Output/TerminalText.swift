@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Mosquitto
 
 /// Bytes of a message, made fit for a terminal: a publisher must not steer it.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /* Checks JSON Web Tokens. The caller frees what jwt_verify() returns. */
 #include "jwt.h"
 

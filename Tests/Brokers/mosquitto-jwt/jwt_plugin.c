@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /*
  * A plugin for mosquitto 2 (plugin API version 5) that lets clients in by a JSON Web Token:
  *

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A real OAuth 2.0 token endpoint (Authlib) over TLS that misbehaves on demand. Usage: issuer.py DIRECTORY PORT
 
 POST /token    the client credentials grant (RFC 6749, section 4.4). Clients:

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Mosquitto
 
 /// Runs a client while `body` runs, which sees its events from the first on.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 @testable import Mosquitto
 
 /// Queries for tests of retries, and the event sequences with which many of these tests begin.

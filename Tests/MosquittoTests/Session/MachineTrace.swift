@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 @testable import Mosquitto
 
 /// A state machine with a clock of its own. Every event returns its actions as text, so that a test reads like a trace.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 @testable import Mosquitto
 
 /// The frames of a server, well formed or not, and the payload that a decoder returns for them.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import MosquittoTesting
 
 /// A test of a guarantee that random cuts do not exercise: a scene with its own brokers, clients and faults, repeated

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import MosquittoTesting
 
 /// Rows for the CONNECT of a client, and for its behavior when the broker refuses it.

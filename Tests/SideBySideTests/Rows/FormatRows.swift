@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import MosquittoTesting
 
 /// The formats of `sub -F`, each for all of ``WirePublish/samples``.

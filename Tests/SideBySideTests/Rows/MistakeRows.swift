@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import MosquittoTesting
 
 /// Rows with invalid arguments. Both commands exit with the same status before they connect; `mosq` names the argument.

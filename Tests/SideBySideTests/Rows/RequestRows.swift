@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import MosquittoTesting
 
 /// Rows for the requests that `rr` sends, and the responses that it prints.

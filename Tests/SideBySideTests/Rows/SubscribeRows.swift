@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import MosquittoTesting
 
 /// Rows for the subscriptions of `sub`, and the messages that it prints.
