@@ -287,3 +287,8 @@ let package = Package(
         ),
     ]
 )
+
+// For a quick turn of work: MOSQUITTO_TEST_TARGETS=MosquittoTests,mosqTests leaves out the other test targets.
+if let named = Context.environment["MOSQUITTO_TEST_TARGETS"]?.split(separator: ",").map(String.init) {
+    package.targets.removeAll { $0.type == .test && !named.contains($0.name) }
+}
