@@ -30,7 +30,7 @@ def parse():
     for kind in ("json", "csv", "svg", "markdown"):
         more = ": replaces what is between its markers" if kind == "markdown" else ""
         add(f"--{kind}", metavar="FILE", type=pathlib.Path, help=f"write the results as {kind}{more}")
-    add("--overview", metavar="FILE", type=pathlib.Path, help="write a chart of the four rows of README as svg")
+    add("--overview", metavar="FILE", type=pathlib.Path, help="write a chart of the four rows of the overview as svg")
     options = parser.parse_args()
     options.peers = [name for name in options.peers.split(",") if name]
     unknown = set(options.peers) - set(rows.PEERS)

@@ -31,7 +31,7 @@ def figure(result, name):
 
 
 def overview(about, results):
-    """The chart for README: the rows whose work most programs do, beside all peers."""
+    """The overview: the rows whose work most programs do, beside all peers."""
     return svg(about, [result for result in results if result["row"] in rows.OVERVIEW])
 
 

@@ -96,5 +96,5 @@ ROWS = [
     Row(START, "plain", targets=(Target("p50", PUB, 6),)),
 ]
 
-# The rows of README's chart.
+# The rows of the overview.
 OVERVIEW = ["publish-qos0 tls", "publish-qos1 tls", "receive-qos1 tls", "latency-qos1 tls"]
