@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the man pages of a command that uses swift-argument-parser: one for it, and one for each subcommand.
 
-Usage: mosq --experimental-dump-help | man-pages.py DIRECTORY
+Usage: mosq --experimental-dump-help | man-pages.py DIRECTORY VERSION
+
+The pages have the date of SOURCE_DATE_EPOCH, if that is set.
 """
 import json
+import os
 import pathlib
 import sys
 import time
@@ -58,12 +61,13 @@ def item(argument):
     return lines
 
 
-def page(command, name, siblings):
+def page(command, name, siblings, version):
     arguments = [argument for argument in command.get("arguments", []) if argument.get("shouldDisplay", True)]
+    date = time.strftime("%B %d, %Y", time.gmtime(int(os.environ.get("SOURCE_DATE_EPOCH", time.time())))).replace(" 0", " ")
     lines = [
-        f".Dd {time.strftime('%B %d, %Y').replace(' 0', ' ')}",
+        f".Dd {date}",
         f".Dt {name.upper()} 1",
-        ".Os",
+        f".Os mosq {text(version)}",
         ".Sh NAME",
         f".Nm {text(name)}",
         f".Nd {text(command.get('abstract', '')).rstrip('.')}",
@@ -116,20 +120,20 @@ def names_below(command, name):
     return found
 
 
-def write(command, name, directory, names):
+def write(command, name, directory, names, version):
     related = [other for other in names if other != name and (other.count("-") <= 1 or other.startswith(name))]
-    (directory / f"{name}.1").write_text(page(command, name, related), encoding="utf-8")
+    (directory / f"{name}.1").write_text(page(command, name, related, version), encoding="utf-8")
     for sub in command.get("subcommands", []):
         if sub["commandName"] != "help":
-            write(sub, f"{name}-{sub['commandName']}", directory, names)
+            write(sub, f"{name}-{sub['commandName']}", directory, names, version)
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
     command = json.load(sys.stdin)["command"]
     name = command["commandName"]
-    write(command, name, pathlib.Path(sys.argv[1]), names_below(command, name))
+    write(command, name, pathlib.Path(sys.argv[1]), names_below(command, name), sys.argv[2])
 
 
 main()
