@@ -9,6 +9,7 @@ void client_check(int result, const char *function) {
 }
 
 struct mosquitto *client_make(const struct peer *peer, void *context) {
+    if (peer->path != NULL) peer_fail("libmosquitto 2.0 has no WebSockets");
     mosquitto_lib_init();
     struct mosquitto *client = mosquitto_new(NULL, true, context);
     if (client == NULL) peer_fail("mosquitto_new failed");

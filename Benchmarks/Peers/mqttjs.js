@@ -14,7 +14,7 @@ const fail = (error) => {
 const { values, positionals: [work] } = parseArgs({
   allowPositionals: true,
   options: Object.fromEntries(
-    ['port', 'cafile', 'messages', 'size', 'window', 'tasks'].map((name) => [name, { type: 'string' }]))
+    ['port', 'cafile', 'path', 'messages', 'size', 'window', 'tasks'].map((name) => [name, { type: 'string' }]))
 })
 if (work === 'publish-qos0-awaited') process.exit(3)
 const messages = Number(values.messages ?? (work === 'latency-qos1' ? 20000 : 300000))
@@ -102,8 +102,8 @@ const works = {
   'latency-qos1': latencyQoS1
 }
 if (!Object.hasOwn(works, work ?? '')) fail(`unknown work: ${work}`)
-const scheme = values.cafile ? 'mqtts' : 'mqtt'
-const client = mqtt.connect(`${scheme}://localhost:${values.port}`, {
+const scheme = (values.path ? 'ws' : 'mqtt') + (values.cafile ? 's' : '')
+const client = mqtt.connect(`${scheme}://localhost:${values.port}${values.path ?? ''}`, {
   ca: values.cafile && fs.readFileSync(values.cafile), reconnectPeriod: 0, family: 4
 })
 client.on('error', fail)

@@ -94,8 +94,10 @@ static void subscribe(MQTTAsync client, int qos) {
 }
 
 static MQTTAsync connect_client(void) {
-    char uri[64];
-    snprintf(uri, sizeof uri, "%s://localhost:%d", peer.cafile != NULL ? "ssl" : "tcp", peer.port);
+    char uri[128];
+    const char *plain = peer.path != NULL ? "ws" : "tcp", *secure = peer.path != NULL ? "wss" : "ssl";
+    snprintf(uri, sizeof uri, "%s://localhost:%d%s", peer.cafile != NULL ? secure : plain, peer.port,
+             peer.path != NULL ? peer.path : "");
     MQTTAsync_init_options initialization = MQTTAsync_init_options_initializer;
     initialization.do_openssl_init = 1;
     MQTTAsync_global_init(&initialization);

@@ -25,7 +25,7 @@ void peer_fail(const char *format, ...) {
 }
 
 static _Noreturn void refuse(void) {
-    fprintf(stderr, "usage: %s WORK --port N [--cafile FILE] [--messages N] [--size 64] [--window 256]\n",
+    fprintf(stderr, "usage: %s WORK --port N [--cafile FILE] [--path PATH] [--messages N] [--size 64] [--window 256]\n",
             program_name);
     exit(64);
 }
@@ -44,6 +44,7 @@ struct peer peer_start(const char *program, int argc, char **argv) {
         const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(name, "--port") == 0) peer.port = atoi(value);
         else if (strcmp(name, "--cafile") == 0) peer.cafile = value;
+        else if (strcmp(name, "--path") == 0) peer.path = value;
         else if (strcmp(name, "--messages") == 0) peer.messages = atol(value);
         else if (strcmp(name, "--size") == 0) peer.size = atoi(value);
         else if (strcmp(name, "--window") == 0) peer.window = atoi(value);

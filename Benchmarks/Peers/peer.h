@@ -13,6 +13,7 @@ struct peer {
     enum peer_work work;
     int port;
     const char *cafile; // NULL: no TLS
+    const char *path;   // of WebSockets; NULL: none
     long messages;
     int size;
     int window;

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-// One connection is busy at a time, so most of the time two spare blocks, for its input and its output, do for all.
-enum { block_size = 256 * 1024, spare_count = 2 };
+// One connection is busy at a time, so most of the time four spare blocks, for its input and its output, and those with
+// frames of WebSockets, do for all.
+enum { block_size = 256 * 1024, spare_count = 4 };
 static unsigned char *spare[spare_count];
 
 static void *checked(void *memory) {

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE // accept4
 #include "session.h"
 #include "stream.h"
+#include "websocket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,24 +19,28 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: sink [--port N] [--cert FILE --key FILE] [--records whole|packet] [--inflight N]\n"
+    "usage: sink [--port N] [--cert FILE --key FILE] [--protocol mqtt|websocket] [--records whole|packet] [--inflight N]\n"
     "  Prints the port it listens on, on 127.0.0.1, and serves until SIGTERM.\n"
     "  --port N       default 0: any free one\n"
     "  --cert, --key  speak TLS, with these PEM files\n"
+    "  --protocol     websocket: MQTT in WebSockets at any path, a frame for each packet (default: mqtt)\n"
     "  --records      packet: each packet in a TLS record of its own, as mosquitto writes them (default: whole)\n"
     "  --inflight N   QoS 1 and 2 messages that it sends without an acknowledgement (default 1000)\n";
 
 static struct {
     int port;
     const char *certificate, *key;
-    bool is_packet_a_record;
+    bool is_packet_a_record, is_websocket;
     int maximum_in_flight;
 } options = {.maximum_in_flight = 1000};
 
 struct connection {
     struct stream stream;
     struct session session;
-    struct buffer input, output;
+    struct buffer input, output; // packets
+    struct websocket websocket;
+    struct buffer received, framed; // what is around them, with WebSockets
+    size_t record_rest; // of a packet or a frame that has a record of its own
     unsigned events; // what epoll waits for
 };
 
@@ -55,18 +60,23 @@ static void close_connection(struct connection *connection) {
     session_free(&connection->session);
     buffer_free(&connection->input);
     buffer_free(&connection->output);
+    buffer_free(&connection->received);
+    buffer_free(&connection->framed);
     free(connection);
 }
 
 /// False: the connection is done. A turn is bounded, so that the other connections get theirs.
 static bool receive(struct connection *connection) {
+    struct buffer *received = options.is_websocket ? &connection->received : &connection->input;
     for (int total = 0; total < turn_size;) {
-        unsigned char *bytes = buffer_reserve(&connection->input, read_size);
+        unsigned char *bytes = buffer_reserve(received, read_size);
         int count = stream_read(&connection->stream, bytes, read_size);
         if (count == stream_later) return true;
         if (count == stream_closed) return false;
-        connection->input.end += (size_t)count;
+        received->end += (size_t)count;
         total += count;
+        if (options.is_websocket &&
+            !websocket_receive(&connection->websocket, received, &connection->input, &connection->framed)) return false;
         if (!session_receive(&connection->session, &connection->input, &connection->output)) return false;
         // The socket is most likely empty: to ask costs a system call, and epoll tells if not.
         if (count < read_size && !stream_has_input(&connection->stream)) return true;
@@ -75,17 +85,26 @@ static bool receive(struct connection *connection) {
 }
 
 static bool send_output(struct connection *connection) {
-    struct buffer *output = &connection->output;
+    struct buffer *output = options.is_websocket ? &connection->framed : &connection->output;
+    size_t (*unit)(const unsigned char *, size_t) = options.is_websocket ? websocket_unit : packet_size;
+    bool is_unit_a_record = options.is_packet_a_record && connection->stream.ssl != NULL;
     for (size_t total = 0; total < turn_size;) {
-        session_produce(&connection->session, output, read_size);
+        if (buffer_count(output) < read_size) {
+            session_produce(&connection->session, &connection->output, read_size);
+            if (options.is_websocket) websocket_send(&connection->output, output);
+        }
         size_t count = buffer_count(output);
         if (count == 0) return true;
-        if (options.is_packet_a_record) count = packet_size(output->bytes + output->start, count);
+        if (is_unit_a_record) {
+            if (connection->record_rest == 0) connection->record_rest = unit(output->bytes + output->start, count);
+            count = connection->record_rest;
+        }
         if (count > turn_size) count = turn_size;
         int written = stream_write(&connection->stream, output->bytes + output->start, (int)count);
         if (written == stream_later) return true;
         if (written == stream_closed) return false;
         output->start += (size_t)written;
+        if (is_unit_a_record) connection->record_rest -= (size_t)written;
         total += (size_t)written;
     }
     return true;
@@ -98,11 +117,14 @@ static void take_turn(struct connection *connection) {
     }
     stream_flush(&connection->stream);
     // epoll does not report bytes that already lie in this process. Waiting for a writable socket makes it return soon.
-    bool has_more = buffer_count(&connection->output) > 0 || stream_has_gathered(&connection->stream) ||
+    bool has_more = buffer_count(&connection->output) + buffer_count(&connection->framed) > 0 ||
+                    stream_has_gathered(&connection->stream) ||
                     stream_has_input(&connection->stream) || session_may_send(&connection->session);
     wait_for(connection, EPOLLIN | (has_more ? EPOLLOUT : 0));
     buffer_release_if_empty(&connection->input);
     buffer_release_if_empty(&connection->output);
+    buffer_release_if_empty(&connection->received);
+    buffer_release_if_empty(&connection->framed);
 }
 
 static int listen_on_loopback(int port) {
@@ -137,11 +159,13 @@ static void accept_connections(int listener, SSL_CTX *context) {
 static void parse_options(int argc, char **argv) {
     for (int i = 1; i < argc; i += 2) {
         const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : "";
-        bool is_packet = strcmp(value, "packet") == 0;
+        bool is_packet = strcmp(value, "packet") == 0, is_websocket = strcmp(value, "websocket") == 0;
         if (strcmp(name, "--port") == 0) options.port = atoi(value);
         else if (strcmp(name, "--cert") == 0) options.certificate = value;
         else if (strcmp(name, "--key") == 0) options.key = value;
         else if (strcmp(name, "--inflight") == 0 && atoi(value) > 0) options.maximum_in_flight = atoi(value);
+        else if (strcmp(name, "--protocol") == 0 && (is_websocket || strcmp(value, "mqtt") == 0))
+            options.is_websocket = is_websocket;
         else if (strcmp(name, "--records") == 0 && (is_packet || strcmp(value, "whole") == 0))
             options.is_packet_a_record = is_packet;
         else {

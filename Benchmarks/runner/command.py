@@ -79,14 +79,21 @@ def measure(options, programs, seconds, stack):
     certificates = stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-"))
     run([str(programs.benchmarks / "make-certificates"), certificates])
     sinks = {}
-    for row in options.rows:
-        kind = row.transport, row.records
+
+    def sink(transport, records):
+        kind = transport, records
         if kind not in sinks:
-            sinks[kind] = Sink(programs.sink, certificates if row.transport == "tls" else None, row.records)
+            is_secure, is_websocket = transport in ("tls", "wss"), transport in ("ws", "wss")
+            sinks[kind] = Sink(programs.sink, certificates if is_secure else None, records, is_websocket)
             stack.callback(sinks[kind].stop)
+        return sinks[kind]
+
+    for row in options.rows:
         if not options.check:
             say(row.name)
-        yield measuring.measure_row(row, programs, sinks[kind], options.pairs, seconds, say)
+        yield measuring.measure_row(
+            row, programs, lambda program, row=row: sink(row.transport_of(program), row.records),
+            options.pairs, seconds, say)
 
 
 def write(options, about, results):

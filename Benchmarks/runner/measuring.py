@@ -6,18 +6,21 @@ import statistics
 from . import rows
 from .programs import Failure
 
+# Over a WebSocket some programs publish no more than a few thousand messages a second.
+FEW_OVER_WEBSOCKET = {rows.PAHO: 20_000, rows.MQTTJS: 5_000}
 # Enough for a run of a second or two; the slow queues of some libraries keep all of it in memory.
 MOST_MESSAGES = {rows.PAHO: 400_000, rows.MQTTJS: 600_000}
 
 
-def measure_row(row, programs, sink, pairs, seconds, say):
-    """Each program once a round, in an order that rotates; `seconds` None: few messages, once."""
+def measure_row(row, programs, sink_of, pairs, seconds, say):
+    """Each program once a round, in an order that rotates; `seconds` None: few messages, once. `sink_of` returns the sink
+    of a program."""
     names = [name for name in programs.commands if row.is_for(name)]
     counts, runs, failures = {}, {name: [] for name in names}, {}
 
     def attempt(name, messages):
         try:
-            return programs.measure(name, row.work_of(name), messages, sink)
+            return programs.measure(name, row.work_of(name), messages, sink_of(name))
         except Failure as failure:
             failures[name] = str(failure)
             say(f"{row.name}: {failure}")
@@ -25,6 +28,8 @@ def measure_row(row, programs, sink, pairs, seconds, say):
 
     for name in names:
         few = 10 if row.is_start else 2_000 if row.is_latency or seconds is None else 50_000
+        if row.is_websocket:
+            few = min(few, FEW_OVER_WEBSOCKET.get(name, few))
         warm = attempt(name, few)  # not counted: it tells how many messages a run needs
         if warm is None:
             continue

@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 from . import report, rows
 
 COLORS = {rows.OURS: "#e8590c", rows.THREADED: "#1971c2", rows.LOOP: "#4dabf7", rows.PAHO: "#7048e8",
-          rows.MQTTJS: "#2f9e44", rows.PUB: "#1971c2"}
+          rows.MQTTJS: "#2f9e44", rows.PUB: "#1971c2", rows.BARE: "#fd7e14"}
 WIDTH, BARS, BAR, GAP = 860, 440, 13, 16
 STYLE = """text { font: 12px system-ui, sans-serif; fill: #24292f }
 .title { font-size: 15px; font-weight: 600 } .row { font-weight: 600 } .small { font-size: 11px; fill: #57606a }
@@ -43,6 +43,8 @@ def svg(about, results):
     y += 22
     x = 16
     for name in report.ordered_programs(results):
+        if x + 18 + 7 * len(name) > WIDTH:
+            x, y = 16, y + 18
         parts.append(f'<rect x="{x}" y="{y - 10}" width="12" height="12" rx="2" fill="{COLORS[name]}"/>')
         parts.append(text(x + 18, y, name))
         x += 36 + 7 * len(name)

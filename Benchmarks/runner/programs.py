@@ -48,8 +48,11 @@ class Programs:
         self._make("sink")
         for name in wanted:
             missing = self._missing(name)
-            if name == rows.OURS and not measures_messages:
+            if name in (rows.OURS, rows.BARE) and not measures_messages:
                 self.commands[name] = []
+            elif name == rows.BARE:
+                if rows.OURS in self.commands:
+                    self.commands[name] = self.commands[rows.OURS]
             elif missing:
                 self.say(f"{name} is left out: {missing}")
             else:
@@ -109,6 +112,8 @@ class Programs:
         arguments = [*command, work, "--port", str(sink.port), "--messages", str(messages), *start]
         if sink.authority:
             arguments += ["--cafile", str(sink.authority)]
+        if sink.is_websocket:
+            arguments += ["--path", "/mqtt"]
         before = sink.cpu_seconds()
         output = run(arguments, env=self.environment, timeout=120)
         try:

@@ -6,7 +6,8 @@ import dataclasses
 OURS = "swift-mosquitto"
 THREADED, LOOP, PAHO, MQTTJS = "mosquitto-threaded", "mosquitto-loop", "paho-async", "mqttjs"
 PUB = "mosquitto_pub"  # the command, for the row of its start
-PEERS = [THREADED, LOOP, PAHO, MQTTJS, PUB]
+BARE = "without-websocket"  # this library again, without the WebSocket of the row
+PEERS = [BARE, THREADED, LOOP, PAHO, MQTTJS, PUB]
 START = "start-up"
 
 
@@ -32,14 +33,21 @@ class Target:
 @dataclasses.dataclass(frozen=True)
 class Row:
     work: str
-    transport: str  # tls, plain
+    transport: str  # tls, plain; with a WebSocket wss, ws
     records: str = "whole"  # how the sink fills TLS records
     targets: tuple = ()
 
     @property
     def name(self):
-        whole = self.work.startswith("receive") and self.transport == "tls" and self.records == "whole"
+        whole = self.work.startswith("receive") and self.transport in ("tls", "wss") and self.records == "whole"
         return f"{self.work} {self.transport}{' whole records' if whole else ''}"
+
+    @property
+    def is_websocket(self):
+        return self.transport in ("ws", "wss")
+
+    def transport_of(self, program):
+        return {"ws": "plain", "wss": "tls"}[self.transport] if program == BARE else self.transport
 
     @property
     def is_latency(self):
@@ -52,11 +60,14 @@ class Row:
 
     def work_of(self, program):
         """What only this library has is measured beside the nearest that the others have."""
-        return self.work if program == OURS else self.work.removesuffix("-awaited").removesuffix("-on-loop")
+        return self.work if program in (OURS, BARE) else self.work.removesuffix("-awaited").removesuffix("-on-loop")
 
     def is_for(self, program):
         if self.is_start or program == PUB:
             return self.is_start and program in (OURS, PUB)
+        if self.is_websocket or program == BARE:
+            # libmosquitto 2.0 has no WebSockets.
+            return self.is_websocket and program in (OURS, BARE, PAHO, MQTTJS)
         if self.work.endswith("-awaited"):
             return program in (OURS, THREADED)
         if self.work.endswith("-on-loop"):
@@ -79,6 +90,10 @@ def plain(work):
     return Row(work, "plain", targets=(Target("rate", THREADED, 0.9), *ahead()))
 
 
+def websocket(work, transport, records="whole"):
+    return Row(work, transport, records, (Target("rate", BARE, 0.85), *ahead()))
+
+
 ROWS = [
     Row("publish-qos0", "tls", targets=(
         Target("rate", THREADED, 1.5), Target("rate", LOOP, 2.5), Target("cpu", THREADED, 0.7), *ahead())),
@@ -93,6 +108,9 @@ ROWS = [
     Row("latency-qos1-on-loop", "tls", targets=(Target("p50", LOOP, 1.15), Target("p99", LOOP, 1))),
     *map(plain, ["publish-qos0", "publish-qos0-awaited", "publish-qos1", "receive-qos0", "receive-qos1",
                  "latency-qos1"]),
+    *(websocket(work, "wss") for work in ("publish-qos0", "publish-qos1")),
+    *(websocket(work, "wss", records) for work in ("receive-qos0", "receive-qos1") for records in ("packet", "whole")),
+    *(websocket(work, "ws") for work in ("publish-qos0", "publish-qos1", "receive-qos0", "receive-qos1")),
     Row(START, "plain", targets=(Target("p50", PUB, 6),)),
 ]
 

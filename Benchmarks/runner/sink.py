@@ -10,9 +10,10 @@ from .programs import Failure
 class Sink:
     """A running sink. `authority` is the file to trust, or None without TLS."""
 
-    def __init__(self, program, certificates=None, records="whole"):
+    def __init__(self, program, certificates=None, records="whole", is_websocket=False):
         self.authority = certificates and pathlib.Path(certificates) / "ca.pem"
-        arguments = [str(program), "--records", records]
+        self.is_websocket = is_websocket
+        arguments = [str(program), "--records", records, "--protocol", "websocket" if is_websocket else "mqtt"]
         if certificates:
             arguments += ["--cert", f"{certificates}/server.pem", "--key", f"{certificates}/server.key"]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)

@@ -15,6 +15,7 @@ struct MosquittoSwift: ParsableCommand {
     @Argument(help: "One of: \(Work.allCases.map(\.rawValue).joined(separator: ", ")).") var work: Work
     @Option(help: "The sink's port on 127.0.0.1.") var port: Int
     @Option(help: "Speak TLS, and trust the authorities in this file.") var cafile: String?
+    @Option(help: "Speak MQTT in WebSockets, with this path.") var path: String?
     @Option(help: "How many messages; by default 1,000,000, with latency-qos1 20,000.") var messages: Int?
     @Option(help: "Payload bytes.") var size = 64
     @Option(help: "How many QoS 1 publishes are in flight at most.") var window = 256
@@ -47,11 +48,18 @@ struct MosquittoSwift: ParsableCommand {
         return report.json(program: "swift-mosquitto", work: work.rawValue, messages: measurement.messages)
     }
 
+    private var endpoint: MQTTEndpoint {
+        guard let path else { return MQTTEndpoint(host: "localhost", port: port) }
+        return cafile == nil
+            ? .webSocket(host: "localhost", port: port, path: path)
+            : .secureWebSocket(host: "localhost", port: port, path: path)
+    }
+
     /// The properties that a user would set, and no others: the sink's address, the protocol of the other programs, the
     /// window.
     private var clientConfiguration: MQTTClientConfiguration {
         var configuration = MQTTClientConfiguration(
-            host: "localhost", port: port, tls: cafile.map { MQTTTLSConfiguration(trust: .file($0)) })
+            endpoints: [endpoint], tls: cafile.map { MQTTTLSConfiguration(trust: .file($0)) })
         configuration.version = .v3_1_1
         configuration.publishing.maximumInFlight = window
         return configuration
