@@ -13,9 +13,9 @@ Copyright 2026 the contributors of swift-mosquitto. Licensed under the Apache Li
 The source code of swift-mosquitto contains no code of others. A program that depends on its libraries contains the Swift
 packages that the program resolves, and has to hand on their notices.
 
-The command mosq, as scripts/install and scripts/package build it, contains the packages below: their notices follow, and
-the texts of the licences other than the Apache License. Swift's Runtime Library Exception is in
-https://swift.org/LICENSE.txt. mosq loads libmosquitto (EPL 2.0 or EDL 1.0) and OpenSSL (Apache License 2.0) from the
+The command mosq, as scripts/install and scripts/package build it, contains Swift's runtime and FoundationEssentials, whose
+Runtime Library Exception (https://swift.org/LICENSE.txt) wants no notice, and the packages below: their notices follow, and
+the texts of the licences other than the Apache License. mosq loads libmosquitto (EPL 2.0 or EDL 1.0) and OpenSSL (Apache License 2.0) from the
 system, and contains neither. docs/sbom/mosq.spdx.json is the same list for machines. scripts/sbom has written this file.
 """
 
