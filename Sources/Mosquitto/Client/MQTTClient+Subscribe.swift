@@ -116,13 +116,28 @@ extension MQTTClient {
         _ subscriptions: [MQTTSubscription], isLocal: Bool, acceptsRefusals: Bool = false, buffer: MQTTBufferPolicy,
         isolation: isolated (any Actor)?, _ body: (MQTTMessages) async throws -> R
     ) async throws -> R {
+        let consumer = try makeConsumer(subscriptions, isLocal: isLocal, buffer: buffer)
+        return try await consume(consumer, acceptsRefusals: acceptsRefusals, isolation: isolation, body)
+    }
+
+    /// Returns a consumer that receives nothing yet.
+    func makeConsumer(
+        _ subscriptions: [MQTTSubscription], isLocal: Bool = false, buffer: MQTTBufferPolicy
+    ) throws(MQTTError) -> MessageBuffer {
         if subscriptions.isEmpty {
-            throw MQTTError.invalid(.invalidTopicFilter, "no topic filter was given; give at least one")
+            throw .invalid(.invalidTopicFilter, "no topic filter was given; give at least one")
         }
         for subscription in subscriptions { try subscription.validate() }
         try buffer.validate()
-        let consumer = MessageBuffer(subscriptions, isLocal: isLocal, policy: buffer, wake: session.wakeReader)
-        return try await withGracefulShutdownHandler(isolation: isolation) {
+        return MessageBuffer(subscriptions, isLocal: isLocal, policy: buffer, wake: session.wakeReader)
+    }
+
+    /// Passes the messages of a new consumer to `body`.
+    func consume<R>(
+        _ consumer: MessageBuffer, acceptsRefusals: Bool = false, isolation: isolated (any Actor)? = #isolation,
+        _ body: (MQTTMessages) async throws -> R
+    ) async throws -> R {
+        try await withGracefulShutdownHandler(isolation: isolation) {
             do {
                 let granted = try await session.subscribe(consumer, acceptsRefusals: acceptsRefusals)
                 let result = try await body(

@@ -91,7 +91,7 @@ extension Session {
         try await awaitingUnsubscription { caller in await self.end(filters, caller) }
     }
 
-    private nonisolated func awaitingUnsubscription(
+    nonisolated func awaitingUnsubscription(
         _ body: (WaiterID) async -> Result<[MQTTReasonCode], MQTTError>
     ) async throws(MQTTError) -> [MQTTReasonCode] {
         let caller = await makeWaiterID()
@@ -130,7 +130,7 @@ extension Session {
         }
     }
 
-    private func unsubscribe(_ caller: WaiterID) {
+    func unsubscribe(_ caller: WaiterID) {
         // The task may have been cancelled before the operation was registered.
         if Task.isCancelled { cancelUnsubscribing(caller, Self.unsubscribingCancelled) }
         if Task.isShuttingDownGracefully, !hasConnection {

@@ -26,6 +26,10 @@ final class MessageBuffer: Sendable {
         var dropped = 0
         /// Number of dropped messages already reported to the metrics.
         var counted = 0
+        /// Number of messages that were added.
+        var received = 0
+        /// Callers that wait until the consumer has handled all messages.
+        var handled: [CheckedContinuation<Void, Never>] = []
     }
 
     /// The messages that the consumer took in one batch.
@@ -46,8 +50,7 @@ final class MessageBuffer: Sendable {
     }
 
     let subscriptions: [MQTTSubscription]
-    /// True if no SUBSCRIBE is sent for the filters.
-    let isLocal: Bool
+    private let localFlag: Atomic<Bool>
     private let policy: MQTTBufferPolicy
     /// Notifies the loop that there is room again.
     private let wake: @Sendable () -> Void
@@ -61,12 +64,22 @@ final class MessageBuffer: Sendable {
         wake: @escaping @Sendable () -> Void
     ) {
         self.subscriptions = subscriptions
-        self.isLocal = isLocal
+        localFlag = Atomic(isLocal)
         self.policy = policy
         self.wake = wake
     }
 
+    /// True if no SUBSCRIBE is sent for the filters, or no longer.
+    var isLocal: Bool { localFlag.load(ordering: .relaxed) }
+
+    /// Records that the filters are unsubscribed, and that the consumer still receives what the broker sends for them.
+    /// Called by the loop, while no ``SubscriptionTable`` has the consumer.
+    func becomeLocal() { localFlag.store(true, ordering: .relaxed) }
+
     var dropped: Int { state.withLock { $0.dropped } }
+
+    /// Number of messages that were added so far.
+    var received: Int { state.withLock { $0.received } }
 
     var isFinished: Bool { state.withLock { $0.isFinished } }
 
@@ -101,6 +114,7 @@ final class MessageBuffer: Sendable {
             if state.isFinished { return (nil as CheckedContinuation<Void, Never>?, false, messages.prefix(0)) }
             if state.messages.isEmpty { state.messages = messages } else { state.messages += messages }
             for message in messages { state.bytes += message.memorySize }
+            state.received += messages.count
             let dropped = policy.whenFull == .pauseReading ? [] : drop(&state)
             state.fullness = policy.whenFull == .pauseReading ? fullness(state) : .room
             defer { state.waiting = nil }
@@ -183,10 +197,11 @@ final class MessageBuffer: Sendable {
             return (taken.receipt, taken.messages[taken.next...])
         }
         last?.settle(isHandled: hasHandledLast)
-        let unread = state.withLock { state in
-            defer { (state.messages, state.bytes) = ([], 0) }
-            return state.messages
+        let (unread, handled) = state.withLock { state in
+            defer { (state.messages, state.bytes, state.handled) = ([], 0, []) }
+            return (state.messages, state.handled)
         }
+        for caller in handled { caller.resume() }
         return rest + unread
     }
 
@@ -215,6 +230,19 @@ final class MessageBuffer: Sendable {
             return open
         }
         return handedOver + waiting
+    }
+
+    /// Waits until the consumer has handled all messages and asks for the next one, or has left.
+    func untilHandled() async {
+        await withCheckedContinuation { continuation in
+            let isOver = state.withLock { state in
+                // A consumer that waits has taken all messages.
+                if state.waiting != nil || state.isFinished { return true }
+                state.handled.append(continuation)
+                return false
+            }
+            if isOver { continuation.resume() }
+        }
     }
 
     // MARK: The consumer
@@ -260,16 +288,16 @@ final class MessageBuffer: Sendable {
             if !batch.isEmpty || isFinished { return batch }
             await withTaskCancellationHandler {
                 await withCheckedContinuation(isolation: isolation) { continuation in
-                    let ready = state.withLock { state in
-                        if state.isFinished || !state.messages.isEmpty || Task.isCancelled { return true }
-                        guard state.waiting == nil else {
-                            // A second consumer at the same time is misuse, and ends its own sequence.
-                            return true
-                        }
+                    let (ready, handled) = state.withLock { state -> (Bool, [CheckedContinuation<Void, Never>]) in
+                        if state.isFinished || !state.messages.isEmpty || Task.isCancelled { return (true, []) }
+                        // A second consumer at the same time is misuse, and ends its own sequence.
+                        if state.waiting != nil { return (true, []) }
                         state.waiting = continuation
-                        return false
+                        defer { state.handled = [] }
+                        return (false, state.handled)
                     }
                     if ready { continuation.resume() }
+                    for caller in handled { caller.resume() }
                 }
             } onCancel: {
                 let waiting = state.withLock { state in

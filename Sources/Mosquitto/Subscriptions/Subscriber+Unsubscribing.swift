@@ -14,10 +14,28 @@ extension Subscriber {
         table.remove(consumer, keepsFilters: configuration.keepsFilters)
     }
 
+    /// Ends the subscription of a consumer, which still receives what the broker sends for its filters: a broker
+    /// completes the deliveries that it has begun, and may continue with buffered ones (MQTT 5.0, section 3.10.4).
+    ///
+    /// The filters do not count as ended: if the consumer leaves early, further messages stay unacknowledged.
+    mutating func withdraw(_ consumer: MessageBuffer, _ caller: WaiterID) {
+        end(consumer, caller, notesEnd: false)
+        consumer.becomeLocal()
+        table.add(consumer)
+    }
+
+    /// Sends an UNSUBSCRIBE for filters of a withdrawn consumer once more.
+    mutating func withdrawAgain(from filters: [String], _ caller: WaiterID) {
+        unsubscribing.append(UnsubscribeOperation(caller: caller, filters: filters, open: Set(filters)))
+        table.abandon(filters)
+    }
+
     /// Ends the subscription of a consumer.
     ///
-    /// - Parameter caller: receives the broker's reason codes, in the order of the consumer's filters.
-    mutating func end(_ consumer: MessageBuffer, _ caller: WaiterID) {
+    /// - Parameters:
+    ///   - caller: receives the broker's reason codes, in the order of the consumer's filters.
+    ///   - notesEnd: true to discard messages that the broker still sends for the filters.
+    mutating func end(_ consumer: MessageBuffer, _ caller: WaiterID, notesEnd: Bool = true) {
         let filters = consumer.subscriptions.map(\.filter.filter)
         let wasSubscribed = !consumer.isLocal && table.consumers.contains { $0 === consumer }
         let others = table.consumers.filter { $0 !== consumer && !$0.isLocal }
@@ -34,7 +52,7 @@ extension Subscriber {
         unsubscribing.append(operation)
         table.remove(consumer)
         if !wasSubscribed { table.abandon(Array(open), includingKept: true) }
-        noteEnded(open)
+        if notesEnd { noteEnded(open) }
     }
 
     /// Ends the subscriptions to filters without a consumer.

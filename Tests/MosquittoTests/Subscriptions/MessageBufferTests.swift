@@ -30,6 +30,33 @@ import Turns
         return topics
     }
 
+    @Test func `are all handled when the consumer asks for another one`() async throws {
+        let buffer = buffer()
+        _ = buffer.append(messages(0..<2))
+        #expect(buffer.received == 2)
+        let hasHandled = Mutexed(false)
+        let waiting = Task {
+            await buffer.untilHandled()
+            hasHandled.update { $0 = true }
+        }
+        #expect(await buffer.next(isolation: nil)?.topic == "0")
+        #expect(await buffer.next(isolation: nil)?.topic == "1")
+        #expect(!hasHandled.value)
+        let consumer = Task { await buffer.next(isolation: nil)?.topic }
+        await waiting.value
+        _ = buffer.append(messages(2..<3))
+        #expect(await consumer.value == "2")
+        #expect(buffer.received == 3)
+    }
+
+    @Test func `are over for one who waits when the consumer leaves`() async {
+        let buffer = buffer()
+        _ = buffer.append(messages(0..<2))
+        async let waiting: Void = buffer.untilHandled()
+        #expect(buffer.finish(hasHandledLast: true).count == 2)
+        await waiting
+    }
+
     @Test func `count as handled before the next one is asked for, if the consumer says so`() async {
         let settled = Mutexed(0)
         let buffer = buffer()

@@ -359,6 +359,36 @@ private final class Fixture {
         #expect(!fixture.subscriber.isEnded("a"))
     }
 
+    // MARK: Leaving
+
+    @Test mutating func `a consumer that withdraws is unsubscribed, and still receives`() {
+        fixture = Fixture(keepsFilters: true)
+        let consumer = fixture.consumer("$share/g/a/#")
+        fixture.establish(consumer)
+        fixture.subscriber.withdraw(consumer, fixture.caller())
+        #expect(fixture.perform { $0.unsubscribe() } == [.unsubscribe(2, ["$share/g/a/#"])])
+        #expect(fixture.perform { $0.unsubscribed(2, [0]) }.last == .granted(2, [0]))
+        #expect(fixture.subscriber.table.consumers(of: "a/1", []).first === consumer)
+        // If the consumer leaves before it has all messages, the rest must not be acknowledged.
+        #expect(!fixture.subscriber.isEnded("a/1"))
+        fixture.subscriber.withdrawAgain(from: ["$share/g/a/#"], fixture.caller())
+        #expect(fixture.perform { $0.unsubscribe() } == [.unsubscribe(3, ["$share/g/a/#"])])
+        #expect(fixture.perform { $0.unsubscribed(3, [0x11]) }.last == .granted(3, [0x11]))
+        #expect(!fixture.subscriber.isEnded("a/1"))
+    }
+
+    @Test mutating func `the filters of a consumer that has withdrawn are not restored`() {
+        fixture = Fixture(keepsFilters: true)
+        let consumer = fixture.consumer("a")
+        fixture.establish(consumer)
+        fixture.subscriber.withdraw(consumer, fixture.caller())
+        _ = fixture.perform { $0.unsubscribe() }
+        _ = fixture.perform { $0.connectionEnded() }
+        // The UNSUBSCRIBE had no answer.
+        #expect(fixture.perform { $0.unsubscribe() } == [.unsubscribe(3, ["a"])])
+        #expect(fixture.perform { $0.restore() } == [])
+    }
+
     // MARK: The end of the client
 
     @Test mutating func `the end of the client fails all calls, or begins them with nothing`() {
