@@ -134,6 +134,7 @@ let package = Package(
                 .product("NIOHTTP1", "swift-nio", with: "Testing"),
                 .product("NIOPosix", "swift-nio", with: "Testing"),
                 .product("NIOSSL", "swift-nio-ssl", with: "Testing"),
+                .product("NIOTLS", "swift-nio", with: "Testing"),
                 .product("NIOWebSocket", "swift-nio", with: "Testing"),
                 .product("SwiftASN1", "swift-asn1", with: "Testing"),
                 .product("X509", "swift-certificates", with: "Testing"),

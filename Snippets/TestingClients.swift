@@ -59,6 +59,15 @@ func restarted() async throws {
     // snippet.end
 }
 
+func emulated() async throws {
+    let authority = try TestCertificateAuthority()
+    // snippet.platform
+    let broker = try await ScriptedBroker.start(
+        tls: authority.serverIdentity(), platform: .hiveMQCloud(username: "kitchen", password: "secret"))
+    // snippet.end
+    await broker.stop()
+}
+
 func resetAndRefused() async throws {
     // snippet.script
     let authority = try TestCertificateAuthority()

@@ -57,6 +57,9 @@ extension MQTTClient {
                 .payloadTooLarge,
                 "payload, topic and properties are a packet of up to \(length) bytes; at most 268435455 are allowed")
         }
+        if let platform = configuration.platform {
+            try platform.limits.check(topic.name, bytes.count, qos: qos, retain: retain)
+        }
         return OutgoingPublish(topic: topic.name, payload: bytes, qos: qos, retain: retain, properties: properties)
     }
 }

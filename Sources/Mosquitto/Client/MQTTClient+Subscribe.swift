@@ -128,6 +128,9 @@ extension MQTTClient {
             throw .invalid(.invalidTopicFilter, "no topic filter was given; give at least one")
         }
         for subscription in subscriptions { try subscription.validate() }
+        if !isLocal, let platform = configuration.platform {
+            for subscription in subscriptions { try platform.limits.check(subscription) }
+        }
         try buffer.validate()
         return MessageBuffer(subscriptions, isLocal: isLocal, policy: buffer, wake: session.wakeReader)
     }

@@ -100,6 +100,7 @@ public final class MQTTClient: Sendable {
     ///   which case the client keeps running; any error of ``shutdown()``.
     public func shutdown(_ disconnect: MQTTDisconnect) async throws(MQTTError) {
         try disconnect.validate(configuration)
+        try configuration.platform?.limits.check(disconnect)
         try await session.shutDownAndWait(isGraceful: true, disconnect)
     }
 

@@ -47,6 +47,12 @@ public struct MQTTClientConfiguration: Sendable {
     public var retry: MQTTRetryPolicy = .production
     /// Deadlines.
     public var timeouts = MQTTTimeouts()
+    /// The limits of the platform, which its profile sets; `nil` for any broker.
+    public var platformLimits: MQTTPlatformLimits? {
+        get { platform?.limits }
+        set { platform = newValue.map { MQTTPlatform($0) } }
+    }
+    var platform: MQTTPlatform?
     #if Metrics
     /// The metrics that the client reports; `nil` for none.
     public var metrics: MQTTMetricsConfiguration? = MQTTMetricsConfiguration()
@@ -136,6 +142,7 @@ public struct MQTTClientConfiguration: Sendable {
         {
             throw .invalid(.unsupported, "properties need MQTT 5.0; set version to .v5_0 or leave them out")
         }
+        try platform?.limits.validate(self)
     }
 
     private func validateClientID() throws(MQTTError) {

@@ -10,13 +10,18 @@ public struct MQTTPublishingLimits: Sendable, Hashable {
     public var maximumInFlight: Int
     /// The limits of the queue of outgoing messages, and its behaviour when it is full.
     public var queue: MQTTQueuePolicy
+    /// The rate at which messages are sent; `nil`, the default, for no limit.
+    public var rate: MQTTPublishRate?
     /// The topic alias of a client with one topic, as `mosq pub` has it, which sends it whatever the length of the
     /// topic is; `nil` to let the client choose.
     package var topicAlias: UInt16?
 
-    public init(maximumInFlight: Int = 100, queue: MQTTQueuePolicy = MQTTQueuePolicy()) {
+    public init(
+        maximumInFlight: Int = 100, queue: MQTTQueuePolicy = MQTTQueuePolicy(), rate: MQTTPublishRate? = nil
+    ) {
         self.maximumInFlight = maximumInFlight
         self.queue = queue
+        self.rate = rate
     }
 
     func validate() throws(MQTTError) {
@@ -26,5 +31,6 @@ public struct MQTTPublishingLimits: Sendable, Hashable {
                 "publishing.maximumInFlight is \(maximumInFlight); it must be from 1 to 65535")
         }
         try queue.validate()
+        try rate?.validate()
     }
 }

@@ -23,12 +23,20 @@ public struct MQTTCredentials: Sendable, Hashable, CustomStringConvertible, Cust
     public static let anonymous = MQTTCredentials()
 
     public var description: String {
-        "MQTTCredentials(username: \(username.map(quoted) ?? "none"), password: \(password == nil ? "none" : "redacted"))"
+        "MQTTCredentials(username: \(shownUsername.map(quoted) ?? "none"), password: \(password == nil ? "none" : "redacted"))"
     }
     public var debugDescription: String { description }
     public var customMirror: Mirror {
         Mirror(
-            self, children: ["username": username as Any, "password": password as Any, "expiresAt": expiresAt as Any])
+            self,
+            children: ["username": shownUsername as Any, "password": password as Any, "expiresAt": expiresAt as Any])
+    }
+
+    /// The user name without what follows a "?": a custom authorizer of AWS IoT receives its token there.
+    private var shownUsername: String? {
+        username.map { name in
+            name.firstIndex(of: "?").map { name[...$0] + "…" } ?? name
+        }
     }
 
     func validate() throws(MQTTError) {

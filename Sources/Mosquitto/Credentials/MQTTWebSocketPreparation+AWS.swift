@@ -58,7 +58,7 @@ struct AWSSignature {
         let scope = "\(date.prefix(8))/\(region)/\(service)/aws4_request"
         var parameters = [
             ("X-Amz-Algorithm", Self.algorithm),
-            ("X-Amz-Credential", Self.encoded(credentials.accessKeyID + "/" + scope)),
+            ("X-Amz-Credential", PercentEncoding.encoded(credentials.accessKeyID + "/" + scope)),
             ("X-Amz-Date", date), ("X-Amz-SignedHeaders", "host"),
         ]
         if let expiry { parameters.append(("X-Amz-Expires", "\(expiry)")) }
@@ -69,13 +69,15 @@ struct AWSSignature {
         }
         let query = parameters.sorted { ($0.0, $0.1) < ($1.0, $1.1) }.map { "\($0)=\($1)" }.joined(separator: "&")
         let canonical =
-            "GET\n\(Self.encoded(request.path, exceptSlash: true))\n\(query)\nhost:\(request.host.lowercased())\n\nhost\n"
+            "GET\n\(PercentEncoding.encoded(request.path, exceptSlash: true))\n\(query)\nhost:\(request.host.lowercased())\n\nhost\n"
             + bodyDigest
         let text = "\(Self.algorithm)\n\(date)\n\(scope)\n\(Digest.sha256(Array(canonical.utf8)).hexadecimal)"
         var key = signingKey(day: String(date.prefix(8)))
         defer { SecretBytes.cleanse(&key) }
         var signed = query + "&X-Amz-Signature=" + Digest.hmacSHA256(Array(text.utf8), key: key).hexadecimal
-        if let token = credentials.sessionToken { signed += "&X-Amz-Security-Token=" + Self.encoded(token.text) }
+        if let token = credentials.sessionToken {
+            signed += "&X-Amz-Security-Token=" + PercentEncoding.encoded(token.text)
+        }
         return MQTTSecret(signed)
     }
 
@@ -96,18 +98,6 @@ struct AWSSignature {
         // "2013-05-24T00:00:00Z", whatever fractions of a second the time has.
         Date(timeIntervalSince1970: time.timeIntervalSince1970.rounded(.down)).formatted(.iso8601)
             .replacing("-", with: "").replacing(":", with: "")
-    }
-
-    /// RFC 3986, section 2.3, as AWS's `UriEncode`.
-    static func encoded(_ text: String, exceptSlash: Bool = false) -> String {
-        text.utf8.reduce(into: "") { result, byte in
-            let scalar = Unicode.Scalar(byte)
-            switch scalar {
-            case "A"..."Z", "a"..."z", "0"..."9", "-", ".", "_", "~": result.unicodeScalars.append(scalar)
-            case "/" where exceptSlash: result += "/"
-            default: result += "%" + [byte].hexadecimal.uppercased()
-            }
-        }
     }
 }
 

@@ -25,6 +25,15 @@ extension Publisher {
     /// Number of bytes encrypted in one call: a few full records of TLS.
     private static let writeSize = 1 << 16
 
+    /// Counts the time for the limit of the rate. Called before a turn of a client with one.
+    mutating func advancePace(now: ContinuousClock.Instant) { pace?.refill(now: now) }
+
+    /// The time until the limit of the rate lets the next message go; `nil` if no message waits for it.
+    var paceDelay: Duration? {
+        guard let pace, !pace.permits, hasWaiting || !unsentAgain.isEmpty else { return nil }
+        return pace.delay
+    }
+
     /// Packets to write, until ``written(wire:)``.
     var bytes: [UInt8] { encoder.bytes }
 
@@ -82,9 +91,14 @@ extension Publisher {
     /// and for the window.
     private var allowance: OutgoingQueue.Allowance {
         let window = unsentAgain.isEmpty ? window - inFlight.count : 0
-        return OutgoingQueue.Allowance(
+        var allowance = OutgoingQueue.Allowance(
             messages: Self.turnLimit.messages, bytes: Self.turnLimit.bytes, acknowledged: window,
             exactlyOnce: exactlyOnceLimit - inFlight.exactlyOnce)
+        if let pace {
+            allowance.messages = min(allowance.messages, pace.allowedMessages)
+            allowance.bytes = min(allowance.bytes, pace.allowedBytes)
+        }
+        return allowance
     }
 
     /// Maximum number of QoS 2 messages in flight. MQTT 3.1.1 has no Receive Maximum, but mosquitto up to 2.0 has
@@ -140,6 +154,7 @@ extension Publisher {
         header.alias = aliases.alias(of: publish.topic)
         header.packetID = publish.qos == .atMostOnce ? identifiers.count() : try identifiers.take()
         try encode(publish, header)
+        pace?.spend(on: publish)
         if let alias = header.alias, !alias.isKnown { aliases.told(publish.topic, alias.number) }
         if publish.qos == .atMostOnce {
             unsent.append(publish, end: encoder.bytes.count)
@@ -193,7 +208,9 @@ extension Publisher {
                     encoder.appendRelease(packetID)
                     logger.trace("Client \(configuration.clientID) sending PUBREL (m\(packetID))")
                 } else {
-                    guard inFlight.count - unsentAgain.count < min(window, allowed) else { break }
+                    guard inFlight.count - unsentAgain.count < min(window, allowed), pace?.permits != false else {
+                        break
+                    }
                     encodeAgain(publish, packetID)
                 }
             }
@@ -210,6 +227,7 @@ extension Publisher {
         do throws(MQTTError) {
             try checkLimits(of: publish)
             try encode(publish, header)
+            pace?.spend(on: publish)
         } catch {
             _ = inFlight.remove(packetID)
             refuse(publish, error)

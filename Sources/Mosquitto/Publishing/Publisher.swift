@@ -18,6 +18,7 @@ struct Publisher: ~Copyable {
         var queuesQoS0Offline = true
         /// The alias of the client's only topic.
         var topicAlias: UInt16?
+        var rate: MQTTPublishRate?
     }
 
     let configuration: Configuration
@@ -50,6 +51,8 @@ struct Publisher: ~Copyable {
     var maximumInFlight: Int
     /// The sequence number of the last publish sent on this connection.
     var lastSequence: UInt64 = 0
+    /// The pace of a client with a limit of its rate.
+    let pace: PublishPace?
     /// Number of acknowledgements received since the last call of ``hasProgressed()``.
     var answers = 0
 
@@ -65,6 +68,7 @@ struct Publisher: ~Copyable {
         self.metrics = metrics
         encoder = PublishEncoder(configuration.version)
         maximumInFlight = configuration.maximumInFlight
+        pace = configuration.rate.map { PublishPace($0) }
     }
 
     // MARK: Levels

@@ -220,7 +220,7 @@ extension Session {
         if configuration.session == .clean { sessionForgotten() }
         if case .waiting = machine.state { endLeaving() }
         suspects.connectionEnded()
-        timers.cancel(.isolation, .age)
+        timers.cancel(.isolation, .age, .pace)
         watchExpiry()
     }
 

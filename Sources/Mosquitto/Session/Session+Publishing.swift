@@ -61,8 +61,10 @@ extension Session {
     func pump() {
         guard let connection, connection.stage == .established, isPublishingAllowed, !connection.isBacklogged
         else { return }
+        if publisher.pace != nil { publisher.advancePace(now: .now) }
         var turn = Publisher.Turn(isConnected: isConnectionKept)
         while publisher.encode(&turn, isBacklogged: connection.isBacklogged, &suspects) { write(connection) }
+        if let delay = publisher.paceDelay { setTimer(.pace, after: delay) { $0.needsFlush() } }
         watchAge()
     }
 
@@ -120,6 +122,6 @@ extension Publisher.Configuration {
             version: configuration.version, clientID: configuration.effectiveClientID,
             maximumInFlight: configuration.publishing.maximumInFlight, isPersistent: configuration.session != .clean,
             queuesQoS0Offline: configuration.publishing.queue.queuesQoS0Offline,
-            topicAlias: configuration.publishing.topicAlias)
+            topicAlias: configuration.publishing.topicAlias, rate: configuration.publishing.rate)
     }
 }

@@ -37,6 +37,14 @@ extension Session {
         watchIdle()
         // The task was shut down gracefully before.
         if consumer.isFinished { return .success([]) }
+        if !consumer.isLocal, let platform = configuration.platform {
+            do throws(MQTTError) {
+                let filters = consumer.subscriptions.map(\.filter.filter)
+                try platform.limits.check(filters: Set(filters).union(subscriber.table.filters).count)
+            } catch {
+                return .failure(error)
+            }
+        }
         return await withCheckedContinuation { continuation in
             if Task.isCancelled {
                 return continuation.resume(returning: .failure(MQTTError(.cancelled, "the subscription was cancelled")))

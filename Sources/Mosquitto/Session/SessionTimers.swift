@@ -14,6 +14,8 @@ struct SessionTimers {
         case isolation
         /// The next tick of the age of publishes.
         case age
+        /// The next message that the limit of the rate lets go.
+        case pace
         /// The next check of expiring messages.
         case expiry
         /// The next report of dropped messages.

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import NIOCore
+internal import NIOTLS
+
+#if canImport(FoundationEssentials)
+internal import FoundationEssentials
+#else
+internal import Foundation
+#endif
 
 /// The top handler of a connection: it cuts the byte stream into packets, plays the scripts that concern CONNECT and
 /// hands everything else to the broker.
@@ -26,6 +33,12 @@ final class BrokerConnection: ChannelInboundHandler {
     var clientID: String?
     /// The will, until the client sends DISCONNECT.
     var will: Will?
+    /// The protocol that the client and the broker have agreed on by ALPN.
+    private(set) var applicationProtocol: String?
+    /// The memory of a platform about this connection.
+    var platformState = PlatformState()
+    /// The date at which the client's credentials expire, by the rules of a platform.
+    var credentialExpiry: Date?
     /// MQTT 5.0, 3.3.2.3.4: topic aliases live as long as the connection.
     var topicAliases: [UInt32: String] = [:]
 
@@ -80,6 +93,11 @@ final class BrokerConnection: ChannelInboundHandler {
             abort()
         }
         core.flush()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .handshakeCompleted(let negotiated)? = event as? TLSUserEvent { applicationProtocol = negotiated }
+        context.fireUserInboundEventTriggered(event)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

@@ -22,7 +22,9 @@ extension BrokerCore {
         guard case .accepted(let expiresAt) = admission(of: packet) else {
             return refuse(connection, v3: 0x05, v5: 0x87)
         }
-        var properties = settings.connackProperties
+        guard platformAdmits(packet, on: connection) else { return }
+        let limits = settings.platform?.emulation.properties(of: packet) ?? []
+        var properties = settings.connackProperties + limits.wireFormat
         var clientID = packet.clientID
         if clientID.isEmpty {
             // MQTT 3.1.1, 3.1.3.1: without an identifier the session must be clean.

@@ -6,9 +6,10 @@ extension BrokerCore {
     /// Handles a packet of a client whose CONNECT was accepted.
     func receive(_ packet: ClientPacket, from connection: BrokerConnection) throws(MQTTCodecError) {
         guard let clientID = connection.clientID, let session = sessions[clientID] else { return }
+        guard platformPasses(packet, on: connection) else { return }
         switch packet {
         case .connect, .auth:
-            // A second CONNECT is refused earlier. Enhanced authentication is not supported, so AUTH is ignored.
+            // A second CONNECT is refused earlier. AUTH is answered by the rules of a platform, or ignored.
             break
         case .publish(let publish):
             try receive(publish, from: connection, session: session)
@@ -91,7 +92,13 @@ extension BrokerCore {
     private func receive(_ subscribe: SubscribePacket, from connection: BrokerConnection, session: BrokerSession) {
         var codes: [UInt8] = []
         var retainedDeliveries: [BrokerSession.Subscription] = []
-        for (filter, options) in subscribe.requests {
+        for (filter, requested) in subscribe.requests {
+            if let code = platformRefusal(of: filter, session: session, isV5: connection.isV5) {
+                codes.append(code)
+                continue
+            }
+            let highest = settings.platform?.emulation.grantedQoS ?? 2
+            let options = requested & 0x03 == 2 ? requested & ~0x03 | highest : requested
             guard
                 let subscription = subscription(
                     to: filter,

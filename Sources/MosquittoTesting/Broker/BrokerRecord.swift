@@ -20,6 +20,7 @@ final class BrokerRecord: Sendable {
         var recordsPublishes = true
         var upgrades: [ScriptedBroker.ReceivedUpgrade] = []
         var frames: [ScriptedBroker.ReceivedFrame] = []
+        var platformRefusals: [String] = []
     }
 
     private let state = Mutex(State())

@@ -22,17 +22,22 @@ final class BrokerSettings: Sendable {
     private let state: Mutex<State>
     let clientAuthority: String?
     let authentication: ScriptedBroker.Authentication
+    let platform: ScriptedBroker.Platform?
 
     init(
         script: [ConnectionScript],
         tls: TestIdentity?,
         clientAuthority: String?,
         authentication: ScriptedBroker.Authentication,
-        webSocket: ScriptedBroker.WebSocket?
+        webSocket: ScriptedBroker.WebSocket?,
+        platform: ScriptedBroker.Platform? = nil
     ) throws {
         self.clientAuthority = clientAuthority
         self.authentication = authentication
-        let context = try tls.map { try Self.context($0, clientAuthority: clientAuthority) }
+        self.platform = platform
+        let context = try tls.map {
+            try Self.context($0, clientAuthority: clientAuthority, platform?.emulation.applicationProtocols ?? [])
+        }
         state = Mutex(State(script: script, tls: context, webSocket: webSocket))
     }
 
@@ -96,11 +101,14 @@ final class BrokerSettings: Sendable {
     }
 
     func replaceIdentity(_ identity: TestIdentity) throws {
-        let context = try Self.context(identity, clientAuthority: clientAuthority)
+        let protocols = platform?.emulation.applicationProtocols ?? []
+        let context = try Self.context(identity, clientAuthority: clientAuthority, protocols)
         state.withLock { $0.tls = context }
     }
 
-    private static func context(_ identity: TestIdentity, clientAuthority: String?) throws -> NIOSSLContext {
+    private static func context(
+        _ identity: TestIdentity, clientAuthority: String?, _ applicationProtocols: [String]
+    ) throws -> NIOSSLContext {
         let chain = try NIOSSLCertificate.fromPEMBytes(Array(identity.certificatePEM.utf8))
             .map { NIOSSLCertificateSource.certificate($0) }
         let key = try NIOSSLPrivateKey(bytes: Array(identity.privateKeyPEM.utf8), format: .pem)
@@ -116,6 +124,7 @@ final class BrokerSettings: Sendable {
             configuration = .makeServerConfiguration(certificateChain: chain, privateKey: .privateKey(key))
         }
         configuration.minimumTLSVersion = .tlsv12
+        configuration.applicationProtocols = applicationProtocols
         // The time for which an orderly close waits for the client's close_notify: a client that never sends one must
         // not stall a test.
         configuration.shutdownTimeout = .milliseconds(200)

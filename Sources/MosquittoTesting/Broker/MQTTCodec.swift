@@ -76,7 +76,11 @@ extension ClientPacket {
                 properties: isV5 && body.readableBytes > 0 ? try body.properties() : []
             )
         case .auth:
-            self = .auth
+            // MQTT 5.0, 3.15.2.1: a remaining length of 0 stands for reason code 0.
+            self = .auth(
+                reasonCode: body.readInteger() ?? 0,
+                properties: body.readableBytes > 0 ? try body.properties() : []
+            )
         case .connack, .suback, .unsuback, .pingresp, nil:
             throw MQTTCodecError("a client must not send packet type \(frame.header >> 4)")
         }

@@ -51,6 +51,13 @@ enum ServerPacket {
         }
     }
 
+    static func auth(reasonCode: UInt8, properties: [ReceivedProperty]) -> ByteBuffer {
+        packet(header: 0xF0) { body in
+            body.writeInteger(reasonCode)
+            body.writeLengthPrefixed(properties.wireFormat)
+        }
+    }
+
     static func publish(_ message: BrokerMessage, packetID: UInt16, dup: Bool, isV5: Bool) -> ByteBuffer {
         let flags = (dup ? 0x08 : 0) | message.qos << 1 | (message.retain ? 0x01 : 0)
         return packet(header: 0x30 | flags, capacity: message.payload.readableBytes + message.topic.utf8.count + 16) {

@@ -67,5 +67,5 @@ enum ClientPacket {
     case pingreq
     /// Without a reason code for MQTT 3.1.1.
     case disconnect(reasonCode: UInt8?, properties: [ReceivedProperty])
-    case auth
+    case auth(reasonCode: UInt8, properties: [ReceivedProperty])
 }

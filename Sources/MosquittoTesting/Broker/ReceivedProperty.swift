@@ -70,9 +70,12 @@ enum PropertyID {
     static let subscriptionIdentifier: UInt8 = 0x0B
     static let sessionExpiryInterval: UInt8 = 0x11
     static let assignedClientIdentifier: UInt8 = 0x12
+    static let authenticationMethod: UInt8 = 0x15
+    static let authenticationData: UInt8 = 0x16
     static let willDelayInterval: UInt8 = 0x18
     static let receiveMaximum: UInt8 = 0x21
     static let topicAlias: UInt8 = 0x23
+    static let userProperty: UInt8 = 0x26
 }
 
 extension [ReceivedProperty] {

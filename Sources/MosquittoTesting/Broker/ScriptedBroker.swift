@@ -28,7 +28,7 @@ internal import Glibc
 ///
 /// The broker listens on 127.0.0.1 by default, and runs on a thread of its own. It records all packets; any thread can
 /// read the record. It does not enforce keep-alive, message expiry and the limits that ``connackProperties`` announces,
-/// and supports no enhanced authentication.
+/// and supports no enhanced authentication but that of a ``Platform``.
 public final class ScriptedBroker: Sendable {
     /// The port on which the broker listens; 0 for a Unix socket.
     public let port: Int
@@ -51,6 +51,7 @@ public final class ScriptedBroker: Sendable {
     ///   - clientAuthority: If given, a client must present a certificate of this authority (PEM).
     ///   - authentication: The rule by which clients may connect.
     ///   - webSocket: If given, the broker speaks MQTT over WebSockets, over TLS or plain TCP.
+    ///   - platform: If given, the broker enforces the rules of this platform.
     ///   - script: The treatment of the first, second, ... connection. The last entry repeats.
     /// - Throws: An error of SwiftNIO, for example if the port is in use or the PEM text is not PEM.
     public static func start(
@@ -60,6 +61,7 @@ public final class ScriptedBroker: Sendable {
         clientAuthority: String? = nil,
         authentication: Authentication = .none,
         webSocket: WebSocket? = nil,
+        platform: Platform? = nil,
         script: [ConnectionScript] = [.serve]
     ) async throws -> ScriptedBroker {
         let settings = try BrokerSettings(
@@ -67,7 +69,8 @@ public final class ScriptedBroker: Sendable {
             tls: tls,
             clientAuthority: clientAuthority,
             authentication: authentication,
-            webSocket: webSocket
+            webSocket: webSocket,
+            platform: platform
         )
         return try await start(settings) { bootstrap in
             bootstrap

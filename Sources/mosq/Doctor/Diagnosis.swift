@@ -30,4 +30,11 @@ struct Diagnosis: Encodable, Hashable {
         self.likely = likely
         self.remedy = remedy
     }
+
+    /// Returns the diagnosis with likelier causes in front of its own.
+    func preceded(by causes: [String]) -> Diagnosis {
+        var diagnosis = self
+        diagnosis.likely = causes + likely
+        return diagnosis
+    }
 }

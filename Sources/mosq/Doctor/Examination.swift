@@ -159,7 +159,9 @@ struct Examination: Sendable {
             if let tls = configuration.tls { report.tls = Finding(connected(tlsFacts(tls), info, recorder)) }
             report.connack = Finding(ConnackFacts(info, configuration.version, time))
         } catch {
-            await failed(await runner.value ?? error, recorder, &report)
+            let hints = PlatformHint.likely(
+                endpoint, configuration, username: credentials.username, hasPassword: credentials.password != nil)
+            await failed(await runner.value ?? error, recorder, hints, &report)
         }
         for step in [ConnectionReport.Step.proxy, .tls, .token, .connack] { show(step, report) }
         if report.connack.status == .ok { report.loopback = await loopBack.finding(client) { await runner.value } }
@@ -177,7 +179,10 @@ struct Examination: Sendable {
         return facts
     }
 
-    private func failed(_ error: MQTTError, _ recorder: PeerRecorder, _ report: inout ConnectionReport) async {
+    /// - Parameter hints: likely causes at this platform.
+    private func failed(
+        _ error: MQTTError, _ recorder: PeerRecorder, _ hints: [String], _ report: inout ConnectionReport
+    ) async {
         let now = Date.now
         if let proxy {
             var facts = ProxyFacts(proxy)
@@ -197,7 +202,12 @@ struct Examination: Sendable {
             facts.failedCheck = error.tls?.verification.map {
                 TLSFacts.FailedCheck(code: $0.code, text: $0.text, depth: $0.depth)
             }
-            report.tls = isTLS ? Finding(facts, .tls(error, facts, now: now)) : Finding(facts)
+            // A platform that wants a protocol by ALPN may end the handshake without it.
+            let isEnded = isTLS && error.tls?.verification == nil
+            report.tls =
+                isTLS
+                ? Finding(facts, Diagnosis.tls(error, facts, now: now).preceded(by: isEnded ? hints : []))
+                : Finding(facts)
             if isTLS { return }
         } else if [.connack, .upgrade].contains(error.phase), error.reasonCode == nil, error.httpStatus == nil {
             // A TLS port closes the connection or stays silent; a TLS handshake shows whether the port speaks TLS.
@@ -211,6 +221,7 @@ struct Examination: Sendable {
         }
         report.connack = Finding(
             ConnackFacts(error, configuration),
-            .connack(error, report.token.facts, isTLS: configuration.tls != nil, now: now))
+            Diagnosis.connack(error, report.token.facts, isTLS: configuration.tls != nil, now: now)
+                .preceded(by: hints))
     }
 }
