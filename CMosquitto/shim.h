@@ -4,7 +4,10 @@
 #pragma once
 
 #include <mosquitto.h>
+#if LIBMOSQUITTO_VERSION_NUMBER < 2001000
+// mosquitto.h includes it from 2.1 on, and a warning is all that is left of this one.
 #include <mqtt_protocol.h>
+#endif
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>

@@ -23,8 +23,11 @@
 #include "jwt.h"
 
 #include <mosquitto.h>
+/* mosquitto.h includes these from 2.1 on. */
+#if LIBMOSQUITTO_VERSION_NUMBER < 2001000
 #include <mosquitto_broker.h>
 #include <mosquitto_plugin.h>
+#endif
 
 #include <openssl/rand.h>
 
