@@ -32,33 +32,46 @@ free_port() {
 }
 next_port=$((20000 + $$ % 1500 * 8))
 
-# announce PORT: writes DIRECTORY/ready as soon as TLS answers on the port. Goes on when this process is the broker. It is
-# not the broker's child, since no broker would wait for its end.
-announce() {
-    local port=$1 broker=$$
-    (
-        {
-            until openssl s_client -connect "127.0.0.1:$port" -verify_return_error -verify_hostname localhost \
-                -CAfile "$directory/ca.pem"; do
-                kill -0 "$broker" || exit 1
-                sleep 0.1
-            done
-            printf 'port=%s\n' "$port" >"$directory/ready.new"
-            mv "$directory/ready.new" "$directory/ready"
-        } </dev/null >/dev/null 2>&1 &
-    )
+# keep_ports NAME...: the same for several variables; a next start with the same DIRECTORY has the same ports.
+keep_ports() {
+    local name
+    if [[ -e $directory/ports ]]; then
+        source "$directory/ports"
+    else
+        for name in "$@"; do free_port "$name"; done
+        for name in "$@"; do echo "$name=${!name}"; done >"$directory/ports"
+    fi
 }
 
-# announce_tcp PORT: the same for a server without TLS.
-announce_tcp() {
-    local port=$1 server=$$
+# answers_tls PORT, answers_tcp PORT
+answers_tls() {
+    openssl s_client -connect "127.0.0.1:$1" -verify_return_error -verify_hostname localhost -CAfile "$directory/ca.pem"
+}
+answers_tcp() { (: <"/dev/tcp/127.0.0.1/$1"); }
+
+# announce PORT [wss=PORT] [ws=PORT]: writes DIRECTORY/ready with these lines as soon as TLS answers on the port, and on
+# the port of wss, and TCP on that of ws. Goes on when this process is the broker. It is not the broker's child, since no
+# broker would wait for its end.
+announce() { announce_when answers_tls "$@"; }
+
+# announce_tcp PORT [wss=PORT] [ws=PORT]: the same for a server without TLS.
+announce_tcp() { announce_when answers_tcp "$@"; }
+
+announce_when() {
+    local answers=$1 server=$$ lines=("port=$2" "${@:3}") line
     (
         {
-            until (: <"/dev/tcp/127.0.0.1/$port"); do
-                kill -0 "$server" || exit 1
-                sleep 0.1
+            for line in "${lines[@]}"; do
+                case $line in
+                    wss=*) answers=answers_tls ;;
+                    ws=*) answers=answers_tcp ;;
+                esac
+                until "$answers" "${line#*=}"; do
+                    kill -0 "$server" || exit 1
+                    sleep 0.1
+                done
             done
-            printf 'port=%s\n' "$port" >"$directory/ready.new"
+            printf '%s\n' "${lines[@]}" >"$directory/ready.new"
             mv "$directory/ready.new" "$directory/ready"
         } </dev/null >/dev/null 2>&1 &
     )

@@ -5,31 +5,23 @@ import MosquittoTesting
 import Testing
 import Turns
 
-@Suite("Against a real mosquitto over TLS", .turn(.brokers))
+@Suite("Against a real mosquitto", .turn(.brokers), .timeLimit(.minutes(5)))
 struct RealMosquittoTests {
-    @Test(arguments: [MQTTVersion.v3_1, .v3_1_1, .v5_0], [MQTTQoS.atMostOnce, .atLeastOnce, .exactlyOnce])
-    func `messages of every QoS and size come back`(version: MQTTVersion, qos: MQTTQoS) async throws {
-        let broker = try await Broker.start()
-        try await withMQTTClient(broker.configuration(version: version), logger: quiet) { client in
-            try await client.subscribe(to: MQTTSubscription("size/#", qos: qos)) { messages in
-                let sizes = [0, 1, 127, 128, 16_383, 16_384, 70_000, 2_097_152]
-                for size in sizes {
-                    try await client.publish(
-                        [UInt8](repeating: UInt8(size & 0xFF), count: size), to: "size/\(size)", qos: qos)
-                }
-                var seen: [Int] = []
-                for await message in messages {
-                    #expect(message.topic == "size/\(message.payload.count)")
-                    seen.append(message.payload.count)
-                    if seen.count == sizes.count { break }
-                }
-                #expect(seen == sizes)
-            }
+    @Test(arguments: [MQTTVersion.v3_1, .v3_1_1, .v5_0], Wire.allCases)
+    func `messages of every QoS and size come back`(version: MQTTVersion, wire: Wire) async throws {
+        let broker = try await Broker.start(wire)
+        let info = try await broker.whileAwake {
+            try await expectMessagesComeBack(
+                broker.configuration(version: version), sizes: Sizes.all + [Sizes.largest])
         }
+        #expect(info.endpoint.webSocket?.isSecure == (wire.isWebSocket ? wire.isSecure : nil))
+        #expect((info.tls != nil) == wire.isSecure)
+        #expect(!broker.mosquitto.log.contains("protocol error"))
     }
 
-    @Test func `the broker says what TLS and session it has`() async throws {
-        let broker = try await Broker.start(extraConfiguration: "max_qos 1")
+    @Test(arguments: Wire.secure)
+    func `the broker says what TLS and session it has`(wire: Wire) async throws {
+        let broker = try await Broker.start(wire, extraConfiguration: "max_qos 1")
         var configuration = broker.configuration()
         configuration.session = .persistent
         let fixed = configuration
@@ -43,8 +35,9 @@ struct RealMosquittoTests {
         }
     }
 
-    @Test func `no will is published after a DISCONNECT`() async throws {
-        let broker = try await Broker.start()
+    @Test(arguments: Wire.allCases)
+    func `no will is published after a DISCONNECT`(wire: Wire) async throws {
+        let broker = try await Broker.start(wire)
         var testator = broker.configuration()
         testator.will = MQTTWill(topic: "will", payload: "gone")
         let configuration = testator
@@ -62,9 +55,9 @@ struct RealMosquittoTests {
 
     /// mosquitto acknowledges a QoS 1 publish and drops it while it holds 20 QoS 2 publishes without their PUBREL. With
     /// MQTT 3.1.1 its PUBACK cannot report that.
-    @Test(arguments: [MQTTVersion.v3_1_1, .v5_0])
-    func `a burst of QoS 1 among QoS 2 arrives whole`(version: MQTTVersion) async throws {
-        let broker = try await Broker.start()
+    @Test(arguments: [MQTTVersion.v3_1_1, .v5_0], Wire.secure)
+    func `a burst of QoS 1 among QoS 2 arrives whole`(version: MQTTVersion, wire: Wire) async throws {
+        let broker = try await Broker.start(wire)
         let received = Tally()
         try await withMQTTClient(broker.configuration(), logger: quiet) { observer in
             try await observer.subscribe(to: MQTTSubscription("burst", qos: .exactlyOnce)) { messages in
@@ -82,5 +75,21 @@ struct RealMosquittoTests {
             }
         }
         #expect(received.missing(of: 0..<400) == [])
+    }
+
+    @Test(arguments: Wire.allCases)
+    func `a burst of small messages arrives whole`(wire: Wire) async throws {
+        let broker = try await Broker.start(wire)
+        let received = Tally()
+        try await withMQTTClient(broker.configuration(), logger: quiet) { client in
+            try await client.subscribe(to: MQTTSubscription("burst", qos: .atLeastOnce)) { messages in
+                for number in 0..<3_000 { try client.enqueue("\(number)", to: "burst", qos: .atLeastOnce) }
+                for await message in messages {
+                    received.add(try #require(Int(message.payloadString)))
+                    if received.distinct == 3_000 { break }
+                }
+            }
+        }
+        #expect(received.missing(of: 0..<3_000).isEmpty)
     }
 }

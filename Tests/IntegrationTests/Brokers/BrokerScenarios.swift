@@ -16,10 +16,30 @@ enum ShortLife {
 }
 
 extension RealBroker {
+    /// Publishes messages of all sizes over a wire, and expects them back.
+    func expectMessagesComeBack(
+        _ wire: Wire, version: MQTTVersion, qualities: [MQTTQoS], sizes: [Int] = Sizes.all
+    ) async throws {
+        func client(_ wire: Wire) -> MQTTClientConfiguration {
+            var configuration = configuration(wire, version: version) { [tokens] _ in
+                try tokens.credentials(lifetime: .seconds(60))
+            }
+            configuration.session = .clean
+            return configuration
+        }
+        let sender = client(wire)
+        let echo: @Sendable () async throws -> MQTTConnectionInfo = {
+            try await IntegrationTests.expectMessagesComeBack(sender, qualities: qualities, sizes: sizes)
+        }
+        let isSlow = kind == .mosquitto && wire.isWebSocket
+        let info = try await isSlow ? withTicks(client(.tls), echo) : echo()
+        #expect((info.endpoint.webSocket != nil) == wire.isWebSocket)
+    }
+
     /// Sends the broker a bad token and then good ones. Returns the refusal of the bad one.
-    func refusal(of bad: MQTTCredentials, version: MQTTVersion) async throws -> MQTTError {
+    func refusal(of bad: MQTTCredentials, _ wire: Wire, version: MQTTVersion) async throws -> MQTTError {
         let client = MQTTClient(
-            configuration(version: version) { [tokens] given in
+            configuration(wire, version: version) { [tokens] given in
                 given == 0 ? bad : try tokens.credentials(lifetime: .seconds(60))
             }, logger: quiet)
         let events = client.events()
@@ -36,11 +56,12 @@ extension RealBroker {
         return try #require(refusals.first)
     }
 
-    /// Lets two clients send to each other while each rotates three times, and until its first token has expired.
+    /// Lets two clients, one over TLS and one over WebSockets, send to each other while each rotates three times, and
+    /// until its first token has expired.
     func rotate(version: MQTTVersion, qualities: [MQTTQoS]) async throws {
         let life = ShortLife.length
-        func client(_ name: String) -> MQTTClientConfiguration {
-            var configuration = configuration(version: version) { [tokens] _ in
+        func client(_ name: String, _ wire: Wire) -> MQTTClientConfiguration {
+            var configuration = configuration(wire, version: version) { [tokens] _ in
                 try tokens.credentials(lifetime: life)
             }
             configuration.clientID = "rotation-\(name)-\(version)"
@@ -48,7 +69,7 @@ extension RealBroker {
             return configuration
         }
         let traffic = try await BrokerTraffic.run(
-            (client("left"), client("right")), qualities: qualities
+            (client("left", .tls), client("right", .wss)), qualities: qualities
         ) { $0.gaps.count >= 3 && $0.age > life + .seconds(2) }
         print(traffic.summary("\(kind.rawValue) \(version), rotation"))
         traffic.expectNothingLost()
@@ -56,11 +77,11 @@ extension RealBroker {
         #expect(traffic.disconnections.isEmpty, "a token expired under its connection")
     }
 
-    /// Lets two clients send to each other while their tokens, valid for eight seconds, expire without a rotation.
-    /// Returns the ends of the connections.
+    /// Lets two clients, one over TLS and one over WebSockets, send to each other while their tokens, valid for eight
+    /// seconds, expire without a rotation. Returns the ends of the connections.
     func expire(version: MQTTVersion, qualities: [MQTTQoS]) async throws -> [MQTTError] {
-        func client(_ name: String) -> MQTTClientConfiguration {
-            var configuration = configuration(version: version) { [tokens] given in
+        func client(_ name: String, _ wire: Wire) -> MQTTClientConfiguration {
+            var configuration = configuration(wire, version: version) { [tokens] given in
                 try tokens.credentials(lifetime: .seconds(given == 0 ? 8 : 60))
             }
             configuration.clientID = "expiry-\(name)-\(version)"
@@ -68,7 +89,7 @@ extension RealBroker {
             return configuration
         }
         let traffic = try await BrokerTraffic.run(
-            (client("left"), client("right")), qualities: qualities
+            (client("left", .tls), client("right", .wss)), qualities: qualities
         ) { $0.age > .seconds(12) }
         print(traffic.summary("\(kind.rawValue) \(version), expiry"))
         traffic.expectNothingLost()

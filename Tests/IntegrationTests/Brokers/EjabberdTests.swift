@@ -9,13 +9,20 @@ import Turns
 struct EjabberdTests {
     static let versions: [MQTTVersion] = [.v3_1_1, .v5_0]
 
-    @Test(arguments: versions)
-    func `an expired and a forged token are refused, and the next one heals it`(version: MQTTVersion) async throws {
+    @Test(arguments: versions, Wire.secure)
+    func `messages of every QoS and size come back`(version: MQTTVersion, wire: Wire) async throws {
+        try await RealBroker.current().expectMessagesComeBack(wire, version: version, qualities: MQTTQoS.allCases)
+    }
+
+    @Test(arguments: versions, Wire.secure)
+    func `an expired and a forged token are refused, and the next one heals it`(
+        version: MQTTVersion, wire: Wire
+    ) async throws {
         let broker = try RealBroker.current()
         let expired = try broker.tokens.credentials(lifetime: .seconds(-60))
         let forged = try JWTSigner(subject: "dev1@localhost").credentials(lifetime: .seconds(60))
         for bad in [expired, forged] {
-            let refusal = try await broker.refusal(of: bad, version: version)
+            let refusal = try await broker.refusal(of: bad, wire, version: version)
             #expect(refusal.code == .notAuthorized)
             #expect(refusal.rawReasonCode == (version == .v5_0 ? 0x87 : 5))
         }

@@ -11,13 +11,20 @@ import Turns
 struct MosquittoJWTTests {
     static let versions: [MQTTVersion] = [.v3_1_1, .v5_0]
 
-    @Test(arguments: versions)
-    func `an expired and a forged token are refused, and the next one heals it`(version: MQTTVersion) async throws {
+    @Test(arguments: versions, Wire.secure)
+    func `messages of every QoS and size come back`(version: MQTTVersion, wire: Wire) async throws {
+        try await RealBroker.current().expectMessagesComeBack(wire, version: version, qualities: MQTTQoS.allCases)
+    }
+
+    @Test(arguments: versions, Wire.secure)
+    func `an expired and a forged token are refused, and the next one heals it`(
+        version: MQTTVersion, wire: Wire
+    ) async throws {
         let broker = try RealBroker.current()
         let expired = try broker.tokens.credentials(lifetime: .seconds(-60))
         let forged = try JWTSigner().credentials(lifetime: .seconds(60))
         for bad in [expired, forged] {
-            let refusal = try await broker.refusal(of: bad, version: version)
+            let refusal = try await broker.refusal(of: bad, wire, version: version)
             #expect(refusal.code == .notAuthorized)
             #expect(refusal.rawReasonCode == (version == .v5_0 ? 0x87 : 5))
         }
@@ -36,10 +43,10 @@ struct MosquittoJWTTests {
         #expect(disconnections.count == 2)
     }
 
-    @Test(arguments: versions)
-    func `it disconnects with 0x98 when the token expires, or closes`(version: MQTTVersion) async throws {
+    @Test(arguments: versions, Wire.secure)
+    func `it disconnects with 0x98 when the token expires, or closes`(version: MQTTVersion, wire: Wire) async throws {
         let broker = try RealBroker.current()
-        var configuration = broker.configuration(version: version) { given in
+        var configuration = broker.configuration(wire, version: version) { given in
             try broker.tokens.credentials(lifetime: .seconds(given == 0 ? 6 : 60))
         }
         configuration.rotation.refreshAt = nil

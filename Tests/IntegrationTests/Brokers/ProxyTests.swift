@@ -48,22 +48,7 @@ struct ProxyTests {
         let authority = isTLS ? try TestCertificateAuthority() : nil
         let broker = try await LocalMosquitto.start(tls: try authority?.serverIdentity())
         let proxy = try await kind.start(kind.open)
-        try await withMQTTClient(configuration(broker, authority, proxy), logger: quiet) { client in
-            try await client.subscribe(to: MQTTSubscription("size/#", qos: .exactlyOnce)) { messages in
-                let sizes = [0, 16_384, 70_000, 1 << 20]
-                for qos in [MQTTQoS.atMostOnce, .atLeastOnce, .exactlyOnce] {
-                    for size in sizes {
-                        try await client.publish([UInt8](repeating: 1, count: size), to: "size/\(size)", qos: qos)
-                    }
-                }
-                var seen: [Int] = []
-                for await message in messages {
-                    seen.append(message.payload.count)
-                    if seen.count == 3 * sizes.count { break }
-                }
-                #expect(seen == sizes + sizes + sizes)
-            }
-        }
+        try await expectMessagesComeBack(configuration(broker, authority, proxy))
     }
 
     @Test(arguments: Kind.allCases)
@@ -78,8 +63,8 @@ struct ProxyTests {
         broker.kill()
         // tinyproxy answers 500 for a broker that is not there, squid 503.
         let status = kind == .squid ? 503 : 500
-        #expect(await eventually { await failures.statuses.contains(status) })
-        #expect(await failures.decisions.allSatisfy { $0 == .retry(.standard) })
+        #expect(await eventually { failures.statuses.contains(status) })
+        #expect(failures.decisions.allSatisfy { $0 == .retry(.standard) })
         try await broker.restart()
         _ = try await client.waitUntilConnected(timeout: .seconds(30))
         try await client.shutdown()
@@ -116,23 +101,4 @@ struct ProxyTests {
         #expect(error?.code == .proxy && error?.httpStatus == 403, "\(error.map { "\($0)" } ?? "")")
         #expect(error?.message.contains("must allow CONNECT to port \(broker.port)") == true)
     }
-}
-
-/// The failed attempts of a client.
-private actor Failures {
-    private var failures: [MQTTConnectionAttemptFailed] = []
-
-    init(_ client: MQTTClient) {
-        let events = client.events()
-        Task { await self.collect(events) }
-    }
-
-    private func collect(_ events: MQTTConnectionEvents) async {
-        for await event in events {
-            if case .attemptFailed(let failed) = event.kind { failures.append(failed) }
-        }
-    }
-
-    var statuses: [Int?] { failures.map(\.error.httpStatus) }
-    var decisions: [MQTTRetryPolicy.Decision] { failures.map(\.decision) }
 }

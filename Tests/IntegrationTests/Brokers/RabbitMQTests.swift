@@ -8,20 +8,32 @@ import Turns
 /// RabbitMQ speaks MQTT 3.1.1, and handles QoS 2 as QoS 1.
 @Suite("RabbitMQ with OAuth 2", .turn(.brokers), .realBroker(.rabbitMQ), .serialized, .timeLimit(.minutes(3)))
 struct RabbitMQTests {
-    @Test func `an expired and a forged token are refused with code 4, and the next one heals it`() async throws {
+    @Test(arguments: Wire.secure)
+    func `messages of every QoS and size come back`(wire: Wire) async throws {
+        try await RealBroker.current().expectMessagesComeBack(
+            wire, version: .v3_1_1, qualities: [.atMostOnce, .atLeastOnce])
+    }
+
+    /// Over WebSockets RabbitMQ 3.10 closes without a CONNACK.
+    @Test(arguments: Wire.secure)
+    func `an expired and a forged token are refused with code 4, and the next one heals it`(
+        wire: Wire
+    ) async throws {
         let broker = try RealBroker.current()
         let expired = try broker.tokens.credentials(lifetime: .seconds(-60))
         let forged = try JWTSigner().credentials(lifetime: .seconds(60))
         for bad in [expired, forged] {
-            let refusal = try await broker.refusal(of: bad, version: .v3_1_1)
-            #expect(refusal.code == .notAuthorized)
-            #expect(refusal.rawReasonCode == 4)
+            let refusal = try await broker.refusal(of: bad, wire, version: .v3_1_1)
+            #expect(refusal.code == (wire.isWebSocket ? .closed : .notAuthorized))
+            #expect(refusal.rawReasonCode == (wire.isWebSocket ? nil : 4))
+            #expect(refusal.phase == .connack)
         }
     }
 
-    @Test func `MQTT 5 is not spoken: it closes without a CONNACK, whatever the token`() async throws {
+    @Test(arguments: Wire.secure)
+    func `MQTT 5 is not spoken: it closes without a CONNACK, whatever the token`(wire: Wire) async throws {
         let broker = try RealBroker.current()
-        var configuration = broker.configuration(version: .v5_0) { _ in
+        var configuration = broker.configuration(wire, version: .v5_0) { _ in
             try broker.tokens.credentials(lifetime: .seconds(60))
         }
         configuration.retry.limit = .attempts(3)

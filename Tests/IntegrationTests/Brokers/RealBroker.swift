@@ -37,20 +37,17 @@ final class RealBroker: Sendable {
 
     func stop() { server.stop() }
 
-    var port: Int { server.port }
+    /// The port of a wire; `nil` if the broker has none.
+    func port(_ wire: Wire) -> Int? { server.ports[wire == .tls ? "port" : wire.rawValue] }
     var authority: TestCertificateAuthority { server.authority }
 
     /// A client with a persistent session, with tokens from a closure that receives the number of earlier tokens.
     func configuration(
-        version: MQTTVersion, credentials: @escaping @Sendable (Int) throws -> MQTTCredentials
+        _ wire: Wire = .tls, version: MQTTVersion, credentials: @escaping @Sendable (Int) throws -> MQTTCredentials
     ) -> MQTTClientConfiguration {
-        var configuration = MQTTClientConfiguration(
-            host: "localhost", port: port, tls: .init(trust: .pem(authority.certificatePEM)))
+        var configuration = wire.configuration(port: port(wire) ?? 0, authority: authority)
         configuration.version = version
-        configuration.clientID = "real-\(UInt32.random(in: 0 ... .max))"
         configuration.session = .persistent
-        configuration.retry.baseDelay = .milliseconds(50)
-        configuration.retry.maximumDelay = .milliseconds(500)
         configuration.retry.minimumAuthenticationDelay = .milliseconds(200)
         let given = Counter()
         configuration.credentials = .closure { _ in try credentials(given.next()) }

@@ -10,9 +10,9 @@ import Turns
 struct ReauthenticationTests {
     /// A client that authenticates with AUTH, with tokens from a closure that receives the number of earlier tokens.
     private func configuration(
-        _ broker: RealBroker, _ credentials: @escaping @Sendable (Int) throws -> MQTTCredentials
+        _ broker: RealBroker, _ wire: Wire, _ credentials: @escaping @Sendable (Int) throws -> MQTTCredentials
     ) -> MQTTClientConfiguration {
-        var configuration = broker.configuration(version: .v5_0, credentials: credentials)
+        var configuration = broker.configuration(wire, version: .v5_0, credentials: credentials)
         configuration.authenticator = .token(method: "JWT")
         configuration.rotation.method = .reauthenticate
         return configuration
@@ -21,8 +21,8 @@ struct ReauthenticationTests {
     @Test func `three rotations and an expiry pass on one connection, and nothing is delayed`() async throws {
         let broker = try RealBroker.current()
         let life = ShortLife.length
-        func client(_ name: String) -> MQTTClientConfiguration {
-            var configuration = configuration(broker) { [tokens = broker.tokens] _ in
+        func client(_ name: String, _ wire: Wire) -> MQTTClientConfiguration {
+            var configuration = configuration(broker, wire) { [tokens = broker.tokens] _ in
                 try tokens.credentials(lifetime: life)
             }
             configuration.clientID = "reauthentication-\(name)"
@@ -30,7 +30,7 @@ struct ReauthenticationTests {
             return configuration
         }
         let traffic = try await BrokerTraffic.run(
-            (client("left"), client("right")), qualities: [.atMostOnce, .atLeastOnce, .exactlyOnce]
+            (client("left", .tls), client("right", .wss)), qualities: [.atMostOnce, .atLeastOnce, .exactlyOnce]
         ) { $0.gaps.count >= 3 && $0.age > life + .seconds(2) }
         print(traffic.summary("mosquitto-jwt v5_0, re-authentication"))
         traffic.expectNothingLost()
@@ -39,11 +39,12 @@ struct ReauthenticationTests {
         #expect(traffic.disconnections.isEmpty)
     }
 
-    @Test func `a refused re-authentication is followed by a connection with the next token`() async throws {
+    @Test(arguments: Wire.secure)
+    func `a refused re-authentication is followed by a connection with the next token`(wire: Wire) async throws {
         let broker = try RealBroker.current()
         // The second token, which the re-authentication sends, has expired.
         let client = MQTTClient(
-            configuration(broker) { [tokens = broker.tokens] given in
+            configuration(broker, wire) { [tokens = broker.tokens] given in
                 try tokens.credentials(lifetime: .seconds(given == 1 ? -60 : 3_600))
             }, logger: quiet)
         let log = ClientLog(client)
@@ -60,7 +61,8 @@ struct ReauthenticationTests {
         try? await client.shutdown()
     }
 
-    @Test func `a challenge is answered, when connecting and when re-authenticating`() async throws {
+    @Test(arguments: Wire.secure)
+    func `a challenge is answered, when connecting and when re-authenticating`(wire: Wire) async throws {
         struct Answering: MQTTAuthenticator {
             let method = "JWT-CR"
             let challenges = Counter()
@@ -74,7 +76,7 @@ struct ReauthenticationTests {
             }
         }
         let broker = try RealBroker.current()
-        var configuration = configuration(broker) { [tokens = broker.tokens] _ in
+        var configuration = configuration(broker, wire) { [tokens = broker.tokens] _ in
             try tokens.credentials(lifetime: .seconds(3_600))
         }
         let authenticator = Answering()
@@ -91,9 +93,10 @@ struct ReauthenticationTests {
         try? await client.shutdown()
     }
 
-    @Test func `an unknown method ends the client with the broker's reason`() async throws {
+    @Test(arguments: Wire.secure)
+    func `an unknown method ends the client with the broker's reason`(wire: Wire) async throws {
         let broker = try RealBroker.current()
-        var configuration = configuration(broker) { [tokens = broker.tokens] _ in
+        var configuration = configuration(broker, wire) { [tokens = broker.tokens] _ in
             try tokens.credentials(lifetime: .seconds(3_600))
         }
         configuration.authenticator = .token(method: "unheard-of")
