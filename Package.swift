@@ -47,7 +47,8 @@ extension Target.Dependency {
 
 let package = Package(
     name: "swift-mosquitto",
-    platforms: [.macOS(.v26)],
+    // The lowest that the used APIs allow: see docs/platforms.md.
+    platforms: [.macOS(.v15)],
     products: [
         .library(name: "Mosquitto", targets: ["Mosquitto"]),
         .library(name: "MosquittoConfiguration", targets: ["MosquittoConfiguration"]),
@@ -83,7 +84,8 @@ let package = Package(
         .systemLibrary(
             name: "CMosquitto",
             path: "CMosquitto",
-            pkgConfig: "libmosquitto",
+            // OpenSSL too: Homebrew keeps it out of the folders that compilers search.
+            pkgConfig: "libmosquitto openssl",
             providers: [.apt(["libmosquitto-dev", "libssl-dev"]), .brew(["mosquitto", "openssl@3"])]
         ),
         .target(

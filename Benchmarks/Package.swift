@@ -11,7 +11,7 @@ let settings: [SwiftSetting] = [
 // A separate package: users of the library do not resolve dependencies of the measurements.
 let package = Package(
     name: "Benchmarks",
-    platforms: [.macOS(.v26)],
+    platforms: [.macOS(.v15)],
     products: [
         // Preloaded, see HotPaths.
         .library(name: "AllocationCounter", type: .dynamic, targets: ["AllocationCounter"])

@@ -4,6 +4,7 @@
 #include "CMosquittoShim.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ int cmq_accept(int listener)
     if (result >= 0) {
         (void)fcntl(result, F_SETFD, FD_CLOEXEC);
         (void)fcntl(result, F_SETFL, fcntl(result, F_GETFL) | O_NONBLOCK);
+        (void)fcntl(result, F_SETNOSIGPIPE, 1);
     }
     return result;
 #endif
@@ -42,5 +44,22 @@ bool cmq_peer_is_this_process(int socket)
     pid_t peer;
     socklen_t length = sizeof peer;
     return getsockopt(socket, SOL_LOCAL, LOCAL_PEERPID, &peer, &length) == 0 && peer == getpid();
+#endif
+}
+
+int cmq_input_count(int socket)
+{
+    int count = 0;
+    return ioctl(socket, FIONREAD, &count) == 0 ? count : 0;
+}
+
+int cmq_output_count(int socket)
+{
+    int count = 0;
+#ifdef __linux__
+    return ioctl(socket, TIOCOUTQ, &count) == 0 ? count : 0;
+#else
+    socklen_t length = sizeof count;
+    return getsockopt(socket, SOL_SOCKET, SO_NWRITE, &count, &length) == 0 ? count : 0;
 #endif
 }

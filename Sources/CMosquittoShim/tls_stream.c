@@ -9,7 +9,7 @@
 #include <openssl/err.h>
 
 #ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 // Darwin: SO_NOSIGPIPE is set on the socket instead
+#define MSG_NOSIGNAL 0 // Darwin, with older SDKs: the descriptor is set to raise no SIGPIPE
 #endif
 
 // SSL_get_error depends on the error queue. Clearing its 16 entries costs as much as decrypting a short record.

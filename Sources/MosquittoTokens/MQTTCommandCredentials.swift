@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 public import Mosquitto
 import Subprocess
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 #if canImport(System)
 import System

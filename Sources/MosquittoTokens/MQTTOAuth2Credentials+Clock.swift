@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import AsyncHTTPClient
-import FoundationEssentials
 import Mosquitto
 import NIOCore
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 extension MQTTOAuth2Credentials {
     /// The difference between the issuer's clock and this machine's, in seconds, accurate to about a second: from the

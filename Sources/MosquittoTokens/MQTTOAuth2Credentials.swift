@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import AsyncHTTPClient
-import FoundationEssentials
 public import Mosquitto
 import NIOCore
 import NIOHTTP1
 import NIOSSL
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// Tokens of an OAuth 2.0 issuer, by the client credentials grant (RFC 6749, section 4.4).
 ///

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import JWTKit
 public import Mosquitto
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// Signs its own JSON Web Tokens (RFC 7519): the identity of a device whose key the broker knows.
 public struct MQTTSignedCredentials: MQTTCredentialProvider {

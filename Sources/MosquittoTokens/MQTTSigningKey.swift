@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import JWTKit
 public import Mosquitto
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// A private key that signs tokens, or a secret that both sides share. Its description, mirror and dump show neither.
 public struct MQTTSigningKey: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import Mosquitto
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// The user name that goes with a token. Brokers differ: RabbitMQ ignores it, EMQX and ejabberd compare it with a
 /// claim.

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import AsyncHTTPClient
-import FoundationEssentials
 import Mosquitto
 import NIOCore
 import NIOPosix
 import NIOSSL
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 #if canImport(System)
 import System

@@ -61,7 +61,7 @@ struct ClientRun: Sendable {
         let watcher = Task { await watch(events) }
         // The body starts before the client does, and runs here up to its first suspension: a subscription must be
         // known before the connection is made, or the messages of a resumed session find no consumer.
-        let work = Task.immediate { try await body(client) }
+        let work = Task.begunHere { try await body(client) }
         let runner = Task {
             let error = await Self.run(client)
             // A subscriber still has to print the messages that it has received.

@@ -54,7 +54,7 @@ struct Publisher {
             }
             // The task runs here until it waits for the broker, so the messages keep the order of the lines.
             let publisher = self
-            Task.immediate { [number = count] in
+            Task.begunHere { [number = count] in
                 do { try await publisher.publish(line.bytes, number: number) } catch { failure.set(error) }
                 window.leave()
             }

@@ -49,11 +49,31 @@ struct StandardOutput {
     static func whenUnread(_ body: @escaping @Sendable () -> Void) {
         guard lseek(STDOUT_FILENO, 0, SEEK_CUR) < 0, errno == ESPIPE, isatty(STDOUT_FILENO) == 0 else { return }
         // A queue of its own: the call lasts until then, or until the end of the process.
-        DispatchQueue(label: "mosq.stdout").async {
-            var entry = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
-            while poll(&entry, 1, -1) < 0, errno == EINTR {}
-            if entry.revents & Int16(POLLERR | POLLHUP) != 0 { body() }
+        DispatchQueue(label: "mosq.stdout").async { if waitUntilUnread() { body() } }
+    }
+
+    /// Returns true when nobody reads standard output any more; false if the system cannot tell.
+    private static func waitUntilUnread() -> Bool {
+        #if canImport(Darwin)
+        // Darwin's poll(2) watches nothing, not even a hang-up, if it is asked for no event.
+        let queue = kqueue()
+        guard queue >= 0 else { return false }
+        defer { close(queue) }
+        // EV_CLEAR: a report for each change, instead of one after the other while there is room to write.
+        var event = kevent(
+            ident: UInt(STDOUT_FILENO), filter: Int16(EVFILT_WRITE), flags: UInt16(EV_ADD | EV_CLEAR), fflags: 0,
+            data: 0, udata: nil)
+        guard kevent(queue, &event, 1, nil, 0, nil) == 0 else { return errno == EPIPE }
+        while true {
+            let count = kevent(queue, nil, 0, &event, 1, nil)
+            if count == 1, Int32(event.flags) & EV_EOF != 0 { return true }
+            if count < 0, errno != EINTR { return false }
         }
+        #else
+        var entry = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+        while poll(&entry, 1, -1) < 0, errno == EINTR {}
+        return entry.revents & Int16(POLLERR | POLLHUP) != 0
+        #endif
     }
 
     private func writeBytes(_ bytes: UnsafeRawBufferPointer) -> Int {

@@ -13,7 +13,8 @@ import Glibc
 
 /// The command with all traits, which `scripts/install` puts into `libexec`, beside the `bin` of this program.
 ///
-/// Without the traits Testing and Tokens, and what they link, `pub`, `sub` and `rr` start in a third of the time.
+/// Without the traits Testing and Tokens, and what they link, `pub`, `sub` and `rr` start in a third of the time. Linux
+/// only: elsewhere `scripts/install` installs one program, and there is no `/proc`.
 enum WholeCommand {
     /// Replaces this process, if there is a whole command and the arguments may need it. Returns otherwise.
     ///

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Configuration
-import FoundationEssentials
 import Mosquitto
 import MosquittoConfiguration
 import Testing
 import Turns
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 @Suite("The keys are documented", .turn(.configuration))
 struct DocumentedKeysTests {

@@ -165,7 +165,7 @@ final class PromisePeer: Sendable {
         }
         state.withLock { $0.waiting += 1 }
         // The message is in the client's queue when this call returns: the next one follows it.
-        Task.immediate { [self] in
+        Task.begunHere { [self] in
             do throws(MQTTError) {
                 try await client.publish(payload, to: topic, qos: qos)
                 ledger.acknowledged(stamp)

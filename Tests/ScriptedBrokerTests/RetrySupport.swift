@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import Mosquitto
 import MosquittoTesting
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// The bytes of a broker's packets that a script does not generate.
 enum BrokerBytes {

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import Mosquitto
 import MosquittoTesting
 import Testing
 import Turns
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 @Suite("A TLS failure says what exactly failed", .turn(.scripted))
 struct TLSFailureTests {

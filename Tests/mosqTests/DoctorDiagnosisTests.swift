@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import MosquittoTokens
 import Testing
 import Turns
 
 @testable import Mosquitto
 @testable import mosq
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 @Suite("From facts to a diagnosis", .turn(.command))
 struct DoctorDiagnosisTests {

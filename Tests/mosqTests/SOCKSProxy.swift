@@ -27,7 +27,7 @@ final class SOCKSProxy: Sendable {
 
     /// - Parameter user: the name and password that the proxy requires; `nil` for none.
     init(user: (name: String, password: String)? = nil, _ answer: Answer = .connect) throws {
-        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let listener = socket(AF_INET, streamType, 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
@@ -94,14 +94,14 @@ final class SOCKSProxy: Sendable {
     }
 
     private static func connect(_ port: Int) -> Int32? {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let descriptor = socket(AF_INET, streamType, 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(port).bigEndian
         address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
         let isConnected = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                systemConnect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
         return isConnected ? descriptor : nil
@@ -125,6 +125,20 @@ final class SOCKSProxy: Sendable {
     }
 
     private static func write(_ descriptor: Int32, _ bytes: [UInt8]) {
-        _ = send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        _ = send(descriptor, bytes, bytes.count, withoutSignal)
     }
+}
+
+#if canImport(Darwin)
+private let streamType = SOCK_STREAM
+/// SwiftNIO, which the broker of the tests uses, has the process ignore SIGPIPE.
+private let withoutSignal: Int32 = 0
+#else
+private let streamType = Int32(SOCK_STREAM.rawValue)
+private let withoutSignal = Int32(MSG_NOSIGNAL)
+#endif
+
+/// Calls `connect(2)` from file scope: inside the type, the method of the same name shadows it.
+private func systemConnect(_ descriptor: Int32, _ address: UnsafePointer<sockaddr>?, _ length: socklen_t) -> Int32 {
+    connect(descriptor, address, length)
 }

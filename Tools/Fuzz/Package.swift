@@ -6,7 +6,7 @@ import PackageDescription
 // swift-log and swift-collections.
 let package = Package(
     name: "Fuzz",
-    platforms: [.macOS(.v26)],
+    platforms: [.macOS(.v15)],
     dependencies: [.package(name: "swift-mosquitto", path: "../..", traits: [])],
     targets: [
         .executableTarget(

@@ -30,7 +30,8 @@ struct mosquitto *cmq_new(const char *client_id, bool clean_start, void *user_da
 
 // ---- Descriptors ----
 
-// accept() of a non-blocking socket that is closed on exec; Linux sets both flags at its creation.
+// accept() of a non-blocking socket that is closed on exec; Linux sets both flags at its creation. On Darwin it raises no
+// SIGPIPE.
 int cmq_accept(int listener);
 
 // Returns a descriptor of the inode at a path, which need not be an openable file. Linux only; -1 elsewhere.
@@ -38,6 +39,12 @@ int cmq_open_inode(const char *path);
 
 // True if this process connected a Unix socket.
 bool cmq_peer_is_this_process(int socket);
+
+// Number of received bytes that were not read; 0 if unknown. Swift cannot import Darwin's FIONREAD.
+int cmq_input_count(int socket);
+
+// Number of bytes in the send buffer, including those that a TCP peer has not acknowledged; 0 if unknown.
+int cmq_output_count(int socket);
 
 // ---- Randomness ----
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// The keys of an AWS identity. Descriptions and dumps show the identifier only.
 public struct MQTTAWSCredentials: Sendable, Hashable {

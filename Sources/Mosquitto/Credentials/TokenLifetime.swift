@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
 package import FoundationEssentials
+#else
+package import Foundation
+#endif
 
 /// The time claims of a JWT (RFC 7519, section 4.1). The signature is not verified: that is the broker's task.
 struct JWTClaims: Sendable, Hashable {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// Decides when to ask a credential provider, and which credentials to use meanwhile. No clock, no I/O: callers pass
 /// the time.

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import Synchronization
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// Serializes one client's requests to a credential provider: at most one request at a time, whose result all waiting
 /// callers share.

@@ -14,8 +14,9 @@ import Musl
 /// the loop's thread.
 ///
 /// The socket is a Unix socket in a private folder. On Linux the folder is removed as soon as the socket is bound; the
-/// socket is then reached through a descriptor of its inode, and nothing remains when the process dies. If no folder
-/// can be created, or `/proc` cannot be read, the socket is a port of the loopback interface.
+/// socket is then reached through a descriptor of its inode, and nothing remains when the process dies. Darwin cannot
+/// open a socket's inode: the listener serves one connection, and the folder is removed with it. If no folder can be
+/// created, or `/proc` cannot be read, the socket is a port of the loopback interface.
 final class LocalListener {
     /// The arguments of `mosquitto_connect_bind_v5`.
     let host: String
@@ -26,6 +27,9 @@ final class LocalListener {
     private let inode: Int32
     /// The folder to remove at the end.
     private let folder: String?
+
+    /// False if a folder exists as long as the listener.
+    var isLasting: Bool { folder == nil }
 
     private static let backlog: Int32 = 16
     /// The time limit in milliseconds for a connection to arrive.

@@ -220,12 +220,12 @@ final class EventLoopCore: @unchecked Sendable {
 
     func cancelTimer(_ id: TimerID) { timers.cancel(id) }
 
-    /// Returns the listener for connections within this process, created on first use. Throws the `errno` of the failed
-    /// call.
+    /// Returns the listener for connections within this process: the one of earlier calls, if it lasts. Throws the
+    /// `errno` of the failed call.
     func localListener() throws(SystemCallError) -> LocalListener {
         if let listener { return listener }
         let made = if let unix = LocalListener() { unix } else { try LocalListener(loopback: ()) }
-        listener = made
+        if made.isLasting { listener = made }
         return made
     }
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
 public import FoundationEssentials
+#else
+public import Foundation
+#endif
 
 /// An event of a client's connection. Each attempt begins with ``Kind/attemptStarted(_:)`` and ends with exactly one of
 /// ``Kind/attemptFailed(_:)`` and ``Kind/connected(_:)``, unless the client is shut down meanwhile; no event follows

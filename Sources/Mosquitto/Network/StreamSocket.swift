@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CMosquittoShim
+
 #if canImport(Darwin)
 import Darwin
 #elseif canImport(Glibc)
@@ -11,7 +13,7 @@ import Musl
 /// `send(2)` without SIGPIPE, under a name that a method called `send` does not hide.
 private func sendBytes(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
     #if canImport(Darwin)
-    send(descriptor, bytes.baseAddress, bytes.count, 0)  // SO_NOSIGPIPE is set
+    send(descriptor, bytes.baseAddress, bytes.count, 0)  // see makeOwn(_:)
     #else
     send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
     #endif
@@ -92,9 +94,6 @@ struct StreamSocket {
     private func setOptions() {
         var one: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
-        #if canImport(Darwin)
-        setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &one, socklen_t(MemoryLayout<Int32>.size))
-        #endif
     }
 
     /// Returns the result of a connect in progress: 0, or the `errno` of its failure.
@@ -108,17 +107,21 @@ struct StreamSocket {
         let connected = withUnsafeMutableBytes(of: &address) {
             getpeername(descriptor, $0.baseAddress?.assumingMemoryBound(to: sockaddr.self), &size)
         }
-        return connected == 0 ? 0 : errno == ENOTCONN ? ECONNREFUSED : errno
+        // Darwin: EINVAL for a socket that is shut down in both directions.
+        return connected == 0 ? 0 : errno == ENOTCONN || errno == EINVAL ? ECONNREFUSED : errno
     }
 
-    /// Limits the time for which sent bytes may stay unacknowledged before the system closes the connection; Linux
-    /// only.
+    /// Limits the time for which sent bytes may stay unacknowledged before the system closes the connection. Darwin
+    /// counts from the first retransmission, and not while the peer's window is closed.
     func setUserTimeout(_ timeout: Duration) {
         #if os(Linux)
-        var milliseconds = Int32(clamping: timeout.components.seconds * 1_000)
-        setsockopt(
-            descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, socklen_t(MemoryLayout<Int32>.size))
+        var limit = Int32(clamping: timeout.components.seconds * 1_000)
+        let option = TCP_USER_TIMEOUT
+        #else
+        var limit = Int32(clamping: timeout.components.seconds)
+        let option = TCP_RXT_CONNDROPTIME
         #endif
+        setsockopt(descriptor, Int32(IPPROTO_TCP), option, &limit, socklen_t(MemoryLayout<Int32>.size))
     }
 
     /// The outcome of a transfer.
@@ -164,22 +167,11 @@ struct StreamSocket {
     }
 
     /// Number of bytes that can be read.
-    var inputCount: Int {
-        var count: Int32 = 0
-        return ioctl(descriptor, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
-    }
+    var inputCount: Int { Int(cmq_input_count(descriptor)) }
 
     /// Number of bytes in the system's buffer, including those that the peer's system has not acknowledged; 0 if
     /// unknown.
-    var outputCount: Int {
-        var count: Int32 = 0
-        #if canImport(Darwin)
-        var length = socklen_t(MemoryLayout<Int32>.size)
-        return getsockopt(descriptor, SOL_SOCKET, SO_NWRITE, &count, &length) == 0 ? Int(count) : 0
-        #else
-        return ioctl(descriptor, UInt(TIOCOUTQ), &count) == 0 ? Int(count) : 0
-        #endif
-    }
+    var outputCount: Int { Int(cmq_output_count(descriptor)) }
 
     /// Closes the writing side.
     func finishWriting() { _ = shutdown(descriptor, Int32(SHUT_WR)) }

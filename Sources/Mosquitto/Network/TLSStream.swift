@@ -2,7 +2,12 @@
 
 import CMosquitto
 import CMosquittoShim
+
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// A TLS connection whose `SSL` uses memory BIOs: received bytes are fed to it record by record, and encrypted bytes
 /// are sent from it.

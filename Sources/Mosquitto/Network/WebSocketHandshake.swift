@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// The client's handshake of a WebSocket (RFC 6455, section 4.1): the request, and the judgement of the answer. A value
 /// without I/O: callers pass the randomness and the time.

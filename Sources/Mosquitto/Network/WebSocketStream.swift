@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CMosquitto
+
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// A WebSocket connection (RFC 6455) over a plain or a TLS one: the upgrade by HTTP, then frames. One write becomes one
 /// binary frame; frames and MQTT packets need not align (MQTT 5.0, section 6).

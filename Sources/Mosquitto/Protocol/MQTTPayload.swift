@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
 public import FoundationEssentials
+#else
+public import Foundation
+#endif
 
 /// A type that can be the payload of a message: `String` (as UTF-8), `[UInt8]`, `ArraySlice<UInt8>` and `Data`.
 ///

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// A TLS failure: its cause, the side that failed, and the remedy.
 public struct MQTTTLSFailure: Error, Sendable, Hashable, CustomStringConvertible {

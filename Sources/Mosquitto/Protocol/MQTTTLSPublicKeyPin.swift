@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// The SHA-256 digest of a certificate's public key (its SubjectPublicKeyInfo, RFC 7469, section 2.4). It stays the
 /// same when a certificate is renewed with the same key.

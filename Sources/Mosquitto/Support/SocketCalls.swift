@@ -15,8 +15,8 @@ func bindDescriptor(_ descriptor: Int32, _ address: UnsafePointer<sockaddr>?, _ 
 
 #if canImport(Darwin)
 let streamType = SOCK_STREAM
-/// The type of a non-blocking socket that is closed on exec. Darwin sets both flags afterwards: a fork of another
-/// thread in between inherits the socket.
+/// The type of a non-blocking socket that is closed on exec. Darwin sets both flags afterwards, with ``makeOwn(_:)``: a
+/// fork of another thread in between inherits the socket.
 let ownStreamType = SOCK_STREAM
 #else
 let streamType = Int32(SOCK_STREAM.rawValue)
@@ -24,11 +24,13 @@ let streamType = Int32(SOCK_STREAM.rawValue)
 let ownStreamType = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
 #endif
 
-/// Sets a descriptor to close on exec and not to block, on systems that cannot do so at its creation.
+/// Sets a descriptor to close on exec, not to block and to raise no SIGPIPE, on systems that cannot do so at its
+/// creation and with each `send`. Darwin sends SIGPIPE to the process, so a thread that blocks it does not suffice.
 func makeOwn(_ descriptor: Int32) {
     #if canImport(Darwin)
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
     _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+    _ = fcntl(descriptor, F_SETNOSIGPIPE, 1)
     #endif
 }
 

@@ -10,8 +10,9 @@ import Glibc
 import Musl
 #endif
 
-/// Starts a detached POSIX thread on which SIGPIPE is blocked: a write to a closed socket is an error, not a signal,
-/// and the process's own disposition of SIGPIPE is unchanged. Returns whether the system could create the thread.
+/// Starts a detached POSIX thread on which SIGPIPE is blocked: on Linux a write to a closed socket is then an error,
+/// not a signal, and the process's own disposition of SIGPIPE is unchanged. (Darwin: see ``makeOwn(_:)``.) Returns
+/// whether the system could create the thread.
 package func startThread(name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
     final class Box {
         let name: String
@@ -30,12 +31,9 @@ package func startThread(name: String, _ body: @escaping @Sendable () -> Void) -
     let rc = pthread_create(
         &thread, nil,
         { context in
-            #if canImport(Darwin)
+            // Optional in glibc's header, and not in all of Darwin's.
+            guard let context = context as UnsafeMutableRawPointer? else { return nil }
             let box = Unmanaged<Box>.fromOpaque(context).takeRetainedValue()
-            #else
-            guard let context else { return nil }
-            let box = Unmanaged<Box>.fromOpaque(context).takeRetainedValue()
-            #endif
             cmq_set_thread_name(box.name)
             var signals = sigset_t()
             sigemptyset(&signals)

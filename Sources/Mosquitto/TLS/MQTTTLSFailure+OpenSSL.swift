@@ -2,7 +2,12 @@
 
 import CMosquitto
 import CMosquittoShim
+
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 extension MQTTTLSFailure {
     /// Creates the failure from the callbacks' record of a failed connection. `host`: the verified name.

@@ -2,7 +2,12 @@
 
 import CMosquitto
 import CMosquittoShim
+
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// The start of a connection, and the proof of the broker's identity at the end of its handshake.
 extension TLSContext {

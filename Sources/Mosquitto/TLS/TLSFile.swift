@@ -68,6 +68,7 @@ enum TLSFile {
         // Without O_NONBLOCK, opening a FIFO blocks until a reader opens it.
         let descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o600)
         if descriptor < 0 { throw failure("key log file \(quoted(path)) cannot be opened", errno) }
+        makeOwn(descriptor)
         // An existing file may be readable by others.
         if fchmod(descriptor, 0o600) != 0 {
             let code = errno

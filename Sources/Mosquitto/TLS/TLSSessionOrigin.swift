@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// The full handshake in which a TLS session began. A resumption brings a new ticket, but verifies nothing anew: all
 /// tickets that follow from a handshake are limited by that handshake.

@@ -141,7 +141,8 @@ struct ProxySocket: Sendable {
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? .wouldBlock : .failed
     }
 
-    /// Number of bytes sent that have not reached the receiver: its kernel with TCP, its program with a Unix socket.
+    /// Number of bytes sent that have not reached the receiver: its kernel with TCP, its program with a Unix socket
+    /// (Linux; 0 on Darwin, where sent bytes are in the receiver's buffer at once).
     var unread: Int {
         var count: Int32 = 0
         #if canImport(Darwin)

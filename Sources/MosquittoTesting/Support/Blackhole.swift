@@ -33,7 +33,12 @@ public final class Blackhole: Sendable {
         withUnsafeMutableBytes(of: &socketAddress) {
             let pointer = $0.baseAddress?.assumingMemoryBound(to: sockaddr.self)
             bound = bind(listener, pointer, size)
+            #if canImport(Darwin)
+            // 0 stands for the largest backlog (solisten in XNU).
+            _ = listen(listener, 1)
+            #else
             _ = listen(listener, 0)
+            #endif
             _ = getsockname(listener, pointer, &size)
         }
         if bound != 0 {

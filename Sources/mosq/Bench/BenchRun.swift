@@ -78,7 +78,8 @@ struct BenchRun: Sendable {
         var limit = rlimit()
         guard getrlimit(descriptors, &limit) == 0 else { return }
         #if canImport(Darwin)
-        limit.rlim_cur = min(limit.rlim_max, rlim_t(OPEN_MAX))
+        // setrlimit(2): more than OPEN_MAX is refused. A higher limit of the shell stays.
+        limit.rlim_cur = max(limit.rlim_cur, min(limit.rlim_max, rlim_t(OPEN_MAX)))
         #else
         limit.rlim_cur = limit.rlim_max
         #endif

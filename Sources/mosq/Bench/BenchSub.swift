@@ -45,7 +45,7 @@ struct BenchSub: AsyncParsableCommand {
             let readers = clients.clients.map { client in
                 // Starts before the client does, and runs here up to its first suspension: a resumed session may
                 // deliver messages at once.
-                Task.immediate { await Self.read(client, subscriptions, clients, meter) }
+                Task.begunHere { await Self.read(client, subscriptions, clients, meter) }
             }
             do {
                 try await clients.connectAll()

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 extension Diagnosis {
     /// Diagnoses a token from its claims and the clock of this machine. Returns `nil` if a broker should accept the

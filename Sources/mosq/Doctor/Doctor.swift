@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import FoundationEssentials
 import Logging
 import Mosquitto
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// `mosq doctor`, which finds out why a connection does not work.
 struct Doctor: AsyncParsableCommand {

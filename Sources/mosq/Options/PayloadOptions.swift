@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// Where the message of `mosq pub` and `mosq rr` comes from.
 struct PayloadOptions: ParsableArguments {

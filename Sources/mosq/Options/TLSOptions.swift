@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import FoundationEssentials
 import Mosquitto
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// TLS, which any of the files, a pre-shared key, or port 8883 turns on.
 struct TLSOptions: ParsableArguments {

@@ -17,7 +17,7 @@ final class UpgradeFront: Sendable {
     var requests: [String] { heads.withLock { $0 } }
 
     init(to broker: Int, _ judge: @escaping Judge) throws {
-        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let listener = socket(AF_INET, streamType, 0)
         self.listener = listener
         var address = Self.loopback(0)
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
@@ -61,7 +61,7 @@ final class UpgradeFront: Sendable {
             while recv(client, &byte, 1, 0) == 1 {}
             return
         }
-        let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let server = socket(AF_INET, streamType, 0)
         defer { close(server) }
         var address = Self.loopback(broker)
         let isConnected = withUnsafePointer(to: &address) {
@@ -93,7 +93,7 @@ final class UpgradeFront: Sendable {
     private static func write(_ bytes: [UInt8], to target: Int32) {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { send(target, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            let count = rest.withUnsafeBytes { send(target, $0.baseAddress, $0.count, withoutSignal) }
             if count <= 0 { return }
             rest = rest.dropFirst(count)
         }
@@ -107,3 +107,12 @@ final class UpgradeFront: Sendable {
         return address
     }
 }
+
+#if canImport(Darwin)
+private let streamType = SOCK_STREAM
+/// SwiftNIO, which other tests of the process use, has it ignore SIGPIPE.
+private let withoutSignal: Int32 = 0
+#else
+private let streamType = Int32(SOCK_STREAM.rawValue)
+private let withoutSignal = Int32(MSG_NOSIGNAL)
+#endif

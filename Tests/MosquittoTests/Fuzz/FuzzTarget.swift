@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
-
 @testable import Mosquitto
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// A reader of bytes from outside. Whatever they are, it must return or throw a typed error.
 ///

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import MetricsTestKit
 import Testing
 import Turns
 
 @testable import Mosquitto
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 @Suite("What is told is documented", .turn(.units))
 struct DocumentedMetricsTests {

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import Synchronization
 import Testing
 import Turns
 
 @testable import Mosquitto
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 @Suite("The keeper of the credentials", .turn(.units), .timeLimit(.minutes(1)))
 struct CredentialKeeperTests {

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import MosquittoTesting
 import Testing
 import Turns
 
 @testable import Mosquitto
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 @Suite(.turn(.units)) struct `A TLS failure` {
     private func verification(_ code: Int32, certificate: MQTTTLSCertificate? = nil) -> MQTTTLSFailure {

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import MosquittoTesting
 import Testing
 import Turns
 
 @testable import Mosquitto
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// Any bytes from a broker become a packet or an error, and libmosquitto receives only packets that it can handle.
 @Suite(.turn(.units)) struct `Bytes from a broker that are wrong in some way` {

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import Mosquitto
 import MosquittoTesting
 import Testing
 import Turns
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// An issuer that is asked when a token is due or refused: new ones of this life each time.
 private actor Issuer: MQTTCredentialProvider {

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import Mosquitto
 import MosquittoTesting
 import Synchronization
 import Testing
 import Turns
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// Returns a token of one hour, and hangs from the second request on.
 private final class HangingProvider: MQTTCredentialProvider {

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import Mosquitto
 import MosquittoTesting
 import Testing
 import Turns
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// A file that is renewed late: the same token, time and again.
 private actor LateFile: MQTTCredentialProvider {

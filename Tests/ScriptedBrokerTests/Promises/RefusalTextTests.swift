@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import Mosquitto
 import MosquittoTesting
 import Testing
 import Turns
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// Tests of the messages that a user reads after an error in the credentials.
 @Suite("Refused credentials say what to do (newcomer D6)", .turn(.scripted), .timeLimit(.minutes(1)))

@@ -41,7 +41,7 @@ struct ReviewedPromiseTests {
         configuration.session = .persistent
         try await withRunningClient(configuration) { client, log in
             try await client.subscribe(to: "a") { messages in
-                let end = Task.immediate { try await messages.unsubscribe() }
+                let end = Task.begunHere { try await messages.unsubscribe() }
                 try await client.subscribe(to: "a") { _ in
                     let ended = try await end.value
                     #expect(ended == [.success])
@@ -116,9 +116,9 @@ struct ReviewedPromiseTests {
                     async let blocked: Void = blocker.block()
                     #expect(await eventually { blocker.isBlocked })
                     // Runs up to its wait for a second message: the first one is handled.
-                    Task.immediate { _ = await messages.first { _ in true } }
+                    Task.begunHere { _ = await messages.first { _ in true } }
                     // Runs up to its hop to the loop.
-                    end = Task.immediate { try? await client.shutdown() }
+                    end = Task.begunHere { try? await client.shutdown() }
                     blocker.release()
                     await blocked
                 }
