@@ -46,6 +46,11 @@ func configureProxy(_ configuration: inout MQTTClientConfiguration, password: MQ
     configuration.connection.proxy = .http(host: "proxy.example.com", port: 3128, username: "dev1", password: password)
     // snippet.end
 
+    // snippet.secureProxy
+    let tls = MQTTTLSConfiguration(trust: .file("/etc/ssl/proxy-ca.pem"))
+    configuration.connection.proxy = .https(host: "proxy.example.com", port: 443, tls: tls)
+    // snippet.end
+
     // snippet.proxyToken
     configuration.connection.proxy = .http(host: "proxy.example.com", port: 3128) { attempt in
         let token = try await issuer.token(forceRefresh: attempt.purpose == .rejected)

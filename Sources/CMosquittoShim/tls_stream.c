@@ -2,15 +2,7 @@
 
 #include "CMosquittoShim.h"
 
-#include <errno.h>
-#include <string.h>
-#include <sys/socket.h>
-
 #include <openssl/err.h>
-
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 // Darwin, with older SDKs: the descriptor is set to raise no SIGPIPE
-#endif
 
 // SSL_get_error depends on the error queue. Clearing its 16 entries costs as much as decrypting a short record.
 static void clear_errors(void)
@@ -182,30 +174,22 @@ size_t cmq_tls_unsent(cmq_tls *tls)
     return tls->outbound != NULL ? BIO_ctrl_pending(tls->outbound) : 0;
 }
 
-int cmq_tls_send(cmq_tls *tls, int socket)
+size_t cmq_tls_output(cmq_tls *tls, const void **bytes)
+{
+    char *start = NULL;
+    long length = tls->outbound != NULL ? BIO_get_mem_data(tls->outbound, &start) : 0;
+    *bytes = start;
+    return length > 0 ? (size_t)length : 0;
+}
+
+void cmq_tls_sent(cmq_tls *tls, size_t count)
 {
     static _Thread_local char discarded[16384];
-    while (tls->outbound != NULL) {
-        char *bytes;
-        long length = BIO_get_mem_data(tls->outbound, &bytes);
-        if (length <= 0) {
-            return 0;
+    while (count > 0 && tls->outbound != NULL) {
+        int taken = BIO_read(tls->outbound, discarded, (int)(count < sizeof discarded ? count : sizeof discarded));
+        if (taken <= 0) {
+            return;
         }
-        ssize_t sent = send(socket, bytes, (size_t)length, MSG_NOSIGNAL);
-        if (sent < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-            return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : errno;
-        }
-        for (ssize_t left = sent; left > 0;) {
-            int chunk = left < (ssize_t)sizeof discarded ? (int)left : (int)sizeof discarded;
-            int taken = BIO_read(tls->outbound, discarded, chunk);
-            if (taken <= 0) {
-                break;
-            }
-            left -= taken;
-        }
+        count -= (size_t)taken;
     }
-    return 0;
 }

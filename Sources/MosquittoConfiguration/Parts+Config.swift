@@ -5,7 +5,7 @@ import Mosquitto
 extension MQTTProxy {
     /// Returns `nil` without a host.
     static func configured(by keys: KeyReader) throws(MQTTError) -> MQTTProxy? {
-        let kind = try keys.choice("kind", ["socks5": MQTTProxy.Kind.socks5, "http": .http])
+        let kind = try keys.choice("kind", ["socks5": MQTTProxy.Kind.socks5, "http": .http, "https": .https])
         let host = try keys.string("host")
         let port = try keys.int("port")
         let username = try keys.string("username")
@@ -16,11 +16,15 @@ extension MQTTProxy {
             }
             return nil
         }
-        guard kind == .http else {
+        guard let kind, kind != .socks5 else {
             return MQTTProxy(host: host, port: port ?? 1_080, username: username, password: password)
         }
         guard let port else { throw keys.error("port", "is missing; an HTTP proxy has no usual port") }
-        return .http(host: host, port: port, username: username, password: password)
+        if kind == .http { return .http(host: host, port: port, username: username, password: password) }
+        guard let tls = try MQTTTLSConfiguration.configured(by: keys.scoped(to: "tls")) else {
+            throw keys.error("tls.enabled", "is false; give the kind \"http\" for a proxy without TLS")
+        }
+        return .https(host: host, port: port, tls: tls, username: username, password: password)
     }
 }
 

@@ -161,6 +161,20 @@ struct ConfigurationKeysTests {
         #expect(
             message { try self.configuration(["host": "b", "proxy.kind": "http", "proxy.host": "p"]) }
                 .contains("\"proxy.port\""))
+        let secure = try self.configuration([
+            "host": "b", "proxy.kind": "https", "proxy.host": "p", "proxy.port": 443,
+            "proxy.tls.trustFiles": list("proxy.pem"), "tls.trustFiles": list("broker.pem"),
+        ])
+        #expect(secure.connection.proxy?.kind == .https)
+        #expect(secure.connection.proxy?.tls.trust.description == "file \"proxy.pem\"")
+        #expect(secure.tls?.trust.description == "file \"broker.pem\"")
+        #expect(
+            message {
+                try self.configuration([
+                    "host": "b", "proxy.kind": "https", "proxy.host": "p", "proxy.port": 443,
+                    "proxy.tls.enabled": false,
+                ])
+            }.contains("\"proxy.tls.enabled\""))
     }
 
     @Test func `authorities of one's own are instead of the system's`() throws {

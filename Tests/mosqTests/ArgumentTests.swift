@@ -99,6 +99,9 @@ struct ArgumentTests {
         let web = try configuration("--proxy", "http://me:a%2fb@proxy:99").connection.proxy
         #expect(web?.kind == .http && web?.port == 99 && web?.username == "me" && web?.password == "a/b")
         #expect(try configuration("--proxy", "http://proxy").connection.proxy?.port == 80)
+        let secure = try configuration("--proxy", "https://me@proxy", "--proxy-cafile", "ca.pem").connection.proxy
+        #expect(secure?.kind == .https && secure?.port == 443 && secure?.username == "me")
+        #expect(secure?.tls.trust.description == "file \"ca.pem\"")
         let short = try configuration("--proxy", "socks5h://proxy").connection.proxy
         #expect(short?.port == 1_080)
         #expect(short?.username == nil)

@@ -240,5 +240,8 @@ bool cmq_tls_feed(cmq_tls *tls, const void *bytes, size_t length);
 // Returns the number of bytes of unsent ciphertext.
 size_t cmq_tls_unsent(cmq_tls *tls);
 
-// Sends as much as possible without blocking or SIGPIPE. Returns 0, or an errno other than EAGAIN.
-int cmq_tls_send(cmq_tls *tls, int socket);
+// Returns the number of bytes of unsent ciphertext that *bytes points to, valid until the next call for `tls`.
+size_t cmq_tls_output(cmq_tls *tls, const void **bytes);
+
+// Discards so many bytes of it, which were sent.
+void cmq_tls_sent(cmq_tls *tls, size_t count);

@@ -10,8 +10,9 @@ import Foundation
 extension MQTTProxy {
     /// Creates a proxy from `scheme://[username[:password]@]host[:port]`.
     ///
-    /// The schemes are `http` (default port 80), `socks5` and `socks5h` (default port 1080; the proxy resolves the
-    /// broker's name with both). User name and password are percent-decoded; an IPv6 address has brackets. Throws
+    /// The schemes are `http` (default port 80), `https` (default port 443; TLS with the system's trust, unless ``tls``
+    /// is set afterwards), `socks5` and `socks5h` (default port 1080; the proxy resolves the broker's name with both).
+    /// User name and password are percent-decoded; an IPv6 address has brackets. Throws
     /// ``MQTTError/Code/invalidConfiguration``, or ``MQTTError/Code/unsupported`` for another scheme. No error quotes
     /// the URL, any part of which may be a password.
     public init(url: String) throws(MQTTError) {
@@ -19,10 +20,12 @@ extension MQTTProxy {
         let kind: Kind
         switch scheme {
         case "http": kind = .http
+        case "https": kind = .https
         case "socks5", "socks5h": kind = .socks5
         default:
             throw .invalid(
-                .unsupported, "the scheme of the proxy's URL is not supported; use http://, socks5:// or socks5h://")
+                .unsupported,
+                "the scheme of the proxy's URL is not supported; use http://, https://, socks5:// or socks5h://")
         }
         var hostAndPort = authority
         var username: String?
@@ -34,8 +37,7 @@ extension MQTTProxy {
             hostAndPort = authority[authority.index(after: at)...]
         }
         let (host, port) = try Self.hostAndPort(hostAndPort)
-        self.init(
-            kind, host: host, port: port ?? (kind == .http ? 80 : 1_080), username: username, password: password)
+        self.init(kind, host: host, port: port ?? kind.standardPort, username: username, password: password)
         try validate()
     }
 
@@ -126,5 +128,16 @@ extension MQTTProxy {
     private static var notEncoded: MQTTError {
         .invalid(
             .invalidConfiguration, "the user name or password in the proxy's URL is not percent-encoded UTF-8")
+    }
+}
+
+extension MQTTProxy.Kind {
+    /// The port if a URL names none.
+    fileprivate var standardPort: Int {
+        switch self {
+        case .socks5: 1_080
+        case .http: 80
+        case .https: 443
+        }
     }
 }

@@ -65,7 +65,7 @@ struct AddressMemory {
 extension MQTTError {
     /// True if a broker answered, and would answer the same at another address of the name.
     var isAnswer: Bool {
-        if phase == .upgrade, let httpStatus { return httpStatus < 500 }
+        if phase == .upgrade || code == .proxy, let httpStatus { return httpStatus < 500 }
         return switch reasonCode {
         case nil, .serverUnavailable, .serverBusy, .serverShuttingDown: false
         default: true

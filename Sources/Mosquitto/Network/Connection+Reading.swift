@@ -8,7 +8,7 @@ extension Connection {
         case .bytes(let count):
             traffic.received += count
             receivedBytes += count
-            if stage == .handshaking, !hasReceived {
+            if stage <= .handshaking, !hasReceived {
                 foreign = ForeignProtocol(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             }
             keepAlive?.received(.now)
@@ -71,11 +71,8 @@ extension Connection {
         }
     }
 
-    /// Throws if the broker speaks TLS: an alert or a handshake record would be taken for an MQTT packet that a broker
-    /// may not send.
+    /// Throws if the broker speaks TLS. Within a proxy's TLS ``named(_:_:)`` finds that out.
     func refuseTLS() throws(MQTTError) {
-        if received.count >= 2, [21, 22].contains(received[0]), received[1] == 3 {
-            throw MQTTTLSFailure(.tlsRequired).error(phase: .connack)
-        }
+        if tunnel == nil, received.withPrefix(2, { Self.isTLS($0) }) { throw Self.tlsRequired }
     }
 }

@@ -7,6 +7,8 @@
 /// packets.
 final class Connection {
     enum Stage: Comparable {
+        /// TLS with a proxy, and the request to it.
+        case tunnelling
         case handshaking
         /// The upgrade to a WebSocket.
         case upgrading
@@ -19,8 +21,10 @@ final class Connection {
     /// The outcome of a call.
     enum Progress {
         case none
-        /// The connection waits for ``answer(isTrusted:)``, which decides whether to trust the broker.
+        /// The connection waits for ``answer(isTrusted:)``, which decides whether to trust the broker, or the proxy.
         case asks(MQTTTLSPeer)
+        /// Bytes reach the broker: there is no proxy with TLS, or it has connected.
+        case reached
         /// TLS is established, or not wanted.
         case handshaken
         /// The WebSocket is established.
@@ -47,6 +51,8 @@ final class Connection {
     let transport: any Transport
     /// The transport, if it is TLS.
     let tls: TLSStream?
+    /// The transport that carries the others through a proxy with TLS.
+    let tunnel: TunnelStream?
     /// The transport, if it is a WebSocket.
     let webSocket: WebSocketStream?
     var decoder: PacketDecoder
@@ -55,7 +61,7 @@ final class Connection {
     /// Received bytes that are not decrypted yet: an incomplete record, or bytes held back by a pause.
     var received = ByteQueue()
     var hasReceived = false
-    /// The protocol of a peer that answers the TLS handshake with neither TLS nor MQTT.
+    /// The protocol of a peer that answers the first TLS handshake with neither TLS nor MQTT.
     var foreign: ForeignProtocol?
     var hasEnded = false
     /// True while the handshake waits for ``answer(isTrusted:)``.
@@ -70,10 +76,12 @@ final class Connection {
     /// True after the broker has closed its side: few bytes are left to read, and the socket needs no polling for them.
     var hasPeerFinished = false
 
-    /// Takes over a connected socket. `webSocket`: the request of a WebSocket handshake.
+    /// Takes over a connected socket. `proxy`: the proxy with TLS to which the socket is connected; `webSocket`: the
+    /// request of a WebSocket handshake.
     init(
-        _ winner: ConnectRace.Winner, tls context: TLSContext?, webSocket request: MQTTWebSocketRequest? = nil,
-        configuration: MQTTClientConfiguration, scratch: UnsafeMutableRawBufferPointer, log: PacketLog? = nil
+        _ winner: ConnectRace.Winner, tls context: TLSContext?, through proxy: TunnelStream.Proxy? = nil,
+        webSocket request: MQTTWebSocketRequest? = nil, configuration: MQTTClientConfiguration,
+        scratch: UnsafeMutableRawBufferPointer, log: PacketLog? = nil
     ) throws(MQTTError) {
         self.log = log
         self.scratch = scratch
@@ -85,16 +93,20 @@ final class Connection {
             expectsAuthentication: configuration.authenticator != nil, cleanStart: configuration.session == .clean,
             topicAliasMaximum: configuration.receiving.topicAliasMaximum,
             log: log)
+        let carrier: any Transport
         do throws(MQTTError) {
             tls = if let context { try TLSStream(context) } else { nil }
+            let stream: any Transport = tls ?? PlainStream()
+            tunnel = if let proxy { try TunnelStream(stream, through: proxy) } else { nil }
+            carrier = tunnel ?? stream
         } catch {
             winner.socket.close()
             throw error
         }
-        let stream: any Transport = tls ?? PlainStream()
-        webSocket = request.map { WebSocketStream($0, over: stream) }
-        transport = webSocket ?? stream
-        stage = tls != nil ? .handshaking : webSocket != nil ? .upgrading : .established
+        webSocket = request.map { WebSocketStream($0, over: carrier) }
+        transport = webSocket ?? carrier
+        stage = .tunnelling
+        if tunnel == nil { stage = firstStage }
         // While reading is paused, only this timeout detects a lost broker.
         if configuration.keepAlive > .zero { socket.setUserTimeout(configuration.keepAlive * 2) }
     }
@@ -102,6 +114,9 @@ final class Connection {
     deinit { close() }
 
     var descriptor: Int32 { socket.descriptor }
+
+    /// The first stage of a connection that reaches the broker.
+    var firstStage: Stage { tls != nil ? .handshaking : webSocket != nil ? .upgrading : .established }
 
     /// True if the socket accepts no more bytes for now: the caller must not write until it does.
     var isBacklogged: Bool { transport.unsent > Self.backlog }
@@ -114,7 +129,7 @@ final class Connection {
     /// True if the received bytes end within a packet, a frame or a TLS record: a sign of a failing network, since
     /// brokers close between packets.
     var isInMidPacket: Bool {
-        !received.isEmpty || decoder.isInMidPacket || webSocket.map { $0.isInMidFrame } ?? false
+        !received.isEmpty || decoder.isInMidPacket || tunnel?.isInMidRecord == true || webSocket?.isInMidFrame == true
     }
 
     /// The room that the transport needs for a header in front of written bytes.
@@ -154,10 +169,10 @@ final class Connection {
     /// ``takePackets(_:)``.
     func advance(_ events: PollEvents) throws(MQTTError) -> Progress {
         switch stage {
-        case .handshaking:
+        case .tunnelling, .handshaking:
             if isAsking, !events.contains(.failed) { return .none }
-            if try receive() { throw endOfStream(.tlsHandshake) }
-            return isAsking ? .none : try advanceHandshake()
+            if try receive() { throw isTunnelling ? proxyEnd() : endOfStream(.tlsHandshake) }
+            return isAsking ? .none : isTunnelling ? try advanceTunnel() : try advanceHandshake()
         case .upgrading: return try advanceUpgrade(events)
         case .established:
             if events.contains(.failed) || events.contains(.finished) && !mayRead { peerFinished() }
@@ -176,7 +191,7 @@ final class Connection {
     func advanceHandshake() throws(MQTTError) -> Progress {
         guard stage == .handshaking, let tls else { return .handshaken }
         let step: Result<TLSStream.Step, MQTTError>
-        do throws(MQTTError) { step = .success(try tls.handshake(&received)) } catch { step = .failure(error) }
+        do throws(MQTTError) { step = .success(try handshake(tls)) } catch { step = .failure(error) }
         // An alert is sent whatever the result.
         let code = send()
         let result = try step.mapError(namedInHandshake).get()
@@ -194,11 +209,24 @@ final class Connection {
         }
     }
 
-    /// Resumes a handshake that waits for the decision about the broker.
+    private func handshake(_ tls: TLSStream) throws(MQTTError) -> TLSStream.Step {
+        guard let tunnel else { return try tls.handshake(&received) }
+        do throws(MQTTError) {
+            return try tunnel.handshake(of: tls, &received, scratch: scratch)
+        } catch {
+            throw error.code == .closed ? explained(error) : error
+        }
+    }
+
+    /// Resumes a handshake that waits for the decision about the broker, or the proxy.
     func answer(isTrusted: Bool) throws(MQTTError) -> Progress {
-        guard stage == .handshaking, isAsking, let tls else { return .none }
+        guard stage <= .handshaking, isAsking else { return .none }
         isAsking = false
-        tls.answer(isTrusted: isTrusted)
+        if isTunnelling {
+            tunnel?.answer(isTrusted: isTrusted)
+            return try advanceTunnel()
+        }
+        tls?.answer(isTrusted: isTrusted)
         return try advanceHandshake()
     }
 
@@ -215,17 +243,15 @@ final class Connection {
     }
 
     func send() -> Int32 {
-        let unsent = transport.unsent
-        let code = transport.send(socket)
-        let count = unsent - transport.unsent
-        if count > 0 {
-            sent += count
-            traffic.sent += count
+        let progress = transport.send { socket.send($0) }
+        if progress.count > 0 {
+            sent += progress.count
+            traffic.sent += progress.count
             keepAlive?.sent(.now)
         }
         if transport.unsent == 0 { largestWrite = 0 }
         transport.hasSent()
-        return code
+        return progress.code
     }
 
     /// Reads the bytes that the broker sent before it closed, which may give the reason. They fit in the socket's

@@ -21,15 +21,10 @@ final class PlainStream: Transport {
 
     var unsent: Int { outbound.count }
 
-    func send(_ socket: StreamSocket) -> Int32 {
-        while !outbound.isEmpty {
-            switch outbound.withPrefix(.max, { socket.send($0) }) {
-            case .bytes(let count): outbound.remove(count)
-            case .nothing, .end: return 0
-            case .failed(let code): return code
-            }
-        }
-        return 0
+    func send(_ take: (UnsafeRawBufferPointer) -> StreamSocket.Transfer) -> TransportProgress {
+        var progress = TransportProgress()
+        while !outbound.isEmpty, let count = progress.record(outbound.withPrefix(.max, take)) { outbound.remove(count) }
+        return progress
     }
 
     func rest() { outbound.rest() }

@@ -159,11 +159,17 @@ final class TLSStream: Transport {
 
     var unsent: Int { cmq_tls_unsent(record) }
 
-    func send(_ socket: StreamSocket) -> Int32 {
+    func send(_ take: (UnsafeRawBufferPointer) -> StreamSocket.Transfer) -> TransportProgress {
         if unsent > 0 { uses += 1 }
-        let code = cmq_tls_send(record, socket.descriptor)
+        var progress = TransportProgress()
+        var bytes: UnsafeRawPointer?
+        while case let length = cmq_tls_output(record, &bytes), length > 0,
+            let count = progress.record(take(UnsafeRawBufferPointer(start: bytes, count: length)))
+        {
+            cmq_tls_sent(record, count)
+        }
         if isEstablished, uses < Self.fewUses { giveBack() }
-        return code
+        return progress
     }
 
     func rest() {

@@ -8,7 +8,7 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// A WebSocket connection (RFC 6455) over a plain or a TLS one: the upgrade by HTTP, then frames. One write becomes one
+/// A WebSocket connection (RFC 6455) over another transport: the upgrade by HTTP, then frames. One write becomes one
 /// binary frame; frames and MQTT packets need not align (MQTT 5.0, section 6).
 final class WebSocketStream: Transport {
     private let inner: any Transport
@@ -173,11 +173,10 @@ final class WebSocketStream: Transport {
 
     var unsent: Int { inner.unsent }
 
-    func send(_ socket: StreamSocket) -> Int32 {
-        let before = inner.unsent
-        let code = inner.send(socket)
-        pongRest = max(0, pongRest - (before - inner.unsent))
-        return code
+    func send(_ take: (UnsafeRawBufferPointer) -> StreamSocket.Transfer) -> TransportProgress {
+        let progress = inner.send(take)
+        pongRest = max(0, pongRest - progress.count)
+        return progress
     }
 
     func hasSent() {

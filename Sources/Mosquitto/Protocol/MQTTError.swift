@@ -22,8 +22,8 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         public static let networkUnreachable = Code("networkUnreachable")
         /// A system call failed for a local reason, such as a lack of file descriptors.
         public static let system = Code("system")
-        /// The proxy refused, or does not answer as one; see ``MQTTConnectionOptions/proxy`` and
-        /// ``MQTTError/httpStatus``.
+        /// The proxy refused, or does not answer as one, or its TLS failed; see ``MQTTConnectionOptions/proxy``,
+        /// ``MQTTError/httpStatus`` and ``MQTTError/tls``.
         public static let proxy = Code("proxy")
         /// The server answered the WebSocket upgrade with another HTTP status than 101, and it is not about the
         /// credentials; see ``MQTTError/webSocket``.
@@ -107,7 +107,7 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
         case credentials
         /// Loading the TLS files and asking the TLS providers, then resolving the host name.
         case resolve
-        /// Connecting TCP.
+        /// Connecting TCP, and through a proxy.
         case connect
         /// The TLS handshake.
         case tlsHandshake

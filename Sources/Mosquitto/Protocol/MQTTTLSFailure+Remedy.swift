@@ -3,12 +3,18 @@
 extension MQTTTLSFailure {
     /// The remedy, in one sentence.
     public var remedy: String {
+        // No foreign text is part of it.
+        isProxy ? brokersRemedy.replacing("broker", with: "proxy") : brokersRemedy
+    }
+
+    private var brokersRemedy: String {
         switch kind {
         case .verification: verification?.remedy ?? "Check the broker's certificate."
         case .unauthenticated:
             "Remove anonymous ciphers from `ciphers`, and find out who answers at the broker's address."
         case .alert, .protocolError: alert?.remedy ?? reason.flatMap(Self.remedy(forReason:)) ?? Self.inspect
         case .clientCertificate: clientCertificateRemedy
+        case .notTLS where isProxy: "Check the port of the proxy, or use an `http` proxy if it has no TLS."
         case .notTLS:
             "Check the port: 8883 is usual for MQTT over TLS, and 1883 for plain TCP, which needs `tls` to be nil."
         case .tlsRequired: "Configure `tls`, or use the broker's port for plain TCP."

@@ -76,6 +76,9 @@ public struct MQTTTLSFailure: Error, Sendable, Hashable, CustomStringConvertible
     public var alert: Alert?
     /// OpenSSL's reason, such as "wrong version number".
     public var reason: String?
+    /// True if the TLS session is that with an `https` proxy, not with the broker; see ``MQTTProxy/tls``. The error has
+    /// the code ``MQTTError/Code/proxy``.
+    public var isProxy = false
 
     public init(_ kind: Kind, verification: Verification? = nil, alert: Alert? = nil, reason: String? = nil) {
         self.kind = kind
@@ -86,18 +89,23 @@ public struct MQTTTLSFailure: Error, Sendable, Hashable, CustomStringConvertible
 
     /// A description without the remedy.
     public var description: String {
+        let peer = isProxy ? "the proxy" : "the broker"
+        let port = isProxy ? "the proxy's port" : "this port"
+        let tls = isProxy ? "TLS with the proxy" : "TLS"
         switch kind {
-        case .verification: return verification?.description ?? "the broker's certificate was refused"
-        case .unauthenticated: return "the broker did not authenticate itself" + (reason.map { ": \($0)" } ?? "")
+        case .verification:
+            guard let verification else { return "\(peer)'s certificate was refused" }
+            return (isProxy ? "the proxy's " : "") + verification.description
+        case .unauthenticated: return "\(peer) did not authenticate itself" + (reason.map { ": \($0)" } ?? "")
         case .alert, .clientCertificate:
-            guard let alert else { return "the broker does not accept the client's certificate, or that there is none" }
-            return "the broker sent the TLS alert \(alert.name) (\(alert.code))"
-        case .notTLS: return "what answers at this port does not speak TLS"
-        case .tlsRequired: return "what answers at this port speaks TLS"
+            guard let alert else { return "\(peer) does not accept the client's certificate, or that there is none" }
+            return "\(peer) sent the TLS alert \(alert.name) (\(alert.code))"
+        case .notTLS: return "what answers at \(port) does not speak TLS"
+        case .tlsRequired: return "what answers at \(port) speaks TLS"
         case .configuration: return "the TLS configuration cannot be used" + (reason.map { ": \($0)" } ?? "")
         case .protocolError:
-            if let reason { return "TLS failed: \(reason)" }
-            return alert.map { "TLS failed with the alert \($0.name) (\($0.code))" } ?? "TLS failed"
+            if let reason { return "\(tls) failed: \(reason)" }
+            return alert.map { "\(tls) failed with the alert \($0.name) (\($0.code))" } ?? "\(tls) failed"
         }
     }
 }

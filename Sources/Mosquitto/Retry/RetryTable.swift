@@ -36,6 +36,9 @@ extension MQTTRetryPolicy.Decision {
         case .tlsConfiguration:
             // At the start this is a configuration error; later, a file may just be being replaced.
             return failure.isInitial ? .stop : .retry(.slow)
+        case .proxy where error.tls != nil:
+            // As for the broker: a certificate is renewed, or a trust corrected, by people.
+            return .retry(.slow)
         case .proxy:
             return afterProxy(error.httpStatus, of: failure)
         case .library:

@@ -15,6 +15,7 @@ struct Dialer {
     /// ignored.
     private(set) var attempt = 0
     private var tls: TLSContext?
+    private var proxyTLS: TLSContext?
     /// The value of Proxy-Authorization for the attempt.
     private var proxyAuthorization: MQTTSecret?
     /// The opening of the session, from dialling to the CONNACK.
@@ -44,24 +45,24 @@ struct Dialer {
         fileprivate let context: MQTTConnectAttempt
         fileprivate let configuration: MQTTClientConfiguration
         fileprivate let known: TLSContext?
+        fileprivate let knownProxy: TLSContext?
         fileprivate let resolve: @Sendable (String) async -> Resolver.Answer
 
         @concurrent
         func run() async -> Prepared {
-            var context = known
-            if let tls = configuration.tls {
-                do throws(MQTTError) {
-                    context = try await TLSContext.prepare(known, tls, for: endpoint, turn: attempt)
-                } catch {
-                    return Prepared(tls: known, addresses: .failure(error))
-                }
-            }
-            if endpoint.isUnixSocket { return Prepared(tls: context, addresses: .success([endpoint.host])) }
+            var prepared = Prepared(tls: known, proxyTLS: knownProxy, addresses: .success([endpoint.host]))
             let proxy = configuration.connection.proxy.flatMap { $0.serves(endpoint) ? $0 : nil }
-            var prepared = Prepared(tls: context, addresses: .success([]))
-            do throws(MQTTError) { prepared.authorization = try await authorization(proxy) } catch {
-                return Prepared(tls: context, addresses: .failure(error))
+            do throws(MQTTError) {
+                if let tls = configuration.tls {
+                    prepared.tls = try await TLSContext.prepare(known, tls, for: endpoint, turn: attempt)
+                }
+                if let proxy, proxy.kind == .https { prepared.proxyTLS = try await proxyTLS(proxy) }
+                prepared.authorization = try await authorization(proxy)
+            } catch {
+                prepared.addresses = .failure(error)
+                return prepared
             }
+            if endpoint.isUnixSocket { return prepared }
             // A proxy resolves the broker's name itself.
             let host = proxy?.host ?? endpoint.host
             if let address = HostAddresses.numeric(host) {
@@ -70,6 +71,17 @@ struct Dialer {
                 prepared.addresses = await resolve(host)
             }
             return prepared
+        }
+
+        private func proxyTLS(_ proxy: MQTTProxy) async throws(MQTTError) -> TLSContext {
+            do throws(MQTTError) {
+                return try await TLSContext.prepare(knownProxy, proxy.tls, for: proxy.endpoint, turn: attempt)
+            } catch {
+                var error = error
+                error.message = "the proxy's " + error.message
+                error.tls?.isProxy = true
+                throw error
+            }
         }
 
         /// Asks for the value of Proxy-Authorization, under the deadline of a credential provider.
@@ -92,6 +104,7 @@ struct Dialer {
 
     struct Prepared: Sendable {
         fileprivate var tls: TLSContext?
+        fileprivate var proxyTLS: TLSContext?
         fileprivate var addresses: Result<[String], MQTTError>
         fileprivate var authorization: MQTTSecret?
     }
@@ -101,12 +114,13 @@ struct Dialer {
         attempt += 1
         return Preparation(
             endpoint: context.endpoint, attempt: attempt, context: context, configuration: configuration, known: tls,
-            resolve: resolve)
+            knownProxy: proxyTLS, resolve: resolve)
     }
 
-    /// Stores the TLS context of an attempt, and returns the addresses.
+    /// Stores the TLS contexts of an attempt, and returns the addresses.
     mutating func take(_ prepared: Prepared) throws(MQTTError) -> [String] {
         tls = prepared.tls
+        proxyTLS = prepared.proxyTLS
         proxyAuthorization = prepared.authorization
         return try prepared.addresses.get()
     }
@@ -122,21 +136,36 @@ struct Dialer {
             configuration: configuration, credentials: proof.credentials, authentication: proof.authentication,
             loop: loop, logger: logger)
         request = proof.request
-        let proxy = configuration.connection.proxy.flatMap { $0.serves(endpoint) ? $0 : nil }
-        defer { proxyAuthorization = nil }
+        let proxy = proxy(of: endpoint)
         race = ConnectRace(
             memory.order(addresses, of: endpoint, now: .now),
             port: endpoint.isUnixSocket ? nil : proxy?.port ?? endpoint.port,
             from: configuration.connection.localAddress,
-            through: proxy.map { handshake($0, to: endpoint) }, loop: loop, client: client)
+            through: proxy.flatMap { plainHandshake($0, to: endpoint) }, loop: loop, client: client)
         try race?.startNext()
     }
 
-    private func handshake(_ proxy: MQTTProxy, to endpoint: MQTTEndpoint) -> any ProxyHandshake {
+    private func proxy(of endpoint: MQTTEndpoint) -> MQTTProxy? {
+        configuration.connection.proxy.flatMap { $0.serves(endpoint) ? $0 : nil }
+    }
+
+    /// The handshake with a proxy in the clear, which is a part of the race. That of a proxy with TLS is a part of the
+    /// connection, as the TLS of a broker is: ``TunnelStream``.
+    private func plainHandshake(_ proxy: MQTTProxy, to endpoint: MQTTEndpoint) -> (any ProxyHandshake)? {
         switch proxy.kind {
         case .socks5: SOCKSHandshake(proxy, to: endpoint)
         case .http: HTTPConnectHandshake(proxy, to: endpoint, authorization: proxyAuthorization)
+        case .https: nil
         }
+    }
+
+    private func tunnel(to endpoint: MQTTEndpoint) throws(MQTTError) -> TunnelStream.Proxy? {
+        guard let proxy = proxy(of: endpoint), proxy.kind == .https else { return nil }
+        // Never in the clear.
+        guard let proxyTLS else { throw MQTTError(.system, "the proxy's TLS is not prepared", phase: .connect) }
+        return TunnelStream.Proxy(
+            context: proxyTLS,
+            handshake: HTTPConnectHandshake(proxy, to: endpoint, authorization: proxyAuthorization))
     }
 
     /// The delay before the next address is tried in parallel; `nil` if there is none.
@@ -149,10 +178,14 @@ struct Dialer {
     mutating func ready(_ token: UInt64, of endpoint: MQTTEndpoint) throws(MQTTError) -> Connection? {
         guard let winner = try race?.ready(token) else { return nil }
         race = nil
-        defer { request = nil }
+        defer {
+            request = nil
+            proxyAuthorization = nil
+        }
         memory.connected(to: winner.address, of: endpoint, now: .now)
         return try Connection(
-            winner, tls: tls, webSocket: request, configuration: configuration, scratch: loop.scratch,
+            winner, tls: tls, through: try tunnel(to: endpoint), webSocket: request, configuration: configuration,
+            scratch: loop.scratch,
             log: PacketLog(logger, clientID: configuration.effectiveClientID))
     }
 
@@ -174,11 +207,13 @@ struct Dialer {
         race = nil
         opening = nil
         request = nil
+        proxyAuthorization = nil
     }
 
     /// Releases everything after the client has stopped.
     mutating func stop() {
         cancel()
         tls = nil
+        proxyTLS = nil
     }
 }

@@ -13,7 +13,7 @@ struct Link {
         self.loop = loop
         interest = connection.interest
         let token = loop.register(
-            connection.descriptor, client: client, interest: interest, isPatient: connection.tls != nil)
+            connection.descriptor, client: client, interest: interest, isPatient: connection.stage < .upgrading)
         guard let token else { throw MQTTError(.system, "the socket cannot be watched") }
         self.token = token
     }

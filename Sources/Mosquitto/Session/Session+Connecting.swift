@@ -47,8 +47,7 @@ extension Session {
             timers.cancel(.race)
             let link = try Link(connection, loop: loop, client: self)
             self.link = link
-            if connection.tls != nil { perform(machine.entered(.tlsHandshake)) }
-            try follow(try connection.advanceHandshake(), of: connection)
+            try follow(try connection.start(), of: connection)
         } catch {
             fail(error)
         }

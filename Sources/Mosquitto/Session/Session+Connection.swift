@@ -16,7 +16,7 @@ extension Session {
         switch progress {
         case .finished: return perform(machine.closed(now: .now))
         case .none: link?.update()
-        case .handshaken, .asks, .upgraded, .refused:
+        case .reached, .handshaken, .asks, .upgraded, .refused:
             guard drive({ connection throws(MQTTError) in try follow(progress, of: connection) }) else { return }
         }
         noticeDisconnectSent()
@@ -40,6 +40,7 @@ extension Session {
 
     func follow(_ progress: Connection.Progress, of connection: Connection) throws(MQTTError) {
         switch progress {
+        case .reached: try reached(connection)
         case .handshaken: try handshaken(connection)
         case .upgraded: try upgraded(connection)
         case .refused: awaitRefusal()
@@ -47,6 +48,12 @@ extension Session {
         case .none, .finished: break
         }
         link?.update()
+    }
+
+    /// Begins TLS with the broker; without TLS, goes on.
+    private func reached(_ connection: Connection) throws(MQTTError) {
+        if connection.tls != nil { perform(machine.entered(.tlsHandshake)) }
+        try follow(try connection.advanceHandshake(), of: connection)
     }
 
     func handshaken(_ connection: Connection) throws(MQTTError) {
@@ -70,11 +77,13 @@ extension Session {
         guard let opening = dialer.opening else { return }
         connection.writeSecret(try opening.connectPacket())
         try connection.flush()
+        try connection.consumeEarly()
     }
 
     /// Calls the user's custom verification, off the loop, while the handshake waits.
     func verify(_ peer: MQTTTLSPeer) {
-        guard let check = configuration.tls?.customVerification else { return }
+        let tls = connection?.isTunnelling == true ? configuration.connection.proxy?.tls : configuration.tls
+        guard let check = tls?.customVerification else { return }
         let attempt = generation
         Task { [weak self] in
             let objection = await Self.objection(to: peer, check)

@@ -13,6 +13,8 @@ struct SessionReporter {
     private let shared: SharedState
     private let logger: Logger
     private let tls: MQTTTLSConfiguration?
+    /// `nil` without a proxy with TLS, or if its settings are the default ones.
+    private let proxyTLS: MQTTProxy.BoxedTLS?
     /// True until the first warning of credentials that are sent without TLS.
     private var mayWarnOfPlain: Bool
     private var observed = MQTTConnectionState.idle
@@ -23,6 +25,7 @@ struct SessionReporter {
         self.shared = shared
         self.logger = logger
         tls = configuration.tls
+        proxyTLS = configuration.connection.proxy.flatMap { $0.kind == .https ? $0.boxedTLS : nil }
         let hasSecrets =
             configuration.credentials != nil || configuration.authenticator != nil || configuration.webSocket.hasSecrets
             || configuration.endpoints.contains { $0.webSocket?.query != nil }
@@ -130,7 +133,15 @@ struct SessionReporter {
 
     /// Logs a warning at each connection for settings that must not stay in production by accident.
     private func warnOfTLS() {
-        guard let tls else { return }
+        if let tls {
+            warn(of: tls, of: "broker", "whoever answered may read and change all messages")
+        }
+        if let proxyTLS {
+            warn(of: proxyTLS.value, of: "proxy", "whoever answered may read the proxy's password")
+        }
+    }
+
+    private func warn(of tls: MQTTTLSConfiguration, of peer: String, _ risk: String) {
         if let level = tls.lowSecurityLevel {
             logger.warning(
                 "TLS: `ciphers` lowers the security level; keys that others can break are accepted",
@@ -144,11 +155,10 @@ struct SessionReporter {
         guard tls.preSharedKey == nil else { return }
         switch tls.verification {
         case .none where tls.pins.isEmpty && tls.customVerification == nil:
-            logger.warning(
-                "TLS: the broker's certificate is NOT verified; whoever answered may read and change all messages")
+            logger.warning("TLS: the \(peer)'s certificate is NOT verified; \(risk)")
         case .withoutHostName:
             logger.warning(
-                "TLS: the broker's host name is NOT verified; any certificate of a trusted authority is accepted")
+                "TLS: the \(peer)'s host name is NOT verified; any certificate of a trusted authority is accepted")
         case .full, .none: break
         }
     }

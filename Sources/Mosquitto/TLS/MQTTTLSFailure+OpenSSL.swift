@@ -41,6 +41,7 @@ extension MQTTTLSFailure {
     func error(phase: MQTTError.Phase) -> MQTTError {
         let code: MQTTError.Code =
             switch kind {
+            case _ where isProxy && kind != .configuration: .proxy
             case .verification, .unauthenticated: .tlsVerification
             case .alert, .clientCertificate: alert == nil ? .closed : .tlsAlert
             case .configuration: .tlsConfiguration

@@ -35,9 +35,7 @@ final class BrokerSettings: Sendable {
         self.clientAuthority = clientAuthority
         self.authentication = authentication
         self.platform = platform
-        let context = try tls.map {
-            try Self.context($0, clientAuthority: clientAuthority, platform?.emulation.applicationProtocols ?? [])
-        }
+        let context = try tls.map { try Self.context($0, clientAuthority: clientAuthority, platform) }
         state = Mutex(State(script: script, tls: context, webSocket: webSocket))
     }
 
@@ -101,33 +99,14 @@ final class BrokerSettings: Sendable {
     }
 
     func replaceIdentity(_ identity: TestIdentity) throws {
-        let protocols = platform?.emulation.applicationProtocols ?? []
-        let context = try Self.context(identity, clientAuthority: clientAuthority, protocols)
+        let context = try Self.context(identity, clientAuthority: clientAuthority, platform)
         state.withLock { $0.tls = context }
     }
 
     private static func context(
-        _ identity: TestIdentity, clientAuthority: String?, _ applicationProtocols: [String]
+        _ identity: TestIdentity, clientAuthority: String?, _ platform: EmulatedPlatform?
     ) throws -> NIOSSLContext {
-        let chain = try NIOSSLCertificate.fromPEMBytes(Array(identity.certificatePEM.utf8))
-            .map { NIOSSLCertificateSource.certificate($0) }
-        let key = try NIOSSLPrivateKey(bytes: Array(identity.privateKeyPEM.utf8), format: .pem)
-        var configuration: TLSConfiguration
-        if let clientAuthority {
-            let roots = try NIOSSLCertificate.fromPEMBytes(Array(clientAuthority.utf8))
-            configuration = .makeServerConfigurationWithMTLS(
-                certificateChain: chain,
-                privateKey: .privateKey(key),
-                trustRoots: .certificates(roots)
-            )
-        } else {
-            configuration = .makeServerConfiguration(certificateChain: chain, privateKey: .privateKey(key))
-        }
-        configuration.minimumTLSVersion = .tlsv12
-        configuration.applicationProtocols = applicationProtocols
-        // The time for which an orderly close waits for the client's close_notify: a client that never sends one must
-        // not stall a test.
-        configuration.shutdownTimeout = .milliseconds(200)
-        return try NIOSSLContext(configuration: configuration)
+        try identity.serverContext(
+            clientAuthority: clientAuthority, applicationProtocols: platform?.emulation.applicationProtocols ?? [])
     }
 }

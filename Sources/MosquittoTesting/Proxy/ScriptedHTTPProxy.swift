@@ -2,10 +2,11 @@
 
 internal import NIOCore
 internal import NIOPosix
+internal import NIOSSL
 internal import Synchronization
 
-/// An HTTP proxy inside the test process, which misbehaves on demand: it answers CONNECT with a tunnel, or with any
-/// status, header fields and body; slowly, or not to the end.
+/// An HTTP proxy inside the test process, with or without TLS, which misbehaves on demand: it answers CONNECT with a
+/// tunnel, or with any status, header fields and body; slowly, or not to the end.
 ///
 /// ```swift
 /// let proxy = try await ScriptedHTTPProxy.start(script: [.answer(status: 502), .connect])
@@ -46,6 +47,7 @@ public final class ScriptedHTTPProxy: Sendable {
         var taken = 0
         var authorization: String?
         var pause: Duration?
+        var tls: NIOSSLContext?
         var requests: [Request] = []
     }
 
@@ -61,17 +63,20 @@ public final class ScriptedHTTPProxy: Sendable {
     /// Starts a proxy on a free port.
     ///
     /// - Parameters:
+    ///   - tls: If given, the proxy speaks TLS with this identity, as an `https` proxy does.
     ///   - authorization: The value of `Proxy-Authorization` that the proxy demands. The answer to other requests is
     ///     407, and they take no entry of the script.
     ///   - pause: If given, the proxy sends the head of each answer byte by byte, with this pause between two bytes.
     ///   - script: The behavior on the first, second, ... connection. The last entry repeats.
     /// - Throws: An error of SwiftNIO.
     public static func start(
+        tls: TestIdentity? = nil,
         authorization: String? = nil,
         pause: Duration? = nil,
         script: [Script] = [.connect]
     ) async throws -> ScriptedHTTPProxy {
-        let state = SharedProxyState(State(script: script, authorization: authorization, pause: pause))
+        let context = try tls.map { try $0.serverContext() }
+        let state = SharedProxyState(State(script: script, authorization: authorization, pause: pause, tls: context))
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
             let loop = group.next()
@@ -84,6 +89,9 @@ public final class ScriptedHTTPProxy: Sendable {
                     // The group has one thread, so this is the loop of the connections too.
                     channel.eventLoop.makeCompletedFuture {
                         connections.value.opened(channel)
+                        if let context = state.withState({ $0.tls }) {
+                            try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
+                        }
                         try channel.pipeline.syncOperations.addHandler(
                             ProxyRequestHandler(state, connections.value))
                     }
@@ -143,6 +151,14 @@ public final class ScriptedHTTPProxy: Sendable {
             state.script = script
             state.taken = 0
         }
+    }
+
+    /// Replaces the certificate of a proxy with TLS for connections accepted from now on.
+    ///
+    /// - Throws: An error of NIOSSL if the PEM text is not PEM.
+    public func replaceIdentity(_ tls: TestIdentity) throws {
+        let context = try tls.serverContext()
+        state.withState { $0.tls = context }
     }
 
     /// Closes all connections, with and without a tunnel, at once.

@@ -3,8 +3,8 @@
 import Mosquitto
 
 /// The argument of `--proxy`: `socks5h://[username[:password]@]host[:port]` as in mosquitto, where user name and
-/// password may have `%25`, `%3A` and `%40` for `%`, `:` and `@`; `http://` with the same parts, percent-encoded; or
-/// `environment`.
+/// password may have `%25`, `%3A` and `%40` for `%`, `:` and `@`; `http://` or `https://` with the same parts,
+/// percent-encoded; or `environment`.
 ///
 /// Error messages never quote the URL: any part of it may contain a password.
 struct ProxyURL {
@@ -14,7 +14,7 @@ struct ProxyURL {
     init(_ text: String) throws {
         if text == "environment" {
             proxy = try MQTTProxy.fromEnvironment()
-        } else if text.lowercased().hasPrefix("http://") {
+        } else if ["http://", "https://"].contains(where: text.lowercased().hasPrefix) {
             proxy = try MQTTProxy(url: text)
         } else {
             proxy = try Self.socks(text)

@@ -31,9 +31,15 @@ struct NetworkOptions: ParsableArguments {
     @Option(
         name: .long, parsing: .unconditional,
         help: ArgumentHelp(
-            "A SOCKS5 or HTTP proxy: socks5h:// or http://[username[:password]@]host[:port]. It resolves the broker's "
-                + "name. 'environment' takes HTTPS_PROXY, ALL_PROXY and NO_PROXY."))
+            "A SOCKS5 or HTTP proxy: socks5h://, http:// or https://[username[:password]@]host[:port]. It resolves the "
+                + "broker's name. 'environment' takes HTTPS_PROXY, ALL_PROXY and NO_PROXY."))
     var proxy: String?
+
+    @Option(
+        name: .customLong("proxy-cafile"), parsing: .unconditional,
+        help: ArgumentHelp(
+            "The certificate authorities of an https:// proxy, in place of the system's.", valueName: "file"))
+    var proxyAuthorities: String?
 
     func apply(to configuration: inout MQTTClientConfiguration) throws {
         // ReferenceArguments has replaced these flags with others.
@@ -47,5 +53,14 @@ struct NetworkOptions: ParsableArguments {
             configuration.connection.localAddress = address
         }
         if let proxy { configuration.connection.proxy = try ProxyURL(proxy).proxy }
+        if let proxyAuthorities {
+            // The environment may name another kind of proxy, or none.
+            if proxy == nil
+                || configuration.connection.proxy.map({ $0.kind != .https && proxy != "environment" }) ?? false
+            {
+                throw CommandFailure.usage("--proxy-cafile needs an https:// proxy with --proxy.")
+            }
+            configuration.connection.proxy?.tls.trust = .file(proxyAuthorities)
+        }
     }
 }

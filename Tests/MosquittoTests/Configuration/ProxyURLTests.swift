@@ -10,6 +10,7 @@ struct ProxyURLTests {
     @Test(arguments: [
         ("http://proxy", MQTTProxy.Kind.http, "proxy", 80), ("HTTP://proxy:3128/", .http, "proxy", 3_128),
         ("socks5://proxy", .socks5, "proxy", 1_080), ("socks5h://192.0.2.1:9", .socks5, "192.0.2.1", 9),
+        ("https://proxy", .https, "proxy", 443), ("HTTPS://me@proxy:3129", .https, "proxy", 3_129),
         ("http://[2001:db8::1]:8080", .http, "2001:db8::1", 8_080), ("http://[::1]", .http, "::1", 80),
     ])
     func `a URL has a scheme, a host and perhaps a port`(
@@ -17,7 +18,7 @@ struct ProxyURLTests {
     ) throws {
         let proxy = try MQTTProxy(url: url)
         #expect(proxy.kind == kind && proxy.host == host && proxy.port == port)
-        #expect(proxy.username == nil && proxy.password == nil)
+        #expect(proxy.username == (url.contains("me@") ? "me" : nil) && proxy.password == nil)
     }
 
     @Test(arguments: [
@@ -34,12 +35,12 @@ struct ProxyURLTests {
     @Test(arguments: [
         "proxy", "http://", "http://:80", "http://p:", "http://p:x", "http://p:0", "http://p:65536", "http://p:+1",
         "http://hidden:hidden@p/path", "http://hidden:hidden/@p", "http://hid%zz:hidden@p", "http://hidden:%FF@p",
-        "http://@p", "http://[::1", "http://[::1]x", "ftp://hidden@p", "https://hidden@p", "http://a%3Ahidden:x@p",
+        "http://@p", "http://[::1", "http://[::1]x", "ftp://hidden@p", "https://hidden@p/path", "http://a%3Ahidden:x@p",
         "http://p?hidden", "http://hidden:x@p#",
     ])
     func `a mistake is named, and the URL never shown`(url: String) {
         let error = #expect(throws: MQTTError.self) { try MQTTProxy(url: url) }
-        #expect(error?.code == (url.hasPrefix("ftp") || url.hasPrefix("https") ? .unsupported : .invalidConfiguration))
+        #expect(error?.code == (url.hasPrefix("ftp") ? .unsupported : .invalidConfiguration))
         #expect(error.map { "\($0)".contains("hidden") } == false, "\(error.map { "\($0)" } ?? "")")
     }
 
@@ -51,6 +52,7 @@ struct ProxyURLTests {
             (["ALL_PROXY": "socks5h://all"], "all"), (["all_proxy": "all:1", "ALL_PROXY": "http://x"], "all"),
             (["https_proxy": "", "ALL_PROXY": "all"], "all"),
             (["ALL_PROXY": "http://all", "HTTPS_PROXY": "http://first"], "first"),
+            (["https_proxy": "https://secure:3129"], "secure"),
         ] as [([String: String], String?)])
     func `the first variable that is not empty names the proxy`(
         environment: [String: String], host: String?

@@ -144,7 +144,8 @@ struct HTTPConnectHandshakeTests {
         .http(host: "p", port: 1, password: "x"),
         .http(host: "p", port: 1, username: String(repeating: "u", count: 1_025)),
         .http(host: "p", port: 1, username: "u", password: MQTTSecret(String(repeating: "p", count: 4_097))),
-        both(), socksWithAuthorization(),
+        both(), socksWithAuthorization(), .https(host: "p", port: 1, tls: MQTTTLSConfiguration(trust: [])),
+        .https(host: "p", port: 1, username: "a:b"),
     ])
     func `a proxy that cannot be is refused before any connection`(proxy: MQTTProxy) {
         var configuration = MQTTClientConfiguration(host: "b")

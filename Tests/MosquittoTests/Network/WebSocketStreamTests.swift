@@ -26,9 +26,10 @@ import Turns
         }
         func finishWriting() {}
         var unsent: Int { written.count - sent }
-        func send(_ socket: StreamSocket) -> Int32 {
-            if isReading { sent = written.count }
-            return 0
+        func send(_ take: (UnsafeRawBufferPointer) -> StreamSocket.Transfer) -> TransportProgress {
+            guard isReading else { return TransportProgress() }
+            defer { sent = written.count }
+            return TransportProgress(count: unsent)
         }
         func rest() {}
 
@@ -53,7 +54,6 @@ import Turns
 
     private let wire = Wire()
     private let stream: WebSocketStream
-    private let socket = StreamSocket(descriptor: -1)
 
     init() { stream = WebSocketStream(MQTTWebSocketRequest(to: .webSocket(host: "a")), over: wire) }
 
@@ -93,7 +93,7 @@ import Turns
         #expect(wire.frames.count == 1)
         wire.isReading = true
         for _ in 0..<3 {
-            _ = stream.send(socket)
+            _ = stream.send { .bytes($0.count) }
             stream.hasSent()
         }
         #expect(wire.frames.map(\.payload) == [[0], [UInt8(truncatingIfNeeded: 999)]])

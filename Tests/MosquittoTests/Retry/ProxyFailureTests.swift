@@ -38,6 +38,33 @@ struct ProxyFailureTests {
         #expect(decision(status) == later)
     }
 
+    @Test func `the TLS of a proxy that fails is waited for, whatever else there is`() {
+        var failure = MQTTTLSFailure(.verification)
+        failure.isProxy = true
+        let error = failure.error(phase: .connect)
+        #expect(error.code == .proxy && error.phase == .connect && error.tls?.isProxy == true)
+        for isInitial in [true, false] {
+            let decision = Decision.standard(
+                for: MQTTFailure(error: error, attempt: 1, isInitial: isInitial, hasProxyAuthorization: true))
+            #expect(decision == .retry(.slow))
+        }
+    }
+
+    @Test func `the words for a proxy's TLS do not name the broker`() {
+        let kinds: [MQTTTLSFailure.Kind] = [
+            .verification, .unauthenticated, .alert, .clientCertificate, .notTLS, .tlsRequired, .protocolError,
+        ]
+        for kind in kinds {
+            for alert in [nil, MQTTTLSFailure.Alert(received: true, code: 48, name: "unknown_ca")] {
+                var failure = MQTTTLSFailure(kind, alert: alert)
+                failure.isProxy = true
+                let text = failure.description + failure.remedy
+                #expect(!text.contains("broker"), "\(text)")
+                #expect(kind == .tlsRequired || failure.error(phase: .connect).code == .proxy)
+            }
+        }
+    }
+
     @Test func `a 407 has the authorization asked anew, before and after the first connection`() {
         for isInitial in [true, false] {
             for status in [407, 401] {
