@@ -31,7 +31,7 @@ struct DoctorDiagnosisTests {
             .upgradeRefused, "the upgrade to a WebSocket was answered with \(status); check", phase: .upgrade)
         error.httpStatus = status
         error.webSocket = MQTTWebSocketFailure(body: "no")
-        let diagnosis = Diagnosis.connack(error, nil, isTLS: true, now: .now)
+        let diagnosis = Diagnosis.upgrade(error, isTLS: true)
         #expect(diagnosis.cause == .upgradeRefused)
         #expect(diagnosis.summary == "The upgrade to a WebSocket was answered with \(status).")
         #expect(diagnosis.likely.first == "the server says: no" && diagnosis.likely.last?.contains(likely) == true)

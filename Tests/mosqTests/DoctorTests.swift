@@ -84,6 +84,68 @@ struct DoctorTests {
         await proxy.stop()
     }
 
+    @Test func `a proxy with TLS is trusted with an authority of its own`() async throws {
+        let authority = try TestCertificateAuthority()
+        let folder = try TemporaryDirectory()
+        let cafile = try folder.write(authority.certificatePEM, to: "proxy.pem")
+        let broker = try await ScriptedBroker.start()
+        let proxy = try await ScriptedHTTPProxy.start(tls: try authority.serverIdentity())
+        let arguments = ["-h", "b.invalid", "-p", "\(broker.port)", "--proxy", "https://localhost:\(proxy.port)"]
+        let run = try await DoctorRun(arguments + ["--proxy-cafile", cafile])
+        #expect(run.status == 0, "\(run.output)")
+        #expect(run.report["proxy"]?["kind"] == "https")
+        let untrusted = try await DoctorRun(arguments)
+        #expect(untrusted.status == 1)
+        #expect(untrusted.cause("proxy") == "proxyCertificate", "\(untrusted.output)")
+        #expect(untrusted.report["proxy"]?["failedCheck"]?["code"]?.number != nil)
+        #expect(untrusted.words("proxy").contains("--proxy-cafile"))
+        let plain = try await ScriptedBroker.start(script: [.raw(Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8))])
+        let wrong = try await DoctorRun(["-h", "b.invalid", "--proxy", "https://localhost:\(plain.port)"])
+        #expect(wrong.cause("proxy") == "notProxy", "\(wrong.output)")
+        let missing = try await DoctorRun(arguments + ["--proxy-cafile", "/nonexistent"])
+        #expect(missing.cause("proxy") == "tlsConfiguration", "\(missing.output)")
+        for server in [broker, plain] { await server.stop() }
+        await proxy.stop()
+    }
+
+    @Test func `a WebSocket has a step of its own, with the status of the answer`() async throws {
+        let broker = try await ScriptedBroker.start(webSocket: .init())
+        let arguments = ["-p", "\(broker.port)", "--ws", "--ws-path", "/x?token=hidden-token"]
+        let run = try await DoctorRun(arguments)
+        #expect(run.status == 0, "\(run.output)")
+        for step in ["upgrade", "connack"] { #expect(run.status(step) == "ok", "\(step)") }
+        #expect(run.report["upgrade"]?["httpStatus"] == 101)
+        #expect(run.report["upgrade"]?["path"] == "/x")
+        broker.webSocket = .init(upgrades: [
+            .refuse(
+                status: 401, reason: "Unauthorized",
+                headers: [
+                    "WWW-Authenticate": #"Bearer error="invalid_token", error_description="expired: hidden-token""#,
+                    "Server": "nginx/1.22", "Retry-After": "7",
+                ], body: "who are you?")
+        ])
+        let refused = try await DoctorRun(arguments)
+        #expect(refused.status == 1)
+        #expect(refused.status("upgrade") == "failed", "\(refused.output)")
+        #expect(refused.cause("upgrade") == "upgradeRefused")
+        #expect(refused.status("connack") == "skipped")
+        let facts = try #require(refused.report["upgrade"])
+        #expect(facts["httpStatus"] == 401)
+        #expect(facts["server"] == "nginx/1.22")
+        #expect(facts["retryAfter"] == 7)
+        #expect(facts["body"] == "who are you?")
+        #expect(facts["challenge"]?.string?.contains("invalid_token") == true)
+        #expect(!refused.output.contains("hidden"))
+        let text = try await MosqProcess(["doctor"] + arguments).result()
+        #expect(text.output.contains("\n✗ upgrade   answered 401 at /x\n"), "\(text.output)")
+        #expect(text.output.contains("server     nginx/1.22"))
+        #expect(text.output.contains("fails at the step upgrade"))
+        broker.webSocket = nil
+        let closed = try await DoctorRun(arguments)
+        #expect(closed.status("upgrade") == "failed", "\(closed.output)")
+        await broker.stop()
+    }
+
     @Test func `a proxy that is not there is not the broker`() async throws {
         let run = try await DoctorRun(["-h", "b", "--proxy", "http://127.0.0.1:\(try freePort())"])
         #expect(run.cause("tcp") == "refused")

@@ -126,6 +126,8 @@ struct WebSocketHandshake {
             let text = Self.redacted(String(decoding: reader.body, as: UTF8.self), request)
             details.body = ForeignText(text, limit: HTTPAnswerReader.maximumBody).description
         }
+        details.server = shown(head.values(of: "Server"), limit: 80)
+        details.challenge = shown(head.values(of: "WWW-Authenticate"), limit: 200)
         details.retryAfter = head.values(of: "Retry-After").first.flatMap {
             HTTPDate.delay(
                 retryAfter: $0, now: now.timeIntervalSince1970, limit: MQTTWebSocketFailure.longestRetryAfter)
@@ -139,6 +141,12 @@ struct WebSocketHandshake {
         error.webSocket = details
         error.message = message(head.status, reason, details, error.serverReference)
         return error
+    }
+
+    /// Returns the values of a field as text without secrets.
+    private func shown(_ values: [String], limit: Int) -> String? {
+        if values.isEmpty { return nil }
+        return ForeignText(Self.redacted(values.joined(separator: ", "), request), limit: limit).description
     }
 
     private static func code(_ status: Int) -> MQTTError.Code {

@@ -7,6 +7,11 @@
 public struct MQTTWebSocketFailure: Sendable, Hashable, CustomReflectable {
     /// The beginning of the answer's body, up to 8 KiB; `nil` if it has none.
     public var body: String?
+    /// The name of the server or the proxy that answered (RFC 9110, `Server`), up to 80 characters.
+    public var server: String?
+    /// The reason of an answer 401, as far as it has one (RFC 9110, `WWW-Authenticate`; RFC 6750, section 3), up to 200
+    /// characters.
+    public var challenge: String?
     /// The delay that the server asks for (RFC 9110, `Retry-After`): at most an hour.
     public var retryAfter: Duration?
     /// The code of the server's close frame (RFC 6455, section 7.4), such as 1008 for a policy violation; `nil` if the
@@ -41,7 +46,8 @@ public struct MQTTWebSocketFailure: Sendable, Hashable, CustomReflectable {
         Mirror(
             self,
             children: [
-                "body": body as Any, "retryAfter": retryAfter as Any,
+                "body": body as Any, "server": server as Any, "challenge": challenge as Any,
+                "retryAfter": retryAfter as Any,
                 "closeCode": closeCode as Any, "closeReason": closeReason as Any,
             ])
     }

@@ -104,7 +104,7 @@ final class BrokerSettings: Sendable {
     }
 
     private static func context(
-        _ identity: TestIdentity, clientAuthority: String?, _ platform: EmulatedPlatform?
+        _ identity: TestIdentity, clientAuthority: String?, _ platform: ScriptedBroker.Platform?
     ) throws -> NIOSSLContext {
         try identity.serverContext(
             clientAuthority: clientAuthority, applicationProtocols: platform?.emulation.applicationProtocols ?? [])

@@ -9,22 +9,26 @@ import Foundation
 /// All findings about one endpoint, step by step.
 struct ConnectionReport: Encodable, Sendable {
     /// The steps in order. The names are those of the JSON.
-    enum Step: String, CodingKey, CaseIterable { case names, tcp, proxy, tls, token, connack, loopback }
+    enum Step: String, CodingKey, CaseIterable { case names, tcp, proxy, tls, token, upgrade, connack, loopback }
 
     let endpoint: String
     /// True if the steps names and tcp examine a proxy.
     let isThroughProxy: Bool
+    /// True if the connection is upgraded to a WebSocket.
+    let isWebSocket: Bool
     var names: Finding<NameFacts> = .skipped()
     var tcp: Finding<ConnectFacts> = .skipped()
     var proxy: Finding<ProxyFacts> = .skipped()
     var tls: Finding<TLSFacts> = .skipped()
     var token: Finding<TokenFacts> = .skipped()
+    var upgrade: Finding<UpgradeFacts> = .skipped()
     var connack: Finding<ConnackFacts> = .skipped()
     var loopback: Finding<LoopBackFacts> = .skipped()
 
-    init(endpoint: String, isThroughProxy: Bool = false) {
+    init(endpoint: String, isThroughProxy: Bool = false, isWebSocket: Bool = false) {
         self.endpoint = endpoint
         self.isThroughProxy = isThroughProxy
+        self.isWebSocket = isWebSocket
     }
 
     /// True if no step has failed and the broker has accepted the connection.
@@ -33,7 +37,7 @@ struct ConnectionReport: Encodable, Sendable {
         return !statuses.contains(.failed) && connack.status != .skipped
     }
 
-    private enum Key: String, CodingKey { case endpoint, ok, names, tcp, proxy, tls, token, connack, loopback }
+    private enum Key: String, CodingKey { case endpoint, ok, names, tcp, proxy, tls, token, upgrade, connack, loopback }
 
     func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: Key.self)
@@ -44,6 +48,7 @@ struct ConnectionReport: Encodable, Sendable {
         try container.encode(proxy, forKey: .proxy)
         try container.encode(tls, forKey: .tls)
         try container.encode(token, forKey: .token)
+        try container.encode(upgrade, forKey: .upgrade)
         try container.encode(connack, forKey: .connack)
         try container.encode(loopback, forKey: .loopback)
     }

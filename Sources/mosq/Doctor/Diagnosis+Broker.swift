@@ -13,7 +13,6 @@ extension Diagnosis {
     /// result.
     static func connack(_ error: MQTTError, _ token: TokenFacts?, isTLS: Bool, now: Date) -> Diagnosis {
         if let code = error.reasonCode { return refusal(code, error, token, now: now) }
-        if error.phase == .upgrade { return upgrade(error, isTLS: isTLS) }
         switch error.code {
         case .timeout:
             return Diagnosis(
@@ -43,13 +42,13 @@ extension Diagnosis {
     }
 
     /// Diagnoses a failed upgrade to a WebSocket.
-    private static func upgrade(_ error: MQTTError, isTLS: Bool) -> Diagnosis {
+    static func upgrade(_ error: MQTTError, isTLS: Bool) -> Diagnosis {
         let said = error.webSocket?.body.map { ["the server says: \($0.prefix(200))"] } ?? []
         let summary = sentence(String(error.message.prefix { $0 != ";" }))
         let port = "Check host, -p and --ws-path\(isTLS ? "" : ", and whether the port wants TLS")."
         guard let status = error.httpStatus else {
             return Diagnosis(
-                error.code == .closed ? .closed : .upgradeRefused, summary,
+                error.code == .closed ? .closed : error.code == .timeout ? .noAnswer : .upgradeRefused, summary,
                 likely: ["a port for MQTT without WebSockets", isTLS ? nil : "a port that wants TLS"].compactMap { $0 },
                 remedy: port)
         }

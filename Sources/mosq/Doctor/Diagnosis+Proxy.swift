@@ -5,6 +5,7 @@ import Mosquitto
 extension Diagnosis {
     /// Diagnoses a failure of the proxy, or of the connection to the broker that the proxy makes.
     static func proxy(_ error: MQTTError, _ facts: ProxyFacts) -> Diagnosis {
+        if let failure = error.tls { return proxyTLS(error, failure) }
         let said = sentence(error.message)
         let sees = "Where the proxy runs, check that it can connect to the broker's host and port."
         switch error.httpStatus {
@@ -34,6 +35,27 @@ extension Diagnosis {
             return Diagnosis(
                 isForeign ? .notProxy : .proxyFails, said,
                 remedy: isForeign ? "Check scheme, host and port of --proxy." : sees)
+        }
+    }
+
+    /// Diagnoses a failure of the TLS session with a proxy.
+    private static func proxyTLS(_ error: MQTTError, _ failure: MQTTTLSFailure) -> Diagnosis {
+        let said = sentence(failure.description)
+        switch failure.kind {
+        case .verification where [2, 18, 19, 20, 21].contains(failure.verification?.code):
+            return Diagnosis(
+                .proxyCertificate, said, likely: ["an authority of one's own that this machine does not trust"],
+                remedy: "Give the proxy's authority with --proxy-cafile.")
+        case .verification, .unauthenticated: return Diagnosis(.proxyCertificate, said, remedy: failure.remedy)
+        case .notTLS:
+            return Diagnosis(
+                .notProxy, sentence(String(error.message.prefix { $0 != ";" })),
+                likely: ["a proxy without TLS", "another program's port"],
+                remedy: "Check scheme, host and port of --proxy.")
+        case .configuration:
+            return Diagnosis(
+                .tlsConfiguration, sentence(error.message), remedy: "Correct the file that the message names.")
+        default: return Diagnosis(.proxyFails, said, remedy: failure.remedy)
         }
     }
 }

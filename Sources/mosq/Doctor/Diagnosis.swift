@@ -5,7 +5,7 @@ struct Diagnosis: Encodable, Hashable {
     /// The causes that a diagnosis distinguishes. Their names are an interface, documented in docs/doctor.md.
     enum Cause: String, Encodable, CaseIterable {
         case nameNotFound, refused, noAnswer, unreachable, noSocket, someAddressesFail
-        case proxyAuthentication, proxyForbids, proxyFails, notProxy
+        case proxyAuthentication, proxyForbids, proxyFails, proxyCertificate, notProxy
         case notTLS, tlsRequired, unknownAuthority, certificateExpired, certificateNotYetValid, wrongName
         case certificateRevoked, certificateRefused, clientCertificateMissing, clientCertificateRefused
         case tlsConfiguration, tlsMismatch

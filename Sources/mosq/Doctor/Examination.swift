@@ -24,7 +24,8 @@ struct Examination: Sendable {
 
     /// - Parameter show: called with each step when it is done, in order.
     func run(_ show: (ConnectionReport.Step, ConnectionReport) -> Void) async -> ConnectionReport {
-        var report = ConnectionReport(endpoint: "\(endpoint)", isThroughProxy: proxy != nil)
+        var report = ConnectionReport(
+            endpoint: "\(endpoint)", isThroughProxy: proxy != nil, isWebSocket: endpoint.webSocket != nil)
         let addresses = await names(&report)
         show(.names, report)
         if let addresses { report.tcp = await tcp(addresses) }
@@ -39,7 +40,7 @@ struct Examination: Sendable {
             }
             await certificates(&report)
         }
-        for step in [ConnectionReport.Step.proxy, .tls, .token, .connack, .loopback] { show(step, report) }
+        for step in [ConnectionReport.Step.proxy, .tls, .token, .upgrade, .connack, .loopback] { show(step, report) }
         return report
     }
 
@@ -162,13 +163,14 @@ struct Examination: Sendable {
             let time = ContinuousClock.now - start
             if let proxy { report.proxy = Finding(ProxyFacts(proxy)) }
             if let tls = configuration.tls { report.tls = Finding(connected(tlsFacts(tls), info, recorder)) }
+            if let path = endpoint.webSocket?.path { report.upgrade = Finding(UpgradeFacts(path: path)) }
             report.connack = Finding(ConnackFacts(info, configuration.version, time))
         } catch {
             let hints = PlatformHint.likely(
                 endpoint, configuration, username: credentials.username, hasPassword: credentials.password != nil)
             await failed(await runner.value ?? error, recorder, hints, &report)
         }
-        for step in [ConnectionReport.Step.proxy, .tls, .token, .connack] { show(step, report) }
+        for step in [ConnectionReport.Step.proxy, .tls, .token, .upgrade, .connack] { show(step, report) }
         if report.connack.status == .ok { report.loopback = await loopBack.finding(client) { await runner.value } }
         show(.loopback, report)
         try? await client.shutdown()
@@ -191,9 +193,14 @@ struct Examination: Sendable {
         let now = Date.now
         if let proxy {
             var facts = ProxyFacts(proxy)
-            facts.httpStatus = error.httpStatus
             // The addresses of the proxy connected before: what fails in this phase is the proxy's part.
-            let isProxy = error.code == .proxy || error.phase == .connect
+            let isProxy =
+                error.code == .proxy && error.phase != .upgrade || error.phase == .connect
+                || error.tls?.isProxy == true
+            if isProxy {
+                facts.httpStatus = error.httpStatus
+                facts.failedCheck = error.tls?.verification.map(TLSFacts.FailedCheck.init)
+            }
             report.proxy = isProxy ? Finding(facts, .proxy(error, facts)) : Finding(facts)
             if isProxy { return }
         }
@@ -204,9 +211,7 @@ struct Examination: Sendable {
             if peer == nil, isTLS { peer = await CertificateProbe.peer(configuration) }
             facts.fill(peer)
             facts.alert = error.tls?.alert.flatMap { $0.received ? $0.name : nil }
-            facts.failedCheck = error.tls?.verification.map {
-                TLSFacts.FailedCheck(code: $0.code, text: $0.text, depth: $0.depth)
-            }
+            facts.failedCheck = error.tls?.verification.map(TLSFacts.FailedCheck.init)
             // A platform that wants a protocol by ALPN may end the handshake without it.
             let isEnded = isTLS && error.tls?.verification == nil
             report.tls =
@@ -223,6 +228,14 @@ struct Examination: Sendable {
                 report.tls = Finding(facts, .tlsRequired)
                 return
             }
+        }
+        if let path = endpoint.webSocket?.path {
+            if error.phase == .upgrade {
+                let diagnosis = Diagnosis.upgrade(error, isTLS: configuration.tls != nil)
+                report.upgrade = Finding(UpgradeFacts(path: path, error), diagnosis)
+                return
+            }
+            report.upgrade = Finding(UpgradeFacts(path: path))
         }
         report.connack = Finding(
             ConnackFacts(error, configuration),

@@ -34,16 +34,23 @@ struct ConnectFacts: Encodable, Sendable {
 
 /// The proxy on the way to the broker: never its user name or password.
 struct ProxyFacts: Encodable, Sendable {
-    enum Kind: String, Encodable, Sendable { case socks5, http }
+    enum Kind: String, Encodable, Sendable { case socks5, http, https }
 
     var kind: Kind
     var host: String
     var port: Int
     /// The status of an HTTP proxy that refused.
     var httpStatus: Int?
+    /// The failed check of the certificate of a proxy with TLS.
+    var failedCheck: TLSFacts.FailedCheck?
 
     init(_ proxy: MQTTProxy) {
-        kind = proxy.kind == .http ? .http : .socks5
+        kind =
+            switch proxy.kind {
+            case .socks5: .socks5
+            case .https: .https
+            default: .http
+            }
         host = proxy.host
         port = proxy.port
     }
@@ -76,6 +83,12 @@ struct TLSFacts: Encodable, Sendable {
         var code: Int32
         var text: String
         var depth: Int32
+
+        init(_ verification: MQTTTLSFailure.Verification) {
+            code = verification.code
+            text = verification.text
+            depth = verification.depth
+        }
     }
 
     /// The host name that the certificate must match.
@@ -112,6 +125,40 @@ struct TokenFacts: Encodable, Sendable {
     var receivedAt: Date?
     /// The issuer's clock less this machine's, in seconds, if the issuer's answer contains its time.
     var clockSkew: Double?
+}
+
+/// The server's answer to the request for a WebSocket: nothing of the request but its path, since its query and its
+/// headers may be signed.
+struct UpgradeFacts: Encodable, Sendable {
+    var path: String
+    /// 101 for success.
+    var httpStatus: Int?
+    /// The name of the server that refused.
+    var server: String?
+    /// The reason of a 401.
+    var challenge: String?
+    /// The target of a redirection, without its query.
+    var location: String?
+    /// The delay that the server asks for, in seconds.
+    var retryAfter: Double?
+    /// The beginning of the answer's body.
+    var body: String?
+
+    /// The facts of a WebSocket that was accepted.
+    init(path: String) {
+        self.path = path
+        httpStatus = 101
+    }
+
+    init(path: String, _ error: MQTTError) {
+        self.path = path
+        httpStatus = error.httpStatus
+        server = error.webSocket?.server
+        challenge = error.webSocket?.challenge
+        location = error.serverReference
+        retryAfter = error.webSocket?.retryAfter?.inSeconds
+        body = error.webSocket?.body
+    }
 }
 
 /// The broker's answer to CONNECT.

@@ -15,7 +15,7 @@ struct ReportText {
     var now = Date.now
 
     /// Returns the lines of one step: its mark and name, its facts and, if it failed, the cause and the remedy; none
-    /// for the proxy of a connection without one.
+    /// for the proxy or the upgrade of a connection without one.
     func lines(_ step: ConnectionReport.Step, of report: ConnectionReport) -> [String] {
         switch step {
         case .names: lines(step, report.names, report.names.facts.map(names) ?? [Line("none: a Unix socket")])
@@ -23,6 +23,8 @@ struct ReportText {
         case .proxy: report.isThroughProxy ? lines(step, report.proxy, report.proxy.facts.map(proxy) ?? []) : []
         case .tls: lines(step, report.tls, report.tls.facts.map(tls) ?? [Line(tlsIsSkipped(report))])
         case .token: lines(step, report.token, report.token.facts.map(token) ?? [])
+        case .upgrade:
+            report.isWebSocket ? lines(step, report.upgrade, report.upgrade.facts.map(upgrade) ?? []) : []
         case .connack: lines(step, report.connack, report.connack.facts.map(connack) ?? [])
         case .loopback: lines(step, report.loopback, report.loopback.facts.map(loopBack) ?? [])
         }
@@ -69,7 +71,21 @@ struct ReportText {
 
     private func proxy(_ facts: ProxyFacts) -> [Line] {
         let status = facts.httpStatus.map { ", answered \($0)" } ?? ""
-        return [Line("\(facts.kind == .http ? "HTTP" : "SOCKS5") at \(facts.host):\(facts.port)\(status)")]
+        var lines = [Line("\(facts.kind.rawValue.uppercased()) at \(facts.host):\(facts.port)\(status)")]
+        if let check = facts.failedCheck {
+            lines.append(
+                Line("check", "\(check.text) (error \(check.code) at depth \(check.depth)), for \(facts.host)"))
+        }
+        return lines
+    }
+
+    private func upgrade(_ facts: UpgradeFacts) -> [Line] {
+        let status = facts.httpStatus.map { "answered \($0)" } ?? "no answer"
+        let rest: [(String, String?)] = [
+            ("server", facts.server), ("demands", facts.challenge), ("location", facts.location),
+            ("retry", facts.retryAfter.map { "after \(TimeText.length($0))" }),
+        ]
+        return [Line("\(status) at \(facts.path)")] + rest.compactMap { label, text in text.map { Line(label, $0) } }
     }
 
     private func tlsIsSkipped(_ report: ConnectionReport) -> String {
@@ -221,6 +237,7 @@ extension ConnectionReport {
         case .proxy: proxy.status
         case .tls: tls.status
         case .token: token.status
+        case .upgrade: upgrade.status
         case .connack: connack.status
         case .loopback: loopback.status
         }
