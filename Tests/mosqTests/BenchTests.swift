@@ -158,6 +158,32 @@ struct BenchTests {
         await broker.stop()
     }
 
+    @Test(arguments: [false, true])
+    func `pub, sub and connect go over WebSockets too`(isSecure: Bool) async throws {
+        let authority = try TestCertificateAuthority()
+        let folder = try TemporaryDirectory()
+        let cafile = try folder.write(authority.certificatePEM, to: "ca.pem")
+        let broker = try await ScriptedBroker.start(
+            tls: isSecure ? try authority.serverIdentity() : nil, webSocket: .init())
+        let flags = isSecure ? ["--cafile", cafile, "--ws"] : []
+        var way = isSecure ? ["-p", "\(broker.port)"] : ["-L", "ws://localhost:\(broker.port)/mqtt"]
+        way += flags
+        way.append("--json")
+        let sub = try MosqProcess(["bench", "sub", "-t", "a", "-n", "200", "-q", "1", "--clients", "2"] + way)
+        #expect(await broker.waitUntil { $0.receivedPackets.count { $0.type == .subscribe } == 2 })
+        let pub = try await MosqProcess(["bench", "pub", "-t", "a", "-n", "100", "-s", "40", "-q", "1"] + way).result()
+        #expect(pub.status == 0, "\(pub)")
+        let received = try await sub.result()
+        #expect(received.status == 0, "\(received)")
+        #expect(try figures(received)["messages"] == 200)
+        let connect = try await MosqProcess(["bench", "connect", "--clients", "20"] + way).result()
+        #expect(connect.status == 0, "\(connect)")
+        #expect(try figures(connect)["messages"] == 20)
+        #expect(broker.upgrades.map(\.path) == [String](repeating: "/mqtt", count: 23))
+        #expect(broker.errors == [])
+        await broker.stop()
+    }
+
     @Test(arguments: ["pub", "sub", "connect"])
     func `what could not be done is an error and status 1`(command: String) async throws {
         let topic = command == "connect" ? [] : ["-t", "a"]
