@@ -20,6 +20,16 @@ struct PromiseTests {
         }
     }
 
+    @Test func `the same holds over WebSockets`() async throws {
+        var run = PromiseRun(seed: 2, version: nil, rounds: 2, cutting: .seconds(2))
+        run.webSockets = true
+        let tally = try await run.run()
+        #expect(tally.forwarded.cuts > 10 && tally.connections > 20, "\(tally)")
+        for qos in [MQTTQoS.atLeastOnce, .exactlyOnce] {
+            #expect(try #require(tally.messages[qos]).acknowledged > 100)
+        }
+    }
+
     @Test(arguments: PromiseLane.all)
     func `every lane is kept`(lane: PromiseLane) async throws {
         let counts = try await lane.run(seed: 1, duration: .seconds(2))

@@ -33,6 +33,8 @@ package struct PromiseRun: Sendable {
     package var cutting: Duration
     /// Maximum number of messages that each client publishes in a round.
     package var limit: Int?
+    /// True for WebSockets over TLS and over plain TCP, in the place of both.
+    package var webSockets = false
     /// True if connections are cut at all.
     package var cuts = true
     /// Time limit for the second part of a round, in which connections are intact.
@@ -90,7 +92,7 @@ package struct PromiseRun: Sendable {
             """
             log_type none
             log_type information
-            """)
+            """, webSockets: webSockets)
         onBroker(broker)
         let proxies = try RandomCuts(before: [broker.port, plainPort], seed: seed)
         defer { proxies.stop() }
@@ -177,6 +179,13 @@ package struct PromiseRun: Sendable {
         var configuration = MQTTClientConfiguration(
             host: "localhost", port: proxies.ports[role.isTLS ? 0 : 1],
             tls: role.isTLS ? MQTTTLSConfiguration(trust: .pem(authority.certificatePEM)) : nil)
+        if webSockets {
+            let port = configuration.endpoints[0].port
+            configuration.endpoints = [
+                role.isTLS
+                    ? .secureWebSocket(host: "localhost", port: port) : .webSocket(host: "localhost", port: port)
+            ]
+        }
         configuration.clientID = "peer-\(number)"
         configuration.version = role.version
         configuration.session = role.session

@@ -29,6 +29,9 @@ struct PromisesSoak: AsyncParsableCommand {
             """)
     var lane: String?
 
+    @Flag(help: "Connect by WebSockets, over TLS and plain TCP. The lanes stay without.")
+    var webSockets = false
+
     @Flag(inversion: .prefixedNo, help: "Whether connections are cut: without, what is found is not the client's.")
     var cuts = true
 
@@ -69,6 +72,7 @@ struct PromisesSoak: AsyncParsableCommand {
             seed: seed, version: mqttVersion, rounds: Self.rounds, cutting: .seconds(minutes * 60 / Double(Self.rounds))
         )
         run.cuts = cuts
+        run.webSockets = webSockets
         var footprints: [Footprint] = []
         var signals: EndingSignals?
         defer { withExtendedLifetime(signals) {} }

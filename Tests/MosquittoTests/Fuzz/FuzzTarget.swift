@@ -13,7 +13,7 @@ import Foundation
 /// The unit tests call each target with random faults; `scripts/fuzz` gives it to libFuzzer, which compiles this file
 /// without the rest of the tests.
 enum FuzzTarget: String, CaseIterable, Sendable {
-    case packets, connack, socks, http, claims, certificate, reference, text
+    case packets, connack, socks, http, upgrade, frames, claims, certificate, reference, text
 
     /// Reads the bytes.
     func read(_ bytes: [UInt8]) {
@@ -22,6 +22,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
         case .connack: Self.connack(bytes)
         case .socks: Self.socks(bytes)
         case .http: Self.http(bytes)
+        case .upgrade: Self.upgrade(bytes)
+        case .frames: Self.frames(bytes)
         case .claims: Self.claims(bytes)
         case .certificate: Self.certificate(bytes)
         case .reference: Self.reference(bytes)
@@ -123,6 +125,56 @@ enum FuzzTarget: String, CaseIterable, Sendable {
         guard let head = parser.head else { return }
         _ = (head["Connection"], head.lists("upgrade", in: "Connection"))
         check(ForeignText(head.reason).description)
+    }
+
+    // MARK: A WebSocket
+
+    /// The bytes are the answer to the request for a WebSocket, in pieces of the size that the first one selects. The
+    /// corpus accepts the request of this nonce.
+    private static func upgrade(_ bytes: [UInt8]) {
+        guard let first = bytes.first else { return }
+        let request = MQTTWebSocketRequest(to: .webSocket(host: "broker", query: "signature=geheimnis"))
+        var handshake = WebSocketHandshake(request, nonce: Array("the sample nonce".utf8))
+        let now = Date(timeIntervalSince1970: 1_800_000_000)
+        var rest = bytes.dropFirst()
+        while !rest.isEmpty {
+            let piece = Array(rest.prefix(Int(first) + 1))
+            let result = piece.withUnsafeBytes { bytes in
+                Result { () throws(MQTTError) in try handshake.receive(bytes, now: now) }
+            }
+            switch result {
+            case .success(let used?): return precondition(used > 0 && used <= piece.count)
+            case .success(nil): rest = rest.dropFirst(piece.count)
+            case .failure(let error):
+                precondition(error.phase == .upgrade)
+                let texts = [error.webSocket?.body, error.webSocket?.server, error.webSocket?.challenge]
+                for text in texts.compactMap(\.self) + ["\(error)"] {
+                    check(text)
+                    precondition(!text.contains("geheimnis"))
+                }
+                return
+            }
+        }
+        _ = handshake.refusal(now: now)
+    }
+
+    /// The bytes are frames of a server, in pieces. No frame may yield more than has arrived, and nothing follows a
+    /// failure.
+    private static func frames(_ bytes: [UInt8]) {
+        guard let first = bytes.first else { return }
+        var decoder = WebSocketFrameDecoder()
+        var rest = bytes.dropFirst()
+        while !rest.isEmpty {
+            var piece = Array(rest.prefix(Int(first) + 1))
+            rest = rest.dropFirst(piece.count)
+            let count = piece.withUnsafeMutableBytes { decoder.decode($0) }
+            precondition(count >= 0 && count <= piece.count)
+            if let ping = decoder.takePing() { precondition(ping.count <= 125) }
+            if let failure = decoder.failure {
+                precondition(failure.code == .protocolViolation || failure.code == .closed)
+                return check("\(failure)")
+            }
+        }
     }
 
     // MARK: An issuer

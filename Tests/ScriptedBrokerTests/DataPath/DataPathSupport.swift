@@ -32,6 +32,7 @@ enum Wire: String, Sendable, CaseIterable {
     case plain, tls12, tls13, ws, wss
 
     static let tls: [Wire] = [.tls12, .tls13]
+    static let encrypted: [Wire] = tls + [.wss]
     static let webSockets: [Wire] = [.ws, .wss]
 
     var isTLS: Bool { self != .plain && self != .ws }
