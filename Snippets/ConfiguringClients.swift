@@ -39,6 +39,14 @@ func configureTLS(_ configuration: inout MQTTClientConfiguration, pin: String) {
         certificate: "/etc/mqtt/client.pem", keyURI: "pkcs11:token=mqtt;object=client", engine: "pkcs11",
         passphrase: { MQTTSecret(pin) })
     // snippet.end
+
+    // snippet.tpm
+    configuration.tls?.identity = .stored(certificate: "/etc/mqtt/client.pem", keyURI: "handle:0x81000001")
+    // snippet.end
+
+    // snippet.post-quantum
+    configuration.tls?.requiresPostQuantum = true
+    // snippet.end
 }
 
 func configureProxy(_ configuration: inout MQTTClientConfiguration, password: MQTTSecret, issuer: Issuer) throws {
@@ -131,6 +139,10 @@ func configureRetries(_ configuration: inout MQTTClientConfiguration) {
     // start() throws when the time is over.
     configuration.connection.firstConnection = .waitUntilConnected(within: .seconds(60))
     configuration.retry.limit = .attempts(10)
+    // snippet.end
+
+    // snippet.network-change
+    configuration.connection.retriesOnNetworkChange = true
     // snippet.end
 
     // snippet.decide

@@ -124,3 +124,22 @@ int cmq_ctx_set_groups(SSL_CTX *ctx, const char *groups)
 {
     return SSL_CTX_set1_groups_list(ctx, groups) == 1;
 }
+
+int cmq_ctx_require_post_quantum(SSL_CTX *ctx)
+{
+    static const char *const names[] = {"X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024",
+                                        "MLKEM1024",      "MLKEM768"};
+    char list[128] = "";
+    int count = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        // OpenSSL before 3.3 fails for a whole list with one name that it does not know.
+        if (SSL_CTX_set1_groups_list(ctx, names[i]) == 1) {
+            if (count++ > 0) {
+                strcat(list, ":");
+            }
+            strcat(list, names[i]);
+        }
+    }
+    ERR_clear_error();
+    return count > 0 && SSL_CTX_set1_groups_list(ctx, list) != 1 ? 0 : count;
+}

@@ -265,6 +265,15 @@ static EVP_PKEY *load_from_engine(const char *uri, const char *name, UI_METHOD *
 #endif
 }
 
+bool cmq_has_engines(void)
+{
+#ifdef OPENSSL_NO_ENGINE
+    return false;
+#else
+    return true;
+#endif
+}
+
 int cmq_tls_use_stored_key(
     cmq_tls *tls, SSL_CTX *ctx, const char *uri, const char *engine, cmq_passphrase *passphrase)
 {

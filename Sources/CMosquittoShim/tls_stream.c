@@ -140,6 +140,13 @@ cmq_tls_status cmq_tls_handshake(cmq_tls *tls, SSL *ssl)
     }
 }
 
+const char *cmq_tls_group(SSL *ssl)
+{
+    // SSL_get0_group_name() is one of OpenSSL 3.2.
+    int group = (int)SSL_get_negotiated_group(ssl);
+    return group == NID_undef ? NULL : SSL_group_to_name(ssl, group);
+}
+
 int cmq_tls_read(cmq_tls *tls, SSL *ssl, void *buffer, int size)
 {
     clear_errors();

@@ -91,6 +91,7 @@ extension MQTTClientConfiguration {
         }
         connect.responseTopic = try keys.string("responseTopic")
         connection.localAddress = try keys.string("localAddress")
+        if let value = try keys.bool("retriesOnNetworkChange") { connection.retriesOnNetworkChange = value }
         connection.proxy = try MQTTProxy.configured(by: keys.scoped(to: "proxy"))
         try readWebSocket(keys.scoped(to: "webSocket"))
     }

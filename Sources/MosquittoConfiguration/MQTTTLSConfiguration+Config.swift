@@ -96,6 +96,7 @@ extension MQTTTLSConfiguration {
         ciphers = try keys.string("ciphers")
         cipherSuites = try keys.string("cipherSuites")
         groups = try keys.string("groups")
+        if let value = try keys.bool("requiresPostQuantum") { requiresPostQuantum = value }
         if let value = try keys.strings("applicationProtocols") { applicationProtocols = value }
         switch try keys.string("serverNameIndication") {
         case nil, "automatic": break

@@ -9,6 +9,7 @@ struct ClientRun: Sendable {
     private let configuration: MQTTClientConfiguration
     private let behavior: CommandBehavior
     private let options: ConnectionOptions
+    private let healthFile: String?
     private let timeout: Duration?
     private let farewell: MQTTDisconnect
     /// The DISCONNECT that is sent when a signal or the time limit ends the run.
@@ -18,8 +19,8 @@ struct ClientRun: Sendable {
     ///   - receiveMaximum: the number of messages that the broker may send ahead, unless an option sets it.
     ///   - timeout: the maximum run time of a subscriber.
     init(
-        _ options: ConnectionOptions, _ behavior: CommandBehavior, receiveMaximum: UInt16? = nil,
-        timeout: Duration? = nil
+        _ options: ConnectionOptions, _ behavior: CommandBehavior, _ health: HealthOptions,
+        receiveMaximum: UInt16? = nil, timeout: Duration? = nil
     ) throws {
         var configuration = try options.configuration(behavior)
         if configuration.receiving.receiveMaximum == .max {
@@ -34,6 +35,7 @@ struct ClientRun: Sendable {
         self.configuration = configuration
         self.behavior = behavior
         self.options = options
+        healthFile = health.path
         self.timeout = timeout
         farewell = try options.farewell(isEarly: false)
         earlyFarewell = try options.farewell(isEarly: true)
@@ -57,6 +59,16 @@ struct ClientRun: Sendable {
         // Traps signals before a connection exists that a signal could end without a DISCONNECT.
         let signals = behavior.isReceiver ? await TrappedSignals(behavior.signals) : nil
         let client = MQTTClient(configuration, logger: logger)
+        let reporter = try await reporter(of: client)
+        let outcome: Result<Void, any Error>
+        do { outcome = .success(try await run(client, signals, body)) } catch { outcome = .failure(error) }
+        await reporter?.stop()
+        try outcome.get()
+    }
+
+    private func run(
+        _ client: MQTTClient, _ signals: TrappedSignals?, _ body: @escaping @Sendable (MQTTClient) async throws -> Void
+    ) async throws {
         let events = client.events()
         let watcher = Task { await watch(events) }
         // The body starts before the client does, and runs here up to its first suspension: a subscription must be
@@ -109,6 +121,13 @@ struct ClientRun: Sendable {
         case nil:
             if let error = stopped ?? failure ?? unsent { throw self.failure(error) }
         }
+    }
+
+    private func reporter(of client: MQTTClient) async throws -> HealthReporter? {
+        guard let healthFile else { return nil }
+        return try await HealthReporter(
+            healthFile, client, deadly: [.sigint, .sigterm].filter { !behavior.signals.contains($0) },
+            warns: !options.quiet && !options.retry.events)
     }
 
     /// Ends the client with the DISCONNECT that the flags ask for. Returns an error if messages could not be sent.

@@ -64,6 +64,8 @@ enum Main {
     /// Parses the arguments of one subcommand without the others, which takes a third of the time.
     private static func command(_ arguments: [String]) throws -> any ParsableCommand {
         let words = Array(arguments.dropFirst())
+        // A probe, which must not cost much.
+        if arguments.first == "health", let health = try? Health.parse(words) { return health }
         let command: (any ParsableCommand)? =
             switch arguments.first.flatMap({ ReferenceCommand(rawValue: $0) }) {
             case .pub: try? Pub.parse(words)

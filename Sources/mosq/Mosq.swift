@@ -17,7 +17,9 @@ struct Mosq: AsyncParsableCommand {
     )
 
     private static var subcommands: [any ParsableCommand.Type] {
-        var commands: [any ParsableCommand.Type] = [Pub.self, Sub.self, Rr.self, Doctor.self, Bench.self]
+        var commands: [any ParsableCommand.Type] = [
+            Pub.self, Sub.self, Rr.self, Doctor.self, Health.self, Bench.self,
+        ]
         #if Testing
         commands.append(Demo.self)
         #endif

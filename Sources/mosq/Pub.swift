@@ -29,6 +29,9 @@ struct Pub: AsyncParsableCommand {
     var repeatDelay = 0.0
 
     @OptionGroup
+    var health: HealthOptions
+
+    @OptionGroup
     var connection: ConnectionOptions
 
     func run() async throws {
@@ -47,7 +50,7 @@ struct Pub: AsyncParsableCommand {
         let properties = try connection.publishProperties()
         switch payload {
         case .once(let bytes):
-            try await ClientRun(connection, .publish).run { [self] client in
+            try await ClientRun(connection, .publish, health).run { [self] client in
                 var publisher = Publisher(
                     client: client, topic: name, qos: qos, retain: retain, properties: properties, warns: warns)
                 for repetition in 0..<repetitions {
@@ -56,7 +59,7 @@ struct Pub: AsyncParsableCommand {
                 }
             }
         case .lines:
-            try await ClientRun(connection, .publishLines).run { client in
+            try await ClientRun(connection, .publishLines, health).run { client in
                 // Reads no input before the client is connected.
                 try await client.waitUntilConnected()
                 var publisher = Publisher(

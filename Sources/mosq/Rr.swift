@@ -29,6 +29,9 @@ struct Rr: AsyncParsableCommand {
     @OptionGroup
     var subscription: SubscriptionOptions
 
+    @OptionGroup
+    var health: HealthOptions
+
     @OptionGroup(title: "Connection")
     var connection: ConnectionOptions
 
@@ -43,7 +46,7 @@ struct Rr: AsyncParsableCommand {
         var properties = try connection.publishProperties()
         let isDuplicate = properties.responseTopic != nil
         // As many as are printed; the broker holds the others back.
-        let run = try ClientRun(connection, .request, receiveMaximum: 1, timeout: limit)
+        let run = try ClientRun(connection, .request, health, receiveMaximum: 1, timeout: limit)
         guard let topic, let responseTopic, case .once(let bytes) = payload else {
             throw CommandFailure.usage("All of topic, message, and response topic must be supplied.")
         }

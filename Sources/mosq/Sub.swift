@@ -43,6 +43,9 @@ struct Sub: AsyncParsableCommand {
     var subscription: SubscriptionOptions
 
     @OptionGroup
+    var health: HealthOptions
+
+    @OptionGroup
     var connection: ConnectionOptions
 
     @OptionGroup(visibility: .hidden)
@@ -61,7 +64,7 @@ struct Sub: AsyncParsableCommand {
         try chance.check()
         // The broker holds messages back that would not be printed.
         let receiveMaximum = count.flatMap { $0 < 20 ? UInt16($0) : nil }
-        let run = try ClientRun(connection, .subscribe, receiveMaximum: receiveMaximum, timeout: limit)
+        let run = try ClientRun(connection, .subscribe, health, receiveMaximum: receiveMaximum, timeout: limit)
         if subscriptions.isEmpty { throw CommandFailure.usage("You must specify a topic to subscribe to.") }
         try messageFilter.check(noRetained: output.noRetained)
         try output.check()

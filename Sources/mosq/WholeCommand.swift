@@ -13,8 +13,8 @@ import Glibc
 
 /// The command with all traits, which `scripts/install` puts into `libexec`, beside the `bin` of this program.
 ///
-/// Without the traits Testing and Tokens, and what they link, `pub`, `sub` and `rr` start in a third of the time. Linux
-/// only: elsewhere `scripts/install` installs one program, and there is no `/proc`.
+/// Without the traits Testing and Tokens, and what they link, `pub`, `sub`, `rr` and `health` start in a third of the
+/// time. Linux only: elsewhere `scripts/install` installs one program, and there is no `/proc`.
 enum WholeCommand {
     /// Replaces this process, if there is a whole command and the arguments may need it. Returns otherwise.
     ///
@@ -23,7 +23,7 @@ enum WholeCommand {
         // A value that looks like a flag costs some milliseconds.
         let flags = ["--token-command", "--oauth2-", "--jwt-"]
         let isQuick =
-            arguments.first.flatMap { ReferenceCommand(rawValue: $0) } != nil
+            arguments.first.map { $0 == "health" || ReferenceCommand(rawValue: $0) != nil } == true
             && !arguments.contains { word in flags.contains { word.hasPrefix($0) } }
         if !isQuick, let path { execv(path, CommandLine.unsafeArgv) }
     }

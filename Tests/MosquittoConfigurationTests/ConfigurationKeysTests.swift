@@ -122,6 +122,7 @@ struct ConfigurationKeysTests {
             "tls.psk.identity": "name", "tls.psk.key": "00ff00ff00ff00ff00ff00ff00ff00ff",
             "tls.minimumVersion": "1.3",
             "tls.maximumVersion": "1.3", "tls.ciphers": "C", "tls.cipherSuites": "S", "tls.groups": "G",
+            "tls.requiresPostQuantum": true,
             "tls.applicationProtocols": list("mqtt"), "tls.serverNameIndication": "sni",
             "tls.resumesSessions": false, "tls.maximumSessionAge": 60,
             "tls.reconnectsAtCertificateExpiry": false, "tls.acceptsCommonName": true, "tls.keyLogFile": "keys.log",
@@ -138,6 +139,7 @@ struct ConfigurationKeysTests {
         #expect(tls.preSharedKey?.identity == "name" && tls.preSharedKey?.key.count == 16)
         #expect(tls.minimumVersion == .v1_3 && tls.maximumVersion == .v1_3)
         #expect(tls.ciphers == "C" && tls.cipherSuites == "S" && tls.groups == "G")
+        #expect(tls.requiresPostQuantum)
         #expect(tls.applicationProtocols == ["mqtt"] && tls.serverNameIndication == .name("sni"))
         #expect(tls.maximumSessionAge == .seconds(60) && !tls.reconnectsAtCertificateExpiry && tls.acceptsCommonName)
         #expect(tls.resumesSessions == false && tls.keyLogFile == "keys.log")
@@ -145,11 +147,12 @@ struct ConfigurationKeysTests {
 
     @Test func `the way to the broker may be another`() throws {
         let configuration = try configuration([
-            "host": "broker", "localAddress": "192.0.2.1", "proxy.host": "proxy", "proxy.username": "me",
+            "host": "broker", "localAddress": "192.0.2.1", "retriesOnNetworkChange": true, "proxy.host": "proxy",
+            "proxy.username": "me",
             "proxy.password": "secret", "cleanSessionExpiry": 60,
         ])
         #expect(
-            configuration.connection.localAddress == "192.0.2.1"
+            configuration.connection.localAddress == "192.0.2.1" && configuration.connection.retriesOnNetworkChange
                 && configuration.connect.cleanSessionExpiry == .seconds(60))
         let proxy = try #require(configuration.connection.proxy)
         #expect(proxy.host == "proxy" && proxy.port == 1_080 && proxy.username == "me")

@@ -125,4 +125,20 @@ struct DoctorTLSTests {
         #expect(run.cause("tls") == "noAnswer")
         await broker.stop()
     }
+
+    @Test func `a broker without the post-quantum key exchange that is required, or a machine without one`()
+        async throws
+    {
+        let mosquitto = try await LocalMosquitto.start(tls: try authority.serverIdentity())
+        let arguments = ["-p", "\(mosquitto.port)", "--cafile", cafile]
+        let run = try await DoctorRun(arguments)
+        // The group of OpenSSL's choice, whichever that is.
+        #expect(run.report["tls"]?["group"]?.string?.lowercased().hasPrefix("x25519") == true)
+        let strict = try await DoctorRun(arguments + ["--tls-post-quantum"])
+        switch strict.cause("tls") {
+        case "tlsConfiguration": #expect(strict.words("tls").contains("has no post-quantum group"))
+        case "notPostQuantum": #expect(strict.words("tls").contains("no post-quantum key exchange in common"))
+        default: #expect(strict.report["tls"]?["group"] == "X25519MLKEM768")
+        }
+    }
 }

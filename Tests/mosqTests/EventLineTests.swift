@@ -75,12 +75,16 @@ struct EventLineTests {
     @Test func `connected`() throws {
         let info = MQTTConnectionInfo(
             attempt: 3, endpoint: endpoint, address: "::1", sessionPresent: true,
-            tls: .init(version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384", resumed: false), clientID: "c",
+            tls: .init(version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384", group: "X25519MLKEM768", resumed: false),
+            clientID: "c",
             properties: .init())
         #expect(
             try line(.connected(info)) == [
                 "event": "connected", "attempt": 3, "endpoint": "[::1]:8883", "sessionPresent": true,
-                "tls": ["version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384", "resumed": false], "clientID": "c",
+                "tls": [
+                    "version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384", "group": "X25519MLKEM768",
+                    "resumed": false,
+                ], "clientID": "c",
             ])
     }
 
@@ -121,6 +125,13 @@ struct EventLineTests {
 
     @Test func `messagesDropped (newcomer D5)`() throws {
         #expect(try line(.messagesDropped(.init(count: 7))) == ["event": "messagesDropped", "count": 7])
+    }
+
+    @Test func `delayEnded`() throws {
+        #expect(
+            try line(.delayEnded(.init(change: .route, retryIn: .milliseconds(350)))) == [
+                "event": "delayEnded", "change": "route", "retryIn": 0.35,
+            ])
     }
 
     @Test func `messagesUnsent (core 10)`() throws {

@@ -55,6 +55,24 @@ struct TLSArgumentTests {
         #expect(tls?.identity?.description == "client certificate \"/dev/null\"")
     }
 
+    @Test(arguments: [
+        ["--key", "pkcs11:object=k"], ["--key", "pkcs11:object=k", "--keyform", "uri"],
+        ["--key", "handle:0x81000001", "--keyform", "uri"],
+    ])
+    func `a key in a provider of OpenSSL is no file either`(arguments: [String]) throws {
+        let tls = try configuration(["--cafile", "/dev/null", "--cert", "/dev/null"] + arguments).tls
+        #expect(tls?.identity?.description == "client certificate \"/dev/null\"")
+        // A form of its own makes a file of it.
+        #expect(throws: CommandFailure.self) {
+            try configuration(["--cert", "/dev/null", "--key", "pkcs11:object=k", "--keyform", "pem"])
+        }
+    }
+
+    @Test func `a post-quantum key exchange is required on request`() throws {
+        #expect(try configuration("--cafile", "/dev/null", "--tls-post-quantum").tls?.requiresPostQuantum == true)
+        #expect(try configuration("--cafile", "/dev/null").tls?.requiresPostQuantum == false)
+    }
+
     // The words of mosquitto_pub.
     @Test(arguments: [
         (["--psk", "00"], "--psk-identity required if --psk used."),
@@ -67,7 +85,7 @@ struct TLSArgumentTests {
         (["--capath", "/does/not/exist"], "Problem setting TLS options: File not found: --capath /does/not/exist"),
         (
             ["--cert", "/dev/null", "--key", "/dev/null", "--keyform", "der"],
-            "Problem setting key form, it must be one of 'pem' or 'engine'."
+            "Problem setting key form, it must be one of 'pem', 'engine' or 'uri'."
         ),
     ])
     func `what does not go together is refused`(arguments: [String], message: String) throws {
@@ -80,7 +98,7 @@ struct TLSArgumentTests {
     /// mosquitto_pub sends the password in the clear then, and says nothing.
     @Test(arguments: [
         ["--insecure"], ["--tls-version", "tlsv1.3"], ["--ciphers", "HIGH"], ["--tls-alpn", "mqtt"],
-        ["--tls-keylog", "/tmp/keys"], ["--tls-engine", "pkcs11"], ["--psk-identity", "i"],
+        ["--tls-keylog", "/tmp/keys"], ["--tls-engine", "pkcs11"], ["--psk-identity", "i"], ["--tls-post-quantum"],
     ])
     func `a flag that would do nothing without TLS is a mistake`(arguments: [String]) throws {
         for more in [[], ["-p", "1883"], ["--no-tls", "-p", "8883"]] {

@@ -46,6 +46,18 @@ int cmq_input_count(int socket);
 // Number of bytes in the send buffer, including those that a TCP peer has not acknowledged; 0 if unknown.
 int cmq_output_count(int socket);
 
+// ---- Network ----
+
+// The sequence number of the request for the state of all interfaces.
+#define CMQ_NETWORK_REQUEST 1u
+
+// Opens a socket that receives the kernel's notifications of links, addresses and routes (rtnetlink(7)), and requests the
+// state of all interfaces. Linux only: -1 with ENOTSUP elsewhere.
+int cmq_open_network_watch(void);
+
+// Receives a datagram of the kernel. ENOBUFS: some were lost.
+ssize_t cmq_receive_network_change(int watch, void *buffer, size_t size);
+
 // ---- Randomness ----
 
 // Fills at most 256 bytes from the system's random source.
@@ -112,6 +124,10 @@ SSL_CTX *cmq_ctx_new(const cmq_tls *tls);
 int cmq_ctx_set_versions(SSL_CTX *ctx, int minimum, int maximum);
 int cmq_ctx_set_groups(SSL_CTX *ctx, const char *groups);
 
+// Limits the key exchange to groups with ML-KEM (FIPS 203), in this order of preference: those with a classical part
+// first. Returns the number of groups that OpenSSL has, after which nothing else is offered; 0 changes nothing.
+int cmq_ctx_require_post_quantum(SSL_CTX *ctx);
+
 // OpenSSL's reason for the last error of this thread as text, or for the first one; clears the error queue. Returns the
 // reason's number if it is one of OpenSSL's TLS (SSL_R_...), else 0.
 int cmq_error_reason(char *buffer, size_t size, bool first);
@@ -149,6 +165,9 @@ int cmq_tls_use_pkcs12(cmq_tls *tls, SSL_CTX *ctx, const void *bytes, size_t len
 // Sets a private key that stays in a provider's store, or in an engine if one is named.
 int cmq_tls_use_stored_key(
     cmq_tls *tls, SSL_CTX *ctx, const char *uri, const char *engine, cmq_passphrase *passphrase);
+
+// True if this library was built for an OpenSSL with engines, which OpenSSL 4.0 has no more.
+bool cmq_has_engines(void);
 
 void cmq_tls_forget_identity(cmq_tls *tls);
 
@@ -224,6 +243,10 @@ typedef enum {
 } cmq_tls_status;
 
 cmq_tls_status cmq_tls_handshake(cmq_tls *tls, SSL *ssl);
+
+// Returns the name of the group of a finished handshake's key exchange, as OpenSSL has it; NULL if there was none, such
+// as with finite-field Diffie-Hellman of TLS 1.2. A session of TLS 1.2 that was resumed has the group of its beginning.
+const char *cmq_tls_group(SSL *ssl);
 
 // Decrypts bytes of the next record. Returns their number if it is positive, else a cmq_tls_status.
 int cmq_tls_read(cmq_tls *tls, SSL *ssl, void *buffer, int size);

@@ -122,6 +122,8 @@ final class EventLoopCore: @unchecked Sendable {
     /// A buffer for bytes read from sockets; shared by all clients of the loop.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
     private var listener: LocalListener?
+    /// `nil` while no client asks for it.
+    private var networkWatch: NetworkWatch?
 
     init() { poller = Poller() }
 
@@ -235,6 +237,22 @@ final class EventLoopCore: @unchecked Sendable {
         let made = try LocalListener(loopback: ())
         listener = made
         return made
+    }
+
+    /// Tells the observer of changes of the network, until ``unwatchNetwork(for:)``. Throws the `errno` of the failed
+    /// call.
+    func watchNetwork(for observer: any NetworkObserver) throws(SystemCallError) {
+        let watch: NetworkWatch = if let networkWatch { networkWatch } else { try NetworkWatch(self) }
+        watch.add(observer)
+        networkWatch = watch
+    }
+
+    func unwatchNetwork(for observer: any NetworkObserver) {
+        guard let networkWatch else { return }
+        networkWatch.remove(observer)
+        if networkWatch.hasObservers { return }
+        networkWatch.close()
+        self.networkWatch = nil
     }
 
     /// Schedules one call of `client.turnEnded()` at the end of this turn. The client coalesces its calls.

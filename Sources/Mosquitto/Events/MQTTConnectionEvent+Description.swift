@@ -22,6 +22,8 @@ extension MQTTConnectionEvent.Kind: CustomStringConvertible {
         case .messagesUnsent(let unsent): "\(unsent.count) messages unsent or unacknowledged"
         case .messagesDropped(let dropped): "\(dropped.count) messages of QoS 0 dropped from the full queue"
         case .subscriptionRefused(let refused): "filter \(quoted(refused.filter.filter)) refused: \(refused.error)"
+        case .delayEnded(let ended):
+            "the network has changed (\(ended.change.rawValue)); next attempt in \(ended.retryIn.inMilliseconds)"
         case .stopped(nil): "stopped"
         case .stopped(let error?): "stopped: \(error)"
         }

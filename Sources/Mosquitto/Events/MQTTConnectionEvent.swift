@@ -30,6 +30,8 @@ public struct MQTTConnectionEvent: Sendable {
         case messagesDropped(MQTTMessagesDropped)
         /// The broker refused a filter that it had granted before, for instance when the client subscribed again.
         case subscriptionRefused(MQTTSubscriptionRefused)
+        /// A change of the network has ended the delay before the next attempt.
+        case delayEnded(MQTTDelayEnded)
         /// The client stopped: with the error that stopped it, or `nil` after a shutdown.
         case stopped(MQTTError?)
 
@@ -47,6 +49,7 @@ public struct MQTTConnectionEvent: Sendable {
             case .messagesUnsent: "messagesUnsent"
             case .messagesDropped: "messagesDropped"
             case .subscriptionRefused: "subscriptionRefused"
+            case .delayEnded: "delayEnded"
             case .stopped: "stopped"
             }
         }
@@ -88,10 +91,18 @@ public struct MQTTConnectionInfo: Sendable {
         public var version: String
         /// OpenSSL's name of the cipher suite.
         public var cipher: String
+        /// OpenSSL's name of the group of the key exchange, such as "x25519" or "X25519MLKEM768"; `nil` if it has none,
+        /// as with finite-field Diffie-Hellman in TLS 1.2. A resumed session of TLS 1.2 has the group of its first
+        /// connection.
+        public var group: String?
         /// True if an earlier TLS session was resumed.
         public var resumed: Bool
         /// The application protocol that the broker chose (ALPN); `nil` if it chose none.
         public var applicationProtocol: String?
+
+        /// True if the key exchange withstands a quantum computer: ML-KEM (FIPS 203), alone or together with a
+        /// classical group.
+        public var isPostQuantum: Bool { group.map(PostQuantum.isGroup) ?? false }
     }
 
     /// The number of the attempt that succeeded.

@@ -84,6 +84,7 @@ final class TLSStream: Transport {
         return MQTTConnectionInfo.TLS(
             version: String(cString: SSL_get_version(ssl)),
             cipher: String(cString: SSL_CIPHER_get_name(SSL_get_current_cipher(ssl))),
+            group: cmq_tls_group(ssl).map { String(cString: $0) },
             // With a pre-shared key OpenSSL reports every TLS 1.3 connection as resumed.
             resumed: record.pointee.session_offered && SSL_session_reused(ssl) == 1,
             applicationProtocol: chosen.isEmpty ? nil : String(decoding: chosen, as: UTF8.self))
@@ -180,6 +181,8 @@ final class TLSStream: Transport {
     private func giveBack() { cmq_tls_rest(record, ssl) }
 
     private func describedFailure(_ phase: MQTTError.Phase) -> MQTTError {
-        MQTTTLSFailure(record, host: context.verifiedName).error(phase: phase)
+        var failure = MQTTTLSFailure(record, host: context.verifiedName)
+        if phase == .tlsHandshake, context.configuration.requiresPostQuantum { failure.blameKeyExchange() }
+        return failure.error(phase: phase)
     }
 }

@@ -80,7 +80,7 @@ final class ClientMetrics: @unchecked Sendable {
             handles.rotations.increment()
             handles.rotationGap.record(rotated.gap)
         case .messagesDropped(let messages): handles.queueDropped.increment(by: messages.count)
-        case .resubscribed, .subscriptionRefused, .messagesUnsent: break
+        case .resubscribed, .subscriptionRefused, .messagesUnsent, .delayEnded: break
         case .stopped:
             hasStopped = true
             report()

@@ -14,6 +14,8 @@ extension MQTTTLSFailure {
             "Remove anonymous ciphers from `ciphers`, and find out who answers at the broker's address."
         case .alert, .protocolError: alert?.remedy ?? reason.flatMap(Self.remedy(forReason:)) ?? Self.inspect
         case .clientCertificate: clientCertificateRemedy
+        case .notPostQuantum:
+            "Give the broker TLS 1.3 and a group such as X25519MLKEM768 (OpenSSL 3.5), or do not require one."
         case .notTLS where isProxy: "Check the port of the proxy, or use an `http` proxy if it has no TLS."
         case .notTLS:
             "Check the port: 8883 is usual for MQTT over TLS, and 1883 for plain TCP, which needs `tls` to be nil."

@@ -18,6 +18,9 @@ public struct MQTTTLSFailure: Error, Sendable, Hashable, CustomStringConvertible
         case alert
         /// The broker rejected the client's certificate, or required one. In TLS 1.3 it does so after the handshake.
         case clientCertificate
+        /// The configuration requires a post-quantum key exchange, and the broker has none that this side has, or no
+        /// TLS 1.3; see ``MQTTTLSFailure/alert``. CONNECT was not sent.
+        case notPostQuantum
         /// The server at the port does not speak TLS.
         case notTLS
         /// The server at the port speaks TLS, but the client is configured for plain TCP.
@@ -100,6 +103,9 @@ public struct MQTTTLSFailure: Error, Sendable, Hashable, CustomStringConvertible
         case .alert, .clientCertificate:
             guard let alert else { return "\(peer) does not accept the client's certificate, or that there is none" }
             return "\(peer) sent the TLS alert \(alert.name) (\(alert.code))"
+        case .notPostQuantum:
+            return "\(peer) has no post-quantum key exchange in common with this side"
+                + ((alert.map { "it sent the TLS alert \($0.name) (\($0.code))" } ?? reason).map { ": \($0)" } ?? "")
         case .notTLS: return "what answers at \(port) does not speak TLS"
         case .tlsRequired: return "what answers at \(port) speaks TLS"
         case .configuration: return "the TLS configuration cannot be used" + (reason.map { ": \($0)" } ?? "")

@@ -23,6 +23,7 @@ final class OutgoingQueue: Sendable {
         var isWatchingDrops = false
         /// The error with which the queue refuses new messages.
         var closed: MQTTError?
+        var age = BacklogAge()
     }
 
     /// The outcome of a cancellation.
@@ -55,6 +56,30 @@ final class OutgoingQueue: Sendable {
 
     /// Number of messages and bytes that count against the limits.
     var depth: (messages: Int, bytes: Int) { state.withLock { ($0.messages.count, $0.messages.bytes) } }
+
+    /// The messages that the loop has not taken.
+    struct Backlog {
+        var messages: Int
+        var bytes: Int
+        /// The larger of the fractions of the two limits.
+        var fill: Double
+        /// The least age of the oldest message; `nil` without a message.
+        var oldest: Duration?
+    }
+
+    /// Measures the backlog. A later call finds the messages of this one at least as old as the time between the two.
+    func backlog(now: ContinuousClock.Instant) -> Backlog {
+        state.withLock { state in
+            let count = state.messages.count + state.waiting.count
+            let bytes = state.messages.bytes + state.waiting.bytes
+            let oldest = state.age.age(of: state.messages.first?.sequence, now: now)
+            if count > 0 { state.age.note(state.lastSequence, at: now) }
+            let fill = max(
+                Double(count) / Double(max(policy.maximumMessages, 1)),
+                Double(bytes) / Double(max(policy.maximumBytes, 1)))
+            return Backlog(messages: count, bytes: bytes, fill: fill, oldest: oldest)
+        }
+    }
 
     /// True if a waiting message has a Message Expiry Interval.
     var hasExpiring: Bool { look().hasExpiring }
@@ -119,6 +144,8 @@ final class OutgoingQueue: Sendable {
         state.lastSequence += 1
         publish.sequence = state.lastSequence
         publish.place = place
+        // Without a connection nothing empties the queue again and again: hardly any message reads the clock.
+        if state.isOffline, state.messages.isEmpty { state.age.note(publish.sequence, at: .now) }
         if place == .queued { state.messages.append(publish) } else { state.waiting.append(publish) }
         // The loop must check expiry from now on.
         let isFirstToExpire = publish.isExpiring && state.messages.expiring + state.waiting.expiring == 1
@@ -259,6 +286,7 @@ final class OutgoingQueue: Sendable {
     func setOffline(_ isOffline: Bool) -> [OutgoingPublish] {
         state.withLock { state in
             state.isOffline = isOffline
+            if isOffline, !state.messages.isEmpty { state.age.note(state.lastSequence, at: .now) }
             guard isOffline, !policy.queuesQoS0Offline else { return [] }
             return remove(&state) { $0.qos == .atMostOnce }
         }

@@ -23,7 +23,7 @@ struct RetryDecider: Sendable {
     private let hasClientCertificate: Bool
     private let hasProxyAuthorization: Bool
 
-    private var generator: JitterGenerator
+    var generator: JitterGenerator
     private var backoff: Backoff
     private var endpoints: EndpointSelector
     private var history = FailureHistory()

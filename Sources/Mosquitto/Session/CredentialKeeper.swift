@@ -286,6 +286,9 @@ struct CredentialKeeper {
 
     // MARK: Time
 
+    /// The time at which the token expires; `nil` if it is unknown.
+    var expiry: ContinuousClock.Instant? { lifetime.map { receivedAt + $0.remaining } }
+
     /// Returns true if the token has expired.
     func hasExpired(now: ContinuousClock.Instant) -> Bool { lifetime?.hasEnded(since: receivedAt, now: now) ?? false }
 

@@ -25,6 +25,7 @@ extension Session {
                     error.description, retryAfter: error.retryAfter, isPermanent: error.isPermanent))
             if isAwaited { failRotation(error) }
         case .arrived(let arrival, let news):
+            shared.setTokenExpiry(keeper.expiry)
             tell(news)
             guard isRotation else {
                 return perform(

@@ -33,4 +33,7 @@ extension Session: EventLoopClient {
             self.loop.schedule(self)
         }
     }
+
+    /// Returns after the loop has run this call: the loop is alive.
+    func respond() {}
 }

@@ -141,6 +141,7 @@ actor Session {
             } else if !loop.isUsable {
                 perform(machine.stop(MQTTError(.system, "the event loop has no file descriptor for its poller")))
             } else {
+                watchNetwork()
                 perform(machine.start(now: .now))
             }
         }
@@ -280,6 +281,7 @@ actor Session {
     }
 
     private func finish(_ error: MQTTError?) {
+        loop.unwatchNetwork(for: self)
         dialer.stop()
         keeper.stop()
         timers.cancel(.expiry, .drops, .unclaimed, .resending)

@@ -38,8 +38,12 @@ struct SessionReporter {
     mutating func tell(_ kind: MQTTConnectionEvent.Kind, _ machine: SessionStateMachine) {
         switch kind {
         case .connected(let info): observed = .connected(info)
-        case .attemptFailed(let failed): lastError = failed.error
-        case .disconnected(let disconnection): lastError = disconnection.error
+        case .attemptFailed(let failed):
+            lastError = failed.error
+            shared.attemptFailed(failed.error)
+        case .disconnected(let disconnection):
+            lastError = disconnection.error
+            shared.connectionLost(disconnection.error)
         case .stopped(let error): observed = .stopped(error)
         default: break
         }
@@ -83,6 +87,7 @@ struct SessionReporter {
                 "mqtt.endpoint": "\(info.endpoint)", "mqtt.attempt": "\(info.attempt)",
                 "mqtt.session_present": "\(info.sessionPresent)", "tls.version": "\(info.tls?.version ?? "none")",
             ]
+            metadata["tls.group"] = info.tls?.group.map { "\($0)" }
             if let outage = digest.connected(now: .now) {
                 metadata["mqtt.failures"] = "\(outage.failures)"
                 metadata["mqtt.failing_for"] = "\(outage.duration.inMilliseconds)"
@@ -113,12 +118,12 @@ struct SessionReporter {
             var metadata = metadata(of: refused.error)
             metadata["mqtt.filter"] = "\(refused.filter)"
             logger.error("the broker refused a filter after a reconnect", metadata: metadata)
-        case .stopped(let error):
-            if let error {
-                logger.error("stopped", metadata: metadata(of: error))
-            } else {
-                logger.info("stopped")
-            }
+        case .delayEnded(let ended):
+            logger.info(
+                "the network has changed, and the delay before the next attempt ends",
+                metadata: ["mqtt.change": "\(ended.change)", "mqtt.retry_in": "\(ended.retryIn.inMilliseconds)"])
+        case .stopped(let error?): logger.error("stopped", metadata: metadata(of: error))
+        case .stopped(nil): logger.info("stopped")
         }
     }
 

@@ -147,6 +147,8 @@ package struct SessionStateMachine: Sendable {
     var attempt = 0
     private var connectedAt: Instant?
     var lastFailure: MQTTError?
+    /// The end of the delay before the next attempt.
+    var retryAt: Instant?
     /// True if the attempt in progress responds to rejected credentials with fresh ones, and is pointless with the
     /// rejected ones.
     private var needsFresh = false
@@ -303,7 +305,7 @@ package struct SessionStateMachine: Sendable {
         return [
             .cancelTimer(.validity), .cancelTimer(.attempt), .cancelTimer(.phase), .tearDown,
             .setOffline(true), .emit(.attemptFailed(failed)),
-        ] + (isShuttingDown ? stop(nil) : follow(verdict, error))
+        ] + (isShuttingDown ? stop(nil) : follow(verdict, error, now: now))
     }
 
     /// Handles the loss of an established connection. `hasExpired`: its token had expired, which may be the broker's
@@ -330,7 +332,7 @@ package struct SessionStateMachine: Sendable {
         return [
             .cancelTimer(.validity), .cancelTimer(.refresh), .cancelTimer(.reauthentication), .cancelTimer(.drain),
             .tearDown, .setOffline(true), .emit(.disconnected(lost)),
-        ] + follow(verdict, error, isOperationSuspected: isOperationSuspected)
+        ] + follow(verdict, error, isOperationSuspected: isOperationSuspected, now: now)
     }
 
     var attemptPhase: MQTTError.Phase? {
@@ -342,7 +344,7 @@ package struct SessionStateMachine: Sendable {
     }
 
     mutating func follow(
-        _ verdict: RetryDecider.Verdict, _ error: MQTTError, isOperationSuspected: Bool = false
+        _ verdict: RetryDecider.Verdict, _ error: MQTTError, isOperationSuspected: Bool = false, now: Instant
     ) -> [Action] {
         needsFresh = false
         switch verdict.decision {
@@ -360,6 +362,7 @@ package struct SessionStateMachine: Sendable {
         case .retry:
             if concernsCredentials(error), !isOperationSuspected { purpose = .rejected }
             state = .waiting(hasTurn: false)
+            retryAt = now + (verdict.delay ?? .zero)
             return [.setTimer(.retry, verdict.delay ?? .zero)]
         }
     }

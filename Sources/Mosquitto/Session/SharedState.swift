@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import FoundationEssentials
 import Synchronization
 
 /// State shared by a client's callers and its loop: the connection state, the event streams, and the queue.
 final class SharedState: Sendable {
     private struct Observed {
         var state: MQTTConnectionState = .idle
+        var health = HealthRecord(now: .now)
         var listeners: [Int: AsyncStream<MQTTConnectionEvent>.Continuation] = [:]
         var lastListener = 0
     }
@@ -28,11 +30,31 @@ final class SharedState: Sendable {
         self.metrics = metrics
     }
 
-    // MARK: State and events
+    // MARK: State
 
     var state: MQTTConnectionState { observed.withLock { $0.state } }
 
-    func setState(_ state: MQTTConnectionState) { observed.withLock { $0.state = state } }
+    func setState(_ state: MQTTConnectionState) {
+        observed.withLock { observed in
+            observed.state = state
+            observed.health.entered(state, now: .now)
+        }
+    }
+
+    // MARK: Health
+
+    func attemptFailed(_ error: MQTTError) { observed.withLock { $0.health.attemptFailed(error, now: .now) } }
+
+    func connectionLost(_ error: MQTTError) { observed.withLock { $0.health.connectionLost(error, now: .now) } }
+
+    func setTokenExpiry(_ expiry: ContinuousClock.Instant?) { observed.withLock { $0.health.tokenExpiry = expiry } }
+
+    func health(now: ContinuousClock.Instant, date: Date) -> MQTTClientHealth {
+        let backlog = queue.backlog(now: now)
+        return observed.withLock { $0.health.snapshot($0.state, backlog, now: now, date: date) }
+    }
+
+    // MARK: Events
 
     /// Returns the events from now on, and a function that ends them before the client stops.
     func makeEventStream() -> (events: AsyncStream<MQTTConnectionEvent>, end: @Sendable () -> Void) {

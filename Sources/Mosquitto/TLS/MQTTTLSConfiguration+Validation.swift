@@ -34,9 +34,22 @@ extension MQTTTLSConfiguration {
                 throw Self.invalid("\(quoted(list)) names no ciphers or groups; leave nil for OpenSSL's own choice")
             }
         }
+        if requiresPostQuantum { try validatePostQuantum() }
         if maximumSessionAge < .zero { throw Self.invalid("maximumSessionAge is negative") }
         try validateChecks()
         try preSharedKey?.validate()
+    }
+
+    private func validatePostQuantum() throws(MQTTError) {
+        if maximumVersion == .v1_2 {
+            throw Self.invalid("requiresPostQuantum needs TLS 1.3; maximumVersion is TLS 1.2")
+        }
+        // OpenSSL's syntax: `:` and `/` separate names; `?`, `*` and `-` may precede one.
+        for name in groups?.split(whereSeparator: { ":/?*-".contains($0) }) ?? []
+        where !PostQuantum.isGroup(String(name)) {
+            throw Self.invalid(
+                "requiresPostQuantum, but groups has \(quoted(String(name))), which is no post-quantum group")
+        }
     }
 
     private func validateChecks() throws(MQTTError) {

@@ -57,6 +57,16 @@ public struct MQTTTLSConfiguration: Sendable {
     /// The groups of the key exchange, separated by colons, such as "X25519:P-256" (`SSL_CTX_set1_groups_list`); `nil`
     /// for OpenSSL's default.
     public var groups: String?
+    /// True to accept no key exchange but one that withstands a quantum computer: ML-KEM (FIPS 203), alone or together
+    /// with a classical group. Traffic that is recorded today then stays secret. Default `false`, with which OpenSSL
+    /// 3.5 and newer prefer such a group if the broker has one.
+    ///
+    /// The client then offers TLS 1.3 and such groups only, those of ``groups`` or all that OpenSSL has. A broker
+    /// without them fails the handshake with ``MQTTTLSFailure/Kind/notPostQuantum``, before a certificate or CONNECT is
+    /// sent. An OpenSSL without them, as before 3.5, is an error of the configuration
+    /// (``MQTTError/Code/tlsConfiguration``). The certificates of both sides remain classical: nobody can forge them
+    /// afterwards.
+    public var requiresPostQuantum = false
     /// The offered application protocols in order of preference, such as "mqtt" (ALPN, RFC 7301). Empty, the default,
     /// for none. ``MQTTConnectionInfo/TLS/applicationProtocol`` is the broker's choice.
     public var applicationProtocols: [String] = []

@@ -32,6 +32,14 @@ extension MQTTTLSFailure {
         self.init(kind, verification: verification, alert: alert, reason: reason.isEmpty ? nil : reason)
     }
 
+    /// Takes an alert of the broker that ends the agreement on versions and groups for the lack of a post-quantum one,
+    /// which is all that the client has offered. An alert about a certificate comes later.
+    mutating func blameKeyExchange() {
+        // handshake_failure, illegal_parameter, protocol_version, insufficient_security
+        guard kind == .alert, let alert, [40, 47, 70, 71].contains(alert.code) else { return }
+        kind = .notPostQuantum
+    }
+
     /// OpenSSL's reasons for first bytes that are not a TLS record.
     private static let foreignReasons = [
         SSL_R_WRONG_VERSION_NUMBER, SSL_R_HTTP_REQUEST, SSL_R_HTTPS_PROXY_REQUEST,
@@ -45,7 +53,7 @@ extension MQTTTLSFailure {
             case .verification, .unauthenticated: .tlsVerification
             case .alert, .clientCertificate: alert == nil ? .closed : .tlsAlert
             case .configuration: .tlsConfiguration
-            case .notTLS, .tlsRequired, .protocolError: .tlsProtocol
+            case .notTLS, .tlsRequired, .notPostQuantum, .protocolError: .tlsProtocol
             }
         var error = MQTTError(code, description + "; " + advice, phase: phase)
         error.tls = self

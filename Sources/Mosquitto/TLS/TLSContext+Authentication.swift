@@ -32,7 +32,19 @@ extension TLSContext {
             throw MQTTTLSFailure(.unauthenticated, reason: "no certificate or key was verified with \(cipher)")
                 .error(phase: .tlsHandshake)
         }
+        try checkKeyExchange(of: ssl)
         origin = proof == .resumption ? offeredOrigin : newOrigin(ssl)
+    }
+
+    /// Throws if the configuration requires a post-quantum key exchange, and this one is none. OpenSSL was not to agree
+    /// to one: the client does not rely on that.
+    private func checkKeyExchange(of ssl: OpaquePointer) throws(MQTTError) {
+        guard configuration.requiresPostQuantum else { return }
+        let group = cmq_tls_group(ssl).map { String(cString: $0) }
+        if let group, PostQuantum.isGroup(group) { return }
+        cmq_tls_forget_session(record)
+        throw MQTTTLSFailure(.notPostQuantum, reason: "the key exchange was \(group ?? "of an unknown group")")
+            .error(phase: .tlsHandshake)
     }
 
     private func facts(of ssl: OpaquePointer) -> TLSAuthentication.Facts {

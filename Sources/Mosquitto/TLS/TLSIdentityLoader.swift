@@ -62,12 +62,7 @@ struct TLSIdentityLoader {
             }
             switch key {
             case .bytes(let bytes, let keyName): try useKey(bytes, keyName, name)
-            case .stored(let uri, let engine):
-                // The URI is not shown: it may contain a PIN.
-                let keyName = "the stored key" + (engine.map { " of engine \(quoted($0))" } ?? "")
-                try use(keyName, "with \(name)", isStored: true) { [record, context] in
-                    cmq_tls_use_stored_key(record, context, uri, engine, &$0)
-                }
+            case .stored(let uri, let engine): try useStoredKey(uri, engine, name)
             }
         }
     }
@@ -84,6 +79,29 @@ struct TLSIdentityLoader {
         }
     }
 
+    private mutating func useStoredKey(_ uri: String, _ engine: String?, _ certificate: String) throws(MQTTError) {
+        // The URI is not shown: it may contain a PIN.
+        let what = "the stored key" + (engine.map { " of engine \(quoted($0))" } ?? "")
+        if engine != nil, !cmq_has_engines() {
+            throw TLSContext.failure(
+                "\(what) cannot be used: \(OpenSSLLibrary.version) has no engines; configure a provider for the URI, "
+                    + "and name no engine")
+        }
+        do throws(MQTTError) {
+            try use(what, "with \(certificate)", isStored: true, isOfEngine: engine != nil) { [record, context] in
+                cmq_tls_use_stored_key(record, context, uri, engine, &$0)
+            }
+        } catch {
+            // ERR_R_UNSUPPORTED of OSSL_STORE: no loader for the scheme.
+            guard engine == nil, error.tls?.reason == "unsupported" else { throw error }
+            var error = error
+            error.message =
+                "TLS: \(what) cannot be used: no provider of OpenSSL opens such a URI; activate one in openssl.cnf, such"
+                + " as pkcs11-provider or tpm2-openssl"
+            throw error
+        }
+    }
+
     private mutating func useContainer(_ container: MQTTSecret, _ what: String) throws(MQTTError) {
         try use(what, nil) { [record, context] passphrase in
             container.withBytes { cmq_tls_use_pkcs12(record, context, $0.baseAddress, $0.count, &passphrase) }
@@ -92,7 +110,8 @@ struct TLSIdentityLoader {
 
     /// Calls a C function with the passphrase, which it may not need.
     private mutating func use(
-        _ what: String, _ companion: String?, isStored: Bool = false, _ body: (inout cmq_passphrase) -> Int32
+        _ what: String, _ companion: String?, isStored: Bool = false, isOfEngine: Bool = false,
+        _ body: (inout cmq_passphrase) -> Int32
     ) throws(MQTTError) {
         var asked = cmq_passphrase()
         let result =
@@ -102,9 +121,10 @@ struct TLSIdentityLoader {
                 return body(&asked)
             } ?? body(&asked)
         if result == 1 { return }
-        // The last error comes from the engine, and says less than the first, the token's own.
+        // The last error of an engine says less than the first, the token's own. The first of a provider is about the
+        // schemes that were tried before its own.
         let failure = TLSContext.failure(
-            "\(what) cannot be used" + (companion.map { " " + $0 } ?? ""), firstReason: isStored)
+            "\(what) cannot be used" + (companion.map { " " + $0 } ?? ""), firstReason: isOfEngine)
         // A token asks for its PIN even if another error follows.
         let isAboutPIN = failure.tls?.reason?.contains("PIN") ?? false
         guard asked.was_asked, passphrase == nil || !isStored || isAboutPIN else { throw failure }

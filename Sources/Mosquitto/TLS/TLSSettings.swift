@@ -18,6 +18,7 @@ final class TLSSettings: @unchecked Sendable {
         let ciphers: String?
         let cipherSuites: String?
         let groups: String?
+        let requiresPostQuantum: Bool
         let applicationProtocols: [String]
         let revocation: Int32
         let hasKey: Bool
@@ -29,6 +30,7 @@ final class TLSSettings: @unchecked Sendable {
             ciphers = configuration.ciphers
             cipherSuites = configuration.cipherSuites
             groups = configuration.groups
+            requiresPostQuantum = configuration.requiresPostQuantum
             applicationProtocols = configuration.applicationProtocols
             revocation = configuration.revocation.map { $0.scope == .chain ? 2 : 1 } ?? 0
             hasKey = configuration.preSharedKey != nil
@@ -71,7 +73,9 @@ final class TLSSettings: @unchecked Sendable {
 
     private func setProtocol(_ configuration: MQTTTLSConfiguration) throws(MQTTError) {
         let maximum = configuration.maximumVersion?.number ?? 0
-        guard cmq_ctx_set_versions(pointer, configuration.minimumVersion.number, maximum) == 1 else {
+        // A post-quantum key exchange is one of TLS 1.3.
+        let minimum = configuration.requiresPostQuantum ? TLS1_3_VERSION : configuration.minimumVersion.number
+        guard cmq_ctx_set_versions(pointer, minimum, maximum) == 1 else {
             throw TLSContext.failure("OpenSSL does not have these versions")
         }
         // With a pre-shared key, only ciphers that use one.
@@ -84,8 +88,13 @@ final class TLSSettings: @unchecked Sendable {
         if let suites = configuration.cipherSuites, SSL_CTX_set_ciphersuites(pointer, suites) != 1 {
             throw TLSContext.failure("cipherSuites \(quoted(suites)): OpenSSL does not have one of them")
         }
-        if let groups = configuration.groups, cmq_ctx_set_groups(pointer, groups) != 1 {
-            throw TLSContext.failure("groups \(quoted(groups)): OpenSSL does not have one of them")
+        if let groups = configuration.groups {
+            if cmq_ctx_set_groups(pointer, groups) != 1 {
+                throw TLSContext.failure("groups \(quoted(groups)): OpenSSL does not have one of them")
+            }
+        } else if configuration.requiresPostQuantum, cmq_ctx_require_post_quantum(pointer) == 0 {
+            throw TLSContext.failure(
+                "requiresPostQuantum: \(OpenSSLLibrary.version) has no post-quantum group; OpenSSL 3.5 and newer have")
         }
         let protocols = configuration.applicationProtocols.flatMap { [UInt8($0.utf8.count)] + $0.utf8 }
         // Unlike the others, this function returns 0 on success.

@@ -8,6 +8,6 @@ enum AddedFlag {
         "--oauth2-client-id", "--oauth2-client-secret-file", "--oauth2-scope", "--oauth2-cafile", "--jwt-key",
         "--jwt-algorithm", "--jwt-kid", "--jwt-claim", "--jwt-lifetime", "--token-refresh-at", "--tls-keylog",
         "--psk-file", "--retain-handling", "--tls-server-name", "--message-hex", "--pw-hex", "--will-payload-hex",
-        "--ws-path", "--ws-header", "--ws-header-file", "--proxy-cafile",
+        "--ws-path", "--ws-header", "--ws-header-file", "--proxy-cafile", "--health-file",
     ]
 }

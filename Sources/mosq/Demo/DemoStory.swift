@@ -145,7 +145,7 @@ final class DemoStory: Sendable {
             seen.withLock { $0.gaps.append(rotated.gap) }
             screen.line("rotated the token before its expiry", .good)
         case .credentialsRefreshed, .credentialsFailed, .resubscribed, .subscriptionRefused, .messagesDropped,
-            .messagesUnsent, .stopped:
+            .messagesUnsent, .delayEnded, .stopped:
             break
         }
     }

@@ -17,6 +17,13 @@ extension Diagnosis {
         case .unauthenticated:
             return Diagnosis(.certificateRefused, "\(sentence(failure.description))", remedy: failure.remedy)
         case .clientCertificate: return clientCertificate(failure, facts)
+        case .notPostQuantum:
+            return Diagnosis(
+                .notPostQuantum, "\(sentence(failure.description))",
+                likely: [
+                    "a broker with an OpenSSL before 3.5", "groups of the broker's configuration that leave it out",
+                ],
+                remedy: "Renew the broker's TLS library, or leave --tls-post-quantum out.")
         case .notTLS:
             return Diagnosis(
                 .notTLS, foreign(error) ?? "What answers at this port does not speak TLS.",

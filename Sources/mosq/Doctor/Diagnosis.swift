@@ -8,7 +8,7 @@ struct Diagnosis: Encodable, Hashable {
         case proxyAuthentication, proxyForbids, proxyFails, proxyCertificate, notProxy
         case notTLS, tlsRequired, unknownAuthority, certificateExpired, certificateNotYetValid, wrongName
         case certificateRevoked, certificateRefused, clientCertificateMissing, clientCertificateRefused
-        case tlsConfiguration, tlsMismatch
+        case tlsConfiguration, tlsMismatch, notPostQuantum
         case credentialsFailed, credentialsMissing, tokenExpired, tokenNotYetValid, wrongAudience, notAuthorized
         case clock
         case protocolVersion, clientIdentifier, brokerUnavailable, banned, quota, otherServer, brokerRefused

@@ -182,6 +182,7 @@ struct Examination: Sendable {
         facts.fill(recorder.peer)
         facts.version = info.tls?.version
         facts.cipher = info.tls?.cipher
+        facts.group = info.tls?.group
         facts.applicationProtocol = info.tls?.applicationProtocol
         return facts
     }

@@ -95,6 +95,8 @@ struct TLSFacts: Encodable, Sendable {
     var host: String
     var version: String?
     var cipher: String?
+    /// The group of the key exchange.
+    var group: String?
     var applicationProtocol: String?
     /// The broker's own certificate, and the others it sent.
     var chain: [Certificate] = []

@@ -37,6 +37,7 @@ enum CertificateProbe {
         tls.requiresOCSPStaple = false
         tls.identity = nil
         tls.keyLogFile = nil
+        tls.requiresPostQuantum = false
         tls.customVerification = { _ in throw Seen() }
         let recorder = PeerRecorder()
         recorder.record(in: &tls)

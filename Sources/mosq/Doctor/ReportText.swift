@@ -121,7 +121,8 @@ struct ReportText {
         var lines: [Line] = []
         if let version = facts.version {
             let alpn = facts.applicationProtocol.map { ", application protocol \($0)" } ?? ""
-            lines.append(Line("\(version), \(facts.cipher ?? "unknown cipher")\(alpn)"))
+            let group = facts.group.map { ", \($0)" } ?? ""
+            lines.append(Line("\(version), \(facts.cipher ?? "unknown cipher")\(group)\(alpn)"))
         } else {
             lines.append(Line(facts.chain.isEmpty ? "no handshake" : "the broker shows"))
         }

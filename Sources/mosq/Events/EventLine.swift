@@ -66,6 +66,9 @@ struct EventLine {
             var error = refused.error
             error.rawReasonCode = refused.reasonCode.rawValue
             fill(&object, error)
+        case .delayEnded(let ended):
+            object.set("change", ended.change.rawValue)
+            object.set("retryIn", ended.retryIn)
         case .stopped(let error):
             guard let error else { return }
             object.set("endpoint", error.endpoint)
@@ -107,6 +110,7 @@ struct EventLine {
         var object = JSONObject()
         object.set("version", info.version)
         object.set("cipher", info.cipher)
+        object.set("group", info.group)
         object.set("resumed", info.resumed)
         return object
     }

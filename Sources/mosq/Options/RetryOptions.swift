@@ -33,6 +33,11 @@ struct RetryOptions: ParsableArguments {
     )
     var seed: UInt64?
 
+    @Flag(
+        name: .customLong("retry-on-network-change"),
+        help: "Retry at once when a route or an address of this machine comes back (Linux).")
+    var onNetworkChange = false
+
     @Option(
         name: .customLong("connect-timeout"), parsing: .unconditional,
         help: "The limit of one attempt in seconds, name look-up to CONNACK.")
@@ -64,6 +69,7 @@ struct RetryOptions: ParsableArguments {
         configuration.timeouts.upgrade = limit
         configuration.timeouts.connack = limit
 
+        configuration.connection.retriesOnNetworkChange = onNetworkChange
         configuration.endpoints += try endpoints.map(Self.endpoint)
         if let redirect { configuration.connection.redirects = try Self.redirects(redirect) }
     }
@@ -94,7 +100,7 @@ struct RetryOptions: ParsableArguments {
         let given = [
             ("--retry-limit", limit != nil), ("--retry-base-delay", baseDelay != nil),
             ("--retry-max-delay", maximumDelay != nil), ("--retry-reset-after", resetAfter != nil),
-            ("--retry-seed", seed != nil),
+            ("--retry-seed", seed != nil), ("--retry-on-network-change", onNetworkChange),
         ]
         if let flag = given.first(where: \.1)?.0 { throw CommandFailure(message: "\(flag) needs --retry.") }
         return behavior.policy

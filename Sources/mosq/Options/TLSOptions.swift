@@ -26,10 +26,12 @@ struct TLSOptions: ParsableArguments {
 
     @Option(
         name: .customLong("key"), parsing: .unconditional,
-        help: "The client certificate's private key, PEM or DER; with --keyform engine its name in the engine.")
+        help:
+            "The client certificate's private key, PEM or DER; with --keyform engine its name in the engine, with --keyform uri, and if it begins with pkcs11:, its URI."
+    )
     var key: String?
 
-    @Option(name: .long, parsing: .unconditional, help: "The form of --key: pem, or engine.")
+    @Option(name: .long, parsing: .unconditional, help: "The form of --key: pem, engine, or uri.")
     var keyform: String?
 
     @Option(
@@ -62,6 +64,11 @@ struct TLSOptions: ParsableArguments {
 
     @Option(name: .long, parsing: .unconditional, help: "The ciphers of TLS 1.2, in OpenSSL's language.")
     var ciphers: String?
+
+    @Flag(
+        name: .customLong("tls-post-quantum"),
+        help: "Accept no key exchange but a post-quantum one (ML-KEM), which needs OpenSSL 3.5 on both sides.")
+    var requiresPostQuantum = false
 
     @Option(
         name: .customLong("tls-alpn"), parsing: .unconditional, help: "The application protocol to offer, such as mqtt."
@@ -113,6 +120,7 @@ struct TLSOptions: ParsableArguments {
         tls.acceptsCommonName = acceptsCommonName
         tls.minimumVersion = minimumVersion
         tls.ciphers = ciphers
+        tls.requiresPostQuantum = requiresPostQuantum
         tls.applicationProtocols = applicationProtocol.map { [$0] } ?? []
         tls.keyLogFile = keyLogFile
         if hasPreSharedKey, let preSharedKeyIdentity {
@@ -143,7 +151,7 @@ struct TLSOptions: ParsableArguments {
             ("--tls-alpn", applicationProtocol != nil), ("--tls-keylog", keyLogFile != nil),
             ("--tls-engine", engine != nil), ("--keyform", keyform != nil),
             ("--psk-identity", preSharedKeyIdentity != nil), ("--tls-server-name", serverName != nil),
-            ("--tls-accept-common-name", acceptsCommonName),
+            ("--tls-accept-common-name", acceptsCommonName), ("--tls-post-quantum", requiresPostQuantum),
         ]
         guard let flag = flags.first(where: \.1)?.0 else { return }
         throw CommandFailure.usage(
@@ -164,15 +172,15 @@ struct TLSOptions: ParsableArguments {
             (preSharedKey != nil && preSharedKeyFile != nil, "Only one of --psk and --psk-file may be used."),
             (hasPreSharedKey && preSharedKeyIdentity == nil, "--psk-identity required if --psk used."),
             (
-                keyform != nil && keyform != "pem" && keyform != "engine",
-                "Problem setting key form, it must be one of 'pem' or 'engine'."
+                keyform.map { !["pem", "engine", "uri"].contains($0) } ?? false,
+                "Problem setting key form, it must be one of 'pem', 'engine' or 'uri'."
             ),
             (keyform == "engine" && engine == nil, "--keyform engine needs --tls-engine, the engine that has the key."),
         ]
         if let complaint = complaints.first(where: \.0) { throw CommandFailure.usage(complaint.1) }
         let files = [
             ("--cafile", cafile), ("--capath", capath), ("--cert", certificate),
-            ("--key", keyform == "engine" ? nil : key),
+            ("--key", keyform == "engine" || hasKeyURI ? nil : key),
         ]
         for case (let flag, let path?) in files where !FileManager.default.isReadableFile(atPath: path) {
             let fault = FileManager.default.fileExists(atPath: path) ? "File not readable" : "File not found"
@@ -188,6 +196,9 @@ struct TLSOptions: ParsableArguments {
         case (nil, nil): .system
         }
     }
+
+    /// True if a provider of OpenSSL has the key.
+    private var hasKeyURI: Bool { keyform == "uri" || keyform == nil && key?.hasPrefix("pkcs11:") == true }
 
     private var hasPreSharedKey: Bool { preSharedKey != nil || preSharedKeyFile != nil }
 
@@ -205,6 +216,10 @@ struct TLSOptions: ParsableArguments {
         guard let certificate, let key else { return nil }
         if keyform == "engine" {
             return .stored(certificate: certificate, keyURI: key, engine: engine)
+        }
+        if hasKeyURI {
+            // Only the provider knows whether the key has a PIN.
+            return .stored(certificate: certificate, keyURI: key) { try Terminal.readSecret(prompt: "Enter PIN:") }
         }
         guard isEncrypted(key) else { return .files(certificate: certificate, key: key) }
         // Asks for the passphrase now, before a deadline runs.

@@ -96,6 +96,9 @@ final class RealServer: Sendable {
         return (process, ports)
     }
 
+    /// The path of a file that the script has made in its folder.
+    func path(_ name: String) -> String { "\(directory.path)/\(name)" }
+
     private static func script(of name: String) -> String {
         let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()

@@ -53,13 +53,15 @@ extension TLSTests {
 }
 
 /// A token in software (SoftHSM).
-private enum SoftToken {
+enum SoftToken {
     struct NotMade: Error {
         var log: String
     }
 
-    /// Makes a token "mqtt", whose PIN is 1234, with these keys.
-    static func make(of names: [String], _ certificates: Certificates) async throws {
+    /// Makes a token "mqtt", whose PIN is 1234, with these keys, for engines of this process. Returns the path of its
+    /// configuration.
+    @discardableResult
+    static func make(of names: [String], _ certificates: Certificates) async throws -> String {
         let directory = certificates.path("tokens")
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
         let configuration = try certificates.directory.write(
@@ -71,6 +73,7 @@ private enum SoftToken {
             let key = certificates.path("\(name).key")
             try await run("--import \(key) --token mqtt --label \(name) --id 0\(index) --pin 1234", certificates)
         }
+        return configuration
     }
 
     static func row(_ name: String, _ uri: String, pin: MQTTSecret? = nil, _ expected: TLSExpectation) -> TLSRow {

@@ -34,6 +34,9 @@ import Foundation
         #expect(text(.attemptFailed(failed)) == "attempt 2 failed: no such host")
         #expect(text(.resubscribed(filters: ["a/#", "b"])) == #"subscribed again to "a/#", "b""#)
         #expect(text(.credentialsRotated(.init(gap: .microseconds(12_345)))).contains("0.012 seconds"))
+        #expect(
+            text(.delayEnded(.init(change: .address, retryIn: .milliseconds(350))))
+                == "the network has changed (address); next attempt in 0.35 seconds")
         #expect(text(.stopped(nil)) == "stopped")
         #expect(text(.stopped(error)).hasPrefix("stopped: the broker ended"))
         for kind: MQTTConnectionEvent.Kind in [

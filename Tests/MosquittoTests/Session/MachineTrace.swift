@@ -68,6 +68,10 @@ struct MachineTrace {
 
     mutating func reconnectNow() -> [String] { render(machine.reconnectNow()) }
 
+    mutating func networkChanged(_ change: MQTTNetworkChange = .route) -> [String] {
+        render(machine.networkChanged(change, now: now))
+    }
+
     mutating func refresh(_ rotation: MQTTRotation = .reconnectNow) -> [String] { render(machine.refresh(rotation)) }
     mutating func reauthenticated(refreshIn: Duration? = nil) -> [String] {
         render(machine.reauthenticated(refreshIn: refreshIn))
@@ -179,6 +183,7 @@ struct MachineTrace {
         case .messagesUnsent(let unsent): "[\(unsent.count) messages unsent]"
         case .messagesDropped(let dropped): "[dropped \(dropped.count)]"
         case .subscriptionRefused(let refused): "[subscriptionRefused \(refused.filter)]"
+        case .delayEnded(let ended): "[delay ended: \(ended.change)]"
         case .stopped(let error): "[stopped\(error.map { ": \($0.code)" } ?? "")]"
         }
     }

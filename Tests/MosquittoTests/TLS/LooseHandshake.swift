@@ -42,6 +42,8 @@ final class LooseServer {
     struct Outcome {
         let version: String
         let cipher: String
+        /// The group of the key exchange.
+        let group: String?
         let isResumed: Bool
         /// The name that the client has requested (SNI).
         let serverName: String?
@@ -111,6 +113,7 @@ final class LooseServer {
         return Outcome(
             version: String(cString: SSL_get_version(client)),
             cipher: String(cString: SSL_CIPHER_get_name(SSL_get_current_cipher(client))),
+            group: cmq_tls_group(client).map { String(cString: $0) },
             isResumed: SSL_session_reused(client) == 1,
             serverName: SSL_get_servername(server, TLSEXT_NAMETYPE_host_name).map { String(cString: $0) },
             applicationProtocol: chosen.isEmpty ? nil : String(decoding: chosen, as: UTF8.self),

@@ -68,6 +68,7 @@ import Foundation
     @Test func `has one sentence of remedy, whatever it is`() {
         var failures: [MQTTTLSFailure] = [
             .init(.notTLS), .init(.tlsRequired), .init(.configuration), .init(.verification), .init(.clientCertificate),
+            .init(.notPostQuantum, reason: "the key exchange was x25519"),
             .init(.protocolError, reason: "unsupported protocol"), .init(.protocolError, reason: "anything"),
         ]
         failures += (Int32(1)...100).map { verification($0) }

@@ -23,6 +23,18 @@ import Turns
                 $0.minimumVersion = .v1_3
             }, "maximumVersion is below"
         ),
+        (
+            {
+                $0.requiresPostQuantum = true
+                $0.maximumVersion = .v1_2
+            }, "requiresPostQuantum needs TLS 1.3"
+        ),
+        (
+            {
+                $0.requiresPostQuantum = true
+                $0.groups = "X25519MLKEM768:?P-256"
+            }, #"groups has "P-256""#
+        ),
         ({ $0.serverName = "" }, "is not a server name"),
         ({ $0.serverNameIndication = .name("a\0") }, "is not a server name"),
         ({ $0.serverName = ".example.com" }, "begins with a dot"),  // core 19
