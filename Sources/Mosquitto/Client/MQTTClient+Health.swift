@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 extension MQTTClient {
     /// A snapshot of the client's state, failures, token and queue, for probes and status pages. May be read on any

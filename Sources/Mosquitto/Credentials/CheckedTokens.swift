@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// The tokens of another provider, whose claims are checked before they are sent: a platform that refuses a token says
 /// no more than "not authorized".

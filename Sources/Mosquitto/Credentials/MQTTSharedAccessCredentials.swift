@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// Shared access signatures (SAS) of Azure, signed here with HMAC-SHA256 for each request.
 ///

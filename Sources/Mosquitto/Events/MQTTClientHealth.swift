@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
 public import FoundationEssentials
+#else
+public import Foundation
+#endif
 
 /// A snapshot of a client for probes and status pages; see ``MQTTClient/health``. It contains no token and no password.
 public struct MQTTClientHealth: Sendable {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
 import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// The history of a connection that ``MQTTClientHealth`` reports: states and failures in, snapshots out. A value:
 /// callers pass the time.

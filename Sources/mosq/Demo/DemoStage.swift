@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if Testing
-import FoundationEssentials
 import Mosquitto
 import MosquittoTesting
 import Synchronization
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// The broker of a demo and the operations on it.
 protocol DemoStage: Sendable {

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import Testing
 import Turns
 
 @testable import Mosquitto
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 @Suite(.turn(.units)) struct `A shared access signature` {
     private let attempt = MQTTConnectAttempt(endpoint: MQTTEndpoint(host: "localhost", port: 8883))
