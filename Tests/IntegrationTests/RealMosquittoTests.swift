@@ -9,7 +9,8 @@ import Turns
 struct RealMosquittoTests {
     @Test(arguments: [MQTTVersion.v3_1, .v3_1_1, .v5_0], Wire.allCases)
     func `messages of every QoS and size come back`(version: MQTTVersion, wire: Wire) async throws {
-        let broker = try await Broker.start(wire)
+        // mosquitto 2.1 takes 2,000,000 bytes by default.
+        let broker = try await Broker.start(wire, extraConfiguration: "max_packet_size 3000000")
         let info = try await broker.whileAwake {
             try await expectMessagesComeBack(
                 broker.configuration(version: version), sizes: Sizes.all + [Sizes.largest])

@@ -14,13 +14,21 @@ struct Comparison: Sendable {
     init(_ row: Row) async throws {
         let mosquitto = try #require(
             Program.mosquitto(row.command), "mosquitto's clients are not installed (scripts/setup)")
-        async let reference = Self.run(row, mosquitto)
-        async let ours = Self.run(row, .mosq(row.command))
+        let variations = row.variations(try await .current())
+        async let reference = Self.run(row, mosquitto, variations)
+        async let ours = Self.run(row, .mosq(row.command), variations)
         (self.reference, referenceErrors) = try await reference
         (self.ours, errors) = try await ours
     }
 
-    private static func run(_ row: Row, _ program: Program) async throws -> (Outcome, String) {
+    private static func run(
+        _ row: Row, _ program: Program, _ variations: Set<Row.Variation>
+    ) async throws -> (Outcome, String) {
+        let (end, packets) = try await end(row, program)
+        return (Outcome(end, packets: packets, varies: variations), end.errors)
+    }
+
+    private static func end(_ row: Row, _ program: Program) async throws -> (ClientEnd, [ReceivedPacket]) {
         let folder = try TemporaryDirectory()
         for (name, text) in row.files { try folder.write(text, to: name) }
         switch row.scene {
@@ -46,7 +54,7 @@ struct Comparison: Sendable {
     private static func run(
         _ row: Row, _ program: Program, _ folder: TemporaryDirectory, port: Int, with broker: ScriptedBroker?,
         _ script: Row.Script
-    ) async throws -> (Outcome, String) {
+    ) async throws -> (ClientEnd, [ReceivedPacket]) {
         var arguments = row.arguments
         if row.hasConnection { arguments = ["-h", "127.0.0.1", "-p", "{port}", "-i", "side"] + arguments }
         arguments = arguments.map {
@@ -66,7 +74,7 @@ struct Comparison: Sendable {
         }
         let end = try await process.end(timeout: .seconds(15))
         if let broker { _ = await broker.waitUntil(timeout: .seconds(5)) { $0.openConnections == 0 } }
-        return (Outcome(end, packets: broker?.receivedPackets ?? [], varies: row.variations), end.errors)
+        return (end, broker?.receivedPackets ?? [])
     }
 }
 

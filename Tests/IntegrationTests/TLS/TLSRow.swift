@@ -57,7 +57,10 @@ struct TLSRow: Sendable, CustomTestStringConvertible {
             #expect(!server.output.contains("MQTT"), "a byte of CONNECT has left: \(server.output)")
         }
         if let serverSays {
-            #expect(await eventually { server.output.contains(serverSays) }, "\(server.output)")
+            // "CN = name" up to OpenSSL 3.1, "CN=name" since.
+            let text = serverSays.replacing(" = ", with: "=")
+            #expect(
+                await eventually { server.output.replacing(" = ", with: "=").contains(text) }, "\(server.output)")
         }
     }
 }
