@@ -173,6 +173,8 @@ let package = Package(
             name: "Promises",
             dependencies: [
                 "Mosquitto", "MosquittoTesting",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "_CryptoExtras", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Promises",

@@ -82,6 +82,9 @@ package final class PromiseLedger: Sendable {
     /// Number of messages that the slowest consumer has not received yet.
     package var backlog: Int { state.withLock { $0.outstanding.max() ?? 0 } }
 
+    /// Number of messages that consumers have not received yet, of all consumers together.
+    package var outstanding: Int { state.withLock { $0.outstanding.reduce(0, +) } }
+
     package func violate(_ what: String) { state.withLock { $0.violate(what) } }
 
     /// Begins a round, once the messages of the last one have arrived. A message of an earlier round now counts as

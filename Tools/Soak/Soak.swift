@@ -11,7 +11,8 @@ struct Soak: AsyncParsableCommand {
     private static var subcommands: [any ParsableCommand.Type] {
         #if os(Linux)
         [
-            Clients.self, ConnectRate.self, Connects.self, Flood.self, Group.self, GroupMember.self, Handshakes.self,
+            Clients.self, Cluster.self, ConnectRate.self, Connects.self, Flood.self, Group.self, GroupMember.self,
+            Handshakes.self,
             IngestService.self,
             PromisesSoak.self, Remnants.self,
             Restarts.self, RotationGaps.self, Stall.self, Stopped.self,

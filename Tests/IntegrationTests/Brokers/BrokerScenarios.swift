@@ -2,6 +2,7 @@
 
 import Mosquitto
 import MosquittoTesting
+import Promises
 import Testing
 
 /// Tokens that are rotated every six seconds. They are valid for four times as long, so that none expires while a busy

@@ -2,6 +2,7 @@
 
 import Mosquitto
 import MosquittoTesting
+import Promises
 import Testing
 import Turns
 

@@ -8,6 +8,7 @@ import MosquittoTesting
 import MosquittoTokens
 import NIOCore
 import NIOSSL
+import Promises
 import Testing
 import Turns
 

@@ -2,6 +2,7 @@
 
 import Mosquitto
 import MosquittoTesting
+import Promises
 import Testing
 
 /// A broker that checks tokens, which ends with the last reference.
@@ -57,9 +58,7 @@ final class RealBroker: Sendable {
     private static func makeTokens(for kind: Kind) throws -> any BrokerTokens {
         switch kind {
         case .mosquitto: try JWTSigner()
-        case .rabbitMQ:
-            try JWTSigner(
-                scope: "mqtt.configure:*/* mqtt.read:*/* mqtt.write:*/* mqtt.read:*/*/* mqtt.write:*/*/*")
+        case .rabbitMQ: try JWTSigner(scope: JWTSigner.rabbitMQScope)
         case .ejabberd: try JWTSigner(subject: "dev1@localhost")
         case .nats: NATSTokens()
         }

@@ -2,11 +2,11 @@
 
 import Crypto
 import Foundation
-import Mosquitto
+package import Mosquitto
 import _CryptoExtras
 
-/// Makes the tokens that a broker of ``RealBroker`` accepts.
-protocol BrokerTokens: Sendable {
+/// Makes the tokens that a broker of `Tests/Brokers` or of a cluster accepts.
+package protocol BrokerTokens: Sendable {
     /// The files that the broker's start script needs in its folder.
     var brokerFiles: [String: String] { get }
 
@@ -19,30 +19,34 @@ protocol BrokerTokens: Sendable {
 }
 
 extension BrokerTokens {
-    func credentials(lifetime: Duration) throws -> MQTTCredentials {
+    package func credentials(lifetime: Duration) throws -> MQTTCredentials {
         MQTTCredentials(username: username, password: MQTTSecret(try token(lifetime: lifetime)))
     }
 }
 
 /// JSON Web Tokens with the algorithm RS256, for the audience "mqtt".
-struct JWTSigner: BrokerTokens {
-    let username: String
+package struct JWTSigner: BrokerTokens {
+    package let username: String
 
     private let key: _RSA.Signing.PrivateKey
     private let scope: String?
 
-    init(subject: String = "dev1", scope: String? = nil) throws {
+    /// The rights in RabbitMQ: everything that MQTT does.
+    package static let rabbitMQScope =
+        "mqtt.configure:*/* mqtt.read:*/* mqtt.write:*/* mqtt.read:*/*/* mqtt.write:*/*/*"
+
+    package init(subject: String = "dev1", scope: String? = nil) throws {
         key = try _RSA.Signing.PrivateKey(keySize: .bits2048)
         username = subject
         self.scope = scope
     }
 
-    var brokerFiles: [String: String] { ["jwt.pub.pem": key.publicKey.pemRepresentation] }
+    package var brokerFiles: [String: String] { ["jwt.pub.pem": key.publicKey.pemRepresentation] }
 
     /// The files that make the token endpoint of `Tests/Brokers/oauth2-issuer` sign with the same key.
-    var issuerFiles: [String: String] { ["jwt.key.pem": key.pkcs8PEMRepresentation] }
+    package var issuerFiles: [String: String] { ["jwt.key.pem": key.pkcs8PEMRepresentation] }
 
-    func token(lifetime: Duration) throws -> String {
+    package func token(lifetime: Duration) throws -> String {
         let expiry = Int(Date.now.timeIntervalSince1970) + Int(lifetime.components.seconds)
         let claims = Claims(
             sub: username, aud: "mqtt", iat: expiry - abs(Int(lifetime.components.seconds)), exp: expiry,
@@ -64,15 +68,17 @@ struct JWTSigner: BrokerTokens {
 }
 
 /// NATS' own kind of JWT (Ed25519): an operator vouches for accounts, and an account for users, which MQTT clients are.
-struct NATSTokens: BrokerTokens {
-    let username = "dev1"
+package struct NATSTokens: BrokerTokens {
+    package let username = "dev1"
 
     private let operatorKey = NATSKey(.operator)
     private let systemAccount = NATSKey(.account)
     private let account = NATSKey(.account)
 
+    package init() {}
+
     /// The lines of the server's configuration that make it trust the operator and know the accounts.
-    var brokerFiles: [String: String] {
+    package var brokerFiles: [String: String] {
         let limits = #""subs":-1,"data":-1,"payload":-1,"imports":-1,"exports":-1,"wildcards":true,"conn":-1,"leaf":-1"#
         let storage = #""mem_storage":-1,"disk_storage":-1,"streams":-1,"consumer":-1"#
         let system = operatorKey.sign(
@@ -95,7 +101,7 @@ struct NATSTokens: BrokerTokens {
         return ["nats-auth.conf": lines]
     }
 
-    func token(lifetime: Duration) throws -> String {
+    package func token(lifetime: Duration) throws -> String {
         // A client proves nothing with a bearer token: MQTT has no room for NATS' challenge.
         account.sign(
             subject: NATSKey(.user), lifetime: lifetime,
