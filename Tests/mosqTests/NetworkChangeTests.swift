@@ -46,7 +46,8 @@ struct NetworkChangeTests {
             .init(output: log))
         let exit = await process.exit(deadline: .seconds(150))
         let events = try String(contentsOfFile: "\(folder.path)/events", encoding: .utf8)
-        #expect(exit == .status(0), "\(try String(contentsOfFile: log, encoding: .utf8)) \(events)")
+        let output = try String(contentsOfFile: log, encoding: .utf8)
+        #expect(exit == .status(0), "\(output) \(events)")
         return events.split(separator: "\n").compactMap { JSON($0) }
     }
 
