@@ -11,7 +11,8 @@ extension Connection {
             if stage <= .handshaking, !hasReceived {
                 foreign = ForeignProtocol(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             }
-            keepAlive?.received(.now)
+            // A front answers for its WebSockets, also while the broker behind it hangs: see ``consume()``.
+            if webSocket == nil { keepAlive?.received(.now) }
             received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             hasReceived = true
             if !decoder.connackSeen { socket.acknowledgeAtOnce() }
@@ -32,6 +33,7 @@ extension Connection {
         if decoder.hasEnded { return }
         while !isReadingPaused, stage == .established, let count = try open() {
             let bytes = UnsafeRawBufferPointer(rebasing: scratch[..<count])
+            if webSocket != nil, count > 0 { keepAlive?.received(.now) }
             do throws(MQTTError) { try decoder.decode(bytes) } catch {
                 if let code = decoder.reasonCode { disconnect(because: code) }
                 throw named(error, bytes)

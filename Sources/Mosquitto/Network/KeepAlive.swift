@@ -53,7 +53,7 @@ struct KeepAlive {
     /// Records that bytes were handed to the system.
     mutating func sent(_ now: Instant) { lastSent = now }
 
-    /// Records that bytes arrived from the broker: it is alive.
+    /// Records that bytes arrived from the broker: it is alive. Pings of a WebSocket are of a front, and do not count.
     mutating func received(_ now: Instant) {
         lastReceived = now
         ping = nil

@@ -78,8 +78,8 @@ struct WebSocketLifeTests {
     }
 
     /// The server answers nothing that is MQTT, and pings at the level of WebSockets go on or not.
-    @Test(arguments: [Wire.ws, .wss]) func `a server that is silent is left after the keep-alive`(
-        wire: Wire
+    @Test(arguments: [Wire.ws, .wss], [false, true]) func `a server that is silent is left after the keep-alive`(
+        wire: Wire, pings: Bool
     ) async throws {
         let broker = try await ScriptedBroker.start(tls: wire.identity, webSocket: wire.webSocket)
         let way = try TCPProxy(to: broker.port)
@@ -88,7 +88,14 @@ struct WebSocketLifeTests {
         try await withRunningClient(configuration) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(30))
             way.set(.toBroker, .collecting)
+            let front = Task {
+                while pings {
+                    broker.injectBelowWebSocket([0x89, 0])
+                    try await Task.sleep(for: .milliseconds(200))
+                }
+            }
             #expect(await log.wait { $0.stopped != nil })
+            front.cancel()
             let error = try #require(await log.terminalError)
             #expect(error.code == .keepAliveTimeout, "\(error)")
         }
