@@ -57,7 +57,7 @@ struct HealthTests {
             #expect(health.queuedMessages == 9)
             #expect(health.queuedBytes > 9)
             #expect(health.queueFill == 0.9)
-            #expect(health.obstacle(to: .accepting) == .queueFull(0.9))
+            #expect(await eventually { client.health.obstacle(to: .accepting) == .queueFull(0.9) })
             #expect(await eventually { client.health.oldestQueued.map { $0 > .milliseconds(20) } == true })
         }
     }

@@ -45,10 +45,10 @@ extension MQTTTLSConfiguration {
             throw Self.invalid("requiresPostQuantum needs TLS 1.3; maximumVersion is TLS 1.2")
         }
         // OpenSSL's syntax: `:` and `/` separate names; `?`, `*` and `-` may precede one.
-        for name in groups?.split(whereSeparator: { ":/?*-".contains($0) }) ?? []
-        where !PostQuantum.isGroup(String(name)) {
-            throw Self.invalid(
-                "requiresPostQuantum, but groups has \(quoted(String(name))), which is no post-quantum group")
+        for part in groups?.split(whereSeparator: { ":/".contains($0) }) ?? [] {
+            let name = String(part.drop { "?*-".contains($0) })
+            if name.isEmpty || PostQuantum.isGroup(name) { continue }
+            throw Self.invalid("requiresPostQuantum, but groups has \(quoted(name)), which is no post-quantum group")
         }
     }
 

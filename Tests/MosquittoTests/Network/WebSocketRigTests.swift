@@ -14,6 +14,8 @@ import Turns
         private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
         private(set) var topics: [String] = []
         private(set) var hasConnack = false
+        /// The refusal in the CONNACK, for which a client ends the connection.
+        private var refusal: MQTTError?
 
         init() throws {
             let (mine, servers) = try #require(StreamSocket.pair(bufferSize: 1 << 18))
@@ -72,7 +74,7 @@ import Turns
                 try advance()
                 try connection.endRefusal()
                 try advance()
-                return nil
+                return refusal
             } catch {
                 take()
                 return error
@@ -90,7 +92,9 @@ import Turns
             connection.takePackets(&packets)
             for packet in packets {
                 switch packet {
-                case .connack: hasConnack = true
+                case .connack(let connack):
+                    hasConnack = true
+                    if connack.code != 0 { refusal = connack.refusal(connack.code, .v3_1_1) }
                 case .publish(let message, _): topics.append("\(message.topic)")
                 default: break
                 }
@@ -110,13 +114,15 @@ import Turns
     /// A flipped bit of a topic, of a ping or of a close code is no violation; any other is.
     @Test func `ends in a typed error, whichever bit is flipped`() throws {
         let length = try Rig().stream().count
-        let codes: Set<MQTTError.Code> = [.closed, .protocolViolation, .upgradeRefused, .notAuthorized, .proxy]
+        let codes: Set<MQTTError.Code> = [
+            .closed, .protocolViolation, .upgradeRefused, .refused, .notAuthorized, .proxy,
+        ]
         var unharmed = 0
         for bit in 0..<(8 * length) {
             let rig = try Rig()
             var bytes = try rig.stream()
             bytes[bit / 8] ^= 1 << UInt8(bit % 8)
-            let error = rig.play(bytes, pieceSize: bit % 3 == 0 ? 1 : .max)
+            let error = rig.play(bytes, pieceSize: bit % 16 == 0 ? 1 : .max)
             let flip = "byte \(bit / 8), bit \(bit % 8)"
             let code = try #require(error?.code, "\(flip): the connection is still up")
             #expect(codes.contains(code), "\(flip): \(error as Any)")

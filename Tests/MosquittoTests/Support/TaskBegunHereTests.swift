@@ -14,7 +14,8 @@ import Turns
             await Task.yield()
             return 1
         }
-        #expect(hasBegun.load(ordering: .relaxed))
+        let hasBegunHere = hasBegun.load(ordering: .relaxed)
+        #expect(hasBegunHere)
         #expect(try await task.value == 1)
     }
 
@@ -22,9 +23,10 @@ import Turns
     @Test func `begins in the call on an executor that runs the first job there, and goes on in the pool`() async {
         for _ in 0..<100 {
             let steps = Mutex(0)
+            let (signals, signal) = AsyncStream.makeStream(of: Void.self)
             let task = Task(executorPreference: FirstJobHere()) {
                 steps.withLock { $0 += 1 }
-                try? await Task.sleep(for: .microseconds(1))
+                for await _ in signals { break }
                 for _ in 0..<3 { await Task.yield() }
                 return steps.withLock { $0 }
             }
@@ -32,6 +34,7 @@ import Turns
                 #expect($0 == 1)
                 $0 += 1
             }
+            signal.yield()
             #expect(await task.value == 2)
         }
     }

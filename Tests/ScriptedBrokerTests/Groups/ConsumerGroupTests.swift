@@ -154,8 +154,10 @@ struct ConsumerGroupTests {
             try await group.waitUntilConsuming()
             broker.setScript([.closeAfterConnect])
             broker.resetAll()
+            // Both members have lost their connections: UNSUBSCRIBE must wait.
+            #expect(await broker.waitUntil { Set($0.connects.dropFirst(2).map(\.clientID)).count == 2 })
             let scaling = Task { try await group.scale(to: 1) }
-            #expect(await broker.waitUntil { $0.connects.count >= 6 })
+            #expect(await broker.waitUntil { $0.connects.count >= 8 })
             for number in 0..<10 { broker.publish(topic: "jobs/a", payload: "\(number)", qos: 1) }
             #expect(await broker.waitUntil { $0.routedCount == 10 })
             broker.setScript([.serve])
