@@ -92,8 +92,7 @@ public struct MQTTProxy: Sendable {
     }
 
     /// Returns an HTTP proxy behind TLS, without authentication or with a user name and password.
-    ///
-    /// - Parameter tls: the proxy's own trust, by default the system's authorities.
+    /// The TLS settings are those of the proxy: by default it is verified with the system's authorities.
     public static func https(
         host: String, port: Int, tls: MQTTTLSConfiguration = MQTTTLSConfiguration(), username: String? = nil,
         password: MQTTSecret? = nil
@@ -104,8 +103,7 @@ public struct MQTTProxy: Sendable {
     }
 
     /// Returns an HTTP proxy behind TLS, with an ``authorization`` of your own.
-    ///
-    /// - Parameter tls: the proxy's own trust, by default the system's authorities.
+    /// The TLS settings are those of the proxy: by default it is verified with the system's authorities.
     public static func https(
         host: String, port: Int, tls: MQTTTLSConfiguration = MQTTTLSConfiguration(),
         authorization: @escaping @Sendable (MQTTConnectAttempt) async throws -> MQTTSecret
