@@ -67,7 +67,7 @@ struct KeptSessionTests {
         _ = try await sub.result()
         let first = reader.rest().split(separator: "\n").map(String.init)
         #expect(first.count > 100)
-        let second = try MosqProcess(session(broker, "1", version) + ["-W", "5"])
+        let second = try MosqProcess(session(broker, "1", version) + ["-W", "15"])
         let rest = try await second.result().output.split(separator: "\n").map(String.init)
         // The line that was being written may be cut.
         #expect(Set(first + rest).isSuperset(of: messages))
