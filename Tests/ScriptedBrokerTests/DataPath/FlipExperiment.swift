@@ -11,8 +11,7 @@ struct FlipExperiment: Sendable {
 
     let broker: ScriptedBroker
     let wire: Wire
-    /// The folder of the Unix sockets: thousands of TCP connections would use up the ports of other tests. WebSockets go
-    /// over TCP.
+    /// The folder of the Unix sockets: thousands of TCP connections would use up the ports of other tests.
     private let folder: TemporaryDirectory
     /// The records that the broker sends when no byte is changed.
     let records: [TCPProxy.TLSRecord]
@@ -30,18 +29,14 @@ struct FlipExperiment: Sendable {
     /// Runs the client once with nothing changed.
     init(_ wire: Wire) async throws {
         let folder = try TemporaryDirectory()
-        let path = wire == .wss ? nil : folder.path + "/broker.sock"
-        let broker: ScriptedBroker
-        if let path {
-            broker = try await ScriptedBroker.start(unixSocket: path, tls: TestTLS.identity)
-        } else {
-            broker = try await ScriptedBroker.start(tls: TestTLS.identity, webSocket: wire.webSocket)
-        }
+        let path = folder.path + "/broker.sock"
+        let broker = try await ScriptedBroker.start(unixSocket: path, tls: TestTLS.identity)
         for topic in Self.topics { broker.publish(topic: topic, payload: "payload of \(topic)", retain: true) }
         self.broker = broker
         self.wire = wire
         self.folder = folder
-        let proxy = try Self.makeProxy("measure", to: broker, folder, isUnix: path != nil, .init(observesRecords: true))
+        let proxy = try TCPProxy(
+            to: .unixSocket(path), at: folder.path + "/measure.sock", plan: .init(observesRecords: true))
         (records, order) = try await withRunningClient(configuration(of: proxy, wire)) { client, _ in
             try await client.subscribe(to: "message/#") { messages in
                 var order: [String] = []
@@ -68,14 +63,7 @@ struct FlipExperiment: Sendable {
 
     /// Starts a proxy in front of the broker, with a unique name for its socket.
     func makeProxy(_ name: String, _ plan: TCPProxy.Plan = .init()) throws -> TCPProxy {
-        try Self.makeProxy(name, to: broker, folder, isUnix: wire != .wss, plan)
-    }
-
-    private static func makeProxy(
-        _ name: String, to broker: ScriptedBroker, _ folder: TemporaryDirectory, isUnix: Bool, _ plan: TCPProxy.Plan
-    ) throws -> TCPProxy {
-        if !isUnix { return try TCPProxy(to: broker.port, plan: plan) }
-        return try TCPProxy(
+        try TCPProxy(
             to: .unixSocket(folder.path + "/broker.sock"), at: "\(folder.path)/\(name).sock", plan: plan)
     }
 
@@ -86,7 +74,6 @@ struct FlipExperiment: Sendable {
         proxy.setPlan(.init(flip: flip, end: .init(record: records.count), observesRecords: true))
         var configuration = configuration(of: proxy, wire)
         configuration.timeouts.tlsHandshake = .seconds(1)
-        configuration.timeouts.upgrade = .seconds(1)
         configuration.timeouts.connack = .seconds(1)
         let start = ContinuousClock.now
         let client = MQTTClient(configuration, eventLoop: loop, logger: quiet)

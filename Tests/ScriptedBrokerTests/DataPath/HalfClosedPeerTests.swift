@@ -45,10 +45,10 @@ extension DataPath {
             #expect(error?.phase == .tlsHandshake)
         }
 
-        @Test(arguments: Wire.encrypted, HalfClose.allCases)
+        @Test(arguments: Wire.tls, HalfClose.allCases)
         func `before CONNACK`(wire: Wire, half: HalfClose) async throws {
             let broker = try await ScriptedBroker.start(
-                tls: TestTLS.identity, webSocket: wire.webSocket, script: [half == .fin ? .serve : .closeAfterConnect])
+                tls: TestTLS.identity, script: [half == .fin ? .serve : .closeAfterConnect])
             var plan = TCPProxy.Plan()
             if half == .fin {
                 let experiment = try await FlipExperiment(wire)
