@@ -45,6 +45,12 @@ package final class RandomCuts: Sendable {
     /// Leaves the connections from now on alone.
     package func pause() { for proxy in proxies { proxy.setPlan(TCPProxy.Plan()) } }
 
+    /// Resets all open connections, and leaves those that follow alone.
+    package func finish() {
+        pause()
+        for proxy in proxies { proxy.end(.reset) }
+    }
+
     package func stop() { for proxy in proxies { proxy.stop() } }
 
     /// Draws the limit evenly over decades: within the first ten bytes as often as between 10 and 100, 10,000 and
