@@ -11,10 +11,13 @@ struct FlipExperiment: Sendable {
 
     let broker: ScriptedBroker
     let wire: Wire
-    /// The folder of the Unix sockets: thousands of TCP connections would use up the ports of other tests.
+    /// The folder of the Unix sockets: thousands of TCP connections would use up the ports of other tests. WebSockets go
+    /// over TCP.
     private let folder: TemporaryDirectory
     /// The records that the broker sends when no byte is changed.
     let records: [TCPProxy.TLSRecord]
+    /// The number of records up to the CONNACK's last one.
+    private let connected: Int
     /// The order of the messages, which is the broker's choice.
     let order: [String]
 
@@ -29,30 +32,44 @@ struct FlipExperiment: Sendable {
     /// Runs the client once with nothing changed.
     init(_ wire: Wire) async throws {
         let folder = try TemporaryDirectory()
-        let path = folder.path + "/broker.sock"
-        let broker = try await ScriptedBroker.start(unixSocket: path, tls: TestTLS.identity)
+        let path = wire == .wss ? nil : folder.path + "/broker.sock"
+        let broker: ScriptedBroker
+        if let path {
+            broker = try await ScriptedBroker.start(unixSocket: path, tls: TestTLS.identity)
+        } else {
+            broker = try await ScriptedBroker.start(tls: TestTLS.identity, webSocket: wire.webSocket)
+        }
         for topic in Self.topics { broker.publish(topic: topic, payload: "payload of \(topic)", retain: true) }
         self.broker = broker
         self.wire = wire
         self.folder = folder
-        let proxy = try TCPProxy(
-            to: .unixSocket(path), at: folder.path + "/measure.sock", plan: .init(observesRecords: true))
-        (records, order) = try await withRunningClient(configuration(of: proxy, wire)) { client, _ in
-            try await client.subscribe(to: "message/#") { messages in
+        let proxy = try Self.makeProxy("measure", to: broker, folder, isUnix: path != nil, .init(observesRecords: true))
+        (connected, records, order) = try await withRunningClient(configuration(of: proxy, wire)) { client, _ in
+            try await client.waitUntilConnected(timeout: .seconds(30))
+            let connected = proxy[.toClient].records.count
+            return try await client.subscribe(to: "message/#") { messages in
                 var order: [String] = []
                 for await message in messages {
                     order.append(message.topic)
                     if order.count == Self.topics.count { break }
                 }
-                return (proxy[.toClient].records, order)
+                return (connected, proxy[.toClient].records, order)
             }
         }
     }
 
-    // Each message, the SUBACK and the CONNACK are a record of their own, and nothing follows the messages.
-    var firstMessage: Int { records.count - Self.topics.count }
-    var suback: Int { firstMessage - 1 }
-    var connack: Int { firstMessage - 2 }
+    /// The first record of a message. Nothing follows the messages.
+    var firstMessage: Int { connected + recordsOfPacket }
+    /// The first record of the SUBACK.
+    var suback: Int { connected }
+    /// The first record of the CONNACK.
+    var connack: Int { connected - recordsOfPacket }
+
+    /// One record, or two: of a frame's header and of its payload. The SUBACK and the messages follow the CONNACK.
+    private var recordsOfPacket: Int { (records.count - connected) / (Self.topics.count + 1) }
+
+    /// The number of messages whose records all precede this one.
+    func messages(before record: Int) -> Int { max(0, record - firstMessage) / recordsOfPacket }
 
     /// Every byte that the broker sends.
     var addresses: [TCPProxy.Position] {
@@ -63,7 +80,14 @@ struct FlipExperiment: Sendable {
 
     /// Starts a proxy in front of the broker, with a unique name for its socket.
     func makeProxy(_ name: String, _ plan: TCPProxy.Plan = .init()) throws -> TCPProxy {
-        try TCPProxy(
+        try Self.makeProxy(name, to: broker, folder, isUnix: wire != .wss, plan)
+    }
+
+    private static func makeProxy(
+        _ name: String, to broker: ScriptedBroker, _ folder: TemporaryDirectory, isUnix: Bool, _ plan: TCPProxy.Plan
+    ) throws -> TCPProxy {
+        if !isUnix { return try TCPProxy(to: broker.port, plan: plan) }
+        return try TCPProxy(
             to: .unixSocket(folder.path + "/broker.sock"), at: "\(folder.path)/\(name).sock", plan: plan)
     }
 
@@ -74,6 +98,7 @@ struct FlipExperiment: Sendable {
         proxy.setPlan(.init(flip: flip, end: .init(record: records.count), observesRecords: true))
         var configuration = configuration(of: proxy, wire)
         configuration.timeouts.tlsHandshake = .seconds(1)
+        configuration.timeouts.upgrade = .seconds(1)
         configuration.timeouts.connack = .seconds(1)
         let start = ContinuousClock.now
         let client = MQTTClient(configuration, eventLoop: loop, logger: quiet)

@@ -45,10 +45,20 @@ extension DataPath {
             #expect(error?.phase == .tlsHandshake)
         }
 
-        @Test(arguments: Wire.tls, HalfClose.allCases)
+        @Test(arguments: [0, 5, 40]) func `in the upgrade, after so many bytes of the answer`(bytes: Int) async throws {
+            let experiment = try await FlipExperiment(.wss)
+            await experiment.broker.stop()
+            let broker = try await ScriptedBroker.start(tls: TestTLS.identity, webSocket: .init())
+            let answer = TCPProxy.Position(record: experiment.connack - 1, byte: bytes)
+            let error = try await end(broker, .init(end: answer), .wss)
+            #expect(error?.code == .closed, "\(error as Any)")
+            #expect(error?.phase == .upgrade)
+        }
+
+        @Test(arguments: Wire.encrypted, HalfClose.allCases)
         func `before CONNACK`(wire: Wire, half: HalfClose) async throws {
             let broker = try await ScriptedBroker.start(
-                tls: TestTLS.identity, script: [half == .fin ? .serve : .closeAfterConnect])
+                tls: TestTLS.identity, webSocket: wire.webSocket, script: [half == .fin ? .serve : .closeAfterConnect])
             var plan = TCPProxy.Plan()
             if half == .fin {
                 let experiment = try await FlipExperiment(wire)

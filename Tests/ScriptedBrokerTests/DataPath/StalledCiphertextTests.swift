@@ -9,10 +9,10 @@ extension DataPath {
     @Suite("A broker that falls silent is left at a deadline, wherever it stopped", .timeLimit(.minutes(1)))
     struct StalledCiphertextTests {
         /// Stops the broker's stream at a sample of the bytes before CONNACK.
-        @Test(arguments: Wire.tls) func `before there is a connection`(wire: Wire) async throws {
+        @Test(arguments: Wire.encrypted) func `before there is a connection`(wire: Wire) async throws {
             let experiment = try await FlipExperiment(wire)
             var generator = JitterGenerator(seed: 3)
-            let addresses = experiment.addresses.filter { $0.record <= experiment.connack }
+            let addresses = experiment.addresses.filter { $0.record < experiment.suback }
                 .shuffled(using: &generator).prefix(24)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for address in addresses {
@@ -21,6 +21,7 @@ extension DataPath {
                         let proxy = try experiment.makeProxy(name, .init(end: address, hidesEnd: true))
                         var configuration = configuration(of: proxy, wire)
                         configuration.timeouts.tlsHandshake = .milliseconds(500)
+                        configuration.timeouts.upgrade = .milliseconds(500)
                         configuration.timeouts.connack = .milliseconds(500)
                         let (error, log) = try await runUntilStopped(configuration)
                         #expect(error?.code == .timeout, "\(address): \(error as Any)")
