@@ -15,20 +15,11 @@ extension Connection {
         do throws(MQTTError) { step = .success(try tunnel.establish(&received, scratch: scratch)) } catch {
             step = .failure(error)
         }
-        // An alert is sent whatever the result.
-        let code = send()
-        let result = try step.mapError(namedInHandshake).get()
-        if code != 0 { throw lost(code, .connect) }
+        let rest = try sendHandshake(step, .connect)
         defer { updateInterest() }
-        switch result {
-        case .pending: return .none
-        case .asks(let peer):
-            isAsking = true
-            return .asks(peer)
-        case .finished:
-            stage = firstStage
-            return .reached
-        }
+        if let rest { return rest }
+        stage = firstStage
+        return .reached
     }
 
     /// Decodes what has arrived together with the proxy's answer: the socket does not report it again.

@@ -192,20 +192,28 @@ final class Connection {
         guard stage == .handshaking, let tls else { return .handshaken }
         let step: Result<TLSStream.Step, MQTTError>
         do throws(MQTTError) { step = .success(try handshake(tls)) } catch { step = .failure(error) }
-        // An alert is sent whatever the result.
+        let rest = try sendHandshake(step, .tlsHandshake)
+        defer { updateInterest() }
+        if let rest { return rest }
+        stage = webSocket == nil ? .established : .upgrading
+        try consume()
+        return .handshaken
+    }
+
+    /// Sends the bytes of a step of a TLS handshake: after a failure, the alert. Returns what is missing; `nil` if the
+    /// handshake has ended.
+    func sendHandshake(
+        _ step: Result<TLSStream.Step, MQTTError>, _ phase: MQTTError.Phase
+    ) throws(MQTTError) -> Progress? {
         let code = send()
         let result = try step.mapError(namedInHandshake).get()
-        if code != 0 { throw lost(code, .tlsHandshake) }
-        defer { updateInterest() }
+        if code != 0 { throw lost(code, phase) }
         switch result {
-        case .pending: return .none
+        case .pending: return Progress.none
         case .asks(let peer):
             isAsking = true
             return .asks(peer)
-        case .finished:
-            stage = webSocket == nil ? .established : .upgrading
-            try consume()
-            return .handshaken
+        case .finished: return nil
         }
     }
 
