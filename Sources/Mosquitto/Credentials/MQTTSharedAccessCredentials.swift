@@ -8,7 +8,7 @@ import Foundation
 
 /// Shared access signatures (SAS) of Azure, signed here with HMAC-SHA256 for each request.
 ///
-/// The password is `SharedAccessSignature sr=RESOURCE&sig=SIGNATURE&se=EXPIRY`, as "Control access to IoT Hub by using
+/// The password is `SharedAccessSignature sr=RESOURCE&sig=SIGNATURE&se=EXPIRY`, as "Control access to IoT Hub with
 /// shared access signatures" of Azure's documentation describes it. The client rotates it before it expires. The clock
 /// of this machine must be right.
 public struct MQTTSharedAccessCredentials: MQTTCredentialProvider {

@@ -15,7 +15,8 @@ extension MQTTClientConfiguration {
         configuration.platformLimits = .awsIoTCore
         configuration.receiving.maximumFiltersPerSubscribe = 8
         configuration.receiving.usesSubscriptionIdentifiers = false
-        // "Publish requests per second per connection: 100", "Throughput per second per connection: 512 KB".
+        // "Publish requests per second per connection: 100", "Throughput per second per connection: 512 KiB", of which
+        // the smaller reading is taken.
         configuration.publishing.rate = MQTTPublishRate(messagesPerSecond: 100, bytesPerSecond: 512_000)
         switch authentication.kind {
         case .certificate(let identity, let port):
@@ -48,14 +49,15 @@ extension MQTTPlatformLimits {
             ])
         // "Client ID size: 128 bytes of UTF-8 encoded characters."
         limits.clientIDBytes = 128
-        // "Connection inactivity (keep-alive interval): … at most 1,200 seconds."
+        // "Connection inactivity (keep-alive interval): … between 30 - 1200 seconds." AWS takes 1,200 s for zero and
+        // for more, and 30 s for less.
         limits.longestKeepAlive = .seconds(1_200)
         // "AWS IoT supports MQTT quality of service (QoS) levels 0 and 1 only."
         limits.maximumQoS = .atLeastOnce
         // "Message size: the payload for every publish request can be no larger than 128 KB."
         limits.payloadBytes = 128 << 10
-        // "Topic size: … no larger than 256 bytes", "Maximum number of slashes in topic and topic filter: 7", without
-        // the three mandatory segments of Basic Ingest.
+        // "Topic size: 256 bytes", "Maximum number of slashes in topic and topic filter: 7", both without the three
+        // mandatory segments of Basic Ingest. Only the slashes of these segments are left out here.
         limits.topicBytes = 256
         limits.topicLevels = 8
         limits.longTopicPrefix = "$aws/rules/"

@@ -18,8 +18,8 @@ public struct MQTTEventGridAuthentication: Sendable {
         return MQTTEventGridAuthentication(kind: .token(method: "OAUTH2-JWT", tokens, audiences: audiences))
     }
 
-    /// Tokens of your own issuer, which the namespace trusts (CUSTOM-JWT). `audience` is the one that the namespace is
-    /// configured with; `nil` to leave the check to the broker.
+    /// Tokens of your own issuer, which the namespace trusts (CUSTOM-JWT). `audience` is the host name of the namespace
+    /// or its custom domain; `nil` to leave the check to the broker.
     public static func customJWT(
         _ tokens: any MQTTCredentialProvider, audience: String? = nil
     ) -> MQTTEventGridAuthentication {
@@ -51,8 +51,10 @@ extension MQTTClientConfiguration {
             endpoints: [webSocket ? .secureWebSocket(host: host) : MQTTEndpoint(host: host, port: 8883)])
         configuration.clientID = clientID
         configuration.platformLimits = .azureEventGrid
-        // An operation with a subscription identifier is refused.
+        // Subscription identifiers are in preview ("What's new in Azure Event Grid?", April 2026).
         configuration.receiving.usesSubscriptionIdentifiers = false
+        // "Inbound MQTT publishing requests per session: 1,000 messages per second", "bandwidth per session: 1 MB".
+        configuration.publishing.rate = MQTTPublishRate(messagesPerSecond: 1_000, bytesPerSecond: 1_000_000)
         switch authentication.kind {
         case .token(let method, let tokens, let audiences):
             configuration.credentials = CheckedTokens(
@@ -74,14 +76,15 @@ extension MQTTPlatformLimits {
         let folder = "https://learn.microsoft.com/azure/event-grid/"
         var limits = MQTTPlatformLimits(
             name: "Azure Event Grid",
-            documents: ["mqtt-support", "quotas-limits", "mqtt-retain", "mqtt-client-microsoft-entra-token-and-rbac"]
-                .map { folder + $0 })
+            documents: [
+                "mqtt-support", "quotas-limits", "mqtt-retain", "mqtt-shared-subscriptions",
+                "mqtt-client-microsoft-entra-token-and-rbac",
+            ]
+            .map { folder + $0 })
         // "Keep Alive Maximum is 1,160 seconds."
         limits.longestKeepAlive = .seconds(1_160)
         // "Session expiry interval: 8 hours, configurable on the Event Grid namespace."
         limits.longestSessionExpiry = .seconds(8 * 3_600)
-        // "Maximum will delay interval is 300."
-        limits.longestWillDelay = 300
         // "User Properties on CONNECT, SUBSCRIBE, DISCONNECT, PUBACK, AUTH packets … the request fails."
         limits.hasUserPropertiesOfMessagesOnly = true
         // "Maximum QoS is 1."
@@ -90,8 +93,12 @@ extension MQTTPlatformLimits {
         limits.payloadBytes = 512 << 10
         // "Maximum size per retained message is 64 KB."
         limits.retainedPayloadBytes = 64 << 10
-        // "Shared Subscriptions aren't supported yet."
-        limits.hasSharedSubscriptions = false
+        // "Topic size: 256 B", "Segments per topic/topic filter: 15".
+        limits.topicBytes = 256
+        limits.topicLevels = 15
+        // "Topic filters per MQTT SUBSCRIBE packet: 10", "Subscriptions per MQTT session: 50".
+        limits.filtersPerSubscribe = 10
+        limits.subscriptions = 50
         return limits
     }
 }

@@ -69,7 +69,7 @@ extension MQTTPlatformLimits {
             name: "Azure IoT Hub",
             documents: [
                 "https://learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub",
-                "https://learn.microsoft.com/azure/iot-hub/iot-hub-dev-guide-sas",
+                "https://learn.microsoft.com/azure/iot-hub/authenticate-authorize-sas",
             ])
         // "Limited feature support for MQTT v3.1.1"; the support for MQTT 5 is deprecated.
         limits.versions = [.v3_1_1]
@@ -77,7 +77,7 @@ extension MQTTPlatformLimits {
         limits.longestKeepAlive = .seconds(1_177)
         // "If a device app publishes a message with QoS 2, IoT Hub closes the network connection."
         limits.maximumQoS = .atLeastOnce
-        // "256-kb max message size."
+        // "256-KB max message size."
         limits.payloadBytes = 256 << 10
         // "IoT Hub doesn't persist Retain messages", but passes them on with a property.
         limits.retainedPayloadBytes = 0

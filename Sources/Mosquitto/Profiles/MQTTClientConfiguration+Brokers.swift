@@ -59,7 +59,7 @@ extension MQTTClientConfiguration {
 extension MQTTPlatformLimits {
     /// The limits of HiveMQ Cloud: TLS, and credentials. The broker announces its other limits in the CONNACK.
     public static var hiveMQCloud: MQTTPlatformLimits {
-        MQTTPlatformLimits(name: "HiveMQ Cloud", documents: ["https://docs.hivemq.com/hivemq-cloud/index.html"])
+        MQTTPlatformLimits(name: "HiveMQ Cloud", documents: ["https://docs.hivemq.com/hivemq-cloud/authn-authz.html"])
     }
 
     /// The limits of the EMQX platform, from "Quotas and Limits" (docs.emqx.com). Those of a dedicated deployment are
@@ -73,7 +73,7 @@ extension MQTTPlatformLimits {
         limits.clientIDBytes = 1_024
         // "Maximum message size: 1 MB", "Maximum size of a retained message: 1 MB".
         limits.payloadBytes = 1 << 20
-        // "Maximum topic levels per subscription: 10."
+        // "Maximum topic levels per subscription: 10." EMQX's max_topic_levels limits topic names too.
         limits.topicLevels = 10
         // "Maximum subscriptions per client: 10."
         limits.subscriptions = 10

@@ -22,6 +22,8 @@ extension MQTTClientConfiguration {
         configuration.clientID =
             "projects/\(project)/locations/\(region)/registries/\(registry)/devices/\(device)"
         configuration.platformLimits = .clearBlade(device: device)
+        // "Device-to-cloud throughput per device: 512 KB/s."
+        configuration.publishing.rate = MQTTPublishRate(bytesPerSecond: 512_000)
         configuration.credentials = CheckedTokens(
             base: tokens, platform: MQTTPlatformLimits.clearBlade(device: device).name, audiences: [project],
             longestLifetime: .seconds(86_400), username: "unused")
@@ -30,21 +32,28 @@ extension MQTTClientConfiguration {
 }
 
 extension MQTTPlatformLimits {
-    /// The limits of ClearBlade IoT Core for a device, from "MQTT" and "Using JSON web tokens" of ClearBlade's
-    /// documentation.
+    /// The limits of ClearBlade IoT Core for a device, from "Publishing over MQTT", "Using JSON web tokens",
+    /// "Requirements" and "Quotas and limits" of ClearBlade's documentation.
     public static func clearBlade(device: String) -> MQTTPlatformLimits {
         var limits = MQTTPlatformLimits(
             name: "ClearBlade IoT Core",
             documents: [
                 "https://clearblade.atlassian.net/wiki/spaces/IC/pages/2202566686",
                 "https://clearblade.atlassian.net/wiki/spaces/IC/pages/2202206402",
+                "https://clearblade.atlassian.net/wiki/spaces/IC/pages/2203582552",
+                "https://clearblade.atlassian.net/wiki/spaces/IC/pages/2203385926",
             ])
-        // "The ClearBlade MQTT broker honors these MQTT 3.1.1 error codes."
+        // "MQTT version 3.1.1 is required."
         limits.versions = [.v3_1_1]
         // "Publishing QoS 2 messages closes the connection."
         limits.maximumQoS = .atLeastOnce
+        // "ClearBlade IoT Core's idle time limit is 20 minutes."
+        limits.longestKeepAlive = .seconds(1_200)
+        // "Telemetry event payload: 256 KB." Retained messages "are not supported".
+        limits.payloadBytes = 256 << 10
+        limits.retainedPayloadBytes = 0
         limits.hasSharedSubscriptions = false
-        // The topics of a device, those of Google Cloud IoT Core.
+        // "ClearBlade IoT Core uses a predefined set of topics."
         limits.publishable = ["/devices/\(device)/events/#", "/devices/\(device)/state"]
         limits.subscribable = ["/devices/\(device)/config", "/devices/\(device)/commands/#"]
         return limits

@@ -3,7 +3,8 @@
 /// AWS IoT Core: "AWS IoT Core endpoints and quotas" and the developer guide's "MQTT", "Protocols" and "Connecting to
 /// AWS IoT Core by using custom authentication".
 ///
-/// Stricter than the documents in one point: AWS throttles a client beyond its rate, the emulation ends its connection.
+/// Stricter than the documents in two points: AWS discards messages beyond the rate and delays bytes beyond it, the
+/// emulation ends the connection; AWS does not count the bytes of the three mandatory segments of Basic Ingest.
 struct AWSIoTCoreEmulation: PlatformEmulation {
     /// The protocol that the client must offer by ALPN: that of port 443; `nil` for port 8883.
     let demanded: String?

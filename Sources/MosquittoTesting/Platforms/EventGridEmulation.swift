@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The MQTT broker of Azure Event Grid: "MQTT features supported by the Azure Event Grid MQTT broker" and "Microsoft
-/// Entra JWT authentication and Azure RBAC authorization to publish or subscribe MQTT messages".
+/// The MQTT broker of Azure Event Grid: "MQTT features supported by the Azure Event Grid MQTT broker", "Azure Event
+/// Grid quotas and limits" and "Microsoft Entra JWT authentication and Azure RBAC authorization to publish or subscribe
+/// MQTT messages".
+///
+/// Stricter than the documents in two points: it refuses Subscription Identifiers, which are in preview, and ends a
+/// connection beyond the rate, for which the documents give no reaction.
 struct EventGridEmulation: PlatformEmulation {
     let method: String
     let audience: String
@@ -11,7 +15,6 @@ struct EventGridEmulation: PlatformEmulation {
 
     func verdict(on connect: ConnectPacket, applicationProtocol: String?) -> PlatformVerdict {
         if !connect.isV5 { return .refuse(v3: 0x05, v5: 0x84, "JWT authentication with MQTT 3.1.1") }
-        if connect.clientID.isEmpty { return .refuse(v5: 0x85, "no client identifier") }
         if connect.properties[PropertyID.userProperty] != nil {
             return .refuse(v5: 0x83, "user properties of a CONNECT")
         }
@@ -24,11 +27,10 @@ struct EventGridEmulation: PlatformEmulation {
     }
 
     func properties(of connect: ConnectPacket) -> [ReceivedProperty] {
-        // Maximum QoS 1, Maximum Packet Size, neither Subscription Identifiers nor shared subscriptions, ten aliases.
+        // Maximum QoS 1, Maximum Packet Size, no Subscription Identifiers, ten aliases.
         var properties = [
             ReceivedProperty(identifier: 0x24, value: [1]), ReceivedProperty(identifier: 0x27, value: [0, 8, 0, 0]),
-            ReceivedProperty(identifier: 0x29, value: [0]), ReceivedProperty(identifier: 0x2A, value: [0]),
-            ReceivedProperty(identifier: 0x22, value: [0, 10]),
+            ReceivedProperty(identifier: 0x29, value: [0]), ReceivedProperty(identifier: 0x22, value: [0, 10]),
             ReceivedProperty(identifier: PropertyID.authenticationMethod, string: method),
         ]
         // Server Keep Alive.
@@ -44,11 +46,23 @@ struct EventGridEmulation: PlatformEmulation {
         if publish.retain, publish.payload.readableBytes > 64 << 10 {
             return .refuse(v5: 0x95, "a retained payload of more than 64 KiB")
         }
+        let topic = publish.topic
+        if topic.utf8.count > 256 { return .refuse(v5: 0x90, "a topic of more than 256 bytes") }
+        if PlatformText.slashes(topic) > 14 { return .refuse(v5: 0x90, "a topic with more than 15 segments") }
+        let second = state.published(publish.payload.readableBytes + topic.utf8.count)
+        if second.messages > 1_000 { return .refuse(v5: 0x97, "more than 1,000 messages a second") }
+        if second.bytes > 1_000_000, second.messages > 1 { return .refuse(v5: 0x97, "more than 1 MB a second") }
         return .pass()
     }
 
     func verdict(on subscribe: SubscribePacket) -> PlatformVerdict {
-        subscribe.subscriptionIdentifier == nil ? .pass() : .refuse(v5: 0xA1, "a Subscription Identifier")
+        if subscribe.requests.count > 10 { return .refuse(v5: 0x97, "more than 10 filters in a SUBSCRIBE") }
+        if subscribe.subscriptionIdentifier != nil { return .refuse(v5: 0xA1, "a Subscription Identifier") }
+        let filters = subscribe.requests.map { PlatformText.unshared($0.filter) }
+        if filters.contains(where: { $0.utf8.count > 256 || PlatformText.slashes($0) > 14 }) {
+            return .refuse(v5: 0x8F, "a filter of more than 256 bytes or 15 segments")
+        }
+        return .pass()
     }
 
     func verdict(on disconnect: [ReceivedProperty]) -> PlatformVerdict {
@@ -58,7 +72,7 @@ struct EventGridEmulation: PlatformEmulation {
     func verdict(onReauthentication properties: [ReceivedProperty]) -> PlatformVerdict { check(properties) }
 
     func refusal(of filter: String, subscriptions: Int, isV5: Bool) -> UInt8? {
-        PlatformText.isShared(filter) ? 0x9E : nil
+        subscriptions >= 50 ? 0x97 : nil
     }
 
     private func check(_ properties: [ReceivedProperty]) -> PlatformVerdict {

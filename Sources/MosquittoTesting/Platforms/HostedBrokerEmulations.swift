@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// ClearBlade IoT Core for one device: "MQTT" and "Using JSON web tokens" of its documentation.
+/// ClearBlade IoT Core for one device: "Publishing over MQTT", "Using JSON web tokens" and "Quotas and limits" of its
+/// documentation.
+///
+/// Stricter than the documents in one point: ClearBlade closes a connection ten minutes after its token has expired,
+/// the emulation at once.
 struct ClearBladeEmulation: PlatformEmulation {
     let project: String
     /// The client identifier of the device.
@@ -28,6 +32,7 @@ struct ClearBladeEmulation: PlatformEmulation {
 
     func verdict(on publish: PublishPacket, state: inout PlatformState) -> PlatformVerdict {
         if publish.qos == 2 { return .close("a message of QoS 2") }
+        if publish.payload.readableBytes > 256 << 10 { return .close("a payload of more than 256 KB") }
         let isOwn = publish.topic.hasPrefix("/devices/\(device)/events") || publish.topic == "/devices/\(device)/state"
         return isOwn ? .pass() : .close("a topic of its own")
     }

@@ -9,7 +9,7 @@ internal import Foundation
 #endif
 
 /// Azure IoT Hub for one device: "Communicate with an IoT hub using the MQTT protocol" and "Control access to IoT Hub
-/// by using shared access signatures".
+/// with shared access signatures".
 struct IoTHubEmulation: PlatformEmulation {
     let hub: String
     let device: String

@@ -71,8 +71,6 @@ enum PlatformText {
         return levels.first == "$share" && levels.count == 3 ? String(levels[2]) : filter
     }
 
-    static func isShared(_ filter: String) -> Bool { filter.hasPrefix("$share/") }
-
     static func slashes(_ topic: String) -> Int { topic.utf8.count { $0 == UInt8(ascii: "/") } }
 }
 

@@ -71,7 +71,10 @@ import Turns
         #expect(check("$share/group/a/b/c/d/e/f/g/h", .awsIoTCore) == nil)
         #expect(check("a/b/c/d/e/f/g/h/i", .awsIoTCore) == .invalidTopicFilter)
         #expect(check(MQTTSubscription("a", qos: .exactlyOnce), .awsIoTCore) == .unsupported)
-        #expect(check("$share/group/a", .azureEventGrid) == .operationRefused)
+        #expect(check("$share/group/a", .azureEventGrid) == nil)
+        #expect(check("$share/group/a", .azureIoTHub(device: "d")) == .operationRefused)
+        #expect(check("$share/group/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o", .azureEventGrid) == nil)
+        #expect(check("a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p", .azureEventGrid) == .invalidTopicFilter)
         #expect(
             check(MQTTSubscription("a", userProperties: [.init("n", "v")]), .azureEventGrid) == .unsupported)
         #expect(check("devices/d/messages/devicebound/#", .azureIoTHub(device: "d")) == nil)
@@ -87,6 +90,18 @@ import Turns
         let limits = MQTTPlatformLimits.azureIoTHub(device: "d")
         #expect(code { () throws(MQTTError) in try limits.check(filters: 5) } == nil)
         #expect(code { () throws(MQTTError) in try limits.check(filters: 6) } == .unsupported)
+    }
+
+    @Test func `are 256 KB and no retained message for ClearBlade`() {
+        let limits = MQTTPlatformLimits.clearBlade(device: "d")
+        func check(_ payload: Int, retain: Bool = false) -> MQTTError.Code? {
+            code { () throws(MQTTError) in
+                try limits.check("/devices/d/events", payload, qos: .atLeastOnce, retain: retain)
+            }
+        }
+        #expect(check(262_144) == nil)
+        #expect(check(262_145) == .payloadTooLarge)
+        #expect(check(1, retain: true) == .unsupported)
     }
 
     @Test func `name the platform, the limit and the remedy`() throws {

@@ -53,6 +53,7 @@ import Turns
         try profile.validate()
         #expect(profile.authenticator?.method == "OAUTH2-JWT")
         #expect(profile.rotation.method == .reauthenticate)
+        #expect(profile.publishing.rate?.messagesPerSecond == 1_000)
         let certificate = MQTTClientConfiguration.azureEventGrid(
             host: "n", clientID: "session", authentication: .certificate(identity, name: "kitchen"), webSocket: true)
         try certificate.validate()
@@ -79,6 +80,7 @@ import Turns
             project: "p", region: "us-central1", registry: "r", device: "d", tokens: tokens)
         try profile.validate()
         #expect(profile.clientID == "projects/p/locations/us-central1/registries/r/devices/d")
+        #expect(profile.publishing.rate?.bytesPerSecond == 512_000)
         #expect(profile.endpoints.map(\.description) == ["us-central1-mqtt.clearblade.com:8883"])
     }
 

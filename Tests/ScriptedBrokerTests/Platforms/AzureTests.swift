@@ -90,13 +90,21 @@ struct AzureEventGridTests {
         other.connect.userProperties = []
         other.authenticator = .token(method: "K8S-SAT")
         #expect(try await broker.reason(of: other) == "another Authentication Method than OAUTH2-JWT")
+        var many = stranger
+        many.connect.userProperties = []
+        many.receiving.maximumFiltersPerSubscribe = 11
+        #expect(
+            try await broker.reason(of: many) { client in
+                try await client.subscribe(to: (0..<11).map { MQTTSubscription("a/\($0)") }) { _ in }
+            } == "more than 10 filters in a SUBSCRIBE")
 
         let seen = broker.platformRefusals
         var invalid = broker.here(profile(tokens()))
         invalid.connect.userProperties = [MQTTUserProperty("app", "kitchen")]
         #expect(await code { try await MQTTClient(invalid, logger: quiet).start() } == .unsupported)
         try await withRunningClient(broker.here(profile(tokens()))) { client, _ in
-            #expect(await code { try await client.subscribe(to: "$share/g/a") { _ in } } == .operationRefused)
+            let deep = MQTTSubscription("a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p")
+            #expect(await code { try await client.subscribe(to: deep) { _ in } } == .invalidTopicFilter)
             #expect(
                 await code {
                     try await client.publish([UInt8](repeating: 0, count: 65_537), to: "a", retain: true)
