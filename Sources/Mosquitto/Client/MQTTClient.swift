@@ -173,9 +173,11 @@ public func withMQTTClient<R: Sendable>(
     _ body: @escaping @Sendable (MQTTClient) async throws -> R
 ) async throws -> R {
     let client = MQTTClient(configuration, eventLoop: eventLoop, logger: logger)
+    // The body may end before the run begins. Its messages are sent nevertheless.
+    _ = client.session.claimRun()
     return try await withThrowingTaskGroup(of: R?.self) { group in
         group.addTask {
-            try await client.run()
+            try await client.session.runClaimed()
             return nil
         }
         group.addTask {

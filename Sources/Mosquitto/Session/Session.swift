@@ -95,6 +95,11 @@ actor Session {
 
     nonisolated func run() async throws(MQTTError) {
         guard claimRun() else { throw MQTTError(.alreadyRunning, "run() was called before; make a new client") }
+        try await runClaimed()
+    }
+
+    /// Runs the session after a successful ``claimRun()``.
+    nonisolated func runClaimed() async throws(MQTTError) {
         let invalid: MQTTError?
         do throws(MQTTError) {
             try configuration.validate()
@@ -143,6 +148,8 @@ actor Session {
             } else {
                 watchNetwork()
                 perform(machine.start(now: .now))
+                // Shut down before it ran, with messages to send: this attempt is for them.
+                if ending.isGraceful { shutDown(isGraceful: true) }
             }
         }
     }
@@ -165,7 +172,10 @@ actor Session {
     }
 
     private func shutDown(isGraceful: Bool) {
-        if isGraceful { ending.isGraceful = true }
+        if isGraceful {
+            ending.isGraceful = true
+            if case .idle = machine.state, shared.isClaimed.load(ordering: .relaxed), publisher.hasMessages { return }
+        }
         perform(machine.shutdown(isGraceful: isGraceful, hasUnsent: publisher.hasMessages, now: .now))
     }
 

@@ -200,6 +200,19 @@ struct UnsentTests {
         await broker.stop()
     }
 
+    @Test("sends what was enqueued before the run began")
+    func enqueuedAtOnce() async throws {
+        let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
+        for number in 0..<20 {
+            let client = MQTTClient(testConfiguration(port: broker.port), logger: quiet)
+            try client.enqueue("\(number)", to: "t")
+            try await client.start()
+            try await client.shutdown()
+        }
+        #expect(broker.publishes.map(\.text) == (0..<20).map(String.init))
+        await broker.stop()
+    }
+
     @Test("counts what it could not send, as an error and an event (core 10)")
     func unsent() async throws {
         let client = MQTTClient(testConfiguration(port: try freePort()), logger: quiet)
