@@ -145,7 +145,7 @@ struct ServiceRestartTests {
             }
             #expect(store.missing(of: 0..<200) == [])
             #expect(store.duplicates.count <= 20, "one for each connection, or two")
-            // Those whose PUBACK was lost with a connection were acknowledged on the last one, before "last" came.
+            // The broker repeated messages whose PUBACK was lost with a connection. They were acknowledged before "last".
             try await withMQTTClient(fixed, logger: quiet) { client in
                 try await client.subscribe(to: "a") { messages in
                     try await publisher.publish("end", to: "a")

@@ -42,6 +42,9 @@ extension ScriptedBroker {
         _ body: @escaping @Sendable (MQTTClient) async throws -> Void = { _ in }
     ) async throws -> String? {
         let before = platformRefusals.count
+        // A second refusal could be told after the end of this client, to the next one.
+        var configuration = configuration
+        configuration.retry = .none
         let client = MQTTClient(configuration, logger: quiet)
         try await client.start()
         let task = Task { try? await body(client) }
