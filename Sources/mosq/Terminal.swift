@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Mosquitto
+import Synchronization
 
 #if canImport(Darwin)
 import Darwin
@@ -14,6 +15,18 @@ import Glibc
 enum Terminal {
     /// True if standard output is a terminal.
     static let isOutput = isatty(STDOUT_FILENO) == 1
+
+    /// The settings of terminals that do not echo at the moment, by their descriptors.
+    private static let silenced = Mutex<[Int32: termios]>([:])
+    /// The command may end while it asks, since the time of an attempt is over. C calls the closure in exit(3).
+    private static let restoresAtExit: Void = {
+        atexit { for descriptor in Terminal.silenced.withLock({ Array($0.keys) }) { Terminal.restore(descriptor) } }
+    }()
+
+    private static func restore(_ descriptor: Int32) {
+        guard var settings = silenced.withLock({ $0.removeValue(forKey: descriptor) }) else { return }
+        tcsetattr(descriptor, TCSAFLUSH, &settings)
+    }
 
     /// Asks for a line without showing it.
     static func readSecret(prompt: String) throws -> MQTTSecret {
@@ -35,14 +48,13 @@ enum Terminal {
         let isTerminal = tcgetattr(descriptor, &settings) == 0
         let before = settings
         if isTerminal {
+            _ = restoresAtExit
+            silenced.withLock { $0[descriptor] = before }
             settings.c_lflag &= ~tcflag_t(ECHO | ISIG | ICANON)
             tcsetattr(descriptor, TCSAFLUSH, &settings)
         }
         defer {
-            if isTerminal {
-                var before = before
-                tcsetattr(descriptor, TCSAFLUSH, &before)
-            }
+            if isTerminal { restore(descriptor) }
             _ = write(descriptor, "\n", 1)
         }
         var line: [UInt8] = []

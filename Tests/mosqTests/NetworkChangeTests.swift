@@ -30,6 +30,16 @@ struct NetworkChangeTests {
             cd "$1" && mosq=$2
             # until PATTERN: waits until the events have it.
             until_event() { for _ in $(seq 600); do if grep -q "$1" events; then return; fi; sleep 0.1; done; exit 2; }
+            # Starts the broker, and waits until it listens (0A) on port 1883 (075B): the one attempt after a change follows
+            # within 0.4 s, and the next one after more than a minute.
+            start_broker() {
+                mosquitto -c mosquitto.conf &
+                for _ in $(seq 600); do
+                    if grep -q ':075B 00000000:0000 0A' /proc/net/tcp; then return; fi
+                    sleep 0.1
+                done
+                exit 3
+            }
             printf 'listener 1883\\nallow_anonymous true\\n' >mosquitto.conf
             # The first delay is longer than 75 s, and the one after a change shorter than 3 s.
             "$mosq" sub -h 127.0.0.1 -p 1883 -t a --retry --retry-base-delay 100 --retry-max-delay 1000 \\
@@ -57,7 +67,7 @@ struct NetworkChangeTests {
     func `an interface that comes back ends the delay`() async throws {
         let events = try await run(
             """
-            mosquitto -c mosquitto.conf &
+            start_broker
             ip link set lo up
             until_event connected
             """)
@@ -81,7 +91,7 @@ struct NetworkChangeTests {
                 ip link set lo down
             done
             cp events flapping
-            mosquitto -c mosquitto.conf &
+            start_broker
             ip link set lo up
             until_event connected
             # The attempts while the interface came and went.

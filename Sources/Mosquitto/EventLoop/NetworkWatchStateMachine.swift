@@ -36,8 +36,12 @@ struct NetworkWatchStateMachine: Sendable {
         }
     }
 
-    /// Handles the loss of notifications, after which the state of the interfaces is unknown.
-    mutating func lost(now: Instant) -> Duration? { changed(.unknown, now) }
+    /// Handles the loss of notifications, after which the state of the interfaces is unknown: one that works may have
+    /// stopped, and its next notification counts as its return.
+    mutating func lost(now: Instant) -> Duration? {
+        running = []
+        return changed(.unknown, now)
+    }
 
     private mutating func changed(_ change: MQTTNetworkChange, _ now: Instant) -> Duration? {
         if lastChange.map({ now - $0 >= Self.quietTime }) ?? true { interval = Self.minimumInterval }

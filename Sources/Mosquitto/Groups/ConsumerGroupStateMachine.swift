@@ -71,16 +71,16 @@ struct ConsumerGroupStateMachine {
     mutating func ended(_ index: Int, _ error: (any Error)? = nil) -> [Action] {
         guard let last = members.removeValue(forKey: index) else { return [] }
         switch (phase, error) {
-        case (.running, let error?) where last == .leaving:
-            leavingError = leavingError ?? error
-            return adjust()
-        case (.running, let error?):
+        case (.running, let error?) where last != .leaving:
             failure = error
             return shutDown()
-        case (.running, nil):
-            if last != .leaving { finished.insert(index) }
+        case (.running, let error):
+            if last == .leaving { leavingError = leavingError ?? error } else { finished.insert(index) }
             // A body that returns by itself ends its member; the last one ends the group.
-            if members.isEmpty, target > 0, (0..<target).allSatisfy(finished.contains) { return shutDown() }
+            if members.isEmpty, target > 0, (0..<target).allSatisfy(finished.contains) {
+                failure = takeLeavingError()
+                return shutDown()
+            }
             return adjust()
         case (.ending, let error):
             failure = failure ?? error

@@ -94,7 +94,10 @@ final class GroupMemberRun: Sendable {
     /// Ends the session, so that the broker keeps nothing that nobody resumes.
     private func endSession() async throws(MQTTError) {
         let configuration = client.configuration
-        if configuration.version == .v5_0 { return try await client.shutdown(MQTTDisconnect(sessionExpiry: .zero)) }
+        if configuration.version == .v5_0, client.state.isConnected {
+            return try await client.shutdown(MQTTDisconnect(sessionExpiry: .zero))
+        }
+        // Without a connection there is no DISCONNECT that could end it.
         try await client.shutdown()
         let ending = MQTTClient(plan.ending(configuration), eventLoop: eventLoop, logger: logger)
         try await ending.start()

@@ -10,6 +10,9 @@ struct GroupPlan: Sendable {
     /// The highest number of members in one process: each has a connection, and by default a thread.
     static let maximumMembers = 1_024
 
+    /// The highest number of a first member, far from an overflow.
+    private static let highestNumber = 1_000_000_000
+
     /// The shared filters.
     var subscriptions: [MQTTSubscription] {
         filters.map { subscription in
@@ -36,11 +39,12 @@ struct GroupPlan: Sendable {
         return member
     }
 
-    /// Returns the configuration with which MQTT 3.1.1 ends the session of a member: a clean start, and a DISCONNECT
-    /// (MQTT 3.1.1, section 3.1.2.4).
+    /// Returns the configuration that ends the session of a member whose DISCONNECT cannot: a clean start, and a
+    /// DISCONNECT (MQTT 3.1.1, section 3.1.2.4).
     func ending(_ member: MQTTClientConfiguration) -> MQTTClientConfiguration {
         var ending = member
         ending.session = .clean
+        ending.connect.cleanSessionExpiry = .zero
         ending.acknowledgement = .onReceipt
         ending.will = nil
         ending.connection.firstConnection = .waitUntilConnected(within: configuration.timeouts.attempt)
@@ -50,8 +54,10 @@ struct GroupPlan: Sendable {
     func validate(_ members: Int) throws(MQTTError) {
         try validateName()
         try validate(count: members)
-        if options.firstMember < 0 {
-            throw .invalid(.invalidConfiguration, "firstMember is \(options.firstMember); it must be at least 0")
+        if !(0...Self.highestNumber).contains(options.firstMember) {
+            throw .invalid(
+                .invalidConfiguration,
+                "firstMember is \(options.firstMember); it must be from 0 to \(Self.highestNumber)")
         }
         if filters.isEmpty {
             throw .invalid(.invalidTopicFilter, "no topic filter was given; give at least one")

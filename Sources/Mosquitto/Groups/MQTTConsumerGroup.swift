@@ -23,6 +23,8 @@ import ServiceLifecycle
 public final class MQTTConsumerGroup: Sendable {
     private struct State {
         var machine: ConsumerGroupStateMachine
+        /// True after the first call of ``MQTTConsumerGroup/run()``.
+        var isClaimed = false
         var runs: [Int: GroupMemberRun] = [:]
         /// Calls that wait until the group has settled or ended, by number.
         var waiting: [Int: CheckedContinuation<Void, any Error>] = [:]
@@ -68,11 +70,21 @@ public final class MQTTConsumerGroup: Sendable {
     /// ``MQTTConsumerGroupOptions/assumesSharedSubscriptions``. Throws ``MQTTError/Code/cancelled`` if the task is
     /// cancelled, and ``MQTTError/Code/alreadyRunning`` at a second call.
     public func run() async throws {
-        let members = state.withLock { $0.machine.isIdle ? $0.machine.target : nil }
+        let members: Int? = state.withLock { state in
+            guard state.machine.isIdle, !state.isClaimed else { return nil }
+            state.isClaimed = true
+            return state.machine.target
+        }
         guard let members else {
             throw MQTTError(.alreadyRunning, "the group was run or shut down before; make a new one")
         }
-        try plan.validate(members)
+        do throws(MQTTError) {
+            try plan.validate(members)
+        } catch {
+            // The group is over for those that wait for its members.
+            decide { $0.shutDown() }
+            throw error
+        }
         await withGracefulShutdownHandler {
             await withDiscardingTaskGroup { tasks in
                 decide { $0.start() }
@@ -90,7 +102,9 @@ public final class MQTTConsumerGroup: Sendable {
                 return []
             }
         }
-        if let failure = state.withLock({ $0.machine.failure }) { throw failure }
+        let failure = state.withLock { $0.machine.failure }
+        // The cancellation that a body was told of is that of the run.
+        if let failure, !(Task.isCancelled && failure is CancellationError) { throw failure }
         if Task.isCancelled { throw MQTTError(.cancelled, "run() was cancelled") }
     }
 

@@ -5,7 +5,7 @@ public struct MQTTConsumerGroupOptions: Sendable {
     /// The name of the members: the member with the number 0 has the client identifier "NAME-0". Default `nil`:
     /// ``MQTTClientConfiguration/clientID``, or the name of the group if there is none.
     public var memberName: String?
-    /// The number of the first member, at least 0. Default 0.
+    /// The number of the first member, from 0 to 1,000,000,000. Default 0.
     ///
     /// Processes that share a group need different numbers, such as the ordinal of a pod times the members of each pod:
     /// two members with the same number take the session from each other.

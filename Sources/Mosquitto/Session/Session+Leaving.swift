@@ -9,8 +9,12 @@ extension Session {
     /// message. The second request is for a broker that answers ahead of messages that it has begun to send.
     ///
     /// Throws ``MQTTError/Code/cancelled`` if the consumer ends before: the broker may have messages for the session.
+    /// Throws ``MQTTError/Code/operationRefused`` if the broker keeps a subscription: it goes on assigning messages.
     nonisolated func leave(_ consumer: MessageBuffer) async throws(MQTTError) {
-        _ = try await awaitingUnsubscription { caller in await self.withdraw(consumer, caller) }
+        let codes = try await awaitingUnsubscription { caller in await self.withdraw(consumer, caller) }
+        if let code = codes.first(where: \.isError) {
+            throw .operationRefused(code, "the broker refused to end the subscription: \(code)")
+        }
         let filters = consumer.subscriptions.map(\.filter.filter)
         var quietAnswers = 0
         while quietAnswers < 2 {

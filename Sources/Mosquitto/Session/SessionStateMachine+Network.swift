@@ -5,7 +5,10 @@ extension SessionStateMachine {
     /// Handles a change after which an attempt may succeed: shortens the delay, if the last failure may have been one
     /// of the network. The new delay is drawn from ``MQTTRetryPolicy/minimumDelay`` ... ``MQTTRetryPolicy/baseDelay``,
     /// and the backoff goes on from where it was: an interface that comes and goes does not restart it.
+    ///
+    /// During an attempt the change is kept for the delay after it: a look-up or a SYN from before may still fail.
     package mutating func networkChanged(_ change: MQTTNetworkChange, now: Instant) -> [Action] {
+        if attemptPhase != nil { missedChange = change }
         guard case .waiting(hasTurn: false) = state, let retryAt, lastFailure?.mayConcernNetwork == true else {
             return []
         }

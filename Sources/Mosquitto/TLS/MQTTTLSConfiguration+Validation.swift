@@ -9,6 +9,10 @@ extension MQTTTLSConfiguration {
             if path.contains("-----BEGIN") {
                 throw Self.invalid("a file was named by its content; give a path, or use .pem")
             }
+            // Nor is the URI of a key, which may have a PIN (RFC 7512, section 2.3).
+            if path.lowercased().hasPrefix("pkcs11:") {
+                throw Self.invalid("a file was named by the URI of a key; use .stored(certificate:keyURI:)")
+            }
             if path.isEmpty || path.utf8.contains(0) { throw Self.invalid("\(quoted(path)) is not a file") }
         }
         if let maximumVersion, maximumVersion < minimumVersion {

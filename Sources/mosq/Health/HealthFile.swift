@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Mosquitto
+import Synchronization
 
 #if canImport(Darwin)
 import Darwin
@@ -11,23 +12,35 @@ import Glibc
 #endif
 
 /// A file with the health of a client, which a reader finds complete at any time.
-struct HealthFile: Sendable {
+final class HealthFile: Sendable {
     let path: String
+    private let isRemoved = Mutex(false)
 
-    /// Replaces the file. Throws the system's error.
+    init(path: String) { self.path = path }
+
+    /// Replaces the file. Throws the system's error. Does nothing after ``remove()``.
     func write(_ report: HealthReport) throws(SystemError) {
         // A name of its own, so that a process that is killed meanwhile leaves one such file and no more.
         let draft = path + ".new"
-        do throws(SystemError) {
-            try Self.write(Array((report.json + "\n").utf8), to: draft)
-            if rename(draft, path) != 0 { throw SystemError.last }
-        } catch {
-            unlink(draft)
-            throw error
+        try isRemoved.withLock { isRemoved throws(SystemError) in
+            if isRemoved { return }
+            do throws(SystemError) {
+                try Self.write(Array((report.json + "\n").utf8), to: draft)
+                if rename(draft, path) != 0 { throw SystemError.last }
+            } catch {
+                unlink(draft)
+                throw error
+            }
         }
     }
 
-    func remove() { unlink(path) }
+    /// Removes the file for good, after a write in progress on another thread.
+    func remove() {
+        isRemoved.withLock { isRemoved in
+            isRemoved = true
+            _ = unlink(path)
+        }
+    }
 
     private static func write(_ bytes: [UInt8], to path: String) throws(SystemError) {
         // A probe may run as another user. A symbolic link in a shared directory is not followed.

@@ -24,13 +24,14 @@ struct HealthReporter: Sendable {
     /// - Parameter deadly: the signals that would end the process without a word: the file is removed before.
     init(_ path: String, _ client: MQTTClient, deadly: [UnixSignal], warns: Bool) async throws {
         let file = HealthFile(path: path)
+        // Before the file exists: a signal would leave it behind.
+        let signals = deadly.isEmpty ? nil : await TrappedSignals(deadly)
         do throws(HealthFile.SystemError) {
             try file.write(Self.report(client))
         } catch {
             throw CommandFailure(message: "--health-file \(path) cannot be written: \(error.reason).")
         }
         self.file = file
-        let signals = deadly.isEmpty ? nil : await TrappedSignals(deadly)
         let events = client.events()
         let (changes, changed) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         task = Task {

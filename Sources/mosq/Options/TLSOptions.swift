@@ -183,6 +183,10 @@ struct TLSOptions: ParsableArguments {
             ("--key", keyform == "engine" || hasKeyURI ? nil : key),
         ]
         for case (let flag, let path?) in files where !FileManager.default.isReadableFile(atPath: path) {
+            // It may have a PIN.
+            if path.lowercased().hasPrefix("pkcs11:") {
+                throw CommandFailure.usage("\(flag) has a URI, which needs --keyform uri or engine.")
+            }
             let fault = FileManager.default.fileExists(atPath: path) ? "File not readable" : "File not found"
             throw CommandFailure(message: "Problem setting TLS options: \(fault): \(flag) \(path)")
         }
@@ -198,7 +202,7 @@ struct TLSOptions: ParsableArguments {
     }
 
     /// True if a provider of OpenSSL has the key.
-    private var hasKeyURI: Bool { keyform == "uri" || keyform == nil && key?.hasPrefix("pkcs11:") == true }
+    private var hasKeyURI: Bool { keyform == "uri" || keyform == nil && key?.lowercased().hasPrefix("pkcs11:") == true }
 
     private var hasPreSharedKey: Bool { preSharedKey != nil || preSharedKeyFile != nil }
 
@@ -219,7 +223,8 @@ struct TLSOptions: ParsableArguments {
         }
         if hasKeyURI {
             // Only the provider knows whether the key has a PIN.
-            return .stored(certificate: certificate, keyURI: key) { try Terminal.readSecret(prompt: "Enter PIN:") }
+            let prompt = PINPrompt()
+            return .stored(certificate: certificate, keyURI: key) { try await prompt.answer() }
         }
         guard isEncrypted(key) else { return .files(certificate: certificate, key: key) }
         // Asks for the passphrase now, before a deadline runs.

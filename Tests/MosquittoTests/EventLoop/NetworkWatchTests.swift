@@ -131,6 +131,17 @@ import Turns
         #expect(trace.told.map(\.change) == [.unknown])
     }
 
+    @Test func `does not rely on what it knew before notifications were lost`() {
+        var trace = Trace()
+        trace.receive(.link(index: 2, isRunning: true, isInitial: true))
+        // One of the lost notifications said that the interface has no carrier.
+        trace.schedule(trace.machine.lost(now: trace.now))
+        trace.pass(.seconds(10))
+        trace.receive(.link(index: 2, isRunning: true, isInitial: false))
+        trace.pass(.seconds(10))
+        #expect(trace.told.map(\.change) == [.unknown, .link])
+    }
+
     #if os(Linux)
     private final class Observer: NetworkObserver {
         func networkChanged(_ change: MQTTNetworkChange) {}

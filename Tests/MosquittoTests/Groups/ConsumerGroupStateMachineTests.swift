@@ -75,6 +75,14 @@ import Turns
         #expect(machine.takeLeavingError() == nil)
     }
 
+    @Test func `a member that could not leave ends the group if the bodies of all others have returned`() {
+        var machine = running(2)
+        #expect(machine.ended(0) == [])
+        #expect(machine.scale(to: 1) == [.leave(1)])
+        #expect(machine.ended(1, Failure()) == [.finish])
+        #expect(machine.failure is Failure)
+    }
+
     @Test func `a shutdown retires all members, also those that leave, and ends with the last one`() {
         var machine = running(2)
         _ = machine.scale(to: 1)

@@ -44,6 +44,18 @@ import Turns
         #expect(zip(delays, delays.dropFirst()).allSatisfy { $0 >= $1 })
     }
 
+    @Test func `during an attempt shortens the delay after it`() throws {
+        var trace = waiting()
+        trace.waitForAttempt()
+        #expect(trace.networkChanged(.route) == [])
+        _ = trace.fails(.refusedConnection, in: .connect)
+        #expect(try #require(trace.retryDelay) <= .seconds(1))
+        // The change counts for one delay.
+        trace.waitForAttempt()
+        _ = trace.fails(.refusedConnection, in: .connect)
+        #expect(try #require(trace.retryDelay) > .seconds(5))
+    }
+
     @Test func `lets the backoff go on from where it was`() throws {
         var trace = waiting()
         _ = trace.networkChanged()

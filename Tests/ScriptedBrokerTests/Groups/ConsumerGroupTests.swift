@@ -57,6 +57,18 @@ struct ConsumerGroupTests {
         { member in for await message in member.messages { shares.add(message.payloadString, by: member.number) } }
     }
 
+    @Test func `whose plan is no plan ends for those that wait for its members, and runs once`() async throws {
+        let broker = try await ScriptedBroker.start()
+        let group = group(broker, members: 2, version: .v3_1_1) { _ in }
+        let waiting = Task { await #expect(throws: MQTTError.self) { try await group.waitUntilConsuming() } }
+        let error = await #expect(throws: MQTTError.self) { try await group.run() }
+        #expect(error?.code == .unsupported || error?.code == .invalidConfiguration)
+        #expect(await waiting.value?.code == .stopped)
+        let again = await #expect(throws: MQTTError.self) { try await group.run() }
+        #expect(again?.code == .alreadyRunning)
+        await broker.stop()
+    }
+
     @Test func `shares the messages among members with stable names`() async throws {
         let broker = try await ScriptedBroker.start()
         let shares = Shares()
