@@ -42,9 +42,9 @@ struct DoctorTLSTests {
         #expect(run.words("tls").contains("8883"))
     }
 
-    @Test func `plain TCP at a port for TLS`() async throws {
+    @Test(arguments: [[], ["--ws"]]) func `plain TCP at a port for TLS`(flags: [String]) async throws {
         let mosquitto = try await LocalMosquitto.start(tls: try authority.serverIdentity())
-        let run = try await DoctorRun(["-p", "\(mosquitto.port)"])
+        let run = try await DoctorRun(["-p", "\(mosquitto.port)"] + flags)
         #expect(run.status == 1)
         #expect(run.cause("tls") == "tlsRequired")
         #expect(run.words("tls").contains("--cafile"))

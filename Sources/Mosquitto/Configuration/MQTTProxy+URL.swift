@@ -107,21 +107,7 @@ extension MQTTProxy {
     }
 
     private static func decoded(_ text: Substring) throws(MQTTError) -> String {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            let digits = rest.prefix(2)
-            guard digits.count == 2, digits.allSatisfy({ $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") }),
-                let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
-            else { throw notEncoded }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        guard let decoded = String(validating: bytes, as: UTF8.self) else { throw notEncoded }
+        guard let decoded = PercentEncoding.decoded(text) else { throw notEncoded }
         return decoded
     }
 

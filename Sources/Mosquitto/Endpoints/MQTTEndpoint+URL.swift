@@ -6,7 +6,8 @@ extension MQTTEndpoint {
     /// The default port is 80, or 443 over TLS; the default path is "/mqtt". Path and query are sent as they are: they
     /// must be percent-encoded.
     ///
-    /// - Throws: ``MQTTError/Code/invalidConfiguration``. The error shows nothing of the URL, which may be signed.
+    /// - Throws: ``MQTTError/Code/invalidConfiguration``. The error shows no query, which
+    ///   may be signed, and no user name.
     public init(url: String) throws(MQTTError) {
         guard let endpoint = Self.parse(url[...]) else {
             throw .invalid(

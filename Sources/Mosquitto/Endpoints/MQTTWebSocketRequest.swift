@@ -67,15 +67,17 @@ public struct MQTTWebSocketRequest: Sendable, Hashable, CustomStringConvertible,
         if let query {
             secrets.append(query.text)
             for parameter in query.text.split(separator: "&") {
-                secrets.append(
-                    String(parameter[(parameter.firstIndex(of: "=") ?? parameter.startIndex)...].dropFirst()))
+                let value = parameter.firstIndex(of: "=").map { parameter[$0...].dropFirst() } ?? parameter
+                secrets.append(String(value))
+                // A server quotes what it has decoded.
+                if let decoded = PercentEncoding.decoded(value) { secrets.append(decoded) }
             }
         }
         for header in headers {
             secrets.append(header.value.text)
             secrets += header.value.text.split(separator: " ").map(String.init)
         }
-        return secrets.filter { $0.utf8.count >= 8 }
+        return secrets
     }
 
     public var description: String { "GET \(path)" + (query == nil ? "" : "?…") + " from \(host)" }

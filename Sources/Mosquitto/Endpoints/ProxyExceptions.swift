@@ -9,7 +9,7 @@ struct ProxyExceptions: Sendable {
     func contain(_ endpoint: MQTTEndpoint) -> Bool {
         if entries.isEmpty { return false }
         let host = endpoint.host.lowercased().withoutRootDot
-        let address = HostAddresses.bytes(host)
+        let address = HostAddresses.bytes(Self.unscoped(host[...]))
         return entries.contains { Self.matches($0.lowercased(), host, address, endpoint.port) }
     }
 
@@ -35,6 +35,9 @@ struct ProxyExceptions: Sendable {
     /// Returns the number after a colon; -1, which no port is, for what is none.
     private static func number(_ text: Substring) -> Int? { text.isEmpty ? nil : Int(text.dropFirst()) ?? -1 }
 
+    /// Returns an address without its scope ("%eth0"), which belongs to this machine.
+    private static func unscoped(_ address: Substring) -> String { String(address.prefix { $0 != "%" }) }
+
     /// Addresses with a common prefix.
     private struct Block {
         let base: [UInt8]
@@ -51,7 +54,7 @@ struct ProxyExceptions: Sendable {
 
     private static func block(_ text: Substring) -> Block? {
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let base = parts.first.flatMap({ HostAddresses.bytes(String($0)) }) else { return nil }
+        guard let base = parts.first.flatMap({ HostAddresses.bytes(unscoped($0)) }) else { return nil }
         guard parts.count == 2 else { return Block(base: base, bits: base.count * 8) }
         guard let bits = Int(parts[1]), (0...base.count * 8).contains(bits) else { return nil }
         return Block(base: base, bits: bits)

@@ -59,8 +59,10 @@ final class ConnectRace {
     /// True if there are addresses that have not been tried.
     var hasMore: Bool { !waiting.isEmpty }
 
-    /// The delay of the next address after the previous one.
-    var delay: Duration { waiting.count <= suspects ? Self.patience : Self.stagger }
+    /// The delay of the next address after the previous one. A proxy that is connected needs time to reach the broker.
+    var delay: Duration {
+        waiting.count <= suspects || runners.contains { $0.handshake != nil } ? Self.patience : Self.stagger
+    }
 
     /// Tries the next address, and further ones as long as they fail at once. Throws if no address is left and no
     /// attempt is in progress.
@@ -102,6 +104,11 @@ final class ConnectRace {
         loop.unregister(runner.socket.descriptor, token: runner.token)
         if case .failure(let error) = outcome {
             runner.socket.close()
+            // The proxy would answer the same at another address, and count another wrong password.
+            if error.code == .proxy, error.isAnswer {
+                cancel()
+                throw error
+            }
             note(error)
             try startNext()
             return nil
@@ -157,8 +164,9 @@ final class ConnectRace {
         runners = []
     }
 
-    /// Keeps the most informative failure: that of an address with a route.
+    /// Keeps the most informative failure: the words of a proxy, then the failure of an address with a route.
     private func note(_ error: MQTTError) {
-        if failure == nil || failure?.code == .networkUnreachable { failure = error }
+        let isWord = error.code == .proxy && failure?.code != .proxy
+        if failure == nil || failure?.code == .networkUnreachable || isWord { failure = error }
     }
 }

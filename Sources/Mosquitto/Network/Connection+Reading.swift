@@ -11,8 +11,9 @@ extension Connection {
             if stage <= .handshaking, !hasReceived {
                 foreign = ForeignProtocol(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             }
-            // A front answers for its WebSockets, also while the broker behind it hangs: see ``consume()``.
-            if webSocket == nil { keepAlive?.received(.now) }
+            // A front answers for its WebSockets, also while the broker behind it hangs: ``consume()`` counts the bytes
+            // of MQTT. An incomplete record that is larger than a ping's has a message.
+            if webSocket == nil || received.count > Self.largestPing { keepAlive?.received(.now) }
             received.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             hasReceived = true
             if !decoder.connackSeen { socket.acknowledgeAtOnce() }
@@ -25,6 +26,9 @@ extension Connection {
             throw lost(code, stage == .handshaking ? .tlsHandshake : .connected)
         }
     }
+
+    /// More than the size of a record with a ping, whose payload has at most 125 bytes (RFC 6455, section 5.5).
+    private static let largestPing = 512
 
     /// Decrypts and decodes piece by piece.
     func consume() throws(MQTTError) {

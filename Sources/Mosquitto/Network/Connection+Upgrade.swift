@@ -35,7 +35,11 @@ extension Connection {
             }
         } catch {
             // The end of TLS, which may be the end of a body.
-            guard error.code == .closed else { throw error }
+            guard error.code == .closed else {
+                // Sends the client's alert, if there is one.
+                _ = send()
+                throw error
+            }
             end = end ?? explained(error)
         }
         if let end { throw webSocket.refusal ?? end }

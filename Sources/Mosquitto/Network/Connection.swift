@@ -103,7 +103,8 @@ final class Connection {
             winner.socket.close()
             throw error
         }
-        webSocket = request.map { WebSocketStream($0, over: carrier) }
+        let pieceSize = tunnel == nil ? TLSRecord.size : TunnelStream.pieceSize
+        webSocket = request.map { WebSocketStream($0, over: carrier, pieceSize: pieceSize) }
         transport = webSocket ?? carrier
         stage = .tunnelling
         if tunnel == nil { stage = firstStage }
@@ -134,6 +135,9 @@ final class Connection {
 
     /// The room that the transport needs for a header in front of written bytes.
     var headerRoom: Int { webSocket == nil ? 0 : WebSocketStream.headerRoom }
+
+    /// Number of plaintext bytes in a full record on the wire.
+    var recordSize: Int { tunnel == nil ? TLSRecord.size : TunnelStream.pieceSize }
 
     /// True if ``flush()`` has something to send.
     var hasUnsent: Bool { transport.unsent > 0 }

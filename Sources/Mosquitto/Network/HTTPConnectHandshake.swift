@@ -35,7 +35,8 @@ struct HTTPConnectHandshake: ProxyHandshake {
             Self.append(username, proxy.password, to: &request)
             request += Array("\r\n".utf8)
         }
-        return request + Array("\r\n".utf8)
+        request += Array("\r\n".utf8)
+        return request
     }
 
     /// Appends name and password in base 64 (RFC 7617, section 2).
@@ -94,7 +95,7 @@ struct HTTPConnectHandshake: ProxyHandshake {
     }
 
     private func refusal(_ head: HTTPResponseHead) -> MQTTError {
-        let reason = ForeignText(head.reason, limit: 80).description
+        let reason = ForeignText(QuotedSecrets(secrets, shortest: 4).redacted(head.reason), limit: 80).description
         let answer = "\(head.status)" + (reason.isEmpty ? "" : " " + reason)
         let text =
             switch head.status {
@@ -113,6 +114,12 @@ struct HTTPConnectHandshake: ProxyHandshake {
         var error = MQTTError(.proxy, text, phase: .connect)
         error.httpStatus = head.status
         return error
+    }
+
+    /// The texts that the answer may quote and that must not be shown.
+    private var secrets: [String] {
+        let given = authorization?.text ?? ""
+        return [given, proxy.password?.text ?? ""] + given.split(separator: " ").map(String.init)
     }
 
     private func authenticationFailure(_ head: HTTPResponseHead, _ answer: String) -> String {

@@ -34,7 +34,7 @@ final class TLSStream: Transport {
     private static let fewUses = 32
 
     /// The largest legal record: the header, and the 2^14 + 2,048 bytes that TLS 1.2 allows (RFC 5246, section 6.2.3).
-    private static let maximumRecord = 5 + 16_384 + 2_048
+    private static let maximumRecord = 5 + TLSRecord.size + 2_048
 
     init(_ context: TLSContext) throws(MQTTError) {
         guard let ssl = context.start() else {

@@ -106,9 +106,18 @@ final class TunnelStream: Transport {
 
     // MARK: Outbound
 
+    /// The plaintext of a record of the broker that fits, encrypted, into one record of the proxy: TLS adds less than
+    /// 256 bytes. A multiple of four, for the masks of WebSocket frames.
+    static let pieceSize = TLSRecord.size - 256
+
+    /// Writes piece by piece, so that each record of the broker is in one record of the proxy.
     func write(_ bytes: UnsafeRawBufferPointer) throws(MQTTError) {
-        try broker.write(bytes)
-        try push()
+        var rest = bytes
+        while !rest.isEmpty {
+            try broker.write(UnsafeRawBufferPointer(rebasing: rest.prefix(Self.pieceSize)))
+            try push()
+            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(Self.pieceSize))
+        }
     }
 
     /// Encrypts what the broker's transport has written.

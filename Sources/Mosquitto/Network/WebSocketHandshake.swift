@@ -10,7 +10,7 @@ import Foundation
 /// without I/O: callers pass the randomness and the time.
 struct WebSocketHandshake {
     /// The request, with its secrets.
-    let bytes: [UInt8]
+    private(set) var bytes: [UInt8]
 
     private let request: MQTTWebSocketRequest
     private let accept: String
@@ -25,6 +25,12 @@ struct WebSocketHandshake {
         let key = Data(nonce).base64EncodedString()
         accept = Self.accept(key)
         bytes = Self.compose(request, key: key)
+    }
+
+    /// Overwrites the request, which was written. No other array may share its memory, which would be spared.
+    mutating func forgetRequest() {
+        SecretBytes.cleanse(&bytes)
+        bytes = []
     }
 
     /// Returns the `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key`.
@@ -134,9 +140,9 @@ struct WebSocketHandshake {
         }
         var error = MQTTError(Self.code(head.status), "", phase: .upgrade)
         error.httpStatus = head.status
-        if (300..<400).contains(head.status), let location = head.values(of: "Location").first {
+        if MQTTWebSocketFailure.isRedirection(head.status), let location = head.values(of: "Location").first {
             details.location = location
-            error.serverReference = request.endpoint.target(of: location).map { "\($0)" }
+            error.serverReference = request.endpoint.target(of: location).map { Self.redacted("\($0)", request) }
         }
         error.webSocket = details
         error.message = message(head.status, reason, details, error.serverReference)
@@ -180,7 +186,6 @@ struct WebSocketHandshake {
 
     /// Returns a text of the server without the secrets of the request, which it may quote.
     static func redacted(_ text: String, _ request: MQTTWebSocketRequest) -> String {
-        // The longest first: one secret may be a part of another.
-        request.secrets.sorted { $0.utf8.count > $1.utf8.count }.reduce(text) { $0.replacing($1, with: "(redacted)") }
+        QuotedSecrets(request.secrets, shortest: 8).redacted(text)
     }
 }

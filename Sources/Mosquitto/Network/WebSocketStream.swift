@@ -27,9 +27,11 @@ final class WebSocketStream: Transport {
     /// True until the first packet of the broker: CONNECT, which has the password, is written before.
     private var isSecret = true
 
-    init(_ request: MQTTWebSocketRequest, over inner: any Transport) {
+    /// - Parameter pieceSize: the plaintext of a full record of the inner transport; a multiple of four.
+    init(_ request: MQTTWebSocketRequest, over inner: any Transport, pieceSize: Int = TLSRecord.size) {
         self.request = request
         self.inner = inner
+        self.pieceSize = pieceSize
     }
 
     /// True if the received bytes end within a frame.
@@ -39,13 +41,12 @@ final class WebSocketStream: Transport {
 
     /// Writes the request.
     func startUpgrade() throws(MQTTError) {
-        let handshake = WebSocketHandshake(request, nonce: RandomBytes.make(16))
-        self.handshake = handshake
-        var bytes = handshake.bytes
-        defer { SecretBytes.cleanse(&bytes) }
-        let result = bytes.withUnsafeBytes { bytes in
+        var handshake = WebSocketHandshake(request, nonce: RandomBytes.make(16))
+        let result = handshake.bytes.withUnsafeBytes { bytes in
             Result { () throws(MQTTError) in try inner.write(bytes) }
         }
+        handshake.forgetRequest()
+        self.handshake = handshake
         try result.get()
     }
 
@@ -131,12 +132,12 @@ final class WebSocketStream: Transport {
     /// The room for a header in front of the first piece of a frame. A multiple of four, so that the mask of the next
     /// piece begins with its first byte; the pieces fill TLS records.
     static let headerRoom = 16
-    private static let pieceSize = 1 << 14
+    private let pieceSize: Int
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(MQTTError) {
         if bytes.isEmpty || hasClosed { return }
         let result = withUnsafeTemporaryAllocation(
-            byteCount: min(bytes.count + Self.headerRoom, Self.pieceSize), alignment: 8
+            byteCount: min(bytes.count + Self.headerRoom, pieceSize), alignment: 8
         ) { piece in
             Result { () throws(MQTTError) in try write(bytes, through: piece) }
         }

@@ -42,6 +42,9 @@ public struct MQTTWebSocketFailure: Sendable, Hashable, CustomReflectable {
     /// True for an answer of a web server or a captive portal, which know no WebSockets.
     static func isFromWebServer(_ status: Int) -> Bool { (200..<300).contains(status) || status == 511 }
 
+    /// True for an answer that names another place for the same request (RFC 9110, section 15.4).
+    static func isRedirection(_ status: Int) -> Bool { [301, 302, 303, 307, 308].contains(status) }
+
     public var customMirror: Mirror {
         Mirror(
             self,

@@ -67,8 +67,9 @@ extension Publisher {
     /// Records that the packets were written at these positions of the connection's bytes.
     ///
     /// - Parameter headerRoom: the room for the header of a WebSocket frame in front of them.
-    mutating func written(wire: Range<Int>, headerRoom: Int = 0) {
-        unsent.written(encoder.bytes.count, wire: wire, headerRoom: headerRoom)
+    /// - Parameter recordSize: the number of plaintext bytes in a full TLS record.
+    mutating func written(wire: Range<Int>, headerRoom: Int = 0, recordSize: Int = TLSRecord.size) {
+        unsent.written(encoder.bytes.count, wire: wire, headerRoom: headerRoom, recordSize: recordSize)
         encoder.removeAll()
     }
 

@@ -20,6 +20,9 @@ struct UnsentPublishes {
         let wire: Range<Int>
         /// The room for the header of a WebSocket frame in the first record; 0 without a WebSocket.
         let headerRoom: Int
+        /// Number of plaintext bytes in a full TLS record (RFC 8446, section 5.1); fewer if the record is within one of
+        /// a proxy.
+        let recordSize: Int
 
         /// True if all bytes were encrypted; false if the encryption failed.
         var isWhole: Bool { wire.count >= plain }
@@ -30,15 +33,12 @@ struct UnsentPublishes {
             // No record has an overhead as small as this.
             let overhead = wire.count - plain
             if overhead <= headerRoom { return wire.lowerBound + overhead + end }
-            let (records, index) = (Self.records(plain + headerRoom), Self.records(end + headerRoom))
+            let (records, index) = (records(plain + headerRoom), records(end + headerRoom))
             if index == records { return wire.upperBound }
-            return wire.lowerBound + index * (Self.recordSize + overhead / records)
+            return wire.lowerBound + index * (recordSize + overhead / records)
         }
 
-        /// The number of plaintext bytes in a full TLS record (RFC 8446, section 5.1).
-        private static let recordSize = 1 << 14
-
-        private static func records(_ count: Int) -> Int { (count + recordSize - 1) / recordSize }
+        private func records(_ count: Int) -> Int { (count + recordSize - 1) / recordSize }
     }
 
     private var entries = Deque<Entry>()
@@ -60,8 +60,11 @@ struct UnsentPublishes {
     }
 
     /// Records that the encoded packets were written.
-    mutating func written(_ plain: Int, wire: Range<Int>, headerRoom: Int = 0) {
-        if encoded > 0 { writes.append(Write(count: encoded, plain: plain, wire: wire, headerRoom: headerRoom)) }
+    mutating func written(_ plain: Int, wire: Range<Int>, headerRoom: Int = 0, recordSize: Int = TLSRecord.size) {
+        if encoded > 0 {
+            writes.append(
+                Write(count: encoded, plain: plain, wire: wire, headerRoom: headerRoom, recordSize: recordSize))
+        }
         encoded = 0
         peak = max(peak, entries.count)
     }

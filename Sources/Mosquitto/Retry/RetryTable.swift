@@ -80,7 +80,7 @@ extension MQTTRetryPolicy.Decision {
         return switch status {
         // A captive portal, or a web server.
         case 200..<300, 511: .retry(.slow)
-        case 300..<400: .redirect
+        case let status where MQTTWebSocketFailure.isRedirection(status): .redirect
         // At the start this is a configuration error; later, the server may just be being replaced.
         case 400, 404, 426, 501: failure.isInitial ? .stop : .retry(.slow)
         case 429: .retry(.rateLimited)

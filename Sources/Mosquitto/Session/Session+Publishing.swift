@@ -75,7 +75,8 @@ extension Session {
         // No copy is retained: the encoder keeps its memory.
         connection.write(publisher.bytes)
         connection.promiseDelivery()
-        publisher.written(wire: start..<connection.position, headerRoom: connection.headerRoom)
+        publisher.written(
+            wire: start..<connection.position, headerRoom: connection.headerRoom, recordSize: connection.recordSize)
     }
 
     private var isPublishingAllowed: Bool {

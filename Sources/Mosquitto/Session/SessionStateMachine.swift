@@ -149,6 +149,8 @@ package struct SessionStateMachine: Sendable {
     var lastFailure: MQTTError?
     /// The end of the delay before the next attempt.
     var retryAt: Instant?
+    /// A change of the network during the attempt in progress, which may have begun too early for it.
+    var missedChange: MQTTNetworkChange?
     /// True if the attempt in progress responds to rejected credentials with fresh ones, and is pointless with the
     /// rejected ones.
     private var needsFresh = false
@@ -164,6 +166,8 @@ package struct SessionStateMachine: Sendable {
     var reauthenticationPause = 0
     /// The gap from the end of a connection by a rotation until the next connection.
     var gap: Gap?
+    /// True from a proxy's refusal of the authorization until a proxy opens a tunnel.
+    var isProxyRefused = false
     /// True if a graceful shutdown waits for the attempt in progress, since messages are waiting to be sent.
     var isShuttingDown = false
 
@@ -192,6 +196,7 @@ package struct SessionStateMachine: Sendable {
 
     mutating func beginAttempt(withCredentials hasCredentials: Bool = false) -> [Action] {
         attempt += 1
+        missedChange = nil
         let started = MQTTConnectionAttemptStarted(
             attempt: attempt, isInitial: !decider.hasEverConnected, endpoint: endpoint)
         guard configuration.hasProvider, !hasCredentials else {
@@ -201,15 +206,6 @@ package struct SessionStateMachine: Sendable {
         state = .fetching
         return [.emit(.attemptStarted(started)), .fetchCredentials(context(purpose))]
     }
-
-    func context(_ purpose: MQTTConnectAttempt.Purpose) -> MQTTConnectAttempt {
-        MQTTConnectAttempt(
-            number: max(attempt, 1), isInitial: !decider.hasEverConnected, endpoint: endpoint, purpose: purpose,
-            lastFailure: lastFailure)
-    }
-
-    /// The circumstances of the attempt, for the proxy's authorization.
-    var dialContext: MQTTConnectAttempt { context(lastFailure?.isProxyAuthentication == true ? .rejected : .connect) }
 
     mutating func dial() -> [Action] {
         state = .dialing(.resolve)
@@ -247,6 +243,7 @@ package struct SessionStateMachine: Sendable {
     package mutating func entered(_ phase: MQTTError.Phase) -> [Action] {
         guard case .dialing = state else { return [] }
         state = .dialing(phase)
+        if phase != .resolve, phase != .connect { isProxyRefused = false }
         let timeouts = configuration.timeouts
         let limit =
             switch phase {
@@ -291,7 +288,9 @@ package struct SessionStateMachine: Sendable {
     package mutating func attemptFailed(_ error: MQTTError, now: Instant) -> [Action] {
         guard let phase = attemptPhase else { return [] }
         var error = error
-        error.phase = phase
+        // The proxy's authorization is fetched while dialling, and no proxy is dialled without.
+        error.phase = error.code == .credentials ? .credentials : phase
+        if phase == .connect, error.isProxyAuthentication { isProxyRefused = true }
         lastFailure = error
         let from = endpoint
         var verdict = isShuttingDown ? .stop : decider.attemptFailed(error, attempt: attempt, now: now)
@@ -302,10 +301,14 @@ package struct SessionStateMachine: Sendable {
         let failed = MQTTConnectionAttemptFailed(
             attempt: attempt, endpoint: from, error: error, decision: verdict.decision, retryIn: verdict.delay,
             redirectedTo: verdict.redirection)
-        return [
+        let actions: [Action] = [
             .cancelTimer(.validity), .cancelTimer(.attempt), .cancelTimer(.phase), .tearDown,
             .setOffline(true), .emit(.attemptFailed(failed)),
-        ] + (isShuttingDown ? stop(nil) : follow(verdict, error, now: now))
+        ]
+        if isShuttingDown { return actions + stop(nil) }
+        let next = follow(verdict, error, now: now)
+        guard let missedChange else { return actions + next }
+        return actions + next + networkChanged(missedChange, now: now)
     }
 
     /// Handles the loss of an established connection. `hasExpired`: its token had expired, which may be the broker's

@@ -42,6 +42,11 @@ enum CertificateProbe {
         let recorder = PeerRecorder()
         recorder.record(in: &tls)
         configuration.tls = tls
+        // The handshake ends before the request of a WebSocket, and ws: excludes TLS.
+        configuration.endpoints = configuration.endpoints.map {
+            $0.webSocket == nil ? $0 : MQTTEndpoint(host: $0.host, port: $0.port)
+        }
+        configuration.webSocket.prepare = nil
         configuration.credentials = nil
         configuration.will = nil
         let client = MQTTClient(configuration, logger: .silent)

@@ -18,7 +18,8 @@ struct ProxyExceptionsTests {
         ("192.0.2.1", "192.0.2.1"), ("192.0.2.1:8883", "192.0.2.1"), ("10.0.0.0/8", "10.255.0.1"),
         ("10.128.0.0/9", "10.200.0.1"), ("0.0.0.0/0", "192.0.2.1"), ("2001:DB8::1", "2001:db8:0::1"),
         ("[2001:db8::1]:8883", "2001:db8::1"), ("[::1]", "::1"), ("2001:db8::/33", "2001:db8:7fff::1"),
-        ("localhost", "localhost"),
+        ("localhost", "localhost"), ("fe80::/10", "fe80::1%eth0"), ("fe80::1", "fe80::1%eth0"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
     ])
     func `an endpoint that an entry names`(entry: String, host: String) {
         #expect(contains(entry, host))

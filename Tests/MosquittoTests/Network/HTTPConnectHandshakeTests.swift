@@ -52,6 +52,14 @@ struct HTTPConnectHandshakeTests {
                 .hasPrefix("CONNECT [fe80::1]:1 HTTP/1.1\r\nHost: [fe80::1]:1\r\n"))
     }
 
+    @Test func `a refusal shows no secret that the proxy quotes`() {
+        let token = failure(
+            "HTTP/1.1 407 Bearer topsecret has expired\r\n\r\n", handshake(authorization: "Bearer topsecret"))
+        #expect(token?.message.contains("407 (redacted) has expired") == true, "\(token as Any)")
+        let password = failure("HTTP/1.1 407 no geheim here\r\n\r\n", handshake(("u", "geheim")))
+        #expect(password?.message.contains("407 no (redacted) here") == true, "\(password as Any)")
+    }
+
     // RFC 7617, section 2 and 2.1.
     @Test(arguments: [
         ("Aladdin", "open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), ("test", "123£", "dGVzdDoxMjPCow=="),

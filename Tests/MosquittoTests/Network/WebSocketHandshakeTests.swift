@@ -185,6 +185,42 @@ import Foundation
         #expect(dumped.contains("(redacted)"))
     }
 
+    @Test func `shows no secret that the server has decoded, cut or named a place with`() throws {
+        let decoded = try refusal("403 No", body: "bad token abcd+efgh==") {
+            $0.query = "access_token=abcd%2Befgh%3D%3D&flag"
+        }
+        let cut = try refusal("403 No", body: String(repeating: "x", count: 8_180) + "topsecret-token") {
+            $0.setHeader("Authorization", "Bearer topsecret-token")
+        }
+        #expect(decoded.webSocket?.body == "bad token (redacted)")
+        #expect(cut.webSocket?.body?.hasSuffix("x(redacted)") == true)
+        var request = MQTTWebSocketRequest(to: .webSocket(host: "b"))
+        request.setHeader("Authorization", "Bearer topsecret-token")
+        #expect(WebSocketHandshake.redacted("invalid topsecret-tok", request) == "invalid (redacted)")
+        #expect(WebSocketHandshake.redacted("a Bearer", request) == "a Bearer")
+    }
+
+    @Test func `shows no secret in the place of a redirection`() throws {
+        var request = MQTTWebSocketRequest(to: .webSocket(host: "b"))
+        request.setHeader("Authorization", "Bearer topsecret-token")
+        var handshake = WebSocketHandshake(request, nonce: [UInt8](repeating: 0, count: 16))
+        let answer = "HTTP/1.1 302 Found\r\nLocation: /denied/topsecret-token\r\nContent-Length: 0\r\n\r\n"
+        let result = Array(answer.utf8).withUnsafeBytes { bytes in
+            Result { () throws(MQTTError) in try handshake.receive(bytes, now: .now) }
+        }
+        let error = try #require(throws: MQTTError.self) { _ = try result.get() }
+        #expect(error.serverReference?.hasSuffix("/denied/(redacted)") == true)
+        #expect(!"\(error)".contains("topsecret"))
+    }
+
+    @Test func `forgets its request once it is written`() {
+        var handshake = WebSocketHandshake(
+            MQTTWebSocketRequest(to: .webSocket(host: "b")), nonce: [UInt8](repeating: 0, count: 16))
+        #expect(!handshake.bytes.isEmpty)
+        handshake.forgetRequest()
+        #expect(handshake.bytes.isEmpty)
+    }
+
     @Test func `keeps 8 KiB of a body, and reads no more`() throws {
         let error = try failure(
             answer(["Content-Length: 1000000"], status: "HTTP/1.1 500 Oops") + String(repeating: "x", count: 9_000))

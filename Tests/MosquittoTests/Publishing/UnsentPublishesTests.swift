@@ -12,10 +12,12 @@ struct UnsentPublishesTests {
     }
 
     /// Messages named after their end positions.
-    private func unsent(_ ends: [Int], plain: Int, wire: Range<Int>) -> UnsentPublishes {
+    private func unsent(
+        _ ends: [Int], plain: Int, wire: Range<Int>, recordSize: Int = TLSRecord.size
+    ) -> UnsentPublishes {
         var unsent = UnsentPublishes()
         for end in ends { unsent.append(publish("\(end)"), end: end) }
-        unsent.written(plain, wire: wire)
+        unsent.written(plain, wire: wire, recordSize: recordSize)
         return unsent
     }
 
@@ -52,6 +54,14 @@ struct UnsentPublishesTests {
         let taken = taken(unsent(ends, plain: 40_000, wire: 0..<40_066), position)
         #expect(taken[0] == ends.prefix(sent).map(String.init))
         #expect(taken[1] == ends.dropFirst(sent).map(String.init))
+    }
+
+    /// Three records, each within a record of the proxy, with 44 bytes more than they hold.
+    @Test(arguments: [(16_171, 0), (16_172, 1), (32_343, 1), (32_344, 2), (40_131, 2), (40_132, 3)])
+    func `with TLS in TLS too, in smaller records`(position: Int, sent: Int) {
+        let ends = [16_128, 16_129, 40_000]
+        let unsent = unsent(ends, plain: 40_000, wire: 0..<40_132, recordSize: TunnelStream.pieceSize)
+        #expect(taken(unsent, position)[0] == ends.prefix(sent).map(String.init))
     }
 
     @Test func `nothing was sent of bytes that could not be encrypted, or were not written`() {

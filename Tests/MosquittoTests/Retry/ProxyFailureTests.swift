@@ -104,6 +104,18 @@ struct ProxyFailureTests {
         _ = machine.credentialsArrived(unchanged: false, now: .now)
         #expect(machine.dialContext.purpose == .rejected)
         #expect(machine.dialContext.lastFailure?.httpStatus == 407)
+        // The issuer is away once: what the proxy has refused stays refused, until the proxy opens a tunnel.
+        _ = machine.attemptFailed(MQTTError(.credentials, "the issuer is away"), now: .now)
+        _ = machine.mayDial(after: .zero)
+        _ = machine.credentialsArrived(unchanged: false, now: .now)
+        #expect(machine.dialContext.purpose == .rejected)
+        _ = machine.entered(.connect)
+        _ = machine.entered(.upgrade)
+        // A 407 of the server behind the tunnel.
+        _ = machine.attemptFailed(error(407), now: .now)
+        _ = machine.mayDial(after: .zero)
+        _ = machine.credentialsArrived(unchanged: false, now: .now)
+        #expect(machine.dialContext.purpose == .connect)
     }
 
     @Test func `the phase has time for the authorization`() {

@@ -24,7 +24,7 @@ import Turns
             (303, .redirect), (307, .redirect), (308, .redirect), (429, .retry(.rateLimited)), (500, .retry(.standard)),
             (502, .retry(.standard)), (503, .retry(.standard)), (504, .retry(.standard)), (408, .retry(.standard)),
             (425, .retry(.standard)), (410, .retry(.slow)), (451, .retry(.slow)), (999, .retry(.slow)),
-            (nil, .retry(.slow)),
+            (300, .retry(.slow)), (304, .retry(.slow)), (305, .retry(.slow)), (nil, .retry(.slow)),
         ] as [(Int?, Decision)])
     func `a status, at the start and later`(status: Int?, expected: Decision) {
         #expect(decision(status) == expected && decision(status, isInitial: true) == expected)

@@ -49,6 +49,14 @@ import Turns
         #expect(trace.askedFor == Self.a)
     }
 
+    @Test func `a proxy's authorization that fails does not cost an endpoint its turn`() {
+        var trace = start { $0.hasProxyAuthorization = true }
+        _ = trace.fails(MQTTError(.credentials, "the issuer is down"), in: .resolve)
+        for case .emit(.attemptFailed(let failed)) in trace.actions { #expect(failed.error.phase == .credentials) }
+        trace.fire(.retry)
+        #expect(trace.dialed == Self.a)
+    }
+
     @Test func `a refusal is answered with fresh credentials at the same endpoint`() {
         var trace = start(hasProvider: true)
         _ = trace.fails(.reason(.notAuthorized))

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Mosquitto
 import MosquittoTesting
 import Testing
 import Turns
+
+@testable import Mosquitto
 
 @Suite("Through an HTTP proxy", .turn(.scripted), .timeLimit(.minutes(2)))
 struct HTTPProxyTests {
@@ -62,6 +63,24 @@ struct HTTPProxyTests {
             try await withRunningClient(configuration(broker, proxy)) { client, log in
                 try await client.publish("x", to: "a", qos: .atLeastOnce)
                 #expect(await log.failures.isEmpty)
+            }
+        }
+    }
+
+    /// The answer is the failure of the attempt, in whatever order the proxy's name has its addresses.
+    @Test(arguments: [["127.0.0.2", "127.0.0.1"], ["127.0.0.1", "127.0.0.2"]])
+    func `a 407 at one of several addresses is answered with a new authorization`(addresses: [String]) async throws {
+        try await withPeers(authorization: "Bearer rejected") { broker, proxy in
+            var configuration = configuration(broker, proxy)
+            configuration.connection.proxy = .http(host: "proxy.example", port: proxy.port) {
+                MQTTSecret("Bearer \($0.purpose)")
+            }
+            let client = MQTTClient(
+                configuration, eventLoop: .shared, logger: quiet,
+                resolve: ScriptedResolver(.success(addresses)).resolve)
+            try await withRunning(client) { client, log in
+                try await client.waitUntilConnected(timeout: .seconds(30))
+                #expect(await log.failures.map(\.error.httpStatus) == [407])
             }
         }
     }
