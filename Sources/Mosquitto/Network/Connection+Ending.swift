@@ -63,9 +63,10 @@ extension Connection {
         return keepAlive?.interval
     }
 
-    /// Checks that the connection is alive: sends PINGREQ when it is due; throws when the PINGRESP is overdue.
-    func check() throws(MQTTError) {
-        guard stage == .established, keepAlive != nil else { return }
+    /// Checks that the connection is alive: sends PINGREQ when it is due; throws when the PINGRESP is overdue. Returns
+    /// true if it has sent PINGREQ.
+    func check() throws(MQTTError) -> Bool {
+        guard stage == .established, keepAlive != nil else { return false }
         var verdict = look()
         // After a suspension, bytes may have arrived that were not read yet.
         if verdict == .lost, mayRead {
@@ -83,6 +84,7 @@ extension Connection {
             transport.rest()
             received.rest()
         }
+        return verdict == .ping
     }
 
     func look() -> KeepAlive.Verdict {

@@ -103,9 +103,9 @@ public struct MQTTError: Error, Sendable, CustomStringConvertible, CustomReflect
 
     /// The phase of a connection in which an error occurred.
     public enum Phase: String, Sendable, Hashable, CaseIterable {
-        /// Asking the credential provider.
+        /// Asking a provider: of credentials, of a proxy's authorization, or of what TLS needs.
         case credentials
-        /// Loading the TLS files and asking the TLS providers, then resolving the host name.
+        /// Loading the TLS files, then resolving the host name. The deadline includes the providers of TLS.
         case resolve
         /// Connecting TCP, and through a proxy.
         case connect

@@ -184,7 +184,10 @@ extension Session {
     }
 
     private func checkKeepAlive(every interval: Duration) {
-        guard drive({ connection throws(MQTTError) in try connection.check() }) else { return }
+        let isUp = drive { connection throws(MQTTError) in
+            if try connection.check() { waiters.pinged() }
+        }
+        guard isUp else { return }
         needsFlush()
         scheduleKeepAlive(every: interval)
     }
@@ -223,6 +226,7 @@ extension Session {
         timers.cancel(.race, .refusal)
         closeConnection()
         carryOut(subscriber.connectionEnded())
+        waiters.pingsEnded()
         inbox.connectionEnded()
         timers.cancel(.resending)
         publisher.attemptEnded()

@@ -21,13 +21,59 @@ extension Session {
             await consumer.untilHandled()
             let received = consumer.received
             if quietAnswers > 0 { try? await Task.sleep(for: .milliseconds(100)) }
-            _ = try await awaitingUnsubscription { caller in await self.withdrawAgain(from: filters, caller) }
+            try await requestAnswer(filters)
             if consumer.isFinished {
                 throw MQTTError(.cancelled, "the consumer ended before it had all messages of its session")
             }
             quietAnswers = consumer.received == received ? quietAnswers + 1 : 0
         }
     }
+
+    /// Sends a request, and returns after its answer. rumqttd 0.20 does not answer an UNSUBSCRIBE for filters without a
+    /// subscription (MQTT 3.1.1, section 3.10.4): the answer to a PINGREQ, and some time, are enough there.
+    private nonisolated func requestAnswer(_ filters: [String]) async throws(MQTTError) {
+        do throws(MQTTError) {
+            _ = try await awaitingUnsubscription { caller in
+                let limit = Task { await self.endWait(caller) }
+                defer { limit.cancel() }
+                return await self.withdrawAgain(from: filters, caller)
+            }
+        } catch {
+            if error.code != .timeout { throw error }
+        }
+    }
+
+    /// The time for an UNSUBACK after the PINGRESP that should have followed it.
+    private static let unsubackPatience = Duration.seconds(2)
+
+    private nonisolated func endWait(_ caller: WaiterID) async {
+        while !(await hasPingAnswer()) {
+            do { try await Task.sleep(for: .milliseconds(100)) } catch { return }
+        }
+        do { try await Task.sleep(for: Self.unsubackPatience) } catch { return }
+        await cancelUnsubscribing(caller, MQTTError(.timeout, "the broker does not answer the UNSUBSCRIBE"))
+    }
+
+    /// Sends the acknowledgements of handled messages, and a PINGREQ behind them. Returns true after the PINGRESP, and
+    /// false if the connection has ended before, if there is none, and if the task was cancelled.
+    private func hasPingAnswer() async -> Bool {
+        takeReceipts()
+        guard !Task.isCancelled, isConnectionKept, let connection else { return false }
+        let caller = makeWaiterID()
+        let outcome = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                connection.ping()
+                needsFlush()
+                waiters.addForPing(caller, continuation)
+            }
+        } onCancel: {
+            Task { await self.endPing(caller) }
+        }
+        if case .success(true) = outcome { return true }
+        return false
+    }
+
+    private func endPing(_ caller: WaiterID) { waiters.endPingWait(caller) }
 
     private func withdraw(_ consumer: MessageBuffer, _ caller: WaiterID) async -> Result<[MQTTReasonCode], MQTTError> {
         await awaitUnsuback(caller) { $0.withdraw(consumer, caller) }

@@ -64,7 +64,8 @@ extension Session {
 
     func handle(_ packet: ServerPacket, _ connection: Connection) {
         switch packet {
-        case .publish, .pingresp: break
+        case .publish: break
+        case .pingresp: waiters.pingAnswered()
         case .connack(let connack): answered(connack, connection)
         case .pubrel(let packetID):
             if inbox.released(packetID) { needsFlush() }

@@ -152,7 +152,7 @@ extension Session {
     }
 
     /// Ends the wait of a call. The UNSUBSCRIBE is sent nevertheless.
-    private func cancelUnsubscribing(_ caller: WaiterID, _ error: MQTTError) {
+    func cancelUnsubscribing(_ caller: WaiterID, _ error: MQTTError) {
         carryOut(subscriber.cancelUnsubscribing(caller, error))
     }
 

@@ -288,7 +288,7 @@ package struct SessionStateMachine: Sendable {
     package mutating func attemptFailed(_ error: MQTTError, now: Instant) -> [Action] {
         guard let phase = attemptPhase else { return [] }
         var error = error
-        // The proxy's authorization is fetched while dialling, and no proxy is dialled without.
+        // A proxy's authorization, and what TLS needs, are asked for before an endpoint is dialled.
         error.phase = error.code == .credentials ? .credentials : phase
         if phase == .connect, error.isProxyAuthentication { isProxyRefused = true }
         lastFailure = error

@@ -10,6 +10,9 @@ struct Waiters {
     private var identity = WaiterList<Void>()
     /// Callers that wait for the broker's answer on a subscription, or for its end.
     private var subscriptions = WaiterList<[MQTTReasonCode]>()
+    /// Calls that wait for a PINGRESP: true for an answer, false if the connection has ended before.
+    private var pings = WaiterList<Bool>()
+    private var barriers = PingBarriers()
     private var stop: [StopContinuation] = []
     private var lastID: UInt64 = 0
     /// Calls of tasks that are being shut down.
@@ -61,6 +64,26 @@ struct Waiters {
         subscriptions.resume(id, outcome)
     }
 
+    // MARK: PINGREQ
+
+    /// Records a PINGREQ of the keep-alive.
+    mutating func pinged() { barriers.pinged() }
+
+    /// Adds a call whose PINGREQ was written.
+    mutating func addForPing(_ id: WaiterID, _ continuation: CheckedContinuation<Result<Bool, MQTTError>, Never>) {
+        pings.add(id, continuation)
+        barriers.pinged(for: id)
+    }
+
+    mutating func pingAnswered() { for id in barriers.answer() { pings.resume(id, .success(true)) } }
+
+    mutating func pingsEnded() { for id in barriers.connectionEnded() { pings.resume(id, .success(false)) } }
+
+    mutating func endPingWait(_ id: WaiterID) {
+        barriers.cancel(id)
+        pings.resume(id, .success(false))
+    }
+
     // MARK: Calls of tasks that are being shut down
 
     /// - Parameter isOver: returns true for a publish whose outcome was reported.
@@ -86,6 +109,7 @@ struct Waiters {
         connection.resumeAll(.failure(reason))
         rotation.resumeAll(.failure(reason))
         identity.resumeAll(.failure(reason))
+        pings.resumeAll(.failure(reason))
         leaving = []
         let all = stop
         stop = []

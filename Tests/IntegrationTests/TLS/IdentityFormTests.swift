@@ -132,10 +132,10 @@ extension TLSTests {
 
         /// It is asked before each attempt, as a credential provider is.
         private static let failing: [TLSRow] = [
-            TLSRow("a passphrase that cannot be had", server: strict, .fails(.credentials, in: .resolve)) {
+            TLSRow("a passphrase that cannot be had", server: strict, .fails(.credentials, in: .credentials)) {
                 $0.identity = files($1, "client-ecdsa.encrypted.key") { throw Unavailable() }
             },
-            TLSRow("a provider that fails", server: strict, .fails(.credentials, in: .resolve)) { tls, _ in
+            TLSRow("a provider that fails", server: strict, .fails(.credentials, in: .credentials)) { tls, _ in
                 tls.identity = .provider { throw Unavailable() }
             },
         ]

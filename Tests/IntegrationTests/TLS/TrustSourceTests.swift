@@ -54,7 +54,7 @@ extension TLSTests {
             ) { .pem(String(try $0.text("root.pem").dropLast(10))) },
             TLSRow(
                 "a provider that fails", server: showing("server-ecdsa"),
-                .fails(.credentials, in: .resolve)
+                .fails(.credentials, in: .credentials)
             ) { tls, _ in tls.trust = .provider { throw Unavailable() } },
         ]
 
