@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Calls that wait for the answer to a PINGREQ of their own. A PINGRESP names no request, so the answers of a connection
-/// are counted, including those to the keep-alive. A value without a connection.
+/// Calls that wait for the answer to a PINGREQ of their own. A PINGRESP names no request, so the answers of a
+/// connection are counted, including those to the keep-alive. A value without a connection.
 struct PingBarriers {
     private var sent = 0
     private var answered = 0

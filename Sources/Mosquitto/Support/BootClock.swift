@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Its header for timerfd(2) may be the first one that declares `timespec`, which then counts as its own.
+import CMosquittoShim
+
 #if canImport(Darwin)
 import Darwin
 #elseif canImport(Glibc)
