@@ -4,20 +4,15 @@ import Mosquitto
 
 /// Removes secrets and unprintable characters from foreign text, so that it can be logged.
 enum Redaction {
-    static let mark = "(redacted)"
-
     /// Returns text of an issuer without these secrets and without JWTs, at most 200 printable characters.
     static func printable(_ text: String, without secrets: [String] = []) -> String {
-        // The longest first: one secret may be the beginning of another.
-        let known = secrets.filter { !$0.isEmpty }.sorted { $0.utf8.count > $1.utf8.count }
-        let open = known.reduce(text) { $0.replacing($1, with: mark) }
+        let open = QuotedSecrets(secrets, shortest: 1).redacted(text)
         return String(words(of: open, isSecret: mayBeJWT).unicodeScalars.prefix(200))
     }
 
     /// Returns a program's standard error without words that may be tokens, at most 400 printable characters.
     static func standardError(_ bytes: [UInt8], without secrets: [String] = []) -> String {
-        let known = secrets.filter { $0.utf8.count >= 4 }.sorted { $0.utf8.count > $1.utf8.count }
-        let open = known.reduce(String(decoding: bytes, as: UTF8.self)) { $0.replacing($1, with: mark) }
+        let open = QuotedSecrets(secrets, shortest: 4).redacted(String(decoding: bytes, as: UTF8.self))
         return String(words(of: open) { $0.utf8.count > 40 || mayBeJWT($0) }.unicodeScalars.prefix(400))
     }
 
@@ -25,7 +20,7 @@ enum Redaction {
     /// count as spaces.
     private static func words(of text: String, isSecret: (Substring) -> Bool) -> String {
         let visible = String(String.UnicodeScalarView(text.unicodeScalars.map { isVisible($0) ? $0 : " " }))
-        return visible.split(separator: " ").map { isSecret($0) ? mark[...] : $0 }.joined(separator: " ")
+        return visible.split(separator: " ").map { isSecret($0) ? QuotedSecrets.mark[...] : $0 }.joined(separator: " ")
     }
 
     private static func isVisible(_ scalar: Unicode.Scalar) -> Bool {
