@@ -13,7 +13,8 @@ import Musl
 import Glibc
 #endif
 
-/// A cluster of three brokers that check tokens, each a process of its own on 127.0.0.1, which end with the last reference.
+/// A cluster of three brokers that check tokens, each a process of its own on 127.0.0.1, which end with the last
+/// reference.
 ///
 /// `scripts/clusters` writes the configuration of the nodes, and becomes each of them.
 package final class BrokerCluster: Sendable {
@@ -161,8 +162,10 @@ package final class BrokerCluster: Sendable {
     /// Waits until a client can subscribe at the node.
     private func awaitReady(_ node: Node) async throws {
         var configuration = configuration("ready-\(node.number)", nodes: [node], lifetime: .seconds(120))
-        // nats-server 2.9.10 may fail to store the first sessions, if several clients come at once: this one is the first.
-        configuration.session = .persistent
+        // nats-server 2.9.10 may fail to store the first sessions, if several clients come at once: this one is the
+        // first. RabbitMQ would keep the queue of a session that began before the other nodes on this node alone, and
+        // cannot read that queue after a maintenance.
+        if kind == .nats { configuration.session = .persistent }
         configuration.timeouts.attempt = .seconds(5)
         configuration.retry.baseDelay = .milliseconds(200)
         configuration.retry.maximumDelay = .seconds(1)
