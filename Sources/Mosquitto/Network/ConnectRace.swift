@@ -164,9 +164,19 @@ final class ConnectRace {
         runners = []
     }
 
-    /// Keeps the most informative failure: the words of a proxy, then the failure of an address with a route.
+    /// Keeps the most informative failure; of equal ones, the first.
     private func note(_ error: MQTTError) {
-        let isWord = error.code == .proxy && failure?.code != .proxy
-        if failure == nil || failure?.code == .networkUnreachable || isWord { failure = error }
+        if let failure, Self.rank(failure) >= Self.rank(error) { return }
+        failure = error
+    }
+
+    /// The words of a proxy say most, and then the failure of an address at which somebody listens.
+    private static func rank(_ error: MQTTError) -> Int {
+        switch error.code {
+        case .networkUnreachable: 0
+        case .connectionRefused: 1
+        case .proxy: 3
+        default: 2
+        }
     }
 }

@@ -95,7 +95,7 @@ struct HTTPConnectHandshake: ProxyHandshake {
     }
 
     private func refusal(_ head: HTTPResponseHead) -> MQTTError {
-        let reason = ForeignText(QuotedSecrets(secrets, shortest: 4).redacted(head.reason), limit: 80).description
+        let reason = ForeignText(redacted(head.reason), limit: 80).description
         let answer = "\(head.status)" + (reason.isEmpty ? "" : " " + reason)
         let text =
             switch head.status {
@@ -116,18 +116,19 @@ struct HTTPConnectHandshake: ProxyHandshake {
         return error
     }
 
-    /// The texts that the answer may quote and that must not be shown.
-    private var secrets: [String] {
+    /// Returns a text of the proxy without the secrets of the request, which it may quote.
+    private func redacted(_ text: String) -> String {
         let given = authorization?.text ?? ""
-        return [given, proxy.password?.text ?? ""] + given.split(separator: " ").map(String.init)
+        let secrets = [given, proxy.password?.text ?? ""] + given.split(separator: " ").map(String.init)
+        return QuotedSecrets(secrets, shortest: 4).redacted(text)
     }
 
     private func authenticationFailure(_ head: HTTPResponseHead, _ answer: String) -> String {
         if authorization != nil { return "the proxy does not accept the authorization (\(answer))" }
         let schemes = (head.values(of: "Proxy-Authenticate") + head.values(of: "WWW-Authenticate")).map {
             String($0.prefix { $0 != " " && $0 != "," })
-        }
-        let offer = schemes.isEmpty ? "" : "; it offers \(ForeignText(schemes.joined(separator: ", "), limit: 80))"
+        }.joined(separator: ", ")
+        let offer = schemes.isEmpty ? "" : "; it offers \(ForeignText(redacted(schemes), limit: 80))"
         return proxy.username == nil
             ? "the proxy demands authentication (\(answer))\(offer): set its username and password, or its authorization"
             : "the proxy does not accept the user name and password (\(answer))\(offer)"

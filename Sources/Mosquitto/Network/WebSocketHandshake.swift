@@ -115,7 +115,8 @@ struct WebSocketHandshake {
             throw violation("it did not choose the subprotocol \"mqtt\"; is this the path of a broker?")
         }
         if chosen != [Self.subprotocol] {
-            throw violation("it chose the subprotocol \(quoted(chosen.joined(separator: ", "))) instead of \"mqtt\"")
+            let shown = Self.redacted(chosen.joined(separator: ", "), request)
+            throw violation("it chose the subprotocol \(quoted(shown)) instead of \"mqtt\"")
         }
     }
 

@@ -38,10 +38,12 @@ extension TLSTests {
                     try await SoftToken.make(of: ["client-ecdsa", "client-rsa2048"], certificates)
                     let key = #"the stored key of engine "pkcs11""#
                     let pair = #" cannot be used with certificate file "client-ecdsa.pem": "#
+                    // libp11 0.4.21 gives one reason for all three.
+                    let vague = OpenSSLVersion.isAtLeast(3, 6) ? key + pair + "could not load the shared library" : nil
                     let rows: [(object: String, pin: MQTTSecret?, message: String)] = [
-                        ("client-ecdsa", "4321", key + " is encrypted, and the passphrase does not fit"),
-                        ("client-ecdsa", nil, key + " is encrypted, and there is no passphrase for it"),
-                        ("nothing", "1234", key + pair + "object not found"),
+                        ("client-ecdsa", "4321", vague ?? key + " is encrypted, and the passphrase does not fit"),
+                        ("client-ecdsa", nil, vague ?? key + " is encrypted, and there is no passphrase for it"),
+                        ("nothing", "1234", vague ?? key + pair + "object not found"),
                         ("client-rsa2048", "1234", key + pair + "key type mismatch"),
                     ]
                     for (object, pin, message) in rows {
@@ -60,7 +62,7 @@ enum SoftToken {
         var log: String
     }
 
-    /// True if OpenSSL's engine for tokens is there (libengine-pkcs11-openssl), which Debian sid does not have any more.
+    /// True if OpenSSL's engine for tokens is there (libengine-pkcs11-openssl).
     static var hasEngine: Bool {
         let folder = "/usr/lib/x86_64-linux-gnu".replacing("x86_64", with: architecture)
         return FileManager.default.fileExists(atPath: "\(folder)/engines-3/pkcs11.so")

@@ -215,6 +215,22 @@ import Foundation
         #expect(!"\(error)".contains("topsecret"))
     }
 
+    @Test func `shows no secret in the name of a subprotocol`() throws {
+        var request = MQTTWebSocketRequest(to: .webSocket(host: "b"))
+        request.setHeader("Authorization", "Bearer topsecret-token")
+        let nonce = [UInt8](repeating: 0, count: 16)
+        var handshake = WebSocketHandshake(request, nonce: nonce)
+        let answer =
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+            + WebSocketHandshake.accept(Data(nonce).base64EncodedString())
+            + "\r\nSec-WebSocket-Protocol: topsecret-token\r\n\r\n"
+        let result = Array(answer.utf8).withUnsafeBytes { bytes in
+            Result { () throws(MQTTError) in try handshake.receive(bytes, now: .now) }
+        }
+        let error = try #require(throws: MQTTError.self) { _ = try result.get() }
+        #expect(error.message.contains("the subprotocol \"(redacted)\""), "\(error)")
+    }
+
     @Test func `forgets its request once it is written`() {
         var handshake = WebSocketHandshake(
             MQTTWebSocketRequest(to: .webSocket(host: "b")), nonce: [UInt8](repeating: 0, count: 16))
