@@ -21,6 +21,7 @@ func startPromiseBroker(
             # With a limit, a new message overtakes those that wait for it to go down (mosquitto 2.0.11). A client of
             # MQTT 3.1.1, which is not told, is closed at one more QoS 2 message.
             max_inflight_messages 0
+            max_packet_size 10000000
             set_tcp_nodelay true
             \(configuration)
             """)
