@@ -6,7 +6,7 @@ import Testing
 import Turns
 
 /// Short and seeded here; `scripts/soak fuzz` for longer, `scripts/fuzz` with libFuzzer.
-@Suite("Bytes from outside, with random faults (fuzz)", .turn(.units), .timeLimit(.minutes(10)))
+@Suite("Bytes from outside, with random faults (fuzz)", .turn(.units), .timeLimit(.minutes(45)))
 struct FuzzTests {
     private static var inputs: UInt64 {
         ProcessInfo.processInfo.environment["MOSQUITTO_FUZZ_INPUTS"].flatMap { UInt64($0) } ?? 4_000
