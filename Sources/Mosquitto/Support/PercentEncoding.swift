@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Percent-encoding of all but the unreserved characters (RFC 3986, section 2.3).
-enum PercentEncoding {
+package enum PercentEncoding {
     static func encoded(_ text: String, exceptSlash: Bool = false) -> String {
         text.utf8.reduce(into: "") { result, byte in
             let scalar = Unicode.Scalar(byte)
@@ -16,7 +16,12 @@ enum PercentEncoding {
     }
 
     /// Returns the decoded text; `nil` if a "%" has no two digits after it, or if the bytes are not UTF-8.
-    static func decoded(_ text: Substring) -> String? {
+    package static func decoded(_ text: some StringProtocol) -> String? {
+        bytes(of: text).flatMap { String(validating: $0, as: UTF8.self) }
+    }
+
+    /// Returns the decoded bytes; `nil` if a "%" has no two digits after it.
+    package static func bytes(of text: some StringProtocol) -> [UInt8]? {
         var bytes: [UInt8] = []
         var rest = Array(text.utf8)[...]
         while let byte = rest.popFirst() {
@@ -31,6 +36,6 @@ enum PercentEncoding {
             bytes.append(value)
             rest = rest.dropFirst(2)
         }
-        return String(validating: bytes, as: UTF8.self)
+        return bytes
     }
 }

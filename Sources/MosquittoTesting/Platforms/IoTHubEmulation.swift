@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Crypto
+internal import Mosquitto
 
 #if canImport(FoundationEssentials)
 internal import FoundationEssentials
@@ -63,28 +64,11 @@ struct IoTHubEmulation: PlatformEmulation {
             if parts.count == 2 { fields[parts[0]] = String(parts[1]) }
         }
         guard let resource = fields["sr"], let expiry = fields["se"].flatMap(Int64.init),
-            decoded(resource) == "\(hub)/devices/\(device)",
-            let signature = fields["sig"].flatMap(decoded).flatMap({ Data(base64Encoded: $0) }),
+            PercentEncoding.decoded(resource) == "\(hub)/devices/\(device)",
+            let signature = fields["sig"].flatMap(PercentEncoding.decoded).flatMap({ Data(base64Encoded: $0) }),
             HMAC<SHA256>.isValidAuthenticationCode(
                 signature, authenticating: Data("\(resource)\n\(expiry)".utf8), using: SymmetricKey(data: key))
         else { return nil }
         return Date(timeIntervalSince1970: TimeInterval(expiry))
-    }
-
-    private func decoded(_ text: String) -> String? {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else {
-                return nil
-            }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        return String(validating: bytes, as: UTF8.self)
     }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Mosquitto
+
 /// The URL of `-L`: `mqtt(s)://[username[:password]@]host[:port]/topic`, or `ws(s)://…` for a WebSocket. Nothing in it
 /// is decoded, as in mosquitto's commands, unless `--url-decode` is given.
 ///
@@ -53,18 +55,8 @@ struct BrokerURL {
 
     /// RFC 3986, section 2.1.
     private static func decoded(_ text: Substring) throws -> String {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16), rest.count >= 2 else {
-                throw CommandFailure.usage("Invalid URL for -L argument specified - % without two hexadecimal digits.")
-            }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
+        guard let bytes = PercentEncoding.bytes(of: text) else {
+            throw CommandFailure.usage("Invalid URL for -L argument specified - % without two hexadecimal digits.")
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw CommandFailure.usage("Invalid URL for -L argument specified - what it encodes is not UTF-8.")
