@@ -15,7 +15,16 @@ import Glibc
 /// there.
 @main
 enum Main {
-    static func main() async {
+    static func main() {
+        // An asynchronous main ends its thread with pthread_exit(3), which reads a megabyte of tables to unwind it.
+        Task.detached {
+            await start()
+            exit(0)
+        }
+        while true { pause() }
+    }
+
+    private static func start() async {
         // If the reader of the output exits, write(2) fails instead of ending the process.
         signal(SIGPIPE, SIG_IGN)
         var invocation = Invocation(CommandLine.arguments)
