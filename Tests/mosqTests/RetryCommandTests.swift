@@ -64,6 +64,21 @@ struct RetryCommandTests {
         await broker.stop()
     }
 
+    /// mosquitto 2.0 closes without a code when another client takes the session, in both versions.
+    @Test(arguments: ["mqttv311", "mqttv5"])
+    func `a limit ends a subscriber that is thrown out again and again (field case 4)`(version: String) async throws {
+        let broker = try await ScriptedBroker.start(script: [.serveThenClose(after: .milliseconds(200))])
+        let sub = try MosqProcess(
+            ["sub", "-p", "\(broker.port)", "-i", "same", "-t", "a", "-V", version, "--retry-limit", "2"] + Self.quick)
+        let result = try await sub.result()
+        #expect(result.status != 0)
+        // The fifth short connection is suspected, and so is the sixth. One that ends with an operation does not count.
+        #expect(broker.connects.count >= 6)
+        #expect(result.events.last?["code"] == "sessionTakenOver")
+        #expect(result.errorLines.last?.contains("the same client identifier") == true)
+        await broker.stop()
+    }
+
     @Test func `a mistake is one line with --events`() async throws {
         let result = try await runMosq("pub", "--events", "--foo")
         #expect(result.status == 1)

@@ -27,6 +27,8 @@ struct FailureHistory: Sendable {
     /// Number of short connections that ended with an operation in progress. The operation may be the cause, but
     /// takeovers of busy clients look the same.
     private var suspectedEnds = 0
+    /// Number of connections in a row whose end looked like a takeover.
+    private(set) var takeovers = 0
 
     /// Counts a failure.
     mutating func record(_ error: MQTTError) {
@@ -47,6 +49,7 @@ struct FailureHistory: Sendable {
     mutating func connectionEnded() {
         shortConnections = 0
         suspectedEnds = 0
+        takeovers = 0
     }
 
     /// Records a short connection. Returns true if it looks like a takeover: closed repeatedly without a reason code
@@ -58,11 +61,15 @@ struct FailureHistory: Sendable {
             connectionEnded()
             return false
         }
+        let isTakeover: Bool
         if isOperationSuspected {
             suspectedEnds += 1
-            return suspectedEnds >= 3 * Self.takeoverSuspicion
+            isTakeover = suspectedEnds >= 3 * Self.takeoverSuspicion
+        } else {
+            shortConnections += 1
+            isTakeover = shortConnections >= Self.takeoverSuspicion
         }
-        shortConnections += 1
-        return shortConnections >= Self.takeoverSuspicion
+        if isTakeover { takeovers += 1 }
+        return isTakeover
     }
 }

@@ -39,6 +39,10 @@ public struct MQTTRetryPolicy: Sendable {
     }
 
     /// The point at which a client gives up.
+    ///
+    /// A connection that ends as if another client had taken the session counts as a failed attempt: from the fifth
+    /// short one in a row on, with the error ``MQTTError/Code/sessionTakenOver``. The attempts of two clients with one
+    /// identifier all succeed.
     public enum Limit: Sendable, Hashable {
         case forever
         /// Give up after this number of failed attempts in a row.

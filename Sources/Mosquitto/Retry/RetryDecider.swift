@@ -30,6 +30,8 @@ struct RetryDecider: Sendable {
     private(set) var hasEverConnected = false
     /// The time at which the last connection ended or the client started, for a limit by time.
     private var disconnectedAt: Instant?
+    /// The end of the first connection in a row that looked like a takeover.
+    private var takenOverSince: Instant?
     private var authenticationFailures = 0
     /// True after rejected credentials were already replaced by fresh ones.
     private(set) var hasTriedFresh = false
@@ -80,7 +82,8 @@ struct RetryDecider: Sendable {
     }
 
     mutating func attemptFailed(_ error: MQTTError, attempt: Int, now: Instant) -> Verdict {
-        let verdict = decide(error, attempt: attempt, isExhausted: isExhausted(attempt: attempt, now: now))
+        let isExhausted = isExhausted(attempt: attempt, since: disconnectedAt, now: now)
+        let verdict = decide(error, attempt: attempt, isExhausted: isExhausted)
         // Without credentials no endpoint was dialled.
         if error.phase != .credentials, case .retry = verdict.decision { endpoints.attemptFailed() }
         return verdict
@@ -105,8 +108,11 @@ struct RetryDecider: Sendable {
         // A broker that accepts credentials and closes the connection at once must not be flooded with fresh ones.
         if uptime >= policy.minimumAuthenticationDelay { forgetRefusals() }
         disconnectedAt = now
+        takenOverSince = history.takeovers == 0 ? nil : takenOverSince ?? now
+        // Each connection of two clients that throw each other out is a success: no limit of failed attempts ends them.
+        let isExhausted = isExhausted(attempt: history.takeovers, since: takenOverSince ?? now, now: now)
         let verdict = decide(
-            error, attempt: 1, isExhausted: isExhausted(attempt: 0, now: now), hasExpired: hasExpired,
+            error, attempt: 1, isExhausted: isExhausted, hasExpired: hasExpired,
             isOperationSuspected: isOperationSuspected)
         if case .retry = verdict.decision {
             let leaving: [MQTTReasonCode] = [.serverShuttingDown, .useAnotherServer, .serverMoved]
@@ -191,11 +197,11 @@ struct RetryDecider: Sendable {
         Verdict(decision: .retry(tier), delay: backoff.next(tier, endpoints: endpoints.count, using: &generator))
     }
 
-    private func isExhausted(attempt: Int, now: Instant) -> Bool {
+    private func isExhausted(attempt: Int, since start: Instant?, now: Instant) -> Bool {
         switch policy.limit {
         case .forever: false
         case .attempts(let limit): attempt >= limit
-        case .elapsed(let limit): disconnectedAt.map { now - $0 >= limit } ?? false
+        case .elapsed(let limit): start.map { now - $0 >= limit } ?? false
         }
     }
 }

@@ -26,6 +26,44 @@ import Turns
         }
     }
 
+    /// Each attempt of two clients that throw each other out succeeds: only the suspicion can count.
+    @Test(arguments: [1, 3]) func `ends at a limit of attempts, if they are suspected (field case 4)`(limit: Int) {
+        var trace = MachineTrace.connected { $0.retry.limit = .attempts(limit) }
+        loseShortly(&trace, times: 4)
+        for _ in 1..<limit {
+            #expect(trace.loses(after: .seconds(1)) == .retry(.slow))
+            trace.reconnect()
+        }
+        #expect(trace.loses(after: .seconds(1)) == .stop)
+        #expect(trace.finished?.code == .sessionTakenOver)
+    }
+
+    @Test func `ends at a limit of time, counted from the first suspicion`() {
+        let limit = Duration.seconds(1_000)
+        var trace = MachineTrace.connected { $0.retry.limit = .elapsed(limit) }
+        loseShortly(&trace, times: 4)
+        #expect(trace.loses(after: .seconds(1)) == .retry(.slow))
+        let start = trace.now
+        trace.reconnect()
+        while trace.loses(after: .seconds(1)) == .retry(.slow) {
+            #expect(trace.now - start < limit)
+            trace.reconnect()
+        }
+        #expect(trace.now - start >= limit)
+        #expect(trace.finished?.code == .sessionTakenOver)
+    }
+
+    @Test func `counts towards a limit only in a row`() {
+        var trace = MachineTrace.connected { $0.retry.limit = .attempts(2) }
+        for _ in 0..<3 {
+            loseShortly(&trace, times: 4)
+            #expect(trace.loses(after: .seconds(1)) == .retry(.slow))
+            trace.reconnect()
+            #expect(trace.loses(after: .seconds(30)) == .retry(.standard))
+            trace.reconnect()
+        }
+    }
+
     @Test func `is not suspected where an operation is`() {
         var trace = MachineTrace.connected()
         for _ in 0..<9 {
