@@ -104,6 +104,8 @@ struct EventLineTests {
             ])
     }
 
+    private static let overdue = MQTTError(.credentials, "no", phase: .credentials)
+
     @Test func `what happens to credentials`() throws {
         #expect(
             try line(.credentialsRefreshed(.init(expiresIn: .seconds(60), source: "file"))) == [
@@ -114,8 +116,9 @@ struct EventLineTests {
                 "event": "credentialsRefreshed", "source": "file",
             ])
         #expect(
-            try line(.credentialsFailed(.init(message: "no", retryIn: .seconds(5)))) == [
-                "event": "credentialsFailed", "message": "no", "retryIn": 5,
+            try line(.credentialsFailed(.init(error: Self.overdue, retryIn: .seconds(5)))) == [
+                "event": "credentialsFailed", "phase": "credentials", "code": "credentials", "message": "no",
+                "retryIn": 5,
             ])
         #expect(
             try line(.credentialsRotated(.init(gap: .milliseconds(12)))) == [

@@ -156,7 +156,10 @@ public struct MQTTCredentialsRefreshed: Sendable {
 /// The credential provider failed while the connection is up. (If it fails without a connection, or returns credentials
 /// that the broker has already rejected, the attempt fails instead.)
 public struct MQTTCredentialsFailed: Sendable {
-    public var message: String
+    /// The provider's failure.
+    public var error: MQTTError
+    /// The failure in words.
+    public var message: String { error.description }
     /// The time until the provider is asked again; `nil` if it is not.
     public var retryIn: Duration?
 }

@@ -20,9 +20,7 @@ extension Session {
         case .none: break
         case .failed(let error):
             guard isRotation else { return perform(machine.credentialsFailed(error, now: .now)) }
-            perform(
-                machine.rotationFailed(
-                    error.description, retryAfter: error.retryAfter, isPermanent: error.isPermanent))
+            perform(machine.rotationFailed(error, retryAfter: error.retryAfter, isPermanent: error.isPermanent))
             if isAwaited { failRotation(error) }
         case .arrived(let arrival, let news):
             shared.setTokenExpiry(keeper.expiry)
@@ -57,7 +55,7 @@ extension Session {
     /// Reports a failure of the provider without consequences: its last credentials stay in use.
     private func tell(_ failure: MQTTError) {
         if case .stopped = machine.state { return }
-        emit(.credentialsFailed(MQTTCredentialsFailed(message: failure.description, retryIn: nil)))
+        emit(.credentialsFailed(MQTTCredentialsFailed(error: failure, retryIn: nil)))
     }
 
     /// Refreshes an expired token after a refusal: some brokers keep a connection whose token has expired, but refuse

@@ -33,7 +33,10 @@ extension SessionStateMachine {
             state = .connected(nil)
             return [.setTimer(.refresh, refreshBackoff.next(.standard, using: &jitter))]
         }
-        if unchanged { return rotationFailed("the credential provider has nothing new yet") }
+        if unchanged {
+            return rotationFailed(
+                MQTTError(.credentials, "the credential provider has nothing new yet", phase: .credentials))
+        }
         return usableIn > .zero ? [.setTimer(.validity, usableIn)] : rotate()
     }
 
@@ -76,13 +79,13 @@ extension SessionStateMachine {
     /// Handles a failed request for new credentials. `retryAfter`: the delay that the issuer asks for; `isPermanent`:
     /// it must not be asked again.
     mutating func rotationFailed(
-        _ message: String, retryAfter: Duration? = nil, isPermanent: Bool = false
+        _ error: MQTTError, retryAfter: Duration? = nil, isPermanent: Bool = false
     ) -> [Action] {
         guard isAwaitingRotation else { return [] }
         state = .connected(nil)
         isRefreshDelayed = true
         let delay = isPermanent ? nil : max(refreshBackoff.next(.standard, using: &jitter), retryAfter ?? .zero)
-        let failed = MQTTCredentialsFailed(message: message, retryIn: delay)
+        let failed = MQTTCredentialsFailed(error: error, retryIn: delay)
         let actions: [Action] = [.cancelTimer(.validity), .emit(.credentialsFailed(failed))]
         return delay.map { actions + [.setTimer(.refresh, $0)] } ?? actions
     }

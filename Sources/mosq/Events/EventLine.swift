@@ -51,7 +51,7 @@ struct EventLine {
             object.set("expiresIn", refreshed.expiresIn)
             object.set("source", refreshed.source)
         case .credentialsFailed(let failed):
-            object.set("message", failed.message)
+            fill(&object, failed.error)
             object.set("retryIn", failed.retryIn)
         case .credentialsRotated(let rotated):
             object.set("gap", rotated.gap)

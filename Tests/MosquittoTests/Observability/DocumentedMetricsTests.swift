@@ -31,7 +31,7 @@ struct DocumentedMetricsTests {
             MQTTConnectionEvent.Kind.attemptFailed(
                 .init(attempt: 1, endpoint: endpoint, error: error, decision: .stop)),
             .disconnected(.init(endpoint: endpoint, error: error, decision: .stop)),
-            .credentialsRefreshed(.init(source: "")), .credentialsFailed(.init(message: "")),
+            .credentialsRefreshed(.init(source: "")), .credentialsFailed(.init(error: MQTTError(.credentials, ""))),
         ] {
             metrics.happened(kind)
         }

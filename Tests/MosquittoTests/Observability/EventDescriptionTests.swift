@@ -41,7 +41,8 @@ import Foundation
         #expect(text(.stopped(error)).hasPrefix("stopped: the broker ended"))
         for kind: MQTTConnectionEvent.Kind in [
             .credentialsRefreshed(.init(expiresIn: .seconds(60), source: "file")),
-            .credentialsFailed(.init(message: "no", retryIn: .seconds(5))), .messagesUnsent(.init(count: 7)),
+            .credentialsFailed(.init(error: MQTTError(.credentials, "no"), retryIn: .seconds(5))),
+            .messagesUnsent(.init(count: 7)),
             .messagesDropped(.init(count: 7)),
             .subscriptionRefused(MQTTSubscriptionRefused(filter: "a/#", error: error)),
         ] {

@@ -87,7 +87,8 @@ struct MachineTrace {
     mutating func expiredTokenRefused() -> [String] { render(machine.expiredTokenRefused()) }
 
     mutating func rotationFailed(retryAfter: Duration? = nil, isPermanent: Bool = false) -> [String] {
-        render(machine.rotationFailed("the issuer is down", retryAfter: retryAfter, isPermanent: isPermanent))
+        let error = MQTTError(.credentials, "the issuer is down")
+        return render(machine.rotationFailed(error, retryAfter: retryAfter, isPermanent: isPermanent))
     }
     mutating func rotateIdentity() -> [String] { render(machine.rotateIdentity()) }
     mutating func drained() -> [String] { render(machine.drained(now: now)) }

@@ -103,7 +103,7 @@ private struct Walk {
             return ("rotation", machine.rotationCredentialsArrived(unchanged: coin))
         case 285..<295:
             isAsking = false
-            return ("no rotation", machine.rotationFailed("no"))
+            return ("no rotation", machine.rotationFailed(MQTTError(.credentials, "no")))
         case 295..<320: return ("drained", machine.drained(now: now))
         case 320..<345: return ("closed", machine.closed(now: now))
         case 345..<350: return ("reconnect now", machine.reconnectNow())
