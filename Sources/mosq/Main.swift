@@ -16,12 +16,13 @@ import Glibc
 @main
 enum Main {
     static func main() {
-        // An asynchronous main ends its thread with pthread_exit(3), which reads a megabyte of tables to unwind it.
+        // On Linux, an asynchronous main ends its thread with pthread_exit(3), which reads a megabyte of tables.
         Task.detached {
             await start()
             exit(0)
         }
-        while true { pause() }
+        // The threads of Dispatch block signals. This one receives them, even if the process began with them blocked.
+        SignalMask.waitForSignals()
     }
 
     private static func start() async {

@@ -25,7 +25,10 @@ enum WholeCommand {
         let isQuick =
             arguments.first.map { $0 == "health" || ReferenceCommand(rawValue: $0) != nil } == true
             && !arguments.contains { word in flags.contains { word.hasPrefix($0) } }
-        if !isQuick, let path { execv(path, CommandLine.unsafeArgv) }
+        guard !isQuick, let path else { return }
+        // A program inherits the mask of the thread that starts it.
+        SignalMask.clear()
+        execv(path, CommandLine.unsafeArgv)
     }
 
     private static var path: String? {
