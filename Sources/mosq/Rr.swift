@@ -35,10 +35,14 @@ struct Rr: AsyncParsableCommand {
     @OptionGroup(title: "Connection")
     var connection: ConnectionOptions
 
+    @OptionGroup(visibility: .hidden)
+    var refused: RefusedRrOptions
+
     /// The flags for the protocol version that mosquitto_rr uses by default.
     static let version = ["--protocol-version", "mqttv5"]
 
     func run() async throws {
+        try refused.check()
         let topic = try topic.map { try name($0, "publish") }
         let responseTopic = try responseTopic.map { try name($0, "response") }
         let limit = try timeout.duration()

@@ -155,9 +155,14 @@ struct ArgumentTests {
         #expect(!complaint.contains("\n"))
     }
 
-    @Test(arguments: [["--watch"], ["-w"], ["--message-rate"], ["--latency"]])
+    @Test(arguments: [["--watch"], ["-w"], ["--message-rate"]])
     func `so it is with what only a subscriber has`(arguments: [String]) {
         #expect(throws: CommandFailure.self) { try Sub.parse(["-t", "a"] + arguments).refused.check() }
+    }
+
+    @Test func `so it is with what only a request has`() {
+        let arguments = ["-t", "a", "-e", "b", "-m", "c", "--latency"]
+        #expect(throws: CommandFailure.self) { try Rr.parse(arguments).refused.check() }
     }
 
     @Test(arguments: [

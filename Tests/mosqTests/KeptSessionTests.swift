@@ -55,19 +55,21 @@ struct KeptSessionTests {
     }
 
     // mosquitto#2811
-    @Test(arguments: ["mqttv311", "mqttv5"])
-    func `a reader that hangs, and a command that is killed, lose no message (case 1)`(version: String) async throws {
+    @Test(arguments: ["mqttv311", "mqttv5"], ["1", "2"])
+    func `a reader that hangs, and a command that is killed, lose no message (case 1)`(version: String, qos: String)
+        async throws
+    {
         let messages = (0..<3_000).map { "\($0) " + String(repeating: "x", count: 100) }
-        let broker = try await start(messages, "1", version)
+        let broker = try await start(messages, qos, version)
         let reader = try HangingReader()
-        let sub = try reader.start(session(broker, "1", version))
+        let sub = try reader.start(session(broker, qos, version))
         // The pipe is full, and the command waits.
         #expect(await reader.waitUntilFull())
         sub.send(SIGKILL)
         _ = try await sub.result()
         let first = reader.rest().split(separator: "\n").map(String.init)
         #expect(first.count > 100)
-        let second = try MosqProcess(session(broker, "1", version) + ["-W", "15"])
+        let second = try MosqProcess(session(broker, qos, version) + ["-W", "15"])
         let rest = try await second.result().output.split(separator: "\n").map(String.init)
         // The line that was being written may be cut.
         #expect(Set(first + rest).isSuperset(of: messages))

@@ -119,7 +119,8 @@ extension Diagnosis {
             return Diagnosis(
                 .wrongName, "The broker's certificate is not for \(check.host ?? facts.host).",
                 likely: [names.isEmpty ? "it names no host at all" : "it is for \(names.joined(separator: ", "))"],
-                remedy: "Connect with -h and a name that it is for, or give the broker a certificate for this one.")
+                remedy: "Connect with -h and a name that it is for, or check such a name with --tls-server-name, "
+                    + "or give the broker a certificate for this one.")
         case 23:
             return Diagnosis(
                 .certificateRevoked, "\(whose) has been revoked by its authority.", remedy: "Replace the certificate.")

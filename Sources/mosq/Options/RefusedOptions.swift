@@ -26,13 +26,20 @@ struct RefusedOptions: ParsableArguments {
 struct RefusedSubOptions: ParsableArguments {
     @Flag(name: [.customShort("w"), .long]) var watch = false
     @Flag(name: .customLong("message-rate")) var messageRate = false
-    @Flag(name: .long) var latency = false
 
     func check() throws {
         try RefusedOptions.refuse([
             (watch, "--watch is not supported; use -v and a pager."),
             (messageRate, "--message-rate is not supported; use mosq bench sub."),
-            (latency, "--latency is not supported; use mosq bench sub."),
         ])
+    }
+}
+
+/// The refused flag that only `mosquitto_rr` has, since 2.1.
+struct RefusedRrOptions: ParsableArguments {
+    @Flag(name: .long) var latency = false
+
+    func check() throws {
+        try RefusedOptions.refuse([(latency, "--latency is not supported; use mosq bench sub.")])
     }
 }
