@@ -7,7 +7,7 @@ from . import report, rows
 
 COLORS = {rows.OURS: "#e8590c", rows.THREADED: "#1971c2", rows.LOOP: "#4dabf7", rows.PAHO: "#7048e8",
           rows.MQTTJS: "#2f9e44", rows.PUB: "#1971c2", rows.BARE: "#fd7e14"}
-WIDTH, BARS, BAR, GAP = 860, 440, 13, 16
+WIDTH, BARS, BAR, GAP = 920, 440, 13, 16
 STYLE = """text { font: 12px system-ui, sans-serif; fill: #24292f }
 .title { font-size: 15px; font-weight: 600 } .row { font-weight: 600 } .small { font-size: 11px; fill: #57606a }
 @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .small { fill: #9da7b1 } }"""

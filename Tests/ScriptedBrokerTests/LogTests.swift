@@ -156,6 +156,33 @@ struct LogTests {
         }
     }
 
+    /// Such a message is lost with its connection: the broker keeps no session in which it could come again.
+    @Test(arguments: [MQTTSession.clean, .persistent])
+    func `acknowledgement after handling in a clean session is a warning`(session: MQTTSession) async throws {
+        let broker = try await ScriptedBroker.start()
+        var configuration = testConfiguration(port: broker.port, tls: nil)
+        configuration.session = session
+        configuration.clientID = "me"
+        configuration.acknowledgement = .afterHandling
+        _ = try await run(configuration) { client, _ in try await client.waitUntilConnected(timeout: .seconds(30)) }
+        let warnings = lines.at(.warning).count { $0.message.contains("needs session .persistent") }
+        #expect(warnings == (session == .clean ? 1 : 0))
+        await broker.stop()
+    }
+
+    /// A call that waits for a client which nobody runs would wait for ever, and silently.
+    @Test func `a call on a client that is not running is a warning after a while`() async throws {
+        let client = MQTTClient(testConfiguration(port: try freePort(), tls: nil), logger: logger)
+        let waiting = Task { try await client.waitUntilConnected(timeout: .seconds(60)) }
+        #expect(
+            await eventually {
+                lines.at(.warning).contains { $0.message.contains("nothing runs the client; call start()") }
+            })
+        waiting.cancel()
+        _ = await waiting.result
+        try await client.shutdown()
+    }
+
     @Test func `a lowered security level is a warning at each connection`() async throws {
         let broker = try await ScriptedBroker.start(tls: TestTLS.identity)
         var configuration = testConfiguration(port: broker.port)
