@@ -98,7 +98,7 @@ class Programs:
             return [str(self.peers / name)]
         self.say("building the release of the library")
         build = ["swift", "build", "--configuration", "release", "--package-path", str(self.benchmarks)]
-        # Without it, SwiftPM before 6.4 builds the library anew each time: see scripts/test.
+        # Without SWIFT_DETERMINISTIC_HASHING, SwiftPM before 6.4 builds the library anew each time: see scripts/test.
         run([*build, "--product", "mosquitto-swift"], env=self.environment | {"SWIFT_DETERMINISTIC_HASHING": "1"})
         folder = run([*build, "--show-bin-path"]).strip()
         return [f"{folder}/mosquitto-swift"]
