@@ -79,6 +79,11 @@ final class MosqProcess: Sendable {
         }
     }
 
+    /// Waits for this text in the standard output.
+    func waitForOutput(_ expected: String) async throws -> Bool {
+        try await eventually(timeout: .seconds(60)) { try text("output").contains(expected) }
+    }
+
     private func text(_ name: String) throws -> String {
         String(decoding: try Data(contentsOf: URL(fileURLWithPath: "\(folder.path)/\(name)")), as: UTF8.self)
     }

@@ -27,7 +27,7 @@ struct FailureHistory: Sendable {
     /// Number of short connections that ended with an operation in progress. The operation may be the cause, but
     /// takeovers of busy clients look the same.
     private var suspectedEnds = 0
-    /// Number of connections in a row whose end looked like a takeover.
+    /// Number of short connections in a row whose end looked like a takeover, and for which no operation is suspected.
     private(set) var takeovers = 0
 
     /// Counts a failure.
@@ -61,15 +61,13 @@ struct FailureHistory: Sendable {
             connectionEnded()
             return false
         }
-        let isTakeover: Bool
         if isOperationSuspected {
             suspectedEnds += 1
-            isTakeover = suspectedEnds >= 3 * Self.takeoverSuspicion
-        } else {
-            shortConnections += 1
-            isTakeover = shortConnections >= Self.takeoverSuspicion
+            return suspectedEnds >= 3 * Self.takeoverSuspicion
         }
-        if isTakeover { takeovers += 1 }
-        return isTakeover
+        shortConnections += 1
+        guard shortConnections >= Self.takeoverSuspicion else { return false }
+        takeovers += 1
+        return true
     }
 }

@@ -40,14 +40,14 @@ public struct MQTTRetryPolicy: Sendable {
 
     /// The point at which a client gives up.
     ///
-    /// A connection that ends as if another client had taken the session counts as a failed attempt: from the fifth
-    /// short one in a row on, with the error ``MQTTError/Code/sessionTakenOver``. The attempts of two clients with one
-    /// identifier all succeed.
+    /// The attempts of two clients with one identifier all succeed: connections that end as if another client had taken
+    /// the session count, too, from the fifth short one in a row on, with ``MQTTError/Code/sessionTakenOver``.
     public enum Limit: Sendable, Hashable {
         case forever
-        /// Give up after this number of failed attempts in a row.
+        /// Give up after this number of failed attempts, or of suspected takeovers, in a row.
         case attempts(Int)
-        /// Give up when this time has passed since the last established connection, or since the start.
+        /// Give up when this time has passed since the last established connection, since the start, or since the first
+        /// of the suspected takeovers in a row.
         case elapsed(Duration)
     }
 

@@ -30,7 +30,7 @@ struct RetryDecider: Sendable {
     private(set) var hasEverConnected = false
     /// The time at which the last connection ended or the client started, for a limit by time.
     private var disconnectedAt: Instant?
-    /// The end of the first connection in a row that looked like a takeover.
+    /// The end of the first of the connections that count as takeovers, for a limit by time.
     private var takenOverSince: Instant?
     private var authenticationFailures = 0
     /// True after rejected credentials were already replaced by fresh ones.
@@ -95,6 +95,7 @@ struct RetryDecider: Sendable {
         _ error: inout MQTTError, uptime: Duration, hasExpired: Bool, isOperationSuspected: Bool, now: Instant
     ) -> Verdict {
         let isStable = uptime >= policy.resetAfter
+        var isExhausted = self.isExhausted(attempt: 0, since: now, now: now)
         backoff.connectionLasted(uptime)
         endpointLasted(uptime)
         if isStable || hasExpired {
@@ -104,13 +105,16 @@ struct RetryDecider: Sendable {
             error.message =
                 "the broker closed \(FailureHistory.takeoverSuspicion) connections soon after it had accepted them, and"
                 + " without a word: another client probably uses the same client identifier"
+            // Each attempt of two clients that throw each other out succeeds: only the suspicion can reach a limit. It
+            // does not while an operation may be the cause: the search for that one ends by itself.
+            if !isOperationSuspected {
+                if history.takeovers == 1 { takenOverSince = now }
+                isExhausted = self.isExhausted(attempt: history.takeovers, since: takenOverSince, now: now)
+            }
         }
         // A broker that accepts credentials and closes the connection at once must not be flooded with fresh ones.
         if uptime >= policy.minimumAuthenticationDelay { forgetRefusals() }
         disconnectedAt = now
-        takenOverSince = history.takeovers == 0 ? nil : takenOverSince ?? now
-        // Each connection of two clients that throw each other out is a success: no limit of failed attempts ends them.
-        let isExhausted = isExhausted(attempt: history.takeovers, since: takenOverSince ?? now, now: now)
         let verdict = decide(
             error, attempt: 1, isExhausted: isExhausted, hasExpired: hasExpired,
             isOperationSuspected: isOperationSuspected)

@@ -104,7 +104,7 @@ struct SessionReporter {
         case .credentialsRefreshed(let refreshed):
             logger.debug("got credentials", metadata: ["mqtt.source": "\(refreshed.source)"])
         case .credentialsFailed(let failed):
-            logger.warning("the credentials could not be refreshed", metadata: ["error": "\(failed.message)"])
+            logger.warning("the credentials could not be refreshed", metadata: metadata(of: failed.error))
         case .credentialsRotated(let rotated):
             logger.info("rotated the credentials", metadata: ["mqtt.gap": "\(rotated.gap)"])
         case .resubscribed(let filters):

@@ -10,7 +10,7 @@ struct RetryOptions: ParsableArguments {
 
     @Option(
         name: .customLong("retry-limit"), parsing: .unconditional,
-        help: "Give up after so many failed attempts in a row.")
+        help: "Give up after so many failed attempts, or suspected takeovers by another client, in a row.")
     var limit: Int?
 
     @Option(

@@ -53,6 +53,25 @@ import Turns
         #expect(trace.finished?.code == .sessionTakenOver)
     }
 
+    @Test(arguments: [MQTTRetryPolicy.Limit.attempts(1), .elapsed(.seconds(600))])
+    func `does not reach a limit where an operation is suspected`(limit: MQTTRetryPolicy.Limit) {
+        var trace = MachineTrace.connected { $0.retry.limit = limit }
+        for _ in 0..<30 {
+            #expect(trace.loses(after: .seconds(1), isOperationSuspected: true) != .stop)
+            trace.reconnect()
+        }
+    }
+
+    @Test func `does not reach a limit of time at an end that has another cause`() {
+        var trace = MachineTrace.connected { $0.retry.limit = .elapsed(.seconds(1)) }
+        loseShortly(&trace, times: 4)
+        #expect(trace.loses(after: .seconds(1)) == .retry(.slow))
+        trace.reconnect()
+        #expect(trace.loses(after: .seconds(1), isOperationSuspected: true) != .stop)
+        trace.reconnect()
+        #expect(trace.loses(after: .seconds(1)) == .stop)
+    }
+
     @Test func `counts towards a limit only in a row`() {
         var trace = MachineTrace.connected { $0.retry.limit = .attempts(2) }
         for _ in 0..<3 {
