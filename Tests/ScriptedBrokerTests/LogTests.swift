@@ -158,7 +158,7 @@ struct LogTests {
 
     /// Such a message is lost with its connection: the broker keeps no session in which it could come again.
     @Test(arguments: [MQTTSession.clean, .persistent])
-    func `acknowledgement after handling in a clean session is a warning`(session: MQTTSession) async throws {
+    func `acknowledgement after handling is a warning in a clean session only`(session: MQTTSession) async throws {
         let broker = try await ScriptedBroker.start()
         var configuration = testConfiguration(port: broker.port, tls: nil)
         configuration.session = session

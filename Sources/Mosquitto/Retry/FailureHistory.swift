@@ -28,7 +28,7 @@ struct FailureHistory: Sendable {
     /// takeovers of busy clients look the same.
     private var suspectedEnds = 0
     /// Number of short connections in a row whose end looked like a takeover, and for which no operation is suspected.
-    private(set) var takeovers = 0
+    var takeovers: Int { max(0, shortConnections - Self.takeoverSuspicion + 1) }
 
     /// Counts a failure.
     mutating func record(_ error: MQTTError) {
@@ -49,7 +49,6 @@ struct FailureHistory: Sendable {
     mutating func connectionEnded() {
         shortConnections = 0
         suspectedEnds = 0
-        takeovers = 0
     }
 
     /// Records a short connection. Returns true if it looks like a takeover: closed repeatedly without a reason code
@@ -66,8 +65,6 @@ struct FailureHistory: Sendable {
             return suspectedEnds >= 3 * Self.takeoverSuspicion
         }
         shortConnections += 1
-        guard shortConnections >= Self.takeoverSuspicion else { return false }
-        takeovers += 1
-        return true
+        return takeovers > 0
     }
 }
