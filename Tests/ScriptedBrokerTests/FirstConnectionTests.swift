@@ -91,8 +91,11 @@ struct FirstConnectionTests {
         configuration.credentials = .closure { _ in
             let isFirst = await asked.next() == 1
             return MQTTCredentials(
-                username: "dev1", password: MQTTSecret(issuer.token(lifetime: isFirst ? .seconds(-60) : .seconds(8))))
+                username: "dev1", password: MQTTSecret(issuer.token(lifetime: isFirst ? .seconds(-60) : .seconds(12))))
         }
+        // The second rotation is past the first one's expiry, and each has more than five seconds.
+        configuration.rotation.refreshAt = 0.55
+        configuration.rotation.jitter = 0
         try await withRunningClient(configuration) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(30))
             #expect(await log.wait { $0.failures.map(\.error.code) == [.notAuthorized] })

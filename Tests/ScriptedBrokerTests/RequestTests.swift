@@ -58,7 +58,7 @@ struct RequestTests {
         let broker = try await ScriptedBroker.start(
             tls: TestTLS.identity, script: [.disconnectOn(.publish, count: 9, reasonCode: 0)])
         try await withMQTTClient(testConfiguration(port: broker.port), logger: quiet) { client in
-            let request = Task { try await client.request("x", to: "nobody", timeout: .seconds(2)) }
+            let request = Task { try await client.request("x", to: "nobody", timeout: .seconds(10)) }
             #expect(await broker.waitUntil { $0.count(of: .publish) == 1 })
             let packet = try #require(broker.receivedPackets.first { $0.type == .publish }).bytes
             // The packet identifier follows the topic.

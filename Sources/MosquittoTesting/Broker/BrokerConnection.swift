@@ -82,6 +82,8 @@ final class BrokerConnection: ChannelInboundHandler {
         var bytes = unwrapInboundIn(data)
         core.record.withState { [count = bytes.readableBytes] in $0.applicationBytes += count }
         inbound.writeBuffer(&bytes)
+        // SwiftNIO reads sockets before it runs waiting tasks, and these bytes may be an answer to an earlier call.
+        core.carryOutCalls()
         do {
             while phase != .closed, let frame = try MQTTFrame.next(from: &inbound) {
                 core.record.packet(frame, connection: index)

@@ -21,16 +21,23 @@ final class BrokerCore {
     /// The handlers below WebSockets, by the number of the connection.
     var inlets: [Int: RawInlet] = [:]
 
+    private let calls: BrokerCalls
     private var gates: [Int: TransportGate] = [:]
     private var connections: [Int: BrokerConnection] = [:]
     private var unflushed: [BrokerConnection] = []
     /// Counts deliveries to shared subscriptions, so that their members take turns.
     private var sharedDeliveries = 0
 
-    init(record: BrokerRecord, settings: BrokerSettings, loop: any EventLoop) {
+    init(record: BrokerRecord, settings: BrokerSettings, calls: BrokerCalls, loop: any EventLoop) {
         self.record = record
         self.settings = settings
+        self.calls = calls
         self.loop = loop
+    }
+
+    /// Runs the calls of the test that wait.
+    func carryOutCalls() {
+        for call in calls.take() { call(self) }
     }
 
     // MARK: - Connections

@@ -35,6 +35,7 @@ public final class ScriptedBroker: Sendable {
 
     let record: BrokerRecord
     let settings: BrokerSettings
+    private let calls: BrokerCalls
     private let unixSocket: String?
     private let group: MultiThreadedEventLoopGroup
     private let listener: any Channel
@@ -97,12 +98,13 @@ public final class ScriptedBroker: Sendable {
         _ settings: BrokerSettings,
         bind: (ServerBootstrap) -> EventLoopFuture<any Channel>
     ) async throws -> ScriptedBroker {
-        let record = BrokerRecord()
+        let (record, calls) = (BrokerRecord(), BrokerCalls())
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
             let loop = group.next()
             let core = try await loop.submit {
-                NIOLoopBound(BrokerCore(record: record, settings: settings, loop: loop), eventLoop: loop)
+                NIOLoopBound(
+                    BrokerCore(record: record, settings: settings, calls: calls, loop: loop), eventLoop: loop)
             }.get()
             let bootstrap = ServerBootstrap(group: group)
                 .serverChannelOption(.backlog, value: 256)
@@ -117,6 +119,7 @@ public final class ScriptedBroker: Sendable {
                 unixSocket: local.port == nil ? local.pathname : nil,
                 record: record,
                 settings: settings,
+                calls: calls,
                 group: group,
                 listener: listener,
                 core: core
@@ -143,6 +146,7 @@ public final class ScriptedBroker: Sendable {
         unixSocket: String?,
         record: BrokerRecord,
         settings: BrokerSettings,
+        calls: BrokerCalls,
         group: MultiThreadedEventLoopGroup,
         listener: any Channel,
         core: NIOLoopBound<BrokerCore>
@@ -151,6 +155,7 @@ public final class ScriptedBroker: Sendable {
         self.unixSocket = unixSocket
         self.record = record
         self.settings = settings
+        self.calls = calls
         self.group = group
         self.listener = listener
         self.core = core
@@ -250,11 +255,13 @@ public final class ScriptedBroker: Sendable {
         publish(topic: topic, payload: Array(payload.utf8), qos: qos, retain: retain)
     }
 
-    /// Runs a closure on the broker's thread. Does nothing after ``stop()``.
+    /// Runs a closure on the broker's thread, before packets that a client sends after this call. Does nothing after
+    /// ``stop()``.
     func onLoop(_ body: @escaping @Sendable (BrokerCore) -> Void) {
         shutdown.withLock { shutdown in
             guard shutdown == nil else { return }
-            listener.eventLoop.execute { [core] in body(core.value) }
+            calls.add(body)
+            listener.eventLoop.execute { [core] in core.value.carryOutCalls() }
         }
     }
 }

@@ -144,8 +144,7 @@ struct ReviewedPromiseTests {
                 for number in 0..<50 { broker.publish(topic: "a", payload: "\(number)", qos: qos) }
                 #expect(await messages.first { _ in true } != nil)
             }
-            _ = await broker.waitUntil(timeout: .seconds(5)) { $0.count(of: qos == 1 ? .puback : .pubrec) == 50 }
-            #expect(broker.count(of: qos == 1 ? .puback : .pubrec) == 50)
+            #expect(await broker.waitUntil { $0.count(of: qos == 1 ? .puback : .pubrec) == 50 })
         }
         await broker.stop()
     }
