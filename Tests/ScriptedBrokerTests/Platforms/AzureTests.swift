@@ -58,7 +58,8 @@ struct AzureEventGridTests {
 
     @Test func `takes each new token on the same connection`() async throws {
         let broker = try await ScriptedBroker.emulating(.azureEventGrid(tokens: issuer))
-        var configuration = broker.here(profile(tokens(lifetime: .seconds(3))))
+        var configuration = broker.here(profile(tokens(lifetime: .seconds(8))))
+        // Each new token comes four seconds before the expiry of the old one.
         configuration.rotation.refreshAt = 0.3
         try await withRunningClient(configuration) { client, log in
             #expect(await broker.waitUntil { $0.count(of: .auth) >= 4 })

@@ -45,7 +45,7 @@ struct HandlingAcrossReconnectsTests {
         isEncrypted: Bool
     ) async throws {
         let broker = try await ScriptedBroker.start(tls: isEncrypted ? TestTLS.identity : nil)
-        try await withRunningClient(configuration(broker, isEncrypted: isEncrypted)) { client, _ in
+        try await withRunningClient(configuration(broker, isEncrypted: isEncrypted)) { client, log in
             let ended = HandledMessages()
             // The broker gives each message an identifier of its own.
             let acknowledged: @Sendable (ScriptedBroker) -> Int = { broker in
@@ -58,8 +58,14 @@ struct HandlingAcrossReconnectsTests {
                     ended.pause()
                     // Otherwise an acknowledgement waits for that of a message which is handled again, and the pause
                     // stops that: not now.
-                    if await broker.waitUntil(timeout: .seconds(1), { acknowledged($0) >= ended.count }) {
+                    let isCaughtUp = await broker.waitUntil(timeout: .seconds(1)) {
+                        client.state.isConnected && acknowledged($0) >= ended.count
+                    }
+                    if isCaughtUp {
+                        let ends = await log.disconnections.count
                         broker.resetAll()
+                        // Until then the client acknowledges what the broker does not receive.
+                        _ = await log.wait(timeout: .seconds(2)) { $0.disconnections.count > ends }
                     }
                     ended.resume()
                 }
