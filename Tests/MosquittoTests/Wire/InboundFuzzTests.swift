@@ -29,12 +29,14 @@ import Foundation
     ]
 
     @Test(arguments: MQTTVersion.allCases)
-    func `end the connection with a typed error, or are taken`(version: MQTTVersion) throws {
+    func `end the connection with a typed error, or are taken`(version: MQTTVersion) async throws {
         let loop = EventLoopCore()
         for number in 0..<UInt64(Self.inputs) {
             let seed = Self.firstSeed + number
             var generator = JitterGenerator(seed: seed)
             let bytes = BrokenTraffic.make(version, using: &generator)
+            // For tests that wait for a thread of the pool.
+            await Task.yield()
             let connection = try LooseConnection(version, loop)
             do throws(MQTTError) {
                 try connection.receive(bytes, using: &generator)
