@@ -18,6 +18,8 @@ struct ClusterTests {
         (faults.period, faults.outage) = (.seconds(9), .seconds(8))
         var run = ClusterRun(faults: faults)
         (run.publishers, run.subscribers, run.rate) = (2, 2, 10)
+        // Before the first fault: a client that comes back has a fresh token.
+        run.rotationPeriod = .seconds(4)
         let report = try await run.run(on: cluster, for: .seconds(10))
         #expect(report.violation == nil)
         #expect(report.lost == 0)

@@ -66,14 +66,14 @@ struct Comparison: Sendable {
         let process = try ClientProcess(program, arguments, input: row.input, configuration: folder.path)
         if let broker {
             for send in script.sends {
-                let isReady = await eventually(timeout: .seconds(10)) {
+                let isReady = await eventually {
                     !process.isRunning || broker.receivedPackets.contains { $0.type == send.after }
                 }
                 if isReady { broker.inject(send.bytes) }
             }
         }
-        let end = try await process.end(timeout: .seconds(15))
-        if let broker { _ = await broker.waitUntil(timeout: .seconds(5)) { $0.openConnections == 0 } }
+        let end = try await process.end(timeout: .seconds(60))
+        if let broker { _ = await broker.waitUntil { $0.openConnections == 0 } }
         return (end, broker?.receivedPackets ?? [])
     }
 }
