@@ -97,19 +97,18 @@ struct AddressRaceTests {
         let broker = try await ScriptedBroker.start(tls: isTLS ? TestTLS.identity : nil)
         let resolver = ScriptedResolver(.success(["127.0.0.2", "127.0.0.3", "127.0.0.1"]))
         var times: [Duration] = []
-        // Two addresses that were waited for would take at least that. The machine may be busy during any single run.
-        let limit = ConnectRace.stagger * 2
-        while times.count < 20, times.last.map({ $0 >= limit }) ?? true {
+        // The machine may be busy during any single run, and a debug build's handshake takes long there.
+        while times.count < 20, times.last.map({ $0 >= ConnectRace.stagger }) ?? true {
             let start = ContinuousClock.now
             try await run(configuration(broker, isTLS: isTLS), resolver) { client, log in
                 let info = try await client.waitUntilConnected(timeout: .seconds(30))
-                times.append(ContinuousClock.now - start)
+                times.append(start.duration(to: try #require(broker.acceptTimes.last)))
                 #expect(info.address == "127.0.0.1")
                 try await exchange(client)
                 #expect(await log.failures.isEmpty)
             }
         }
-        #expect(times.contains { $0 < limit }, "\(times)")
+        #expect(times.contains { $0 < ConnectRace.stagger }, "\(times)")
         await broker.stop()
     }
 

@@ -95,7 +95,6 @@ struct FirstConnectionTests {
         }
         // The second rotation is past the first one's expiry, and each has more than five seconds.
         configuration.rotation.refreshAt = 0.55
-        configuration.rotation.jitter = 0
         try await withRunningClient(configuration) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(30))
             #expect(await log.wait { $0.failures.map(\.error.code) == [.notAuthorized] })
