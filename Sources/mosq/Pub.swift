@@ -75,3 +75,16 @@ struct Pub: AsyncParsableCommand {
 
     private var warns: Bool { !connection.quiet && !connection.retry.events }
 }
+
+extension Pub: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        topic = words.text("-t", "--topic")
+        source = words.group()
+        lines = words.flag("-l", "--stdin-line")
+        retain = words.flag("-r", "--retain")
+        repetitions = words.number("--repeat") ?? 1
+        repeatDelay = words.number("--repeat-delay") ?? 0
+        health = words.group()
+        connection = words.group()
+    }
+}

@@ -29,3 +29,9 @@ struct RandomFilterOption: ParsableArguments {
         return Int(percentage * 100)
     }
 }
+
+extension RandomFilterOption: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        percentage = words.number("--random-filter")
+    }
+}

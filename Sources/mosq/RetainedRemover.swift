@@ -23,3 +23,9 @@ struct RetainedRemover: ParsableArguments {
         }
     }
 }
+
+extension RetainedRemover: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        removes = words.flag("--remove-retained")
+    }
+}

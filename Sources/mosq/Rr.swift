@@ -101,3 +101,17 @@ struct Rr: AsyncParsableCommand {
         return name
     }
 }
+
+extension Rr: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        topic = words.text("-t", "--topic")
+        responseTopic = words.text("-e")
+        source = words.group()
+        output = words.group()
+        timeout = words.group()
+        subscription = words.group()
+        health = words.group()
+        connection = words.group()
+        refused = words.group()
+    }
+}

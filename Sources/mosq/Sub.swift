@@ -126,3 +126,21 @@ struct Sub: AsyncParsableCommand {
         return filter
     }
 }
+
+extension Sub: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        topics = words.texts("-t", "--topic")
+        unsubscribedTopics = words.texts("-U", "--unsubscribe")
+        output = words.group()
+        messageFilter = words.group()
+        chance = words.group()
+        count = words.number("-C")
+        timeout = words.group()
+        exitAfterSubscribing = words.flag("-E")
+        remover = words.group()
+        subscription = words.group()
+        health = words.group()
+        connection = words.group()
+        refused = words.group()
+    }
+}

@@ -190,3 +190,32 @@ struct ConnectionOptions: ParsableArguments {
         }
     }
 }
+
+extension ConnectionOptions: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        host = words.text("-h", "--host") ?? "localhost"
+        port = words.number("-p", "--port")
+        unixSocket = words.text("--unix")
+        id = words.text("-i", "--id")
+        idPrefix = words.text("-I", "--id-prefix")
+        keepAlive = words.number("-k", "--keepalive") ?? 60
+        qos = words.number("-q", "--qos") ?? 0
+        username = words.text("-u", "--username")
+        password = words.text("-P", "--pw")
+        passwordBytes = words.text("--pw-hex")
+        version = words.text("-V", "--protocol-version")
+        maximumInFlight = words.number("-M")
+        noDelay = words.flag("--nodelay")
+        debug = words.flag("-d", "--debug")
+        quiet = words.flag("--quiet")
+        network = words.group()
+        webSocket = words.group()
+        session = words.group()
+        properties = words.group()
+        will = words.group()
+        tls = words.group()
+        retry = words.group()
+        token = words.group()
+        refused = words.group()
+    }
+}

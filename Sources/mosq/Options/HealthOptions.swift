@@ -9,3 +9,9 @@ struct HealthOptions: ParsableArguments {
         help: "A file that tells \"mosq health\" how the client is: written every 2 seconds, removed at the end.")
     var path: String?
 }
+
+extension HealthOptions: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        path = words.text("--health-file")
+    }
+}

@@ -64,3 +64,14 @@ struct NetworkOptions: ParsableArguments {
         }
     }
 }
+
+extension NetworkOptions: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        url = words.text("-L", "--url")
+        decodesURL = words.flag("--url-decode")
+        optionsFile = words.text("-o")
+        bindAddress = words.text("-A")
+        proxy = words.text("--proxy")
+        proxyAuthorities = words.text("--proxy-cafile")
+    }
+}

@@ -68,3 +68,13 @@ struct PayloadOptions: ParsableArguments {
         return lines ? .lines : nil
     }
 }
+
+extension PayloadOptions: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        message = words.texts("-m", "--message")
+        messageBytes = words.texts("--message-hex")
+        file = words.texts("-f", "--file")
+        empty = words.flag("-n", "--null-message")
+        wholeInput = words.flag("-s", "--stdin-file")
+    }
+}

@@ -186,3 +186,9 @@ private struct FixedAuthenticator: MQTTAuthenticator {
 
     func connectCredentials(_ credentials: MQTTCredentials) -> MQTTCredentials { credentials }
 }
+
+extension PropertyOptions: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        self.words = words.texts("-D", "--property")
+    }
+}

@@ -43,3 +43,23 @@ struct RefusedRrOptions: ParsableArguments {
         try RefusedOptions.refuse([(latency, "--latency is not supported; use mosq bench sub.")])
     }
 }
+
+extension RefusedOptions: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        enginePassword = words.text("--tls-engine-kpass-sha1")
+        serviceLookup = words.flag("-S")
+    }
+}
+
+extension RefusedSubOptions: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        watch = words.flag("-w", "--watch")
+        messageRate = words.flag("--message-rate")
+    }
+}
+
+extension RefusedRrOptions: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        latency = words.flag("--latency")
+    }
+}

@@ -137,3 +137,19 @@ struct RetryOptions: ParsableArguments {
         return .seconds(value)
     }
 }
+
+extension RetryOptions: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        retry = words.flag("--retry")
+        limit = words.number("--retry-limit")
+        baseDelay = words.number("--retry-base-delay")
+        maximumDelay = words.number("--retry-max-delay")
+        resetAfter = words.number("--retry-reset-after")
+        seed = words.number("--retry-seed")
+        onNetworkChange = words.flag("--retry-on-network-change")
+        connectTimeout = words.number("--connect-timeout") ?? 10
+        endpoints = words.texts("--endpoint")
+        redirect = words.text("--redirect")
+        events = words.flag("--events")
+    }
+}

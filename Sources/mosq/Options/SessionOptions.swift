@@ -69,3 +69,10 @@ struct SessionOptions: ParsableArguments {
         text.hasPrefix("0x") ? Int(text.dropFirst(2), radix: 16) : Int(text)
     }
 }
+
+extension SessionOptions: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        disableCleanSession = words.flag("-c", "--disable-clean-session")
+        expiry = words.text("-x")
+    }
+}

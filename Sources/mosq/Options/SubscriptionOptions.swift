@@ -43,3 +43,10 @@ struct SubscriptionOptions: ParsableArguments {
         }
     }
 }
+
+extension SubscriptionOptions: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        retainAsPublished = words.flag("--retain-as-published")
+        retainHandling = words.text("--retain-handling")
+    }
+}

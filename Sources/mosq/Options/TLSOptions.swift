@@ -252,3 +252,27 @@ struct TLSOptions: ParsableArguments {
         }
     }
 }
+
+extension TLSOptions: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        cafile = words.text("--cafile")
+        capath = words.text("--capath")
+        certificate = words.text("--cert")
+        key = words.text("--key")
+        keyform = words.text("--keyform")
+        engine = words.text("--tls-engine")
+        useSystemTrust = words.flag("--tls-use-os-certs")
+        insecure = words.flag("--insecure")
+        serverName = words.text("--tls-server-name")
+        acceptsCommonName = words.flag("--tls-accept-common-name")
+        version = words.text("--tls-version")
+        ciphers = words.text("--ciphers")
+        requiresPostQuantum = words.flag("--tls-post-quantum")
+        applicationProtocol = words.text("--tls-alpn")
+        preSharedKey = words.text("--psk")
+        preSharedKeyFile = words.text("--psk-file")
+        preSharedKeyIdentity = words.text("--psk-identity")
+        keyLogFile = words.text("--tls-keylog")
+        noTLS = words.flag("--no-tls")
+    }
+}

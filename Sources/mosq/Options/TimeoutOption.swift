@@ -15,3 +15,9 @@ struct TimeoutOption: ParsableArguments {
         return .seconds(seconds)
     }
 }
+
+extension TimeoutOption: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        seconds = words.number("-W")
+    }
+}

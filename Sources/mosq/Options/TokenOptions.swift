@@ -119,3 +119,21 @@ struct TokenOptions: ParsableArguments {
         }
     }
 }
+
+extension TokenOptions: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        file = words.text("--token-file")
+        command = words.text("--token-command")
+        oauth2URL = words.text("--oauth2-token-url")
+        oauth2ClientID = words.text("--oauth2-client-id")
+        oauth2SecretFile = words.text("--oauth2-client-secret-file")
+        oauth2Scope = words.text("--oauth2-scope")
+        oauth2AuthorityFile = words.text("--oauth2-cafile")
+        jwtKey = words.text("--jwt-key")
+        jwtAlgorithm = words.text("--jwt-algorithm")
+        jwtKeyID = words.text("--jwt-kid")
+        jwtClaims = words.texts("--jwt-claim")
+        jwtLifetime = words.number("--jwt-lifetime")
+        refreshAt = words.number("--token-refresh-at")
+    }
+}

@@ -76,3 +76,12 @@ struct WebSocketOptions: ParsableArguments {
         return MQTTWebSocketHeader(String(text[..<colon]), MQTTSecret(value))
     }
 }
+
+extension WebSocketOptions: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        isOn = words.flag("--ws")
+        path = words.text("--ws-path")
+        headers = words.texts("--ws-header")
+        headerFile = words.text("--ws-header-file")
+    }
+}

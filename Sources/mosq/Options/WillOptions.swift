@@ -42,3 +42,13 @@ struct WillOptions: ParsableArguments {
         return will
     }
 }
+
+extension WillOptions: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        topic = words.text("--will-topic")
+        payload = words.text("--will-payload")
+        payloadBytes = words.text("--will-payload-hex")
+        qos = words.number("--will-qos") ?? 0
+        retain = words.flag("--will-retain")
+    }
+}

@@ -27,3 +27,10 @@ struct MessageFilter: ParsableArguments {
         }
     }
 }
+
+extension MessageFilter: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        filteredOut = words.texts("-T", "--filter-out")
+        retainedOnly = words.flag("--retained-only")
+    }
+}

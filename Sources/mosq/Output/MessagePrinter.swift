@@ -87,3 +87,13 @@ struct MessagePrinter: ParsableArguments {
         }
     }
 }
+
+extension MessagePrinter: ReadableArguments {
+    mutating func read(_ words: inout ArgumentReader) {
+        verbose = words.flag("-v", "--verbose")
+        format = words.text("-F")
+        pretty = words.flag("--pretty")
+        noNewline = words.flag("-N")
+        noRetained = words.flag("-R")
+    }
+}

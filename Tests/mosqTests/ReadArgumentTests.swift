@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Foundation
+import Testing
+import Turns
+
+@testable import mosq
+
+/// The declarations are the argument parser's, and `ArgumentReader` has to read what they say.
+@Suite("Arguments read without the parser", .turn(.arguments), .serialized)
+struct ReadArgumentTests {
+    /// A flag or an option as it is declared.
+    private struct Declaration: Decodable {
+        struct Name: Decodable {
+            let kind: String
+            let name: String
+
+            var flag: String { (kind == "long" ? "--" : "-") + name }
+        }
+
+        let kind: String
+        let names: [Name]?
+
+        /// Returns the words that give the flag, under one of its names.
+        func words(value: Int, round: Int) -> [String] {
+            let names = names ?? []
+            // `Invocation` takes these from the words.
+            let taken = ["help", "version", "o"]
+            guard !names.isEmpty, !names.contains(where: { taken.contains($0.name) }) else { return [] }
+            return [names[round % names.count].flag] + (kind == "flag" ? [] : ["\(value)"])
+        }
+    }
+
+    private struct Dump: Decodable {
+        struct Command: Decodable { let arguments: [Declaration] }
+        let command: Command
+    }
+
+    private static func declarations(_ command: ReferenceCommand) throws -> [Declaration] {
+        let dump =
+            switch command {
+            case .pub: Pub._dumpHelp()
+            case .sub: Sub._dumpHelp()
+            case .rr: Rr._dumpHelp()
+            }
+        return try JSONDecoder().decode(Dump.self, from: Data(dump.utf8)).command.arguments
+    }
+
+    private static func parsed(_ words: [String], _ command: ReferenceCommand) throws -> String {
+        switch command {
+        case .pub: String(reflecting: try Pub.parse(words))
+        case .sub: String(reflecting: try Sub.parse(words))
+        case .rr: String(reflecting: try Rr.parse(words))
+        }
+    }
+
+    private static func read(_ words: [String], _ command: ReferenceCommand) -> String? {
+        ArgumentReader.command(command, words).map { String(reflecting: $0) }
+    }
+
+    /// In round n, those flags are given whose number has the bit n: no two flags are given in the same rounds.
+    @Test(arguments: ReferenceCommand.allCases)
+    func `all declared flags are read as the parser reads them`(command: ReferenceCommand) throws {
+        let declarations = try Self.declarations(command)
+        #expect(declarations.count > 70)
+        for round in 0..<8 {
+            let words = declarations.indices.filter { ($0 + 1) >> round & 1 == 1 }.flatMap { index in
+                declarations[index].words(value: 100 + index, round: round)
+            }
+            let parsed = try Self.parsed(words, command)
+            #expect(Self.read(words, command) == parsed, "\(words)")
+        }
+    }
+
+    @Test(arguments: ReferenceCommand.allCases)
+    func `without flags all have their declared defaults`(command: ReferenceCommand) throws {
+        let parsed = try Self.parsed([], command)
+        #expect(Self.read([], command) == parsed)
+    }
+
+    @Test func `the last value holds, and a list has all`() throws {
+        let words = ["-h", "a", "--message", "b", "--host", "-c", "-m", "-d", "-q", "2", "--qos", "1", "-d", "-d"]
+        let parsed = try Self.parsed(words, .pub)
+        #expect(Self.read(words, .pub) == parsed)
+    }
+
+    @Test(arguments: [
+        ["--no-such-flag"], ["word"], ["-q"], ["-q", "many"], ["-dr"], ["-h=a"], ["--host=a"], ["--retry=1"],
+        ["--help"], ["-v"],
+    ])
+    func `the rest is left to the parser`(words: [String]) { #expect(Self.read(words, .pub) == nil) }
+}
