@@ -54,6 +54,29 @@ struct PublishCommandTests {
         await broker.stop()
     }
 
+    /// Nobody knows how long a line has waited in the pipe, but the time in the command is counted.
+    @Test func `a line's message expiry counts from when the line was read (field case 16)`() async throws {
+        let refusals = Array(repeating: ConnectionScript.refuse(code: 0x88, close: true), count: 1_000)
+        let broker = try await ScriptedBroker.start(script: [.withholdFirstAcknowledgement] + refusals)
+        let process = try MosqProcess(
+            [
+                "pub", "-p", "\(broker.port)", "-t", "a", "-l", "-q", "1", "-V", "5", "-D", "publish",
+                "message-expiry-interval", "600", "--retry", "--retry-base-delay", "0.05", "--retry-max-delay", "0.2",
+            ], input: "line\n")
+        #expect(await broker.waitUntil { $0.publishCount == 1 })
+        let first = ContinuousClock.now
+        broker.dropAll()
+        // An outage in which a whole second of the interval passes.
+        #expect(await eventually { .now - first > .seconds(2) })
+        broker.setScript([.serve])
+        #expect(try await process.result().status == 0)
+        let intervals = broker.publishes.flatMap(\.properties).compactMap { $0.identifier == 2 ? $0.integer : nil }
+        let sent = try #require(intervals.first)
+        #expect((500...600).contains(sent))
+        #expect((500..<sent).contains(try #require(intervals.last)))
+        await broker.stop()
+    }
+
     @Test func `a file, standard input and nothing can be sent, and repeated`() async throws {
         let broker = try await ScriptedBroker.start()
         let folder = try TemporaryDirectory()
