@@ -44,9 +44,9 @@ struct ArgumentTests {
     }
 
     @Test func `short and long names are the same`() throws {
-        let short = try Pub.parse(
+        let short = try Pub.read(
             ["-h", "h", "-p", "1", "-i", "i", "-k", "5", "-q", "1", "-V", "5", "-t", "t", "-m", "m", "-r", "-c"])
-        let long = try Pub.parse([
+        let long = try Pub.read([
             "--host", "h", "--port", "1", "--id", "i", "--keepalive", "5", "--qos", "1", "--protocol-version", "mqttv5",
             "--topic", "t", "--message", "m", "--retain", "--disable-clean-session",
         ])
@@ -63,20 +63,20 @@ struct ArgumentTests {
             #expect(command.retain)
         }
         #expect(throws: Never.self) {
-            try Pub.parse(["--file", "f", "--null-message", "--stdin-line", "--stdin-file"])
+            try Pub.read(["--file", "f", "--null-message", "--stdin-line", "--stdin-file"])
         }
         #expect(throws: Never.self) {
-            try Sub.parse(["--topic", "a", "--filter-out", "b", "--verbose", "--username", "u", "--pw", "p", "--debug"])
+            try Sub.read(["--topic", "a", "--filter-out", "b", "--verbose", "--username", "u", "--pw", "p", "--debug"])
         }
     }
 
     @Test func `a value may begin with a dash`() throws {
-        let pub = try Pub.parse(["-t", "-t", "-m", "-5", "--will-topic", "w", "--will-payload", "--x", "-P", "-p"])
+        let pub = try Pub.read(["-t", "-t", "-m", "-5", "--will-topic", "w", "--will-payload", "--x", "-P", "-p"])
         #expect(pub.topic == "-t")
         #expect(pub.source.message == ["-5"])
         #expect(pub.connection.will.payload == "--x")
         #expect(pub.connection.password == "-p")
-        #expect(try Sub.parse(["-t", "-a", "-t", "-b"]).topics == ["-a", "-b"])
+        #expect(try Sub.read(["-t", "-a", "-t", "-b"]).topics == ["-a", "-b"])
     }
 
     @Test func `a Unix socket takes the place of host and port`() throws {
@@ -157,12 +157,12 @@ struct ArgumentTests {
 
     @Test(arguments: [["--watch"], ["-w"], ["--message-rate"]])
     func `so it is with what only a subscriber has`(arguments: [String]) {
-        #expect(throws: CommandFailure.self) { try Sub.parse(["-t", "a"] + arguments).refused.check() }
+        #expect(throws: CommandFailure.self) { try Sub.read(["-t", "a"] + arguments).refused.check() }
     }
 
     @Test func `so it is with what only a request has`() {
         let arguments = ["-t", "a", "-e", "b", "-m", "c", "--latency"]
-        #expect(throws: CommandFailure.self) { try Rr.parse(arguments).refused.check() }
+        #expect(throws: CommandFailure.self) { try Rr.read(arguments).refused.check() }
     }
 
     @Test(arguments: [
@@ -210,7 +210,7 @@ struct ArgumentTests {
 
     @Test func `the messages of pub come from one source`() throws {
         func payload(_ arguments: String...) throws -> PayloadOptions.Payload? {
-            try Pub.parse(arguments).payload()
+            try Pub.read(arguments).payload()
         }
         guard case .once(Array("x".utf8)) = try payload("-m", "x") else {
             Issue.record("not the text")

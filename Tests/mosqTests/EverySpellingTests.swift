@@ -177,7 +177,7 @@ struct EverySpellingTests {
             case .run(let words)? = try? Invocation(["mosq", command.rawValue] + arguments).arguments(file: { _ in nil }
             )
         else { return nil }
-        return try? parse(words, command)
+        return ArgumentReader.command(command, Array(words.dropFirst()))
     }
 
     private func complaint(_ arguments: [String], _ command: ReferenceCommand) -> [String] {

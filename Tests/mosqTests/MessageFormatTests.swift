@@ -77,8 +77,8 @@ struct MessageFormatTests {
     }
 
     @Test func `a subscriber refuses it before it connects`() throws {
-        #expect(throws: CommandFailure.self) { try Sub.parse(["-t", "a", "-F", "%z"]).output.check() }
-        #expect(throws: Never.self) { try Sub.parse(["-t", "a", "-F", "-%p", "--pretty"]).output.check() }
+        #expect(throws: CommandFailure.self) { try Sub.read(["-t", "a", "-F", "%z"]).output.check() }
+        #expect(throws: Never.self) { try Sub.read(["-t", "a", "-F", "-%p", "--pretty"]).output.check() }
     }
 
     // MARK: Fields

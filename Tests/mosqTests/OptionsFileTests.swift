@@ -77,7 +77,7 @@ struct OptionsFileTests {
             return
         }
         #expect(words == ["pub", "-h", "theirs", "-q", "2", "-h", "mine", "-t", "t"])
-        let connection = try Pub.parse(Array(words.dropFirst())).connection
+        let connection = try Pub.read(Array(words.dropFirst())).connection
         #expect(connection.host == "mine")
         #expect(connection.qos == 2)
     }

@@ -56,24 +56,28 @@ struct PublishCommandTests {
 
     /// Nobody knows how long a line has waited in the pipe, but the time in the command is counted.
     @Test func `a line's message expiry counts from when the line was read (field case 16)`() async throws {
-        let refusals = Array(repeating: ConnectionScript.refuse(code: 0x88, close: true), count: 1_000)
-        let broker = try await ScriptedBroker.start(script: [.withholdFirstAcknowledgement] + refusals)
-        let process = try MosqProcess(
-            [
-                "pub", "-p", "\(broker.port)", "-t", "a", "-l", "-q", "1", "-V", "5", "-D", "publish",
-                "message-expiry-interval", "600", "--retry", "--retry-base-delay", "0.05", "--retry-max-delay", "0.2",
-            ], input: "line\n")
-        #expect(await broker.waitUntil { $0.publishCount == 1 })
-        let first = ContinuousClock.now
+        let outage = ConnectionScript.refuse(code: 0x88, close: true)
+        let broker = try await ScriptedBroker.start(script: [.serve, outage])
+        let input = try InputPipe()
+        let process = try input.start([
+            "pub", "-p", "\(broker.port)", "-t", "a", "-l", "-q", "1", "-V", "5", "-D", "publish",
+            "message-expiry-interval", "600", "--retry", "--retry-base-delay", "0.05", "--retry-max-delay", "0.2",
+            "--events",
+        ])
+        #expect(try await process.waitForEvent("connected"))
         broker.dropAll()
-        // An outage in which a whole second of the interval passes.
-        #expect(await eventually { .now - first > .seconds(2) })
+        #expect(try await process.waitForEvent("attemptFailed"))
+        try input.write("line\n")
+        #expect(await eventually(timeout: .seconds(20)) { input.isEmpty })
+        // More than a second of the interval.
+        let read = ContinuousClock.now
+        #expect(await eventually { .now - read > .seconds(2) })
         broker.setScript([.serve])
+        input.close()
         #expect(try await process.result().status == 0)
-        let intervals = broker.publishes.flatMap(\.properties).compactMap { $0.identifier == 2 ? $0.integer : nil }
-        let sent = try #require(intervals.first)
-        #expect((500...600).contains(sent))
-        #expect((500..<sent).contains(try #require(intervals.last)))
+        #expect(broker.publishes.map(\.text) == ["line"])
+        let interval = broker.publishes.first?.properties.first { $0.identifier == 2 }?.integer
+        #expect((500..<600).contains(try #require(interval)))
         await broker.stop()
     }
 

@@ -106,13 +106,13 @@ struct ReferenceArgumentsTests {
         let words = try words([
             "-D", "connect", "User-Property", "-a", "-b", "-D", "publish", "content-type", "c", "-d",
         ])
-        let pub = try Pub.parse(words)
+        let pub = try Pub.read(words)
         #expect(try pub.connection.configuration(.publish).connect.userProperties == [MQTTUserProperty("-a", "-b")])
         #expect(try pub.connection.publishProperties().contentType == "c")
         #expect(pub.connection.debug)
         #expect(try pub.connection.protocolVersion() == .v5_0)
         // As with mosquitto's commands, the last word counts, and without MQTT 5.0 there are no properties.
-        let old = try Pub.parse(try self.words(["-D", "publish", "content-type", "c", "-V", "311"]))
+        let old = try Pub.read(try self.words(["-D", "publish", "content-type", "c", "-V", "311"]))
         #expect(try old.connection.publishProperties() == MQTTPublishProperties())
     }
 

@@ -9,7 +9,8 @@ import ArgumentParser
 /// made of them. The parser also gets all words that this reader does not understand, since it can say what is wrong.
 /// `ReadArgumentTests` compares the two, flag by flag.
 ///
-/// A flag that is given more than once has its last value, as with the parser.
+/// A flag that is given more than once has its last value, as with the parser. A value may be any word, as for
+/// mosquitto; the parser refuses a few, such as `---`.
 struct ArgumentReader {
     /// The flags that no property has taken yet, in order; the value is `nil` for a flag without one.
     private var given: [(flag: String, value: String?)] = []
