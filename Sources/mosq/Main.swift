@@ -63,7 +63,8 @@ enum Main {
         }
         #endif
         #endif
-        var command = try command(arguments)
+        if var command = ArgumentReader.command(arguments) { return try await command.run() }
+        var command = try parsed(arguments)
         if var asynchronous = command as? any AsyncParsableCommand {
             try await asynchronous.run()
         } else {
@@ -71,19 +72,10 @@ enum Main {
         }
     }
 
-    /// Returns the command that the arguments describe.
-    ///
-    /// - Parameter arguments: the subcommand and its words, which ``Invocation`` has prepared.
-    static func command(_ arguments: [String]) throws -> any ParsableCommand {
-        let words = Array(arguments.dropFirst())
-        if let reference = arguments.first.flatMap({ ReferenceCommand(rawValue: $0) }),
-            let command = ArgumentReader.command(reference, words)
-        {
-            return command
-        }
-        // A probe, which must not cost much: parsed without the other subcommands, which takes a third of the time.
-        if arguments.first == "health", let health = try? Health.parse(words) { return health }
-        // The error, if there is one, is that of the whole command.
+    private static func parsed(_ arguments: [String]) throws -> any ParsableCommand {
+        // A probe, which must not cost much: parsed without the other subcommands, which takes a third of the time. The
+        // error, if there is one, is that of the whole command.
+        if arguments.first == "health", let health = try? Health.parse(Array(arguments.dropFirst())) { return health }
         return try Mosq.parseAsRoot(arguments)
     }
 

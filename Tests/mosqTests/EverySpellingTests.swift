@@ -154,7 +154,7 @@ struct EverySpellingTests {
                 #expect(lines.first?.contains(reason) == true)
                 return
             }
-            let with = try parse(words, command)
+            let with = try parse(words)
             // A flag that leaves no trace would be ignored.
             let without = try parsed(Array(arguments.dropFirst(arguments.count == 1 ? 1 : 2)), command)
             #expect(String(reflecting: with) != without.map { String(reflecting: $0) })
@@ -177,7 +177,7 @@ struct EverySpellingTests {
             case .run(let words)? = try? Invocation(["mosq", command.rawValue] + arguments).arguments(file: { _ in nil }
             )
         else { return nil }
-        return ArgumentReader.command(command, Array(words.dropFirst()))
+        return ArgumentReader.command(words)
     }
 
     private func complaint(_ arguments: [String], _ command: ReferenceCommand) -> [String] {
@@ -186,7 +186,7 @@ struct EverySpellingTests {
                 case .run(let words) = try Invocation(["mosq", command.rawValue] + arguments).arguments(
                     file: { _ in nil })
             else { return [] }
-            _ = try Self.connection(of: try parse(words, command)).configuration(.publish)
+            _ = try Self.connection(of: try parse(words)).configuration(.publish)
             return []
         } catch let failure as CommandFailure {
             return failure.lines
@@ -201,8 +201,8 @@ struct EverySpellingTests {
     ]
 
     /// Read as the command does, without the parser: that one takes tenths of a second of debug code.
-    private func parse(_ words: [String], _ command: ReferenceCommand) throws -> any ParsableCommand {
-        try #require(ArgumentReader.command(command, Array(words.dropFirst())), "\(words)")
+    private func parse(_ words: [String]) throws -> any ParsableCommand {
+        try #require(ArgumentReader.command(words), "\(words)")
     }
 
     private static func connection(of command: any ParsableCommand) throws -> ConnectionOptions {

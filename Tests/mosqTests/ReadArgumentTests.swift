@@ -58,7 +58,7 @@ struct ReadArgumentTests {
     }
 
     private static func read(_ words: [String], _ command: ReferenceCommand) -> String? {
-        ArgumentReader.command(command, words).map { String(reflecting: $0) }
+        ArgumentReader.command([command.rawValue] + words).map { String(reflecting: $0) }
     }
 
     /// In each of eight rounds, those flags are given whose number has one bit: no two flags are given in the same

@@ -17,9 +17,8 @@ struct ArgumentReader {
     /// False once a property could not take its flags.
     private var isUnderstood = true
 
-    /// - Parameter words: the words after the subcommand, as ``ReferenceArguments`` has left them.
-    init(_ words: [String], of command: ReferenceCommand) {
-        var rest = words[...]
+    private init(_ words: ArraySlice<String>, of command: ReferenceCommand) {
+        var rest = words
         while let word = rest.popFirst() {
             let takesValue =
                 ReferenceFlag.named(word, of: command).map { $0.value != .none } ?? AddedFlag.withValue.contains(word)
@@ -27,10 +26,13 @@ struct ArgumentReader {
         }
     }
 
-    /// Returns the command that the words describe; `nil` if only the argument parser understands them, or can say what
-    /// is wrong.
-    static func command(_ command: ReferenceCommand, _ words: [String]) -> (any AsyncParsableCommand)? {
-        var reader = ArgumentReader(words, of: command)
+    /// Returns the command that the arguments describe; `nil` if only the argument parser understands them, or can say
+    /// what is wrong.
+    ///
+    /// - Parameter arguments: the subcommand and its words, as ``ReferenceArguments`` has left them.
+    static func command(_ arguments: [String]) -> (any AsyncParsableCommand)? {
+        guard let command = arguments.first.flatMap({ ReferenceCommand(rawValue: $0) }) else { return nil }
+        var reader = ArgumentReader(arguments.dropFirst(), of: command)
         let result: any AsyncParsableCommand =
             switch command {
             case .pub: reader.group() as Pub
