@@ -9,7 +9,7 @@ final class BenchClients: Sendable {
     let clients: [MQTTClient]
     private let meter: BenchMeter
     private let printsEvents: Bool
-    private let runners = Mutex<[Task<Void, Never>]>([])
+    private let runs = Mutex<[(client: MQTTClient, task: Task<Void, Never>)]>([])
     private let isShutDown = Atomic(false)
 
     init(_ options: ConnectionOptions, count: Int, meter: BenchMeter, maximumInFlight: Int? = nil) throws {
@@ -42,12 +42,12 @@ final class BenchClients: Sendable {
                 }
             }
         }
-        let runner = Task {
+        let run = Task {
             // An event reports the error as well.
             try? await client.run()
             await watcher.value
         }
-        runners.withLock { $0.append(runner) }
+        runs.withLock { $0.append((client, run)) }
         if isShutDown.load(ordering: .sequentiallyConsistent) { try? await client.shutdown() }
         return (try? await client.waitUntilConnected()) != nil
     }
@@ -68,13 +68,24 @@ final class BenchClients: Sendable {
     /// Maximum number of clients that connect at the same time.
     static let handshakes = 64
 
+    /// Returns when the failures of the clients that stop are counted: their events may come later than the error of a
+    /// call, which the state does not.
+    func waitForFailures() async {
+        for run in runs.withLock({ $0 }) {
+            switch run.client.state {
+            case .stopped, .disconnecting: await run.task.value
+            default: break
+            }
+        }
+    }
+
     /// Ends all clients, and returns when they have ended.
     func shutdown() async {
         isShutDown.store(true, ordering: .sequentiallyConsistent)
         await withTaskGroup { group in
             for client in clients { group.addTask { try? await client.shutdown() } }
         }
-        for runner in runners.withLock({ $0 }) { await runner.value }
+        for run in runs.withLock({ $0 }) { await run.task.value }
     }
 }
 

@@ -52,6 +52,7 @@ struct BenchRun: Sendable {
             meter.firstError.set("\(failure)")
         } catch {}
         meter.stop()
+        await clients.waitForFailures()
         // Takes the report before the clients disconnect, which is not part of the measurement.
         let report = meter.report(unit: unit)
         interruption.cancel()
