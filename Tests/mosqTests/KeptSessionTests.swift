@@ -2,15 +2,8 @@
 
 import Foundation
 import MosquittoTesting
-import Synchronization
 import Testing
 import Turns
-
-#if canImport(Darwin)
-import Darwin
-#elseif canImport(Glibc)
-import Glibc
-#endif
 
 @Suite("mosq sub and a session that the broker keeps", .turn(.command), .timeLimit(.minutes(2)))
 struct KeptSessionTests {
@@ -61,7 +54,7 @@ struct KeptSessionTests {
     {
         let messages = (0..<3_000).map { "\($0) " + String(repeating: "x", count: 100) }
         let broker = try await start(messages, qos, version)
-        let reader = try HangingReader()
+        let reader = try CommandPipe(.output)
         let sub = try reader.start(session(broker, qos, version))
         // The pipe is full, and the command waits.
         #expect(await reader.waitUntilFull())
@@ -83,10 +76,10 @@ struct KeptSessionTests {
     @Test(arguments: [["sub", "-t", "quiet"], ["rr", "-t", "request", "-e", "quiet", "-m", "x"]])
     func `a reader that leaves ends the command, though no message comes (case 7)`(arguments: [String]) async throws {
         let broker = try await ScriptedBroker.start()
-        let reader = try HangingReader()
+        let reader = try CommandPipe(.output)
         let command = try reader.start(arguments + ["-p", "\(broker.port)"])
         #expect(await broker.waitUntil { $0.receivedPackets.contains { $0.type == .subscribe } })
-        reader.leave()
+        reader.close()
         let result = try await command.result()
         #expect(result.status == 0)
         #expect(!result.wasKilled)
@@ -96,68 +89,12 @@ struct KeptSessionTests {
     }
 
     @Test func `a reader that leaves before there is a connection ends the command (case 7)`() async throws {
-        let reader = try HangingReader()
+        let reader = try CommandPipe(.output)
         let command = try reader.start(["sub", "-t", "quiet", "-p", "\(try freePort())", "--retry", "--events"])
         #expect(try await command.waitForEvent("attemptFailed"))
-        reader.leave()
+        reader.close()
         let result = try await command.result()
         #expect(result.status == 0)
         #expect(!result.wasKilled)
-    }
-}
-
-/// The reading end of a pipe from which nobody reads.
-private final class HangingReader: Sendable {
-    private let folder: TemporaryDirectory
-    private let path: String
-    private let descriptor: Mutex<Int32>
-
-    init() throws {
-        folder = try TemporaryDirectory()
-        path = "\(folder.path)/pipe"
-        try #require(mkfifo(path, 0o600) == 0)
-        let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-        try #require(descriptor >= 0)
-        self.descriptor = Mutex(descriptor)
-    }
-
-    deinit { leave() }
-
-    /// Starts `mosq` with the pipe as its standard output.
-    func start(_ arguments: [String]) throws -> MosqProcess {
-        let words = ([MosqProcess.executable.path] + arguments).map { "'\($0)'" }.joined(separator: " ")
-        return try MosqProcess(["-c", "exec \(words) >'\(path)'"], executable: "/bin/sh")
-    }
-
-    private var available: Int32 {
-        #if canImport(Darwin)
-        // FIONREAD, a macro that Swift does not import.
-        let request: UInt = 0x4004_667F
-        #else
-        let request = UInt(FIONREAD)
-        #endif
-        var count: Int32 = 0
-        return ioctl(descriptor.withLock { $0 }, request, &count) == 0 ? count : 0
-    }
-
-    func waitUntilFull() async -> Bool {
-        // Linux: 65,536 bytes by default. The last line did not fit.
-        await eventually(timeout: .seconds(20)) { available > 65_536 - 4_096 - 200 }
-    }
-
-    /// Everything in the pipe, whose writer has gone.
-    func rest() -> String {
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 65_536)
-        let descriptor = descriptor.withLock { $0 }
-        while case let count = read(descriptor, &buffer, buffer.count), count > 0 { bytes += buffer[..<count] }
-        return String(decoding: bytes, as: UTF8.self)
-    }
-
-    func leave() {
-        descriptor.withLock { descriptor in
-            if descriptor >= 0 { close(descriptor) }
-            descriptor = -1
-        }
     }
 }

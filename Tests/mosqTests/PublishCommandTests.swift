@@ -58,7 +58,7 @@ struct PublishCommandTests {
     @Test func `a line's message expiry counts from when the line was read (field case 16)`() async throws {
         let outage = ConnectionScript.refuse(code: 0x88, close: true)
         let broker = try await ScriptedBroker.start(script: [.serve, outage])
-        let input = try InputPipe()
+        let input = try CommandPipe(.input)
         let process = try input.start([
             "pub", "-p", "\(broker.port)", "-t", "a", "-l", "-q", "1", "-V", "5", "-D", "publish",
             "message-expiry-interval", "600", "--retry", "--retry-base-delay", "0.05", "--retry-max-delay", "0.2",
@@ -68,7 +68,7 @@ struct PublishCommandTests {
         broker.dropAll()
         #expect(try await process.waitForEvent("attemptFailed"))
         try input.write("line\n")
-        #expect(await eventually(timeout: .seconds(20)) { input.isEmpty })
+        #expect(await input.waitUntilEmpty())
         // More than a second of the interval.
         let read = ContinuousClock.now
         #expect(await eventually { .now - read > .seconds(2) })

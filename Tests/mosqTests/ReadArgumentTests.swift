@@ -40,21 +40,12 @@ struct ReadArgumentTests {
     }
 
     private static func declarations(_ command: ReferenceCommand) throws -> [Declaration] {
-        let dump =
-            switch command {
-            case .pub: Pub._dumpHelp()
-            case .sub: Sub._dumpHelp()
-            case .rr: Rr._dumpHelp()
-            }
+        let dump = command.type._dumpHelp()
         return try JSONDecoder().decode(Dump.self, from: Data(dump.utf8)).command.arguments
     }
 
     private static func parsed(_ words: [String], _ command: ReferenceCommand) throws -> String {
-        switch command {
-        case .pub: String(reflecting: try Pub.parse(words))
-        case .sub: String(reflecting: try Sub.parse(words))
-        case .rr: String(reflecting: try Rr.parse(words))
-        }
+        String(reflecting: try command.type.parse(words))
     }
 
     private static func read(_ words: [String], _ command: ReferenceCommand) -> String? {

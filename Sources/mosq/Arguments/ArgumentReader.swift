@@ -20,9 +20,7 @@ struct ArgumentReader {
     private init(_ words: ArraySlice<String>, of command: ReferenceCommand) {
         var rest = words
         while let word = rest.popFirst() {
-            let takesValue =
-                ReferenceFlag.named(word, of: command).map { $0.value != .none } ?? AddedFlag.withValue.contains(word)
-            given.append((word, takesValue ? rest.popFirst() : nil))
+            given.append((word, command.takesValue(word) ? rest.popFirst() : nil))
         }
     }
 
@@ -33,12 +31,8 @@ struct ArgumentReader {
     static func command(_ arguments: [String]) -> (any AsyncParsableCommand)? {
         guard let command = arguments.first.flatMap({ ReferenceCommand(rawValue: $0) }) else { return nil }
         var reader = ArgumentReader(arguments.dropFirst(), of: command)
-        let result: any AsyncParsableCommand =
-            switch command {
-            case .pub: reader.group() as Pub
-            case .sub: reader.group() as Sub
-            case .rr: reader.group() as Rr
-            }
+        var result = command.type.init()
+        result.read(&reader)
         return reader.isUnderstood && reader.given.isEmpty ? result : nil
     }
 

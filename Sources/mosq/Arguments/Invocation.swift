@@ -108,8 +108,7 @@ struct Invocation {
             }
             others.append(word)
             // The value of an option is not one of these.
-            let takesValue = ReferenceFlag.named(word, of: command).map { $0.value != .none }
-            if takesValue ?? AddedFlag.withValue.contains(word), let value = words.popFirst() { others.append(value) }
+            if command.takesValue(word), let value = words.popFirst() { others.append(value) }
         }
         return (path, others)
     }
