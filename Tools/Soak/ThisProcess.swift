@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Mosquitto
 import MosquittoTesting
 
 #if os(Linux)
@@ -24,7 +25,7 @@ enum ThisProcess {
     static func threads() throws -> Int { try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").count }
 
     /// User and system time.
-    static func processorTime() -> Duration { .clock(CLOCK_PROCESS_CPUTIME_ID) }
+    static func processorTime() -> Duration { SystemClock.ofProcess }
 
     /// Returns resident memory once two samples, one keep-alive check apart, agree; after the deadline, the last
     /// sample.

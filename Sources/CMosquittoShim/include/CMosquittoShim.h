@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #ifdef __linux__
 #include <sys/epoll.h>
@@ -27,6 +28,11 @@
 // mosquitto_new() that leaves the process's SIGPIPE disposition as it was: up to 2.0.14 it sets SIG_IGN.
 // Returns NULL and sets errno on failure.
 struct mosquitto *cmq_new(const char *client_id, bool clean_start, void *user_data);
+
+// ---- Clocks ----
+
+// Reading of a clock in nanoseconds.
+int64_t cmq_clock(clockid_t clock);
 
 // ---- Descriptors ----
 

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if canImport(Darwin)
-import Darwin
-#elseif canImport(Musl)
-import Musl
-#else
-import Glibc
-#endif
+import Mosquitto
 
 /// The time at which `mosq bench pub` sent a message, at the beginning of its payload. `mosq bench sub` computes the
 /// latency from it, which requires that the clocks of the two machines agree.
@@ -39,8 +33,7 @@ enum BenchStamp {
 
     /// Nanoseconds since 1970, a clock that all processes share.
     private static var now: UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+        let (seconds, attoseconds) = SystemClock.sinceEpoch.components
+        return UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds) / 1_000_000_000
     }
 }

@@ -49,7 +49,7 @@ struct Health: ParsableCommand {
         guard let report = HealthReport(json: content) else {
             throw failure("not alive: \(file) is not a health file", Self.notAlive)
         }
-        guard let age = report.age(now: .now, uptime: BootClock.now) else {
+        guard let age = report.age(now: .now, uptime: SystemClock.sinceBoot / .seconds(1)) else {
             throw failure("not alive: \(file) is from before this machine started", Self.notAlive)
         }
         let written = "written \(Self.text(age)) ago"

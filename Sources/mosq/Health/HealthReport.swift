@@ -33,7 +33,7 @@ struct HealthReport: Decodable {
     private var queueFill: Double
     private var oldestQueued: Double?
 
-    /// - Parameter uptime: the reading of ``BootClock`` at the time of the snapshot.
+    /// - Parameter uptime: the reading of ``SystemClock/sinceBoot`` at the time of the snapshot, in seconds.
     init(_ health: MQTTClientHealth, uptime: Double) {
         time = health.time.formatted(Self.rfc3339)
         self.uptime = uptime

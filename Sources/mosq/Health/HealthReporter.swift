@@ -52,7 +52,7 @@ struct HealthReporter: Sendable {
     }
 
     private static func report(_ client: MQTTClient) -> HealthReport {
-        HealthReport(client.health, uptime: BootClock.now)
+        HealthReport(client.health, uptime: SystemClock.sinceBoot / .seconds(1))
     }
 
     private static func tick(_ body: () -> Void) async {

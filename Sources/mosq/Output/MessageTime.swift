@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Mosquitto
+
 #if canImport(Darwin)
 import Darwin
 #elseif canImport(Musl)
@@ -23,9 +25,8 @@ struct MessageTime {
     }
 
     static func now() -> MessageTime {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return MessageTime(seconds: Int(time.tv_sec), nanoseconds: Int(time.tv_nsec))
+        let (seconds, attoseconds) = SystemClock.sinceEpoch.components
+        return MessageTime(seconds: Int(seconds), nanoseconds: Int(attoseconds / 1_000_000_000))
     }
 
     /// POSIX does not require `localtime_r` to read `TZ`.

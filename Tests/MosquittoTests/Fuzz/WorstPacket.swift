@@ -2,14 +2,6 @@
 
 @testable import Mosquitto
 
-#if canImport(Darwin)
-import Darwin
-#elseif canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
-
 /// The packets that keep the event loop busy longest, of those that a configuration with otherwise default limits accepts.
 enum WorstPacket: String, CaseIterable, Sendable {
     case largestPublish, manyProperties, longProperties, manyReasonCodes, connackOfProperties, connackOfText
@@ -22,7 +14,7 @@ enum WorstPacket: String, CaseIterable, Sendable {
             version: .v5_0, maximumPacketSize: MQTTReceivingLimits().maximumPacketSize,
             maximumReasonCodes: Self.reasonCodes)
         if !isConnack { Self.decode([0x20, 3, 0, 0, 0], &decoder) }
-        let start = Self.clock()
+        let start = SystemClock.ofThread
         Self.decode(bytes, &decoder)
         if isConnack, case .connack(let connack)? = decoder.packets.last {
             let opening = Opening(
@@ -30,7 +22,7 @@ enum WorstPacket: String, CaseIterable, Sendable {
                 authentication: nil, loop: EventLoopCore())
             _ = opening.judge(connack)
         }
-        let end = Self.clock()
+        let end = SystemClock.ofThread
         precondition(decoder.packets.count == (isConnack ? 1 : 2))
         return end - start
     }
@@ -52,16 +44,6 @@ enum WorstPacket: String, CaseIterable, Sendable {
             }
             precondition(isDecoded)
         }
-    }
-
-    private static func clock() -> Duration {
-        // Not the field names of timespec: the compiler finds that type now in Glibc and now in CoreFoundation.
-        var time = (seconds: 0, nanoseconds: 0)
-        withUnsafeMutableBytes(of: &time) { bytes in
-            guard let start = bytes.baseAddress else { return }
-            clock_gettime(CLOCK_THREAD_CPUTIME_ID, start.assumingMemoryBound(to: timespec.self))
-        }
-        return .seconds(time.seconds) + .nanoseconds(time.nanoseconds)
     }
 
     // MARK: The bytes

@@ -17,14 +17,13 @@ import Glibc
 struct SignalDispositionTests {
     private static let handler: @convention(c) (Int32) -> Void = { _ in }
 
+    /// The handler is the first member of `sigaction`. The function does not name that member: Foundation's modules
+    /// declare the type too, and Swift reads members only where the module that the compiler loaded first is imported.
     private static func disposition() -> UInt {
-        var action = sigaction()
-        sigaction(SIGPIPE, nil, &action)
-        #if canImport(Darwin)
-        return unsafeBitCast(action.__sigaction_u.__sa_handler, to: UInt.self)
-        #else
-        return unsafeBitCast(action.__sigaction_handler.sa_handler, to: UInt.self)
-        #endif
+        withUnsafeTemporaryAllocation(of: sigaction.self, capacity: 1) { action in
+            sigaction(SIGPIPE, nil, action.baseAddress)
+            return UnsafeRawBufferPointer(action).load(as: UInt.self)
+        }
     }
 
     private static var own: UInt { unsafeBitCast(handler, to: UInt.self) }
