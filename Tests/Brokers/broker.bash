@@ -24,9 +24,14 @@ require() {
     done
 }
 
-# free_port NAME: sets a variable to a port on which nobody listens. Scripts that start together have different process
-# identifiers and so different ports, which are below those that the system gives to outgoing connections.
+# free_port NAME: sets a variable to a port on which nobody listens: the next of $PORTS, which the caller has reserved.
+# Without PORTS, scripts that start together have different process identifiers and so different ports. The ports are
+# below those that the system gives to outgoing connections, and none of those that the tests reserve.
 free_port() {
+    if [[ -n ${PORTS:-} ]]; then
+        read -r "$1" PORTS <<<"$PORTS"
+        return
+    fi
     while printf -v "$1" %s "$next_port" && next_port=$((next_port + 1)) &&
         (: <"/dev/tcp/127.0.0.1/${!1}") 2>/dev/null; do :; done
 }

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Synchronization
-
 #if canImport(Darwin)
 internal import Darwin
 #elseif canImport(Musl)
@@ -10,29 +8,14 @@ internal import Musl
 internal import Glibc
 #endif
 
-/// Finds a free TCP port of 127.0.0.1, a different one for each call of this process.
+/// Finds a free TCP port of 127.0.0.1. No other call returns the port, in any process that runs at the same time.
 ///
 /// The port is below the range that systems assign to clients and to listeners on port 0 (Linux from 32768, macOS from
-/// 49152): tests that run at the same time use many ports of that range. The port is not reserved; prefer `port: 0` if
-/// the server supports it.
+/// 49152): tests that run at the same time use many ports of that range. A program that does not use this function may
+/// take the port; prefer `port: 0` if the server supports it.
 ///
-/// - Throws: ``MosquittoTestingError/systemCall(_:errno:)``.
-public func freePort() throws(MosquittoTestingError) -> Int {
-    var last: MosquittoTestingError?
-    for _ in 0..<1_000 {
-        let port = Int.random(in: 10_240..<32_768)
-        guard givenPorts.withLock({ $0.insert(port).inserted }) else { continue }
-        do throws(MosquittoTestingError) {
-            try LoopbackSocket.checkBind(port: port)
-            return port
-        } catch {
-            last = error
-        }
-    }
-    throw last ?? .systemCall("bind", errno: EADDRINUSE)
-}
-
-private let givenPorts = Mutex<Set<Int>>([])
+/// - Throws: ``MosquittoTestingError/systemCall(_:errno:)``, with `EADDRINUSE` once this process has had all ports.
+public func freePort() throws(MosquittoTestingError) -> Int { try PortReservations.shared.next() }
 
 /// The socket calls that need no event loop.
 enum LoopbackSocket {
@@ -47,18 +30,17 @@ enum LoopbackSocket {
         return descriptor
     }
 
-    /// Throws if the port of 127.0.0.1 is taken.
-    static func checkBind(port: Int) throws(MosquittoTestingError) {
+    /// Returns true if a socket can be bound to the port of 127.0.0.1.
+    static func isFree(port: Int) -> Bool {
         let descriptor = make()
-        guard descriptor >= 0 else { throw .systemCall("socket", errno: errno) }
+        guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
         var address = address(port: port)
-        let result = withUnsafePointer(to: &address) { pointer in
+        return withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                bind(descriptor, generic, socklen_t(MemoryLayout<sockaddr_in>.size))
+                bind(descriptor, generic, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
-        if result != 0 { throw .systemCall("bind", errno: errno) }
     }
 
     static func address(port: Int) -> sockaddr_in {

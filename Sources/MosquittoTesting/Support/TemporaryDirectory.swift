@@ -21,12 +21,14 @@ public final class TemporaryDirectory: Sendable {
     /// The absolute path of the folder, without a trailing slash.
     public let path: String
 
+    /// The system's temporary folder.
+    static var base: String { getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp" }
+
     /// Creates an empty folder below the system's temporary folder.
     ///
     /// - Throws: ``MosquittoTestingError/systemCall(_:errno:)`` if that fails.
     public init() throws(MosquittoTestingError) {
-        let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        var template = Array("\(base)/swift-mosquitto-XXXXXX".utf8CString)
+        var template = Array("\(Self.base)/swift-mosquitto-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw .systemCall("mkdtemp", errno: errno) }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

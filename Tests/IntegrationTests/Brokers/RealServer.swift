@@ -78,7 +78,11 @@ final class RealServer: Sendable {
         let ready = directory.path + "/ready"
         try? FileManager.default.removeItem(atPath: ready)
         let log = directory.path + "/start.log"
-        let process = try ChildProcess(executable: script(of: name), arguments: [directory.path], log: log)
+        var setup = ChildProcess.Setup(output: log)
+        setup.environment = ProcessInfo.processInfo.environment
+        // No script needs more.
+        setup.environment?["PORTS"] = try (0..<4).map { _ in "\(try freePort())" }.joined(separator: " ")
+        let process = try ChildProcess(executable: script(of: name), arguments: [directory.path], setup)
         // RabbitMQ takes five seconds, and three times that while something else keeps the cores busy.
         _ = await eventually(timeout: .seconds(90), pollEvery: .milliseconds(20)) {
             !process.isRunning || FileManager.default.fileExists(atPath: ready)
