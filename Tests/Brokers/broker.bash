@@ -10,6 +10,8 @@ if (($# != 1)) || [[ ! -d $1 ]]; then
     exit 64
 fi
 directory=$(cd "$1" && pwd)
+# A dump of a crash goes to the current folder.
+cd "$directory"
 # Where Debian has its servers; a user's PATH leaves it out.
 PATH=$PATH:/usr/sbin
 

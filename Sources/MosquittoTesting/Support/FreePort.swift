@@ -30,17 +30,18 @@ enum LoopbackSocket {
         return descriptor
     }
 
-    /// Returns true if a socket can be bound to the port of 127.0.0.1.
-    static func isFree(port: Int) -> Bool {
+    /// Throws if the port of 127.0.0.1 is taken.
+    static func checkBind(port: Int) throws(MosquittoTestingError) {
         let descriptor = make()
-        guard descriptor >= 0 else { return false }
+        guard descriptor >= 0 else { throw .systemCall("socket", errno: errno) }
         defer { close(descriptor) }
         var address = address(port: port)
-        return withUnsafePointer(to: &address) { pointer in
+        let result = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                bind(descriptor, generic, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                bind(descriptor, generic, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
+        if result != 0 { throw .systemCall("bind", errno: errno) }
     }
 
     static func address(port: Int) -> sockaddr_in {

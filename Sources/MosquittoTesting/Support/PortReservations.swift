@@ -40,15 +40,22 @@ final class PortReservations: Sendable {
             }
             let start = Int.random(in: Self.ports)
             for port in [start..<Self.ports.upperBound, Self.ports.lowerBound..<start].joined() {
-                guard !state.given.contains(port), Self.lock(port, of: state.file) else { continue }
+                guard !state.given.contains(port), try Self.lock(port, of: state.file) else { continue }
                 state.given.insert(port)
-                if LoopbackSocket.isFree(port: port) { return port }
+                do throws(MosquittoTestingError) {
+                    try LoopbackSocket.checkBind(port: port)
+                    return port
+                } catch .systemCall("bind", errno: EADDRINUSE) {}
             }
             throw .systemCall("bind", errno: EADDRINUSE)
         }
     }
 
-    private static func lock(_ port: Int, of file: Int32) -> Bool {
-        lseek(file, off_t(port), SEEK_SET) >= 0 && lockf(file, F_TLOCK, 1) == 0
+    /// Returns false if another process has the lock.
+    private static func lock(_ port: Int, of file: Int32) throws(MosquittoTestingError) -> Bool {
+        guard lseek(file, off_t(port), SEEK_SET) >= 0 else { throw .systemCall("lseek", errno: errno) }
+        if lockf(file, F_TLOCK, 1) == 0 { return true }
+        guard errno == EAGAIN || errno == EACCES else { throw .systemCall("lockf", errno: errno) }
+        return false
     }
 }
