@@ -11,7 +11,7 @@ extension DataPath.UnderLoad {
         @Test(arguments: Wire.allCases)
         func `is not buffered for without bound, and gets all in order when it reads again`(wire: Wire) async throws {
             try await OutboundPressure.run(wire) { pressure in
-                let count = (64 << 20) / NumberedPayload.size
+                let count = (32 << 20) / NumberedPayload.size
                 let received = try await pressure.observed {
                     pressure.proxy.set(.toBroker, .shut)
                     let stuckAt = try await pressure.publish(from: 0, to: count)
