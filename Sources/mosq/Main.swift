@@ -72,14 +72,10 @@ enum Main {
         }
     }
 
-    /// Parses the arguments of one subcommand without the others, which takes a third of the time.
+    /// Parses the arguments that ``ArgumentReader`` has left to the parser: an error is that of the whole command.
     private static func parsed(_ arguments: [String]) throws -> any ParsableCommand {
-        let words = Array(arguments.dropFirst())
         // A probe, which must not cost much.
-        if arguments.first == "health", let health = try? Health.parse(words) { return health }
-        let command = arguments.first.flatMap { ReferenceCommand(rawValue: $0) }
-        if let command = try? command?.type.parse(words) { return command }
-        // The error, if there is one, is that of the whole command.
+        if arguments.first == "health", let health = try? Health.parse(Array(arguments.dropFirst())) { return health }
         return try Mosq.parseAsRoot(arguments)
     }
 

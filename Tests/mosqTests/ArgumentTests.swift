@@ -13,13 +13,13 @@ struct ArgumentTests {
     private func configuration(
         _ arguments: String..., behavior: CommandBehavior = .publish
     ) throws -> MQTTClientConfiguration {
-        try ConnectionOptions.parse(arguments).configuration(behavior)
+        try ConnectionOptions.read(arguments).configuration(behavior)
     }
 
     /// Returns the error message for invalid arguments; `nil` if they are valid.
     private func complaint(_ arguments: [String]) -> String? {
         do {
-            _ = try ConnectionOptions.parse(arguments).configuration(.publish)
+            _ = try ConnectionOptions.read(arguments).configuration(.publish)
             return nil
         } catch let failure as CommandFailure {
             return failure.lines.joined(separator: "\n")

@@ -13,7 +13,7 @@ struct PropertyArgumentTests {
     private func connection(_ properties: String...) throws -> ConnectionOptions {
         var arguments = ReferenceArguments(of: nil)
         for property in properties { try arguments.take(["-D"] + property.split(separator: " ").map(String.init)) }
-        return try ConnectionOptions.parse(arguments.words)
+        return try ConnectionOptions.read(arguments.words)
     }
 
     @Test func `CONNECT has what it is given`() throws {
@@ -50,7 +50,7 @@ struct PropertyArgumentTests {
         try arguments.take([
             "--will-topic", "w", "-D", "will", "will-delay-interval", "3", "-D", "will", "content-type", "text",
         ])
-        let will = try ConnectionOptions.parse(arguments.words).configuration(.publish).will
+        let will = try ConnectionOptions.read(arguments.words).configuration(.publish).will
         #expect(will?.delayInterval == 3)
         #expect(will?.properties.contentType == "text")
     }

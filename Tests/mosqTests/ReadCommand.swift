@@ -10,3 +10,8 @@ extension AsyncParsableCommand {
         try ArgumentReader.command([_commandName] + words) as? Self ?? parse(words)
     }
 }
+
+extension ConnectionOptions {
+    /// Returns the options of these words, as `mosq pub` reads them.
+    static func read(_ words: [String]) throws -> Self { try Pub.read(words).connection }
+}

@@ -29,7 +29,7 @@ struct ReferenceArgumentsTests {
     }
 
     private func configuration(_ arguments: [String]) throws -> MQTTClientConfiguration {
-        try ConnectionOptions.parse(try words(arguments, of: nil)).configuration(.publish)
+        try ConnectionOptions.read(try words(arguments, of: nil)).configuration(.publish)
     }
 
     @Test func `an option takes the next word, whatever it is`() throws {

@@ -11,7 +11,7 @@ import Turns
 @Suite("Retry and credential arguments", .turn(.arguments))
 struct RetryArgumentTests {
     private func configuration(_ arguments: String...) throws -> MQTTClientConfiguration {
-        try ConnectionOptions.parse(arguments).configuration(.publish)
+        try ConnectionOptions.read(arguments).configuration(.publish)
     }
 
     @Test func `retry is the production policy, with the given bounds`() throws {
@@ -46,14 +46,14 @@ struct RetryArgumentTests {
         ["--retry-seed", "1"], ["--token-refresh-at", "0.5"],
     ])
     func `a flag that would do nothing is refused`(arguments: [String]) {
-        #expect(throws: CommandFailure.self) { try ConnectionOptions.parse(arguments).configuration(.publish) }
+        #expect(throws: CommandFailure.self) { try ConnectionOptions.read(arguments).configuration(.publish) }
     }
 
     @Test(arguments: ["nan", "inf", "-1", "0", "1e300", "-inf"])
     func `a number of seconds that is none does not trap`(number: String) {
         for flag in ["--retry-base-delay", "--retry-max-delay", "--connect-timeout"] {
             #expect(throws: CommandFailure.self) {
-                try ConnectionOptions.parse(["--retry", flag, number]).configuration(.publish)
+                try ConnectionOptions.read(["--retry", flag, number]).configuration(.publish)
             }
         }
     }

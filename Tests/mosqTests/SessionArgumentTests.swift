@@ -12,7 +12,7 @@ struct SessionArgumentTests {
     private static let forever = MQTTSession.persistent(expiry: .seconds(UInt32.max))
 
     private func session(_ arguments: [String]) throws -> MQTTSession {
-        try ConnectionOptions.parse(arguments).configuration(.subscribe).session
+        try ConnectionOptions.read(arguments).configuration(.subscribe).session
     }
 
     @Test(arguments: [
@@ -35,22 +35,22 @@ struct SessionArgumentTests {
     }
 
     @Test func `a session that is not resumed may be left for a later client`() throws {
-        let configuration = try ConnectionOptions.parse(["-V", "5", "-x", "10"]).configuration(.subscribe)
+        let configuration = try ConnectionOptions.read(["-V", "5", "-x", "10"]).configuration(.subscribe)
         #expect(configuration.session == .clean)
         #expect(configuration.connect.cleanSessionExpiry == .seconds(10))
     }
 
     @Test func `a session that is resumed may end with the command`() throws {
-        let options = try ConnectionOptions.parse(["-V", "5", "-c", "-i", "a", "-x", "0"])
+        let options = try ConnectionOptions.read(["-V", "5", "-c", "-i", "a", "-x", "0"])
         #expect(try options.configuration(.subscribe).session == .persistent(expiry: .seconds(1)))
         #expect(try options.farewell(isEarly: false).sessionExpiry == .zero)
-        #expect(try ConnectionOptions.parse(["-V", "5"]).farewell(isEarly: false) == MQTTDisconnect())
+        #expect(try ConnectionOptions.read(["-V", "5"]).farewell(isEarly: false) == MQTTDisconnect())
     }
 
     @Test func `only MQTT 5 0 says why a command leaves early`() throws {
         #expect(
-            try ConnectionOptions.parse(["-V", "5"]).farewell(isEarly: true).reasonCode == .disconnectWithWillMessage)
-        #expect(try ConnectionOptions.parse([]).farewell(isEarly: true) == MQTTDisconnect())
+            try ConnectionOptions.read(["-V", "5"]).farewell(isEarly: true).reasonCode == .disconnectWithWillMessage)
+        #expect(try ConnectionOptions.read([]).farewell(isEarly: true) == MQTTDisconnect())
     }
 
     @Test(arguments: [

@@ -15,7 +15,7 @@ struct TLSArgumentTests {
     }
 
     private func configuration(_ arguments: [String]) throws -> MQTTClientConfiguration {
-        try ConnectionOptions.parse(arguments).configuration(.publish)
+        try ConnectionOptions.read(arguments).configuration(.publish)
     }
 
     @Test func `each flag sets its option`() throws {
@@ -90,7 +90,7 @@ struct TLSArgumentTests {
     ])
     func `what does not go together is refused`(arguments: [String], message: String) throws {
         let failure = try #require(throws: CommandFailure.self) {
-            try ConnectionOptions.parse(arguments).configuration(.publish)
+            try ConnectionOptions.read(arguments).configuration(.publish)
         }
         #expect(failure.lines.joined() == "Error: " + message)
     }
@@ -103,7 +103,7 @@ struct TLSArgumentTests {
     func `a flag that would do nothing without TLS is a mistake`(arguments: [String]) throws {
         for more in [[], ["-p", "1883"], ["--no-tls", "-p", "8883"]] {
             let failure = #expect(throws: CommandFailure.self) {
-                try ConnectionOptions.parse(arguments + more).configuration(.publish)
+                try ConnectionOptions.read(arguments + more).configuration(.publish)
             }
             let line = failure?.lines.joined() ?? ""
             #expect(line.contains(arguments[0]) && line.contains("TLS") || line.contains("exclude"), "\(line)")
@@ -115,7 +115,7 @@ struct TLSArgumentTests {
     @Test func `plain TCP to a port of TLS has to be written out`() throws {
         for arguments in [["-p", "1883", "--endpoint", "other:8883"], ["--endpoint", "other:8883"]] {
             #expect(throws: CommandFailure.self) {
-                try ConnectionOptions.parse(arguments).configuration(.publish)
+                try ConnectionOptions.read(arguments).configuration(.publish)
             }
             #expect(try configuration(arguments + ["--no-tls"]).tls == nil)
         }
@@ -129,7 +129,7 @@ struct TLSArgumentTests {
         #expect(
             configuration.tls?.preSharedKey?.key == MQTTSecret(bytes: (0..<8).flatMap { _ in [10, 27] as [UInt8] }))
         #expect(throws: CommandFailure.self) {
-            try ConnectionOptions.parse(["--psk-file", path, "--psk", "00", "--psk-identity", "i"])
+            try ConnectionOptions.read(["--psk-file", path, "--psk", "00", "--psk-identity", "i"])
                 .configuration(.publish)
         }
     }

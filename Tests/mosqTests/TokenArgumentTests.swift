@@ -12,7 +12,7 @@ import Turns
 @Suite("Token arguments", .turn(.arguments), .timeLimit(.minutes(1)))
 struct TokenArgumentTests {
     private func configuration(_ arguments: [String]) throws -> MQTTClientConfiguration {
-        try ConnectionOptions.parse(arguments).configuration(.publish)
+        try ConnectionOptions.read(arguments).configuration(.publish)
     }
 
     @Test func `a program is split into words, and run by no shell`() throws {
