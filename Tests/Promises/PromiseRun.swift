@@ -37,6 +37,8 @@ package struct PromiseRun: Sendable {
     package var webSockets = false
     /// True if connections are cut at all.
     package var cuts = true
+    /// Number of cuts in each round for which the first part goes on, for a minute at most.
+    package var leastCuts = 0
     /// Time limit for the second part of a round, in which connections are intact.
     package var healing: Duration = .seconds(60)
 
@@ -118,11 +120,15 @@ package struct PromiseRun: Sendable {
         _ round: Int, _ peers: [PromisePeer], _ ledger: PromiseLedger, _ proxies: RandomCuts
     ) async throws {
         ledger.beginRound(round)
+        let cutBefore = proxies.statistics.cuts
         if cuts { proxies.begin() }
         for (number, peer) in peers.enumerated() {
             peer.beginRound(seed: seed &+ UInt64(round) << 32 &+ UInt64(number), limit: limit)
         }
         _ = await eventually(timeout: cutting, pollEvery: .milliseconds(20)) { ledger.violation != nil }
+        _ = await eventually(timeout: .seconds(60), pollEvery: .milliseconds(20)) {
+            ledger.violation != nil || proxies.statistics.cuts - cutBefore >= leastCuts
+        }
         proxies.pause()
         for peer in peers { await peer.endRound() }
         let isDone = await eventually(timeout: healing) {

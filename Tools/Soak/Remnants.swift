@@ -70,11 +70,11 @@ struct Remnants: AsyncParsableCommand {
         let client = MQTTClient(configuration, logger: .criticalOnly)
         try await client.start()
         for _ in 0..<connections {
-            try await client.waitUntilConnected(timeout: .seconds(10))
+            try await client.waitUntilConnected(timeout: .seconds(30))
             try await client.publish("x", to: "t", qos: .atLeastOnce)
             try await client.rotateIdentity()
         }
-        try await client.waitUntilConnected(timeout: .seconds(10))
+        try await client.waitUntilConnected(timeout: .seconds(30))
         let before = try search.find()
         try? await client.shutdown()
         // The last tasks of the client end after it.

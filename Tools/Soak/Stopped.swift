@@ -101,7 +101,7 @@ struct Stopped: AsyncParsableCommand {
         let seen: Seen
         do {
             for client in clients { try await client.start() }
-            for client in clients { try await client.waitUntilConnected(timeout: .seconds(10)) }
+            for client in clients { try await client.waitUntilConnected(timeout: .seconds(30)) }
             let received = Received()
             let subscription = MQTTSubscription("load/#", qos: .atLeastOnce)
             seen = try await subscriber.subscribe(to: subscription) { messages in

@@ -168,7 +168,7 @@ public final class LocalMosquitto: Sendable {
         _ = await eventually(timeout: .seconds(2)) {
             !child.isRunning || log.dropFirst(lengthBefore).contains(" running\n")
         }
-        _ = await eventually(timeout: .seconds(8)) { !child.isRunning || LoopbackSocket.accepts(port: port) }
+        _ = await eventually(timeout: .seconds(30)) { !child.isRunning || LoopbackSocket.accepts(port: port) }
         guard child.isRunning, LoopbackSocket.accepts(port: port) else {
             child.kill()
             throw MosquittoTestingError.mosquittoDidNotStart(log: log)

@@ -80,7 +80,9 @@ extension RealBroker {
 
     /// Lets two clients, one over TLS and one over WebSockets, send to each other while their tokens, valid for eight
     /// seconds, expire without a rotation. Returns the ends of the connections.
-    func expire(version: MQTTVersion, qualities: [MQTTQoS]) async throws -> [MQTTError] {
+    ///
+    /// - Parameter ends: true if the broker ends a connection whose token has expired.
+    func expire(version: MQTTVersion, qualities: [MQTTQoS], ends: Bool = true) async throws -> [MQTTError] {
         func client(_ name: String, _ wire: Wire) -> MQTTClientConfiguration {
             var configuration = configuration(wire, version: version) { [tokens] given in
                 try tokens.credentials(lifetime: .seconds(given == 0 ? 8 : 60))
@@ -91,7 +93,7 @@ extension RealBroker {
         }
         let traffic = try await BrokerTraffic.run(
             (client("left", .tls), client("right", .wss)), qualities: qualities
-        ) { $0.age > .seconds(12) }
+        ) { ends ? !$0.disconnections.isEmpty : $0.age > .seconds(12) }
         print(traffic.summary("\(kind.rawValue) \(version), expiry"))
         traffic.expectNothingLost()
         #expect(traffic.gaps.isEmpty)

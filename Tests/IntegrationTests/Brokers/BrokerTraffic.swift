@@ -89,7 +89,7 @@ struct BrokerTraffic: Sendable {
                 try await group.waitForAll()
                 return sent
             }
-            _ = await eventually(timeout: .seconds(20)) { received.distinct >= sent }
+            _ = await eventually(timeout: .seconds(60)) { received.distinct >= sent }
             return Flow(
                 qos: qos, sent: sent, lost: received.missing(of: 0..<sent), duplicates: received.duplicates,
                 slowest: slowest.value)

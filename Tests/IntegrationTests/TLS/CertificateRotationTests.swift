@@ -30,7 +30,7 @@ extension TLSTests {
                             try files.replaceServer(server)
                             try await files.reload(broker)
                             try await sender.rotateIdentity()
-                            let info = try await sender.waitUntilConnected(timeout: .seconds(10))
+                            let info = try await sender.waitUntilConnected(timeout: .seconds(30))
                             #expect(info.userSeen(by: broker) == name)
                             #expect(files.lastServer == "CN=\(server),O=swift-mosquitto")
                             // A resumed session would continue with the old certificates.
@@ -63,7 +63,7 @@ extension TLSTests {
                             try files.replaceServer(server)
                             try await broker.restart()
                             #expect(await load.advances(by: 500))
-                            let info = try await sender.waitUntilConnected(timeout: .seconds(10))
+                            let info = try await sender.waitUntilConnected(timeout: .seconds(30))
                             #expect(info.userSeen(by: broker) == name)
                             #expect(files.lastServer == "CN=\(server),O=swift-mosquitto")
                         }
@@ -79,7 +79,7 @@ extension TLSTests {
             let broker = try await LocalMosquitto.start(extraConfiguration: files.brokerConfiguration)
             let configuration = files.configuration(port: broker.port, .v1_3, .v5_0)
             try await withMQTTClient(configuration, logger: quiet) { client in
-                try await client.waitUntilConnected(timeout: .seconds(10))
+                try await client.waitUntilConnected(timeout: .seconds(30))
                 let events = ClientLog(client)
                 try files.directory.write(try certificates.text("client-renewed.pem"), to: "client.pem")
                 let error = try #require(await #expect(throws: MQTTError.self) { try await client.rotateIdentity() })
@@ -91,7 +91,7 @@ extension TLSTests {
                 #expect(events.disconnections.isEmpty && events.connections == 0)
                 try files.directory.write(try certificates.text("client-renewed.key"), to: "client.key")
                 try await client.rotateIdentity()
-                let info = try await client.waitUntilConnected(timeout: .seconds(10))
+                let info = try await client.waitUntilConnected(timeout: .seconds(30))
                 #expect(info.userSeen(by: broker) == "client-renewed")
             }
         }

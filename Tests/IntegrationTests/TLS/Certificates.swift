@@ -39,7 +39,7 @@ struct Certificates: Sendable {
         let script = URL(filePath: #filePath).appending(path: "../../../Brokers/tls/make-certificates").standardized
             .path
         let process = try ChildProcess(executable: script, arguments: [directory.path], log: log)
-        _ = await eventually(timeout: .seconds(60)) { !process.isRunning }
+        _ = await eventually(timeout: .seconds(180)) { !process.isRunning }
         guard FileManager.default.fileExists(atPath: directory.path + "/complete") else {
             process.kill()
             throw NotMade(log: (try? String(contentsOfFile: log, encoding: .utf8)) ?? "")

@@ -47,7 +47,7 @@ extension TLSTests {
                     try directory.write(try certificates.text("hashed/\(name)"), to: name)
                 }
                 await client.reconnectNow()
-                try await client.waitUntilConnected(timeout: .seconds(10))
+                try await client.waitUntilConnected(timeout: .seconds(30))
             }
         }
     }

@@ -31,7 +31,7 @@ final class RotationLoad: Sendable {
             }
             sending.cancel()
             let sent = try await sending.value
-            _ = await eventually(timeout: .seconds(20)) {
+            _ = await eventually(timeout: .seconds(60)) {
                 load.atLeastOnce.distinct >= sent * 10 && load.exactlyOnce.distinct >= sent
             }
             #expect(sent > 0)
@@ -45,7 +45,7 @@ final class RotationLoad: Sendable {
     /// Waits until this number of further messages has arrived.
     func advances(by count: Int) async -> Bool {
         let before = atLeastOnce.distinct
-        return await eventually(timeout: .seconds(20)) { atLeastOnce.distinct >= before + count }
+        return await eventually(timeout: .seconds(60)) { atLeastOnce.distinct >= before + count }
     }
 
     /// Sends until the task is cancelled. Returns the number of QoS 2 messages; ten times as many are of QoS 1.

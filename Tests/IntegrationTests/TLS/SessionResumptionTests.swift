@@ -89,7 +89,7 @@ extension TLSTests {
             let resumed = try await withMQTTClient(configuration, logger: quiet) { client in
                 var resumed: [Bool?] = []
                 for _ in 0..<3 {
-                    resumed.append(try await client.waitUntilConnected(timeout: .seconds(10)).tls?.resumed)
+                    resumed.append(try await client.waitUntilConnected(timeout: .seconds(30)).tls?.resumed)
                     try await client.rotateIdentity()
                 }
                 return resumed

@@ -28,7 +28,7 @@ extension PromiseLane {
 /// One client that consumes slowly, and one that publishes to it.
 private final class FullConsumer: Sendable {
     /// Two seconds are promised; this machine may be busy.
-    private static let limit = Duration.seconds(5)
+    private var limit: Duration { .seconds(5) + run.slack }
 
     private let run: LaneRun
     private let broker: LaneBroker
@@ -114,7 +114,7 @@ private final class FullConsumer: Sendable {
         if isReset { proxy.end(.reset) }
         let what = isReset ? "a reset" : "a rotation"
         try await run.require(
-            within: Self.limit,
+            within: limit,
             "\(topic) (TLS: \(isTLS), \(version)): a client whose consumer is full is connected after \(what)"
         ) { watch.connections > before }
         try await rotation?.value

@@ -26,7 +26,7 @@ extension PromiseLane {
 
 /// One client whose provider answers now and then.
 private final class HangingProvider: MQTTCredentialProvider {
-    private static let deadline = Duration.seconds(2)
+    private static let deadline = Duration.seconds(4)
 
     private struct State {
         var hangs = false
@@ -73,12 +73,13 @@ private final class HangingProvider: MQTTCredentialProvider {
         try await run.withClient(configuration) { client, watch in
             _ = try await client.waitUntilConnected(timeout: .seconds(30))
             repeat {
-                try await run.require(within: .seconds(10), "\(name): connected") { watch.connections > 0 }
+                try await run.require(within: .seconds(10) + run.slack, "\(name): connected") { watch.connections > 0 }
                 state.withLock { $0.hangs = true }
-                try await reset(watch, proxy, within: Self.deadline + .seconds(2), "the first reset")
+                try await reset(watch, proxy, within: Self.deadline + .seconds(2) + run.slack, "the first reset")
                 try await reset(watch, proxy, within: Self.deadline - .milliseconds(500), "the second reset")
                 release()
-                try await reset(watch, proxy, within: .seconds(5), "a reset when the provider answers again")
+                try await reset(
+                    watch, proxy, within: .seconds(5) + run.slack, "a reset when the provider answers again")
             } while run.hasTime
         }
     }

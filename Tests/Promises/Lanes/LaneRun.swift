@@ -16,12 +16,15 @@ package final class LaneRun: Sendable {
 
     let seed: UInt64
     let end: ContinuousClock.Instant
+    /// What a slow machine has in addition to the time that is promised.
+    let slack: Duration
     private let onBroker: @Sendable (LocalMosquitto) -> Void
     private let tally = Mutex<[Count]>([])
 
-    init(seed: UInt64, duration: Duration, onBroker: @escaping @Sendable (LocalMosquitto) -> Void) {
+    init(seed: UInt64, duration: Duration, slack: Duration, onBroker: @escaping @Sendable (LocalMosquitto) -> Void) {
         self.seed = seed
         end = .now + duration
+        self.slack = slack
         self.onBroker = onBroker
     }
 

@@ -97,7 +97,9 @@ private final class LargePublisher: Sendable {
             }
             // The end of this scope shuts the client down.
         }
-        try await run.require(within: .seconds(10), "\(what): \(rest) more of QoS 0 arrive after shutdown()") {
+        try await run.require(
+            within: .seconds(10) + run.slack, "\(what): \(rest) more of QoS 0 arrive after shutdown()"
+        ) {
             received.withLock { $0.count { $0.topic.hasSuffix("rest") } } == rest
         }
         let all = received.withLock { $0 }

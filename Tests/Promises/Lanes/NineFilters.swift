@@ -74,17 +74,18 @@ private final class NineFilters: Sendable {
     private func resetOnce(_ source: MQTTClient, _ watch: ClientWatch, _ proxy: TCPProxy) async throws {
         let before = watch.connections
         proxy.end(.reset)
-        try await run.require(within: .seconds(10), "\(version): connected after a reset") {
+        try await run.require(within: .seconds(10) + run.slack, "\(version): connected after a reset") {
             watch.connections > before
         }
         received.withLock { $0 = [] }
         // A message that arrives before its filter is restored is not guaranteed: a clean session keeps no QoS 1
         // messages.
-        let limit = ContinuousClock.now + .seconds(10)
+        let patience = .seconds(10) + run.slack
+        let limit = ContinuousClock.now + patience
         while received.withLock({ $0.count }) < topics.count {
             if .now > limit {
                 let missing = Set(topics).subtracting(received.withLock { $0 }).sorted()
-                throw PromiseFailure("\(version): not restored within 10 s: \(missing)")
+                throw PromiseFailure("\(version): not restored within \(patience): \(missing)")
             }
             for topic in topics { try await source.publish("x", to: topic) }
             _ = await eventually(timeout: .milliseconds(100)) { received.withLock { $0.count } == topics.count }

@@ -20,15 +20,17 @@ package struct PromiseLane: Sendable, CustomStringConvertible {
     /// Runs the lane and returns its counts. Throws ``PromiseFailure`` with the first guarantee that was violated.
     @discardableResult
     package func run(
-        seed: UInt64, duration: Duration, onBroker: @escaping @Sendable (LocalMosquitto) -> Void = { _ in }
+        seed: UInt64, duration: Duration, slack: Duration = .zero,
+        onBroker: @escaping @Sendable (LocalMosquitto) -> Void = { _ in }
     ) async throws -> [LaneRun.Count] {
-        let run = LaneRun(seed: seed, duration: duration, onBroker: onBroker)
+        let run = LaneRun(seed: seed, duration: duration, slack: slack, onBroker: onBroker)
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await body(run) }
                 group.addTask {
-                    try await Task.sleep(for: duration + Self.patience)
-                    throw PromiseFailure("it has not ended \(Self.patience) after its time; so far \(run.counts)")
+                    try await Task.sleep(for: duration + Self.patience + slack)
+                    throw PromiseFailure(
+                        "it has not ended \(Self.patience + slack) after its time; so far \(run.counts)")
                 }
                 defer { group.cancelAll() }
                 try await group.next()
