@@ -15,12 +15,12 @@ import Turns
         let refusal: [UInt8] = level == 5 ? [0x20, 3, 0, 0x87, 0] : [0x20, 2, 0, 5]
         #expect(refused.readToEnd().bytes == refusal)
 
-        let lifetime = Duration.milliseconds(400)
+        let lifetime = Duration.seconds(3)
         let client = try RawClient(port: broker.port)
         let start = ContinuousClock.now
         client.send(Bytes.connect("dev1", level: level, password: issuer.token(lifetime: lifetime)))
         let seen = client.readToEnd()
-        #expect(start.duration(to: .now) > .milliseconds(390))
+        #expect(start.duration(to: .now) > .milliseconds(2_990))
         #expect(seen.bytes == (level == 5 ? [0x20, 3, 0, 0, 0, 0xE0, 2, 0x87, 0] : [0x20, 2, 0, 0]))
         #expect(seen.end == .eof)
         await broker.stop()

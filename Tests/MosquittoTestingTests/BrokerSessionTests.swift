@@ -141,7 +141,8 @@ import Turns
         let message = Bytes.publish("bench/topic", "0123456789")
         let batch = Array(repeatElement(message, count: 1_000).joined())
         for _ in 0..<50 { client.send(batch) }
-        #expect(await broker.waitUntil(timeout: .seconds(30)) { $0.publishCount == 50_000 && $0.routedCount == 50_000 })
+        #expect(
+            await broker.waitUntil(timeout: .seconds(120)) { $0.publishCount == 50_000 && $0.routedCount == 50_000 })
         #expect(broker.publishes.isEmpty)
         #expect(broker.receivedPackets.map(\.type) == [.connect])
         await broker.stop()

@@ -148,7 +148,8 @@ struct BenchTests {
         let cafile = try folder.write(authority.certificatePEM, to: "ca.pem")
         let broker = try await ScriptedBroker.start(tls: try authority.serverIdentity())
         let result = try await runMosq(
-            "bench", "connect", "-p", "\(broker.port)", "--cafile", cafile, "--clients", "100", "--json")
+            "bench", "connect", "-p", "\(broker.port)", "--cafile", cafile, "--clients", "100", "--json",
+            "--connect-timeout", "60")
         #expect(result.status == 0)
         let figures = try figures(result)
         #expect(figures["messages"] == 100)

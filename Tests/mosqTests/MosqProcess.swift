@@ -62,7 +62,7 @@ final class MosqProcess: Sendable {
     func send(_ signal: Int32) { process.send(signal) }
 
     /// Waits for the end; after the deadline it is killed.
-    func result(timeout: Duration = .seconds(30)) async throws -> MosqResult {
+    func result(timeout: Duration = .seconds(120)) async throws -> MosqResult {
         let (status, wasKilled) =
             switch await process.exit(deadline: timeout) {
             case .status(let status): (status, false)
@@ -73,7 +73,7 @@ final class MosqProcess: Sendable {
 
     /// Waits for an event of this name that fulfils the condition.
     func waitForEvent(_ name: String, _ condition: (JSON) -> Bool = { _ in true }) async throws -> Bool {
-        try await eventually(timeout: .seconds(20)) {
+        try await eventually(timeout: .seconds(60)) {
             try text("errors").split(separator: "\n").compactMap { JSON($0) }
                 .contains { $0["event"]?.string == name && condition($0) }
         }

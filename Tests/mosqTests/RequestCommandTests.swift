@@ -30,7 +30,7 @@ struct RequestCommandTests {
         #expect(result.status == 0)
         #expect(result.output == "42\n")
         #expect(result.errors == "")
-        #expect(broker.disconnects == [0])
+        #expect(await broker.waitUntil { $0.disconnects == [0] })
         await broker.stop()
     }
 
@@ -63,7 +63,7 @@ struct RequestCommandTests {
     @Test(arguments: ["5", "311"]) func `without a response in time the status is 27`(version: String) async throws {
         let broker = try await ScriptedBroker.start()
         let result = try await runMosq(
-            "rr", "-p", "\(broker.port)", "-V", version, "-t", "service", "-e", "answers", "-m", "x", "-W", "1")
+            "rr", "-p", "\(broker.port)", "-V", version, "-t", "service", "-e", "answers", "-m", "x", "-W", "3")
         #expect(result.status == 27)
         #expect(result.errors == "Timed out\n")
         #expect(result.output == "")
@@ -79,7 +79,7 @@ struct RequestCommandTests {
         let result = try await process.result()
         #expect(result.status == 27)
         // MQTT 5.0, section 3.14.2.1: with Will Message.
-        #expect(broker.disconnects == [4])
+        #expect(await broker.waitUntil { $0.disconnects == [4] })
         await broker.stop()
     }
 

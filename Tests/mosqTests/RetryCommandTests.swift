@@ -67,7 +67,7 @@ struct RetryCommandTests {
     /// mosquitto 2.0 closes without a code when another client takes the session, in both versions.
     @Test(arguments: ["mqttv311", "mqttv5"])
     func `a limit ends a subscriber that is thrown out again and again (field case 4)`(version: String) async throws {
-        let broker = try await ScriptedBroker.start(script: [.serveThenClose(after: .milliseconds(500))])
+        let broker = try await ScriptedBroker.start(script: [.serveThenClose(after: .seconds(2))])
         let sub = try MosqProcess(
             ["sub", "-p", "\(broker.port)", "-i", "same", "-t", "a", "-V", version, "--retry-limit", "2"] + Self.quick)
         let result = try await sub.result()

@@ -43,7 +43,7 @@ struct SubscribeFlagsTests {
         #expect(result.output.split(separator: "\n").sorted() == ["a/1 one", "a/2 two"])
         #expect(broker.publishes.map(\.topic).sorted() == ["a/1", "a/2"])
         #expect(broker.publishes.allSatisfy { $0.payload.isEmpty && $0.retain && $0.qos == 1 })
-        let left = try await MosqProcess(["sub", "-p", "\(broker.port)", "-t", "a/+", "-W", "1", "-v"]).result()
+        let left = try await MosqProcess(["sub", "-p", "\(broker.port)", "-t", "a/+", "-W", "3", "-v"]).result()
         #expect(left.output == "a/kept kept\n")
         await broker.stop()
     }
@@ -102,7 +102,7 @@ struct SubscribeFlagsTests {
         sub.send(signal)
         #expect(try await sub.result().status == status)
         // MQTT 5.0, section 3.14.2.1: with Will Message.
-        #expect(broker.disconnects == [4])
+        #expect(await broker.waitUntil { $0.disconnects == [4] })
         await broker.stop()
     }
 
@@ -137,6 +137,7 @@ struct SubscribeFlagsTests {
         let connect = try #require(broker.connects.first)
         #expect(connect.cleanStart)
         #expect(connect.sessionExpiry == 60)
+        #expect(await broker.waitUntil { !$0.disconnects.isEmpty })
         let disconnect = try #require(broker.receivedPackets.first { $0.type == .disconnect })
         #expect(String(decoding: disconnect.bytes, as: UTF8.self).contains("bye"))
         broker.publish(topic: "a", payload: "meanwhile", qos: 1)
@@ -152,6 +153,7 @@ struct SubscribeFlagsTests {
             "sub", "-p", "\(broker.port)", "-V", "5", "-t", "a", "-i", "me", "-c", "-x", "0", "-E")
         #expect(result.status == 0)
         #expect(broker.connects.first?.cleanStart == false)
+        #expect(await broker.waitUntil { !$0.disconnects.isEmpty })
         let disconnect = try #require(broker.receivedPackets.first { $0.type == .disconnect })
         // Normal, with a Session Expiry Interval of 0.
         #expect(disconnect.bytes == [0xE0, 7, 0, 5, 0x11, 0, 0, 0, 0])

@@ -60,7 +60,7 @@ final class DemoStory: Sendable {
             }
             defer { reader.cancel() }
             let sender = Task { try await send(client) }
-            try await wait("two rotations", .seconds(15)) { $0.gaps.count >= 2 }
+            try await wait("two rotations", .seconds(40)) { $0.gaps.count >= 2 }
             screen.line("The broker goes away under load.", .step)
             let failures = seen.withLock { $0.failures.count }
             await stage.close()
@@ -72,7 +72,7 @@ final class DemoStory: Sendable {
             try await Task.sleep(for: .seconds(1))
             sender.cancel()
             let sent = try await sender.value
-            _ = await eventually(timeout: .seconds(5)) { received.withLock { $0.count } >= sent }
+            _ = await eventually(timeout: .seconds(20)) { received.withLock { $0.count } >= sent }
             return summarize(sent)
         }
         try? await client.shutdown()

@@ -50,19 +50,35 @@ struct TokenRotatorTests {
         func advance(by time: Duration) { instant.withLock { $0 += time } }
     }
 
+    /// Counts how often the rotator looks at the time: once for each caller, when it takes its place, and once for each answer.
+    private final class Looks: Sendable {
+        private let looks = Mutex(0)
+
+        var count: Int { looks.withLock { $0 } }
+        func now() -> ContinuousClock.Instant {
+            looks.withLock { $0 += 1 }
+            return .now
+        }
+    }
+
+    private func rotator(_ provider: Scripted, counting looks: Looks) -> TokenRotator {
+        TokenRotator(provider, timeout: .seconds(30), refreshAt: 0.8, now: { looks.now() })
+    }
+
     @Test func `simultaneous triggers make one question`() async throws {
         let (gate, open) = AsyncStream.makeStream(of: Void.self)
         let provider = Scripted { number in
             for await _ in gate {}
             return MQTTCredentials(username: "\(number)")
         }
-        let rotator = rotator(provider)
+        let looks = Looks()
+        let rotator = rotator(provider, counting: looks)
         let calls = (0..<10).map { index in
             Task {
                 await rotator.token(for: attempt(index == 0 ? .rotation : .rejected), refused: nil, isDemanded: false)
             }
         }
-        #expect(await eventually { provider.questions == 1 })
+        #expect(await eventually { provider.questions == 1 && looks.count == 10 })
         open.finish()
         for call in calls {
             let username = try await call.value.get().token.credentials.username
@@ -78,11 +94,13 @@ struct TokenRotatorTests {
             try Task.checkCancellation()
             return MQTTCredentials(username: "\(number)")
         }
-        let rotator = rotator(provider)
+        let looks = Looks()
+        let rotator = rotator(provider, counting: looks)
         let first = Task { await rotator.token(for: attempt(), refused: nil, isDemanded: false) }
         #expect(await eventually { provider.questions == 1 })
         first.cancel()
         let second = Task { await rotator.token(for: attempt(), refused: nil, isDemanded: false) }
+        #expect(await eventually { looks.count == 2 })
         open.finish()
         let username = try await second.value.get().token.credentials.username
         #expect(username == "1")
@@ -115,7 +133,7 @@ struct TokenRotatorTests {
             if number == 1 { await Task.detached { for await _ in gate {} }.value }
             return MQTTCredentials(username: "\(number)")
         }
-        let rotator = rotator(provider, timeout: .milliseconds(20))
+        let rotator = rotator(provider, timeout: .seconds(1))
         let first = await rotator.token(for: attempt(), refused: nil, isDemanded: false)
         #expect(throws: MQTTError.self) { _ = try first.get() }
         let second = await rotator.token(for: attempt(), refused: nil, isDemanded: false)
@@ -170,13 +188,15 @@ struct TokenRotatorTests {
             for await _ in gate {}
             throw MQTTCredentialError.transient("the issuer is down")
         }
-        let rotator = rotator(provider)
+        let looks = Looks()
+        let rotator = rotator(provider, counting: looks)
         _ = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
         let rotation = Task { await rotator.token(for: attempt(.rotation), refused: nil, isDemanded: false) }
         #expect(await eventually { provider.questions == 2 })
         let connect = Task { await rotator.token(for: attempt(), refused: nil, isDemanded: false) }
         let rejected = Task { await rotator.token(for: attempt(.rejected), refused: Self.token, isDemanded: false) }
-        try await Task.sleep(for: .milliseconds(20))
+        // Four callers, and an answer.
+        #expect(await eventually { looks.count == 5 })
         open.finish()
         let held = try await connect.value.get()
         #expect(held.token.credentials == Self.token)
@@ -217,7 +237,7 @@ struct TokenRotatorTests {
             if number == 2 { try await Task.sleep(for: .seconds(3_600)) }
             return Self.token
         }
-        let rotator = rotator(provider, timeout: .milliseconds(20))
+        let rotator = rotator(provider, timeout: .seconds(1))
         for _ in 0..<2 { _ = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get() }
         #expect(
             try await eventually {

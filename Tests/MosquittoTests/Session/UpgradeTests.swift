@@ -170,8 +170,10 @@ struct UpgradeTests {
 
     @Test func `fails like a provider`() async {
         struct Failure: Error { let secret = "geheim" }
-        func failure(_ preparation: MQTTWebSocketPreparation) async -> MQTTError? {
-            var keeper = keeper(preparation, timeout: .milliseconds(50))
+        func failure(
+            _ preparation: MQTTWebSocketPreparation, timeout: Duration = .seconds(30)
+        ) async -> MQTTError? {
+            var keeper = keeper(preparation, timeout: timeout)
             guard case .failure(let error) = await ask(&keeper) else { return nil }
             #expect(error.code == .credentials && error.phase == .credentials && !"\(error)".contains("geheim"))
             return error
@@ -184,7 +186,8 @@ struct UpgradeTests {
         #expect(
             await failure(.closure { request, _, _ in request.query = "geheim #" })?.message.contains("cannot be sent")
                 == true)
-        let slow = await failure(.closure { _, _, _ in try await Task.sleep(for: .seconds(600)) })
+        let slow = await failure(
+            .closure { _, _, _ in try await Task.sleep(for: .seconds(600)) }, timeout: .milliseconds(50))
         #expect(slow?.message.contains("took longer") == true)
     }
 }

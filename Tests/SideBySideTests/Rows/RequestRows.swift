@@ -30,8 +30,8 @@ enum RequestRows {
         request("-D publish", "-m", "x", "-D", "publish", "user-property", "n", "v"),
         request("-D publish correlation-data", "-m", "x", "-D", "publish", "correlation-data", "mine"),
         request("-W, answered", "-m", "x", "-W", "5"),
-        row(.rr, "-W", "-t", "ask", "-e", "answer", "-m", "x", "-W", "1", varies: [.order, .farewell]),
-        row(.rr, "no -V", "-t", "ask", "-e", "answer", "-m", "x", "-W", "1", "-q", "1", varies: [.order, .farewell]),
+        row(.rr, "-W", "-t", "ask", "-e", "answer", "-m", "x", "-W", "3", varies: [.order, .farewell]),
+        row(.rr, "no -V", "-t", "ask", "-e", "answer", "-m", "x", "-W", "3", "-q", "1", varies: [.order, .farewell]),
         request("a retained answer", "-m", "x", answer: WirePublish(topic: "answer", payload: [0x31], retain: true)),
         request("an empty answer", "-m", "x", "-v", answer: WirePublish(topic: "answer", payload: [])),
     ].map { row in

@@ -70,10 +70,10 @@ enum SubscribeRows {
     }
 
     private static let ends: [Row] = [
-        row(.sub, "-W", "-t", "a", "-W", "1", varies: [.farewell]),
-        row(.sub, "-W, 5.0", "-t", "a", "-W", "1", "-V", "5", varies: [.farewell]),
-        row(.sub, "-W, --quiet", "-t", "a", "-W", "1", "--quiet", varies: [.farewell]),
-        row(.sub, "a filter that is refused", "-t", "$share/bad", "-W", "2", "-V", "5"),
+        row(.sub, "-W", "-t", "a", "-W", "3", varies: [.farewell]),
+        row(.sub, "-W, 5.0", "-t", "a", "-W", "3", "-V", "5", varies: [.farewell]),
+        row(.sub, "-W, --quiet", "-t", "a", "-W", "3", "--quiet", varies: [.farewell]),
+        row(.sub, "a filter that is refused", "-t", "$share/bad", "-W", "4", "-V", "5"),
         row(
             .sub, "--remove-retained", "-t", "kept/+", "--remove-retained", "-C", "1",
             scene: .recorded(.init(retained: [("kept/1", "one")])), varies: [.order, .farewell]),
@@ -81,10 +81,10 @@ enum SubscribeRows {
             .sub, "--remove-retained and -T", "-t", "kept/+", "--remove-retained", "-T", "kept/1", "-C", "1",
             scene: .recorded(.init(retained: [("kept/1", "one"), ("kept/2", "two")])), varies: [.order, .farewell]),
         row(
-            .sub, "the broker ends the connection", "-t", "a", "-W", "3",
+            .sub, "the broker ends the connection", "-t", "a", "-W", "6",
             scene: .recorded(.init(behavior: .disconnectOn(.subscribe, reasonCode: 0x8B)))),
         row(
-            .sub, "the broker ends the connection, 5.0", "-t", "a", "-W", "3", "-V", "5",
+            .sub, "the broker ends the connection, 5.0", "-t", "a", "-W", "6", "-V", "5",
             scene: .recorded(.init(behavior: .disconnectOn(.subscribe, reasonCode: 0x8B)))),
     ]
 
@@ -118,18 +118,18 @@ enum SubscribeRows {
         fixed(
             "a subscription identifier", "-t", "fixed/text", "-F", "%S", "-C", "1", "-V", "5", "-D", "subscribe",
             "subscription-identifier", "5"),
-        fixed("overlapping filters", "-t", "fixed/text", "-t", "fixed/+", "-C", "5", "-W", "2"),
-        fixed("overlapping filters, QoS 1", "-t", "fixed/json", "-t", "fixed/+", "-C", "5", "-W", "2", "-q", "1"),
+        fixed("overlapping filters", "-t", "fixed/text", "-t", "fixed/+", "-C", "5", "-W", "4"),
+        fixed("overlapping filters, QoS 1", "-t", "fixed/json", "-t", "fixed/+", "-C", "5", "-W", "4", "-q", "1"),
         fixed(
-            "overlapping filters, 5.0", "-t", "fixed/text", "-t", "fixed/+", "-t", "#", "-C", "12", "-W", "2", "-V",
+            "overlapping filters, 5.0", "-t", "fixed/text", "-t", "fixed/+", "-t", "#", "-C", "12", "-W", "4", "-V",
             "5",
             "-F", "%t %S"),
-        fixed("-R", "-t", "fixed/+", "-R", "-W", "1"),
+        fixed("-R", "-t", "fixed/+", "-R", "-W", "3"),
         fixed("--retained-only", "-t", "fixed/+", "--retained-only", "-C", "4", "-v"),
         fixed("-T", "-t", "fixed/+", "-T", "fixed/binary", "-C", "3", "-v"),
         fixed(
             "--retain-as-published", "-t", "fixed/text", "--retain-as-published", "-V", "5", "-C", "1", "-F", "%r %t"),
-        fixed("an invalid filter for the broker", "-t", "$share/x", "-V", "5", "-W", "2"),
+        fixed("an invalid filter for the broker", "-t", "$share/x", "-V", "5", "-W", "4"),
     ]
 }
 
