@@ -26,6 +26,7 @@ struct BrokenConnackTests {
         configuration.credentials = RecordingProvider()
         try await withRunningClient(configuration) { _, log in
             #expect(await log.wait { $0.stopped != nil || !$0.connections.isEmpty })
+            #expect(await log.wait { !$0.failures.isEmpty })
             let failure = try #require(await log.failures.first)
             #expect(failure.error.reasonCode == meaning)
             #expect(failure.error.rawReasonCode == code)
@@ -45,6 +46,7 @@ struct BrokenConnackTests {
             if tls == nil { configuration.tls = nil }
             try await withRunningClient(configuration) { _, log in
                 #expect(await broker.waitUntil { $0.connects.count == 2 })
+                #expect(await log.wait { !$0.failures.isEmpty })
                 let failure = try #require(await log.failures.first)
                 #expect(failure.error.code == .protocolViolation, "\(failure.error)")
                 #expect(failure.decision == .retry(.slow))
@@ -64,8 +66,10 @@ struct BrokenConnackTests {
         try await withRunningClient(configuration) { client, log in
             #expect(await broker.waitUntil { $0.connects.count == 2 })
             try await client.publish("alive", to: "a")
-            let errors = await log.failures.map(\.error) + log.disconnections.map(\.error)
-            #expect(errors.map(\.code) == [.protocolViolation])
+            #expect(
+                await log.wait {
+                    ($0.failures.map(\.error) + $0.disconnections.map(\.error)).map(\.code) == [.protocolViolation]
+                })
             #expect(await log.disconnections.allSatisfy { $0.decision == .retry(.slow) })
             #expect(await log.violation == nil)
         }
@@ -85,7 +89,7 @@ struct BrokenConnackTests {
         try await withRunningClient(configuration) { _, log in
             #expect(await broker.waitUntil { $0.connects.count == 3 })
             #expect(await log.connections.isEmpty)
-            #expect(await log.failures.map(\.error.reasonCode) == [.serverUnavailable, .serverUnavailable])
+            #expect(await log.wait { $0.failures.map(\.error.reasonCode) == [.serverUnavailable, .serverUnavailable] })
             #expect(await log.violation == nil)
         }
         await broker.stop()

@@ -15,7 +15,7 @@ import Foundation
 struct CertificateExpiryTests {
     /// Valid for some seconds yet.
     private static func shortLived() throws -> TestIdentity {
-        try TestTLS.authority.serverIdentity(notAfter: Date(timeIntervalSinceNow: 4))
+        try TestTLS.authority.serverIdentity(notAfter: Date(timeIntervalSinceNow: 8))
     }
 
     /// The chain of tickets ends, too: the session would be resumed, and no certificate looked at.

@@ -52,7 +52,7 @@ struct FirstConnectionModeTests {
 
     @Test func `waitUntilConnected throws a timeout with the last failure, and the client has stopped`() async throws {
         // Long enough for a first failure on a machine that is busy with other tests.
-        let limit = Duration.seconds(3)
+        let limit = Duration.seconds(6)
         let client = MQTTClient(configuration(.waitUntilConnected(within: limit), port: try freePort()), logger: quiet)
         let log = EventLog(client)
         let publish = Task { try await client.publish("never", to: "a") }

@@ -52,6 +52,7 @@ struct IdentityProviderTests {
         try await withBroker(answers) { _, configuration in
             try await withRunningClient(configuration) { client, log in
                 try await client.waitUntilConnected(timeout: .seconds(30))
+                #expect(await log.wait { !$0.failures.isEmpty })
                 let failure = try #require(await log.failures.first)
                 #expect(failure.error.tls?.kind == .clientCertificate, "\(failure.error)")
                 #expect(failure.decision == .retryWithFreshCredentials)
@@ -66,6 +67,7 @@ struct IdentityProviderTests {
         try await withBroker(answers) { _, configuration in
             try await withRunningClient(configuration) { client, log in
                 try await client.waitUntilConnected(timeout: .seconds(30))
+                #expect(await log.wait { !$0.failures.isEmpty })
                 let error = try #require(await log.failures.first?.error)
                 #expect(error.code == .credentials)
                 #expect(error.underlying is Broken)

@@ -197,7 +197,7 @@ struct LifecycleTests {
                 throw Mine()
             }
         }
-        #expect(broker.disconnects == [0])
+        #expect(await broker.waitUntil { $0.disconnects == [0] })
         await broker.stop()
     }
 }

@@ -38,6 +38,7 @@ struct RedirectionTests {
         ])
         try await withRunningClient(configuration(.none, at: [origin.port])) { client, log in
             #expect(await origin.waitUntil { $0.connects.count == 2 })
+            #expect(await log.wait { !$0.failures.isEmpty || !$0.disconnections.isEmpty })
             let failures = await log.failures
             let lost = await log.disconnections
             #expect(failures.map(\.error.serverReference) + lost.map(\.error.serverReference) == [reference])

@@ -187,7 +187,7 @@ struct SessionTests {
             #expect(await log.wait { $0.rotations.count == 1 })
             #expect(broker.connects.count == 2)
             #expect(Set(broker.connects.map(\.password)).count == 2)
-            #expect(broker.disconnects == [0], "a DISCONNECT, so that the will is not published")
+            #expect(await broker.waitUntil { $0.disconnects == [0] }, "a DISCONNECT, so that the will is not published")
             #expect(!broker.routedMessages.contains { $0.topic == "will" })
             guard case .connected(let info) = client.state else { return #expect(Bool(false), "\(client.state)") }
             #expect(info.sessionPresent)

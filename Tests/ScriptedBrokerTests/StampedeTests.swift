@@ -17,17 +17,21 @@ struct StampedeTests {
             // The policy of a user, with delays that the test can wait for.
             configuration.retry = .production
             configuration.retry.maximumDelay = .seconds(4)
+            // 200 handshakes at once take a debug build seconds.
+            configuration.timeouts.tlsHandshake = .seconds(60)
+            configuration.timeouts.connack = .seconds(60)
+            configuration.timeouts.attempt = .seconds(60)
             configuration.clientID = "herd-\(number)"
             return MQTTClient(configuration, eventLoop: loops[number % loops.count], logger: quiet)
         }
         let logs = clients.map { EventLog($0) }
         for client in clients { try await client.start() }
-        for client in clients { try await client.waitUntilConnected(timeout: .seconds(30)) }
+        for client in clients { try await client.waitUntilConnected(timeout: .seconds(120)) }
 
         await broker.stop()
         broker = try await ScriptedBroker.start(port: port, tls: TestTLS.identity)
-        #expect(await broker.waitUntil(timeout: .seconds(60)) { Set($0.connects.map(\.clientID)).count == count })
-        for client in clients { try await client.waitUntilConnected(timeout: .seconds(30)) }
+        #expect(await broker.waitUntil(timeout: .seconds(120)) { Set($0.connects.map(\.clientID)).count == count })
+        for client in clients { try await client.waitUntilConnected(timeout: .seconds(120)) }
 
         let times = broker.acceptTimes
         #expect(times.count >= count)

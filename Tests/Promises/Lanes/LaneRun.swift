@@ -16,7 +16,7 @@ package final class LaneRun: Sendable {
 
     let seed: UInt64
     let end: ContinuousClock.Instant
-    /// What a slow machine has in addition to the time that is promised.
+    /// Time of a slow machine, in addition to the time that is promised.
     let slack: Duration
     private let onBroker: @Sendable (LocalMosquitto) -> Void
     private let tally = Mutex<[Count]>([])

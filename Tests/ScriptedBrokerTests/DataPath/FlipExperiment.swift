@@ -9,6 +9,11 @@ import Testing
 struct FlipExperiment: Sendable {
     static let topics = (0..<10).map { "message/\($0)" }
 
+    /// The bytes of a record that are its length.
+    static let recordLength: Set<Int> = [3, 4]
+    /// The bytes of a length, also of that of a message in a handshake record, which may not be encrypted.
+    static let lengths = recordLength.union([6, 7, 8])
+
     let broker: ScriptedBroker
     let wire: Wire
     /// The folder of the Unix sockets: thousands of TCP connections would use up the ports of other tests. WebSockets go
@@ -97,9 +102,11 @@ struct FlipExperiment: Sendable {
     ) async throws -> Outcome {
         proxy.setPlan(.init(flip: flip, end: .init(record: records.count), observesRecords: true))
         var configuration = configuration(of: proxy, wire)
-        configuration.timeouts.tlsHandshake = .seconds(1)
-        configuration.timeouts.upgrade = .seconds(1)
-        configuration.timeouts.connack = .seconds(1)
+        // A length that was changed may have to be waited for; nothing else may.
+        let limit = Duration.seconds(flip.map { Self.lengths.contains($0.position.byte) } == true ? 1 : 30)
+        configuration.timeouts.tlsHandshake = limit
+        configuration.timeouts.upgrade = limit
+        configuration.timeouts.connack = limit
         let start = ContinuousClock.now
         let client = MQTTClient(configuration, eventLoop: loop, logger: quiet)
         let log = EventLog(client)
@@ -118,7 +125,7 @@ struct FlipExperiment: Sendable {
             // The same error ends the client.
         }
         // The client ends by itself: nothing here shuts it down before.
-        _ = await log.wait(timeout: .seconds(10)) { $0.stopped != nil }
+        _ = await log.wait(timeout: .seconds(60)) { $0.stopped != nil }
         outcome.time = ContinuousClock.now - start
         outcome.error = await log.terminalError
         outcome.wasConnected = await !log.connections.isEmpty

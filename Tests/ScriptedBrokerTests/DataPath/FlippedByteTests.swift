@@ -54,17 +54,15 @@ extension DataPath.UnderLoad {
             _ outcome: FlipExperiment.Outcome, _ address: TCPProxy.Position, _ experiment: FlipExperiment
         ) -> String? {
             guard let error = outcome.error else { return "the client did not end" }
-            // Its deadlines are of one second each.
-            if outcome.time > .seconds(10) { return "it took \(outcome.time)" }
+            // Its deadlines are of one second each, if anything is waited for.
+            if outcome.time > .seconds(25) { return "it took \(outcome.time)" }
             if !codes.contains(error.code) { return "the code is \(error.code): \(error)" }
             // A signature of this run may be a byte or two shorter than that of the one that was measured.
             if !outcome.hasFlipped || address == meaningless {
                 return outcome.delivered == experiment.order && error.code == .closed
                     ? nil : "nothing was changed, but \(error), and delivered was \(outcome.delivered)"
             }
-            // The length of a record, or of a message in a handshake record, which may not be encrypted.
-            let isLength = [3, 4].contains(address.byte)
-            if error.code == .timeout, !isLength, ![6, 7, 8].contains(address.byte) {
+            if error.code == .timeout, !FlipExperiment.lengths.contains(address.byte) {
                 return "it was waited for: \(error)"
             }
             if outcome.wasConnected != (address.record >= experiment.suback) {
@@ -75,7 +73,11 @@ extension DataPath.UnderLoad {
                 if outcome.delivered != Array(experiment.order.prefix(whole)) {
                     return "delivered was \(outcome.delivered)"
                 }
-                if error.code != .tlsProtocol, !(isLength && error.code == .closed) { return "\(error)" }
+                if error.code != .tlsProtocol,
+                    !(FlipExperiment.recordLength.contains(address.byte) && error.code == .closed)
+                {
+                    return "\(error)"
+                }
             } else if !outcome.delivered.isEmpty {
                 return "delivered was \(outcome.delivered)"
             }

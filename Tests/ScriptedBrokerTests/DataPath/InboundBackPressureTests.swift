@@ -5,7 +5,7 @@ import MosquittoTesting
 import Testing
 
 extension DataPath.UnderLoad {
-    @Suite("A consumer that does not read", .timeLimit(.minutes(1)))
+    @Suite("A consumer that does not read", .timeLimit(.minutes(3)))
     struct InboundBackPressureTests {
         @Test(arguments: Wire.allCases)
         func `holds the broker back, and gets all in order when it reads again`(wire: Wire) async throws {

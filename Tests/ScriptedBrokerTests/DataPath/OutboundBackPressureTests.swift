@@ -6,7 +6,7 @@ import Testing
 @testable import Mosquitto
 
 extension DataPath.UnderLoad {
-    @Suite("A broker that does not read", .timeLimit(.minutes(1)))
+    @Suite("A broker that does not read", .timeLimit(.minutes(3)))
     struct OutboundBackPressureTests {
         @Test(arguments: Wire.allCases)
         func `is not buffered for without bound, and gets all in order when it reads again`(wire: Wire) async throws {

@@ -16,7 +16,7 @@ extension DataPath.UnderLoad {
                 let stuck = Task { try await client.publish("stuck", to: "stuck", qos: .atLeastOnce) }
                 #expect(await broker.waitUntil { $0.publishCount == 1 })
                 for number in 0..<70_000 { try client.enqueue("\(number)", to: "a", qos: .atMostOnce) }
-                #expect(await broker.waitUntil(timeout: .seconds(30)) { $0.publishCount == 70_001 })
+                #expect(await broker.waitUntil(timeout: .seconds(120)) { $0.publishCount == 70_001 })
                 try await client.publish("another", to: "a", qos: .atLeastOnce)
                 broker.dropAll()
                 broker.setScript([.serve])

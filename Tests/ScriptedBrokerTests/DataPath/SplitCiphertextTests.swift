@@ -5,7 +5,7 @@ import MosquittoTesting
 import Testing
 
 extension DataPath.UnderLoad {
-    @Suite("Ciphertext may come in pieces of any size", .timeLimit(.minutes(1)))
+    @Suite("Ciphertext may come in pieces of any size", .timeLimit(.minutes(3)))
     struct SplitCiphertextTests {
         struct Cut: Sendable, CustomTestStringConvertible {
             let wire: Wire

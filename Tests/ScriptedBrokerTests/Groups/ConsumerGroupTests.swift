@@ -89,8 +89,8 @@ struct ConsumerGroupTests {
         #expect(broker.connects.allSatisfy { !$0.cleanStart && $0.sessionExpiry == 300 })
         // The sessions stay for the next run: no UNSUBSCRIBE, and no other expiry.
         #expect(broker.count(of: .unsubscribe) == 0)
-        #expect(broker.count(of: .puback) == 30)
-        #expect(broker.disconnects == [0, 0, 0])
+        #expect(await broker.waitUntil { $0.count(of: .puback) == 30 })
+        #expect(await broker.waitUntil { $0.disconnects == [0, 0, 0] })
         await broker.stop()
     }
 
@@ -148,7 +148,10 @@ struct ConsumerGroupTests {
         #expect(Set(shares.all) == Set((0..<50).map(String.init)))
         if version == .v5_0 {
             // DISCONNECT with a Session Expiry Interval of zero (MQTT 5.0, section 3.14.2.2.2).
-            #expect(broker.packets(of: "ingest-1").last?.bytes == [0xE0, 7, 0, 5, 0x11, 0, 0, 0, 0])
+            #expect(
+                await broker.waitUntil {
+                    $0.packets(of: "ingest-1").last?.bytes == [0xE0, 7, 0, 5, 0x11, 0, 0, 0, 0]
+                })
         } else {
             // A clean session, and its end.
             #expect(broker.connects.last { $0.clientID == "ingest-1" }?.cleanStart == true)
@@ -217,7 +220,7 @@ struct ConsumerGroupTests {
                 try await Task.sleep(for: .seconds(600))
             }
         }
-        #expect(broker.disconnects == [0, 0])
+        #expect(await broker.waitUntil { $0.disconnects == [0, 0] })
         try await withMQTTConsumerGroup(
             configuration(broker), group: "workers", filters: ["jobs/#"], members: 2, logger: quiet,
             member: storing(shares)
@@ -246,8 +249,8 @@ struct ConsumerGroupTests {
             try await tasks.waitForAll()
         }
         #expect(Set(shares.all).count == 40)
-        #expect(broker.count(of: .puback) == 40)
-        #expect(broker.disconnects == [0, 0])
+        #expect(await broker.waitUntil { $0.count(of: .puback) == 40 })
+        #expect(await broker.waitUntil { $0.disconnects == [0, 0] })
         await broker.stop()
     }
 

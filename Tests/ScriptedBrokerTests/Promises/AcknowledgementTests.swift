@@ -141,7 +141,7 @@ struct AcknowledgementTests {
                 try? await client.shutdown()
             }
         }
-        #expect(broker.disconnects == [0], "TLS and MQTT end in order")
+        #expect(await broker.waitUntil { $0.disconnects == [0] }, "TLS and MQTT end in order")
         #expect(broker.errors.isEmpty)
         let again = try await withRunningClient(configuration) { client, _ in
             try await client.subscribe(to: "a") { messages in

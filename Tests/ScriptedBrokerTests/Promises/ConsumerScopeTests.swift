@@ -171,7 +171,7 @@ struct ConsumerScopeTests {
     }
 
     @Test func `filters without a consumer are restored when the broker has lost the session`() async throws {
-        let broker = try await ScriptedBroker.start()
+        let broker = try await ScriptedBroker.start(port: try freePort())
         try await withRunningClient(configuration(broker)) { client, log in
             try await client.subscribe(to: "a") { _ in }
             await broker.stop()

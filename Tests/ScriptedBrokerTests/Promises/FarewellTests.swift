@@ -77,7 +77,7 @@ struct FarewellTests {
             MQTTDisconnect(
                 reasonCode: .disconnectWithWillMessage, sessionExpiry: .seconds(7), reasonString: "bye",
                 userProperties: [MQTTUserProperty("k", "v")]))
-        #expect(broker.disconnects == [0x04])
+        #expect(await broker.waitUntil { $0.disconnects == [0x04] })
         let packet = try #require(broker.receivedPackets.last { $0.type == .disconnect }).bytes
         let expected: [UInt8] = [0x11, 0, 0, 0, 7, 0x1F, 0, 3, 0x62, 0x79, 0x65, 0x26, 0, 1, 0x6B, 0, 1, 0x76]
         #expect(Array(packet[2...]) == [0x04, UInt8(expected.count)] + expected)
@@ -124,8 +124,7 @@ struct FarewellTests {
                 try? await client.shutdown()
             }
         }
-        #expect(broker.count(of: .pubrec) == 20)
-        #expect(broker.count(of: .pubcomp) == 20)
+        #expect(await broker.waitUntil { $0.count(of: .pubrec) == 20 && $0.count(of: .pubcomp) == 20 })
         await broker.stop()
     }
 }

@@ -35,14 +35,14 @@ struct FirstRefusalTests {
     {
         let broker = try await ScriptedBroker.start(script: [.refuse(code: code, close: true), .serve])
         var configuration = testConfiguration(port: broker.port, version: version, tls: nil)
-        configuration.retry.minimumAuthenticationDelay = .seconds(5)
-        configuration.retry.maximumDelay = .seconds(10)
+        configuration.retry.minimumAuthenticationDelay = .seconds(60)
+        configuration.retry.maximumDelay = .seconds(60)
         configuration.credentials = Issuer()
         try await withRunningClient(configuration) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(30))
             try #require(broker.connects.map(\.password) == ["token-1", "token-2"])
-            // Waits for neither the delay nor the interval, which are 5 s each; only a busy machine may add time.
-            #expect(broker.connects[1].at - broker.connects[0].at < .seconds(4))
+            // Waits for neither the delay nor the interval, which are 60 s each; only a busy machine may add time.
+            #expect(broker.connects[1].at - broker.connects[0].at < .seconds(20))
             #expect(await log.wait { $0.failures.map(\.retryIn) == [.zero] })
         }
         await broker.stop()
@@ -57,13 +57,13 @@ struct FirstRefusalTests {
         configuration.retry.minimumAuthenticationDelay = .milliseconds(10)
         configuration.retry.maximumDelay = .milliseconds(20)
         configuration.rotation.refreshAt = nil
-        let issuer = Issuer(life: 4)
+        let issuer = Issuer(life: 8)
         configuration.credentials = issuer
         try await withRunningClient(configuration) { client, log in
             try await client.waitUntilConnected(timeout: .seconds(30))
             try #require(broker.connects.map(\.password) == ["token-1", "token-2", "token-3"])
             let askedAt = await issuer.askedAt
-            // 2 s between the client's wishes to ask; a busy machine may come late to the first of them. Without it, 20 ms.
+            // 4 s between the client's wishes to ask; a busy machine may come late to the first of them. Without it, 20 ms.
             #expect(askedAt[2] - askedAt[1] > .milliseconds(500))
             #expect(await log.wait { !$0.connections.isEmpty })
             #expect(await log.attempts.map(\.attempt) == [1, 2, 3])

@@ -196,7 +196,7 @@ struct UnsentTests {
             try $0.enqueue("x", to: "t")
         }
         #expect(broker.publishes.map(\.topic) == ["t"])
-        #expect(broker.disconnects == [0])
+        #expect(await broker.waitUntil { $0.disconnects == [0] })
         await broker.stop()
     }
 

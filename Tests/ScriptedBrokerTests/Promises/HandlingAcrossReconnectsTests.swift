@@ -26,7 +26,7 @@ private final class HandledMessages: Sendable {
     }
 }
 
-@Suite("Messages under handling when a connection is lost", .turn(.scripted), .timeLimit(.minutes(1)))
+@Suite("Messages under handling when a connection is lost", .turn(.scripted), .timeLimit(.minutes(3)))
 struct HandlingAcrossReconnectsTests {
     private func configuration(_ broker: ScriptedBroker, isEncrypted: Bool = false) -> MQTTClientConfiguration {
         var configuration = testConfiguration(port: broker.port)
@@ -90,7 +90,7 @@ struct HandlingAcrossReconnectsTests {
                 }
                 return (handled, times)
             }
-            #expect(await broker.waitUntil { acknowledged($0) == 200 })
+            #expect(await broker.waitUntil(timeout: .seconds(120)) { acknowledged($0) == 200 })
             handling.cancel()
             let (handled, times) = try await handling.value
             let connections = broker.connects.count
@@ -192,7 +192,7 @@ struct HandlingAcrossReconnectsTests {
             }
             #expect(seen == (0..<10).map(String.init))
             #expect(await broker.waitUntil { $0.count(of: .puback) == 10 })
-            #expect(broker.disconnects == [0], "gracefully")
+            #expect(await broker.waitUntil { $0.disconnects == [0] }, "gracefully")
             #expect(await log.rotations.isEmpty)
             #expect(await log.disconnections.isEmpty)
             // Again, at once: the client waits.

@@ -14,13 +14,15 @@ extension EventLog {
 @Suite("A filter that the broker refuses after a reconnect (core 28)", .turn(.scripted), .timeLimit(.minutes(1)))
 struct RefusedFilterTests {
     /// A broker that serves the first connection, and answers no SUBSCRIBE on the next ones.
-    private func withClient(_ body: (MQTTClient, EventLog, ScriptedBroker) async throws -> Void) async throws {
+    private func withClient(
+        retryDelay: Duration = .milliseconds(300), _ body: (MQTTClient, EventLog, ScriptedBroker) async throws -> Void
+    ) async throws {
         let broker = try await ScriptedBroker.start(
             script: [.serve, .disconnectOn(.subscribe, count: 9, reasonCode: 0x80)])
         var configuration = testConfiguration(port: broker.port, tls: nil)
-        configuration.retry.minimumDelay = .milliseconds(300)
-        configuration.retry.baseDelay = .milliseconds(300)
-        configuration.retry.maximumDelay = .milliseconds(300)
+        configuration.retry.minimumDelay = retryDelay
+        configuration.retry.baseDelay = retryDelay
+        configuration.retry.maximumDelay = retryDelay
         try await withRunningClient(configuration) { client, log in
             try await body(client, log, broker)
         }
@@ -91,7 +93,8 @@ struct RefusedFilterTests {
     }
 
     @Test func `is told also if it shares its SUBSCRIBE with one that a caller waits for`() async throws {
-        try await withClient { client, log, broker in
+        // The second consumer has to be there before the next connection.
+        try await withClient(retryDelay: .seconds(3)) { client, log, broker in
             let first = Task {
                 try await client.subscribe(to: "a") { messages in
                     for await _ in messages {}

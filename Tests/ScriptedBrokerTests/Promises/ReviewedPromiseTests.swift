@@ -125,6 +125,7 @@ struct ReviewedPromiseTests {
                 await end.value
             }
         }
+        #expect(await broker.waitUntil { !$0.disconnects.isEmpty })
         let types = broker.receivedPackets.map(\.type)
         let acknowledgement = types.firstIndex(of: qos == .atLeastOnce ? .puback : .pubrec)
         let farewell = types.firstIndex(of: .disconnect)

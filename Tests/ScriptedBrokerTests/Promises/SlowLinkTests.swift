@@ -49,7 +49,7 @@ struct SlowLinkTests {
             try await client.rotateCredentials()
             #expect(await log.wait { $0.rotations.count == 1 })
             #expect(broker.publishes.map(\.topic) == ["large"])
-            #expect(broker.disconnects == [0])
+            #expect(await broker.waitUntil { $0.disconnects == [0] })
         }
         await broker.stop()
     }

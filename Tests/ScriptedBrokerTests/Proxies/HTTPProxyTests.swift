@@ -80,7 +80,7 @@ struct HTTPProxyTests {
                 resolve: ScriptedResolver(.success(addresses)).resolve)
             try await withRunning(client) { client, log in
                 try await client.waitUntilConnected(timeout: .seconds(30))
-                #expect(await log.failures.map(\.error.httpStatus) == [407])
+                #expect(await log.wait { $0.failures.map(\.error.httpStatus) == [407] })
             }
         }
     }

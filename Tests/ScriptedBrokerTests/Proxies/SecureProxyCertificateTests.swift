@@ -113,7 +113,7 @@ struct SecureProxyCertificateTests {
             tls: script == .silent ? nil : ProxyTLS.identity, script: [script])
         try await SecureProxy.run { peers in
             var configuration = peers.configuration(port: hanging.port)
-            configuration.timeouts.connect = .seconds(1)
+            if code == .timeout { configuration.timeouts.connect = .seconds(1) }
             configuration.retry = .none
             let (error, log) = try await runUntilStopped(configuration)
             #expect(error?.code == code && error?.phase == .connect, "\(error as Any)")

@@ -147,7 +147,8 @@ extension DataPath.UnderLoad {
                     let error = try #require(await log.terminalError)
                     #expect([.proxy, .closed, .timeout].contains(error.code), "\(error)")
                     if error.code == .proxy { #expect(error.tls?.isProxy == true, "\(error)") }
-                    #expect(front.hasFlipped)
+                    // A slow machine may not come as far as the record.
+                    #expect(front.hasFlipped || error.code == .timeout)
                 }
             }
         }
