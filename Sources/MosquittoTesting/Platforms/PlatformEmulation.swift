@@ -54,10 +54,10 @@ extension PlatformEmulation {
 struct PlatformState {
     private var publishes: [(at: ContinuousClock.Instant, bytes: Int)] = []
 
-    /// Records a message, and returns those of the last second.
+    /// Records a message, and returns those of the last 0.8 s, for a limit of so many a second: messages that were sent
+    /// within a second may arrive closer together, if a thread came late.
     mutating func published(_ bytes: Int) -> (messages: Int, bytes: Int) {
         let now = ContinuousClock.now
-        // Packets that were sent within a second may arrive closer together, after a thread that came late.
         publishes.removeAll { now - $0.at >= .milliseconds(800) }
         publishes.append((now, bytes))
         return (publishes.count, publishes.reduce(0) { $0 + $1.bytes })

@@ -39,8 +39,11 @@ private struct Walk {
     private var isLate = false
     private var isStopped = false
     private var finishes = 0
-    private(set) var log: [String] = []
+    private var steps: [(name: String, state: Machine.State, timers: Set<Machine.Timer>)] = []
     private(set) var broken: String?
+
+    /// The last steps, in words, which take a debug build longer than the steps.
+    var log: [String] { steps.map { "\($0.name) -> \($0.state) timers \($0.timers)" } }
 
     init(using generator: inout JitterGenerator) {
         let seed = generator.next()
@@ -137,8 +140,8 @@ private struct Walk {
     }
 
     private mutating func step(_ name: String, _ actions: [Machine.Action]) {
-        log.append("\(name) -> \(machine.state) timers \(timers)")
-        if log.count > 64 { log.removeFirst(32) }
+        steps.append((name, machine.state, timers))
+        if steps.count > 64 { steps.removeFirst(32) }
         if isStopped, !actions.isEmpty { fail("\(actions) after the end") }
         for action in actions { check(action) }
         if isTurnRequested {
