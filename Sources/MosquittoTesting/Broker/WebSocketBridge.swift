@@ -56,8 +56,8 @@ final class WebSocketBridge: ChannelDuplexHandler {
         context.fireErrorCaught(error)
     }
 
-    /// Returns the payload, eight bytes at a time. `unmaskedData` of NIOWebSocket takes one at a time, and in a debug build an
-    /// eighth of the time of all tests under load.
+    /// Returns the payload, eight bytes at a time. `unmaskedData` of NIOWebSocket takes one at a time, and in a debug
+    /// build an eighth of the time of all tests under load.
     private static func unmasked(_ frame: WebSocketFrame) -> ByteBuffer {
         var data = frame.data
         guard let key = frame.maskKey else { return data }
