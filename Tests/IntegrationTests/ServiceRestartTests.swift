@@ -117,15 +117,14 @@ struct ServiceRestartTests {
         configuration.endpoints[0].port = proxies.ports[0]
         configuration.session = .persistent
         configuration.acknowledgement = .afterHandling
+        configuration.receiving.receiveMaximum = 2
         let (fixed, store) = (configuration, Tally())
         try await withMQTTClient(broker.configuration(), logger: quiet) { publisher in
-            let cuts = Counter()
             try await withMQTTClient(fixed, logger: quiet) { client in
                 let cutter = Task {
                     while true {
                         try await Task.sleep(for: .seconds(1))
                         proxies.begin()
-                        _ = cuts.next()
                         defer { proxies.pause() }
                         try await Task.sleep(for: .milliseconds(50))
                     }
@@ -146,7 +145,8 @@ struct ServiceRestartTests {
                 }
             }
             #expect(store.missing(of: 0..<200) == [])
-            #expect(store.duplicates.count <= 2 * (cuts.next() + 1), "one for each connection, or two")
+            // A connection loses no more acknowledgements than the broker waits for, however slow the broker is.
+            #expect(store.duplicates.count <= 2 * proxies.connections)
             // The broker repeated messages whose PUBACK was lost with a connection. They were acknowledged before "last".
             try await withMQTTClient(fixed, logger: quiet) { client in
                 try await client.subscribe(to: "a") { messages in

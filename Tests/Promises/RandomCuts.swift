@@ -31,6 +31,9 @@ package final class RandomCuts: Sendable {
         }
     }
 
+    /// Number of connections accepted so far.
+    package var connections: Int { proxies.reduce(0) { $0 + $1.connections } }
+
     /// Resets all open connections, and cuts those that follow.
     package func begin() {
         for (number, proxy) in proxies.enumerated() {
