@@ -34,7 +34,7 @@ struct PromiseTests {
 
     @Test(arguments: PromiseLane.all)
     func `every lane is kept`(lane: PromiseLane) async throws {
-        let counts = try await lane.run(seed: 1, duration: .seconds(2), slack: .seconds(20))
+        let counts = try await lane.run(seed: 1, duration: .seconds(2), slack: .seconds(5))
         #expect(!counts.isEmpty && counts.allSatisfy { $0.number > 0 }, "\(counts)")
     }
 

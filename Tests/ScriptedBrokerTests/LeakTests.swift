@@ -28,9 +28,9 @@ struct LeakTests {
                 withExtendedLifetime(hole) {}
 
                 let (fresh, freshBroker, freshHole) = try await phase.prepare()
-                // The least of five: the machine may be busy with other processes.
+                // The median: the machine may be busy with other processes during any one sample.
                 let times = try await phase.cancellationTimes(of: fresh, freshBroker)
-                if times[0] >= .milliseconds(100) { fatalError("\(phase): \(times)") }
+                if times[2] >= .milliseconds(100) { fatalError("\(phase): \(times)") }
                 await freshBroker?.stop()
                 withExtendedLifetime(freshHole) {}
             }

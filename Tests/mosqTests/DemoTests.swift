@@ -6,8 +6,8 @@ import Turns
 @Suite("mosq demo", .turn(.command), .timeLimit(.minutes(2)))
 struct DemoTests {
     @Test(arguments: ["embedded", "mosquitto"])
-    func `it gets to its end and loses nothing`(broker: String) async throws {
-        let result = try await runMosq("demo", "--broker", broker)
+    func `it gets to its end within thirty seconds and loses nothing`(broker: String) async throws {
+        let result = try await MosqProcess(["demo", "--broker", broker]).result(timeout: .seconds(30))
         #expect(result.status == 0, "\(result.errors)")
         #expect(result.output.contains("connection refused"))
         #expect(result.output.contains("certificate verification failed"))

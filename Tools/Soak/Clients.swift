@@ -114,9 +114,7 @@ struct Clients: AsyncParsableCommand {
             seen.processor * 100 < mostPercent,
             "\(rounded(seen.processor * 100, 2)) % of a core in \(seconds) s idle; bound \(mostPercent) %")
         bounds.check(
-            // A pool starts and ends threads as it likes.
-            seen.threads <= seen.few.threads + 2,
-            "\(seen.threads) threads, and \(seen.few.threads) with \(beyond) clients; bound 2 more")
+            seen.threads <= seen.few.threads, "\(seen.threads) threads, and \(seen.few.threads) with \(beyond) clients")
         bounds.check(seen.lost == 0, "\(seen.lost) of \(clients) clients have lost their connections")
         try bounds.enforce()
     }

@@ -54,11 +54,10 @@ extension PlatformEmulation {
 struct PlatformState {
     private var publishes: [(at: ContinuousClock.Instant, bytes: Int)] = []
 
-    /// Records a message, and returns those of the last 0.8 s, for a limit of so many a second: messages that were sent
-    /// within a second may arrive closer together, if a thread came late.
+    /// Records a message, and returns those of the last second.
     mutating func published(_ bytes: Int) -> (messages: Int, bytes: Int) {
         let now = ContinuousClock.now
-        publishes.removeAll { now - $0.at >= .milliseconds(800) }
+        publishes.removeAll { now - $0.at >= .seconds(1) }
         publishes.append((now, bytes))
         return (publishes.count, publishes.reduce(0) { $0 + $1.bytes })
     }

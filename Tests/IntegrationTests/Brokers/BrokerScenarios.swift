@@ -93,7 +93,7 @@ extension RealBroker {
         }
         let traffic = try await BrokerTraffic.run(
             (client("left", .tls), client("right", .wss)), qualities: qualities
-        ) { ends ? !$0.disconnections.isEmpty : $0.age > .seconds(12) }
+        ) { $0.age > .seconds(12) && (!ends || !$0.disconnections.isEmpty) }
         print(traffic.summary("\(kind.rawValue) \(version), expiry"))
         traffic.expectNothingLost()
         #expect(traffic.gaps.isEmpty)

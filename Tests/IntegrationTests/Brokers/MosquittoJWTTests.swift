@@ -53,7 +53,7 @@ struct MosquittoJWTTests {
         configuration.rotation.refreshAt = nil
         try await withMQTTClient(configuration, logger: quiet) { client in
             let log = ClientLog(client)
-            #expect(await eventually { log.disconnections.count == 1 })
+            #expect(await eventually { log.disconnections.count == 1 && client.state.isConnected })
             let end = try #require(log.disconnections.first)
             #expect(end.reasonCode == (version == .v5_0 ? .administrativeAction : nil), "\(end)")
         }

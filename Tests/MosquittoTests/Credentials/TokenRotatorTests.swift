@@ -38,8 +38,11 @@ private func attempt(_ purpose: MQTTConnectAttempt.Purpose = .connect) -> MQTTCo
 
 @Suite("The rotator between a provider and a client", .turn(.units), .timeLimit(.minutes(1)))
 struct TokenRotatorTests {
-    private func rotator(_ provider: Scripted, timeout: Duration = .seconds(30)) -> TokenRotator {
-        TokenRotator(provider, timeout: timeout, refreshAt: 0.8)
+    private func rotator(
+        _ provider: Scripted, timeout: Duration = .seconds(30),
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+    ) -> TokenRotator {
+        TokenRotator(provider, timeout: timeout, refreshAt: 0.8, now: now)
     }
 
     /// Time that stands still until it is advanced.
@@ -61,10 +64,6 @@ struct TokenRotatorTests {
         }
     }
 
-    private func rotator(_ provider: Scripted, counting looks: Looks) -> TokenRotator {
-        TokenRotator(provider, timeout: .seconds(30), refreshAt: 0.8, now: { looks.now() })
-    }
-
     @Test func `simultaneous triggers make one question`() async throws {
         let (gate, open) = AsyncStream.makeStream(of: Void.self)
         let provider = Scripted { number in
@@ -72,7 +71,7 @@ struct TokenRotatorTests {
             return MQTTCredentials(username: "\(number)")
         }
         let looks = Looks()
-        let rotator = rotator(provider, counting: looks)
+        let rotator = rotator(provider, now: looks.now)
         let calls = (0..<10).map { index in
             Task {
                 await rotator.token(for: attempt(index == 0 ? .rotation : .rejected), refused: nil, isDemanded: false)
@@ -95,7 +94,7 @@ struct TokenRotatorTests {
             return MQTTCredentials(username: "\(number)")
         }
         let looks = Looks()
-        let rotator = rotator(provider, counting: looks)
+        let rotator = rotator(provider, now: looks.now)
         let first = Task { await rotator.token(for: attempt(), refused: nil, isDemanded: false) }
         #expect(await eventually { provider.questions == 1 })
         first.cancel()
@@ -189,7 +188,7 @@ struct TokenRotatorTests {
             throw MQTTCredentialError.transient("the issuer is down")
         }
         let looks = Looks()
-        let rotator = rotator(provider, counting: looks)
+        let rotator = rotator(provider, now: looks.now)
         _ = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
         let rotation = Task { await rotator.token(for: attempt(.rotation), refused: nil, isDemanded: false) }
         #expect(await eventually { provider.questions == 2 })
@@ -214,8 +213,7 @@ struct TokenRotatorTests {
             return Self.token
         }
         let time = StandingTime()
-        let rotator = TokenRotator(
-            provider, timeout: .milliseconds(300), refreshAt: 0.8, now: { time.now })
+        let rotator = rotator(provider, timeout: .milliseconds(300), now: { time.now })
         _ = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
         let first = try await rotator.token(for: attempt(), refused: nil, isDemanded: false).get()
         #expect(first.failure?.message.contains("longer than") == true)

@@ -103,7 +103,7 @@ struct FlipExperiment: Sendable {
         proxy.setPlan(.init(flip: flip, end: .init(record: records.count), observesRecords: true))
         var configuration = configuration(of: proxy, wire)
         // A length that was changed may have to be waited for; nothing else may.
-        let limit = Duration.seconds(flip.map { Self.lengths.contains($0.position.byte) } == true ? 1 : 30)
+        let limit = Duration.seconds(flip.map { Self.lengths.contains($0.position.byte) } == true ? 1 : 8)
         configuration.timeouts.tlsHandshake = limit
         configuration.timeouts.upgrade = limit
         configuration.timeouts.connack = limit

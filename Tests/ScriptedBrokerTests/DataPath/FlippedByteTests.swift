@@ -54,8 +54,8 @@ extension DataPath.UnderLoad {
             _ outcome: FlipExperiment.Outcome, _ address: TCPProxy.Position, _ experiment: FlipExperiment
         ) -> String? {
             guard let error = outcome.error else { return "the client did not end" }
-            // Its deadlines are of one second each, if anything is waited for.
-            if outcome.time > .seconds(25) { return "it took \(outcome.time)" }
+            // Deadlines are of one second each where something may be waited for.
+            if outcome.time > .seconds(10) { return "it took \(outcome.time)" }
             if !codes.contains(error.code) { return "the code is \(error.code): \(error)" }
             // A signature of this run may be a byte or two shorter than that of the one that was measured.
             if !outcome.hasFlipped || address == meaningless {

@@ -59,7 +59,7 @@ struct HangingProviderTests {
                 gaps.append(broker.connects[number - 1].at - loss)
             }
             #expect(gaps[0] >= Self.deadline)
-            #expect(gaps[0] < Self.deadline + .seconds(5), "a second, and what a busy machine needs")
+            #expect(gaps[0] < Self.deadline + .seconds(2), "a second, and what a busy machine needs")
             // One of several, for a machine that is busy: not one waited for the hang.
             #expect(gaps.dropFirst().min() ?? .zero < Self.deadline - .milliseconds(500), "\(gaps)")
             #expect(Set(broker.connects.map(\.password)) == ["t0ken"])
