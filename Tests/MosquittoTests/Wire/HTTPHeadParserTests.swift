@@ -128,7 +128,7 @@ extension HTTPHeadParser {
     }
 
     @Test func `random bytes and changed heads never trap`() throws {
-        var generator = SystemRandomNumberGenerator()
+        var generator = JitterGenerator(seed: 1)
         let seed = Array((answer + answer).utf8)
         for _ in 0..<20_000 {
             var bytes = seed
