@@ -74,9 +74,24 @@ enum Main {
 
     /// Parses the arguments that ``ArgumentReader`` has left to the parser: an error is that of the whole command.
     private static func parsed(_ arguments: [String]) throws -> any ParsableCommand {
-        // A probe, which must not cost much.
-        if arguments.first == "health", let health = try? Health.parse(Array(arguments.dropFirst())) { return health }
+        // For each parent of a command, the parser reflects on all of its options once more.
+        if let command = try? parsedWithoutParents(arguments) { return command }
         return try Mosq.parseAsRoot(arguments)
+    }
+
+    /// Returns the command without subcommands that the arguments describe; `nil` if ``ArgumentReader`` has read it
+    /// already, without success.
+    private static func parsedWithoutParents(_ arguments: [String]) throws -> (any ParsableCommand)? {
+        var type: any ParsableCommand.Type = Mosq.self
+        var words = arguments[...]
+        while let name = words.first,
+            let subcommand = type.configuration.subcommands.first(where: { $0.configuration.commandName == name })
+        {
+            type = subcommand
+            words.removeFirst()
+        }
+        if !type.configuration.subcommands.isEmpty || type is any ReadableArguments.Type { return nil }
+        return try type.parse(Array(words))
     }
 
     /// The parser's text, with the name under which the command was called.
