@@ -52,11 +52,14 @@ struct InvocationTests {
         #expect(version.output.contains("running on libmosquitto"))
     }
 
-    @Test(arguments: ["pub", "sub", "rr"])
-    func `a subcommand shows its own`(command: String) async throws {
-        let help = try await runMosq(command, "--help")
+    @Test(arguments: ["pub", "sub", "rr", "doctor", "health", "bench", "bench pub", "demo"])
+    func `a subcommand shows its own help and the version`(command: String) async throws {
+        let words = command.split(separator: " ").map(String.init)
+        let help = try await MosqProcess(words + ["--help"]).result()
         #expect(help.status == 0)
         #expect(help.output.contains("USAGE: mosq \(command)"))
-        #expect(try await runMosq(command, "--version").status == 0)
+        let version = try await MosqProcess(words + ["--version"]).result()
+        #expect(version.status == 0)
+        #expect(version.output.contains("mosq \(Mosq.number)") && version.output.contains("on libmosquitto "))
     }
 }
